@@ -1,0 +1,48 @@
+"""What goes wrong, each kind also the builtin that a caller would expect."""
+
+
+class FeatxError(Exception):
+    """Base of every error that featx raises on purpose.
+
+    The message is one line: what was got, what was expected, what to do.
+    """
+
+
+class OptionError(FeatxError, ValueError):
+    """An option has a value that it cannot have."""
+
+
+class UnknownBackboneError(OptionError):
+    """No backbone has this name."""
+
+
+class UnknownLayerError(OptionError):
+    """The network has no layer of this name."""
+
+
+class UnknownClassifierError(OptionError):
+    """No classifier has this name."""
+
+
+class ImageSourceError(FeatxError, ValueError):
+    """The images asked for are missing, empty, or without the labels that the task needs."""
+
+
+class ImageError(FeatxError, ValueError):
+    """An image cannot be decoded, and `on_error="raise"` was asked for."""
+
+
+class WeightsError(FeatxError, OSError):
+    """The weights of a backbone cannot be found, fetched, read or fitted to it."""
+
+
+class StorageError(FeatxError, OSError):
+    """A file cannot be read or written: no room, no permission, damaged."""
+
+
+class ModelFileError(FeatxError, ValueError):
+    """A file is not a featx model, or holds what is not safe to load."""
+
+
+class RecipeMismatchError(FeatxError, ValueError):
+    """Features or weights were made by another recipe than the model was trained on."""
