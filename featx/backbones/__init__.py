@@ -1,0 +1,1 @@
+"""From pixels to vectors: networks, their weights, and what runs them."""

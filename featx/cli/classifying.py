@@ -1,0 +1,253 @@
+"""`featx train`, `featx predict`, `featx evaluate` and `featx label`."""
+
+from __future__ import annotations
+
+import csv
+import time
+from typing import Any
+
+import click
+import numpy as np
+
+from featx.cli.embedding import describe
+from featx.cli.options import (
+    backbone_option,
+    embedding_options,
+    json_option,
+    run_options,
+    weights_option,
+)
+from featx.cli.output import count, emit, percent, table, working
+from featx.errors import FeatxError, OptionError
+
+_model_weights_option = click.option(
+    "--weights", metavar="PATH", help="Weights of the model's network, if they have moved."
+)
+
+
+@click.command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
+@click.argument("folder")
+@click.option("--out", required=True, metavar="MODEL", help="The model file to write.")
+@click.option(
+    "--classifier",
+    default="logistic",
+    show_default=True,
+    metavar="NAME",
+    help="logistic, mlp, pca-mlp, svm, knn or centroid.",
+)
+@click.option("--test", metavar="FOLDER", help="Labelled pictures to measure the model on.")
+@embedding_options
+@json_option
+def train(
+    folder: str, out: str, classifier: str, test: str | None, as_json: bool, **options: Any
+) -> None:
+    """Train a classifier on FOLDER, which has a sub-folder of pictures for each class."""
+    import featx
+    from featx.files import check_writable
+
+    check_writable(out)
+    featx.make_classifier(classifier)
+    with working():
+        start = time.perf_counter()
+        features = featx.embed(folder, **options)
+        embedding_seconds = time.perf_counter() - start
+        validation = featx.cross_validate(features, classifier)
+        model = featx.train(features, classifier)
+        model.save(out)
+        run = {key: options[key] for key in ("cache", "on_error")}
+        evaluation = model.evaluate(test, **run) if test else None
+    document = {
+        "classes": list(model.classes),
+        "n_train": len(features),
+        "n_failed": len(features.failed),
+        "classifier": classifier,
+        "cv_accuracy": validation.accuracy,
+        "cv_std": validation.std,
+        "n_test": len(evaluation.y_true) if evaluation else None,
+        "test_accuracy": evaluation.accuracy if evaluation else None,
+        "fingerprint": model.recipe.fingerprint,
+        "seconds": round(time.perf_counter() - start, 3),
+        "out": out,
+    }
+    lines = [
+        describe(features, embedding_seconds),
+        f"{count(len(model.classes), 'class')}, classifier {classifier}: cross-validated accuracy "
+        f"{percent(validation.accuracy)} ± {percent(validation.std)} "
+        f"({len(validation.scores)} folds)",
+    ]
+    if evaluation:
+        lines.append(
+            f"accuracy on {test}: {percent(evaluation.accuracy)} "
+            f"of {count(len(evaluation.y_true), 'image')}"
+        )
+    emit(document, "\n".join([*lines, f"wrote {out}"]), as_json=as_json)
+
+
+@click.command(epilog="Example: featx predict fruit.featx new.jpg more/ --gallery result.png")
+@click.argument("model")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--out", metavar="FILE.csv", help="Write the predictions as a table too.")
+@click.option(
+    "--gallery",
+    metavar="FILE.png",
+    help="Draw the pictures with their labels: green or red where the sub-folder tells the truth.",
+)
+@_model_weights_option
+@run_options
+@json_option
+def predict(
+    model: str,
+    paths: tuple[str, ...],
+    out: str | None,
+    gallery: str | None,
+    weights: str | None,
+    as_json: bool,
+    batch_size: int,
+    **options: Any,
+) -> None:
+    """Predict the label of each picture; a folder means its pictures."""
+    import featx
+    from featx.files import check_writable
+    from featx.images.folder import ImageFolder
+
+    for file, suffixes in ((out, (".csv",)), (gallery, (".png", ".jpg", ".pdf", ".svg"))):
+        if file is not None:
+            if not file.lower().endswith(suffixes):
+                raise OptionError(f"cannot write {file}: expected a name ending in {suffixes[0]}")
+            check_writable(file)
+    with working():
+        classifier = featx.load(model, weights=weights)
+        images = ImageFolder.of(list(paths))
+        features = classifier.features(images, batch_size=batch_size, **options)
+        labels = classifier.predict(features)
+        probabilities = _best_probabilities(classifier, features)
+    rows = [
+        {
+            "path": outcome.path,
+            "label": None if label is None else str(label),
+            "probability": float(probability),
+            "outcome": outcome.status,
+            "reason": outcome.reason or None,
+        }
+        for outcome, label, probability in zip(
+            features.outcomes, labels, probabilities, strict=True
+        )
+    ]
+    if out:
+        _write_csv(out, rows)
+    if gallery:
+        from featx.insight.plots import plot_gallery, save_figure
+
+        known = [row for row in rows if row["label"] is not None]
+        figure = plot_gallery(
+            [row["path"] for row in known],
+            [row["label"] for row in known],
+            true=None if features.y is None else features.y.tolist(),
+            probabilities=[row["probability"] for row in known],
+        )
+        save_figure(figure, gallery)
+    cells = [
+        [row["path"], row["label"], percent(row["probability"])]
+        if row["label"] is not None
+        else [row["path"], "-", f"failed: {row['reason']}"]
+        for row in rows
+    ]
+    text = table(["path", "label", "probability"], cells)
+    emit(
+        rows,
+        "\n".join([text, *(f"wrote {file}" for file in (out, gallery) if file)]),
+        as_json=as_json,
+    )
+
+
+@click.command(epilog="Example: featx evaluate fruit.featx test_photos/")
+@click.argument("model")
+@click.argument("folder")
+@_model_weights_option
+@run_options
+@json_option
+def evaluate(
+    model: str, folder: str, weights: str | None, as_json: bool, batch_size: int, **options: Any
+) -> None:
+    """Measure a model on FOLDER, which has a sub-folder of pictures for each class."""
+    import featx
+
+    with working():
+        classifier = featx.load(model, weights=weights)
+        result = classifier.evaluate(folder, batch_size=batch_size, **options)
+        report = result.report
+    document = {
+        "accuracy": result.accuracy,
+        "n_images": len(result.y_true),
+        "n_failed": result.n_failed,
+        "classes": report.reset_index().to_dict(orient="records"),
+    }
+    cells = [
+        [name, f"{row.precision:.2f}", f"{row.recall:.2f}", f"{row.f1:.2f}", int(row.support)]
+        for name, row in report.iterrows()
+    ]
+    header = ["class", "precision", "recall", "f1", "support"]
+    right = sum(result.y_true == result.y_pred)
+    images = count(len(result.y_true), "image")
+    lines = [
+        f"accuracy {percent(result.accuracy)}: {right} of {images} right",
+        table(header, cells, right=header[1:]),
+    ]
+    if result.n_failed:
+        lines.append(f"left out, not readable: {count(result.n_failed, 'file')}")
+    emit(document, "\n".join(lines), as_json=as_json)
+
+
+@click.command(epilog="Example: featx label dog.jpg --top 3 --backbone resnet50")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--top", default=3, show_default=True, type=click.IntRange(1, 1000), metavar="N")
+@backbone_option
+@weights_option
+@run_options
+@json_option
+def label(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Say what pictures show, in the 1000 classes of ImageNet."""
+    import featx
+
+    with working():
+        results = featx.label(list(paths), **options)
+    document = [
+        {
+            "path": result.path,
+            "labels": [
+                {
+                    "index": each.index,
+                    "wnid": each.wnid,
+                    "name": each.name,
+                    "probability": each.probability,
+                }
+                for each in result.labels
+            ],
+            "outcome": result.outcome.status,
+            "reason": result.outcome.reason or None,
+        }
+        for result in results
+    ]
+    cells = []
+    for result in results:
+        named = [f"{each.name} {percent(each.probability)}" for each in result.labels]
+        cells.append([result.path, ", ".join(named) or f"failed: {result.outcome.reason}"])
+    emit(document, table(["path", "labels"], cells), as_json=as_json)
+
+
+def _best_probabilities(classifier: Any, features: Any) -> np.ndarray:
+    """Return the probability of each predicted label; NaN where there is none."""
+    try:
+        probabilities = classifier.predict_proba(features)
+    except FeatxError:  # a pipeline of the user's that gives none
+        return np.full(len(features.outcomes), np.nan)
+    return probabilities.max(axis=1)
+
+
+def _write_csv(path: str, rows: list[dict[str, Any]]) -> None:
+    from featx.files import written
+
+    with written(path) as file, file.open("w", newline="", errors="surrogateescape") as sink:
+        writer = csv.DictWriter(sink, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

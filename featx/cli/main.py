@@ -1,0 +1,70 @@
+"""The `featx` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+import featx
+from featx.cli.classifying import evaluate, label, predict, train
+from featx.cli.demo import demo
+from featx.cli.embedding import backbones, embed
+from featx.cli.housekeeping import cache
+from featx.cli.output import complain, show_warnings
+from featx.errors import FeatxError
+
+_HELP = """Transfer learning with frozen image features.
+
+A folder with a sub-folder of photographs for each class becomes features, a classifier learns
+from them, and the classifier labels new photographs. Features are kept in a cache, so nothing is
+embedded twice.
+
+\b
+Examples:
+  featx demo
+  featx train photos/ --out fruit.featx
+  featx predict fruit.featx new.jpg
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(featx.__version__, prog_name="featx", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Gather the commands."""
+
+
+for command in (backbones, embed, train, predict, evaluate, label, cache, demo):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and end the process.
+
+    A mistake of the user is one line on stderr and status 2; a run that was interrupted ends with
+    status 130.
+    """
+    show_warnings()
+    try:
+        status = cli.main(arguments, prog_name="featx", standalone_mode=False)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "featx"
+        complain(f"{error.format_message().rstrip('.')} (see `{where} --help`)")
+        status = 2
+    except click.ClickException as error:
+        complain(error.format_message())
+        status = 2
+    except FeatxError as error:
+        complain(str(error))
+        status = 2
+    except MemoryError:
+        complain("out of memory; use a smaller --batch-size or --input-size, or pooling avg")
+        status = 2
+    except (KeyboardInterrupt, click.Abort):
+        complain("interrupted; what was finished is in the cache, run the same command to go on")
+        status = 130
+    except BrokenPipeError:  # the reader of the output, such as `head`, has gone
+        sys.stderr.close()
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,107 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from featx.backbones.engine import DEFAULT_BATCH_SIZE, POOLINGS
+from featx.backbones.table import DEFAULT_BACKBONE
+from featx.images.decode import INTERPOLATIONS, RESIZES
+
+Command = Callable[..., Any]
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout."
+)
+weights_option = click.option(
+    "--weights",
+    default="imagenet",
+    show_default=True,
+    metavar="imagenet|random|PATH",
+    help="Weights of the network: ImageNet's, random ones, a file, or a folder of files under "
+    "Keras's names.",
+)
+backbone_option = click.option(
+    "--backbone",
+    default=DEFAULT_BACKBONE,
+    show_default=True,
+    metavar="NAME",
+    help="The network; `featx backbones` lists them.",
+)
+
+
+def cache_options(command: Command) -> Command:
+    """Add --cache and --no-cache, which arrive as `cache`: a folder, False or None."""
+    command = click.option(
+        "--no-cache", "cache", flag_value=False, type=click.UNPROCESSED, help="Keep no features."
+    )(command)
+    return click.option(
+        "--cache",
+        "cache",
+        type=click.UNPROCESSED,
+        metavar="DIR",
+        help="Folder of the cache. [default: FEATX_CACHE, or the user's cache folder]",
+    )(command)
+
+
+def run_options(command: Command) -> Command:
+    """Add the options of how to run, which change no feature."""
+    command = click.option(
+        "--batch-size",
+        default=DEFAULT_BATCH_SIZE,
+        show_default=True,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Pictures that go through the network at once.",
+    )(command)
+    command = click.option(
+        "--on-error",
+        type=click.Choice(["skip", "raise"]),
+        default="skip",
+        show_default=True,
+        help="Leave files that cannot be read out and list them, or stop at the first.",
+    )(command)
+    return cache_options(command)
+
+
+def embedding_options(command: Command) -> Command:
+    """Add every option of `featx.embed`, under its Python name."""
+    options = [
+        backbone_option,
+        click.option(
+            "--pooling",
+            type=click.Choice(POOLINGS),
+            default="avg",
+            show_default=True,
+            help="How the last map becomes a vector.",
+        ),
+        click.option("--layer", metavar="NAME", help="Read this layer instead of the last one."),
+        click.option(
+            "--input-size",
+            type=int,
+            metavar="PX",
+            help="Side of the square picture that the network sees.  [default: its own]",
+        ),
+        click.option(
+            "--resize",
+            type=click.Choice(RESIZES),
+            default="squash",
+            show_default=True,
+            help="How a picture becomes square.",
+        ),
+        click.option(
+            "--interpolation",
+            type=click.Choice(INTERPOLATIONS),
+            default="bilinear",
+            show_default=True,
+            help="The filter of the resizing.",
+        ),
+        weights_option,
+        run_options,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command

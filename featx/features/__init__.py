@@ -1,0 +1,1 @@
+"""The feature matrix: what makes it, where it is kept, what it holds."""

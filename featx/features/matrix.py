@@ -1,0 +1,217 @@
+"""The feature matrix: vectors with their paths, labels, outcomes and recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import OptionError, StorageError
+from featx.features import formats
+from featx.features.recipe import Recipe
+from featx.images.decode import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1  # of saved features; raised when their layout changes
+_NOTHING_KNOWN: dict[str, Any] = {  # about a table that was made elsewhere
+    "format": FORMAT,
+    "recipe": None,
+    "outcomes": [],
+    "n_other": 0,
+    "weights": "imagenet",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """A feature matrix and where every row comes from.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, width) or (n, height, width, channels), float32
+        Row i is the feature of paths[i]. A matrix too big for memory is a memory map.
+    y : ndarray of shape (n,), str or object, or None
+        The class of each row; None where no image has one. In a folder that mixes images in
+        class folders with others, the others have the label None.
+    paths : ndarray of shape (n,), object
+        The file of each row.
+    outcomes : tuple of Outcome
+        One per input file, in order, failed ones too.
+    recipe : Recipe or None
+        What made the vectors; None for a table that was made elsewhere.
+    n_other : int
+        Files that were left alone because they are no images by name.
+    weights : str
+        What to ask for to get the weights of the recipe again: "imagenet", "random" or a path.
+    seconds : float
+        Time from the first image opened to the last vector, start-up apart.
+    """
+
+    X: np.ndarray
+    y: np.ndarray | None
+    paths: np.ndarray
+    outcomes: tuple[Outcome, ...] = ()
+    recipe: Recipe | None = None
+    n_other: int = 0
+    weights: str = "imagenet"
+    seconds: float = field(default=0.0, repr=False)
+
+    def __post_init__(self) -> None:
+        rows = {"X": len(self.X), "paths": len(self.paths)}
+        if self.y is not None:
+            rows["y"] = len(self.y)
+        if len(set(rows.values())) > 1:
+            text = ", ".join(f"{name} has {n}" for name, n in rows.items())
+            raise OptionError(f"features need as many rows everywhere: {text}")
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __repr__(self) -> str:
+        classes = "no labels" if self.y is None else f"{len(self.classes)} classes"
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"Features({' x '.join(map(str, self.X.shape))}, {classes}{failed}; {self.recipe})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The distinct labels, sorted."""
+        return () if self.y is None else tuple(sorted({y for y in self.y if y is not None}))
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The outcomes of the files that could not be read."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status == "failed")
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """X as a table of shape (n, columns), which scikit-learn takes."""
+        return self.X.reshape(len(self.X), -1)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the columns of `matrix`."""
+        return feature_names(self.recipe, self.matrix.shape[1])
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> Features:
+        """Return some of the rows, by position or by a mask of booleans.
+
+        The outcomes of the selected rows go along; those of files without a row do not.
+        """
+        positions = np.arange(len(self))[np.asarray(rows)]
+        by_path = {outcome.path: outcome for outcome in self.outcomes}
+        paths = self.paths[positions]
+        return Features(
+            X=self.X[positions],
+            y=None if self.y is None else self.y[positions],
+            paths=paths,
+            outcomes=tuple(by_path[path] for path in paths if path in by_path),
+            recipe=self.recipe,
+            weights=self.weights,
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table of one row per image.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by path: one column per feature (a map is flattened), and a column `label`
+            where there are labels.
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            self.matrix, index=pd.Index(self.paths, name="path"), columns=self.feature_names
+        )
+        if self.y is not None:
+            label = pd.Series(self.y, index=frame.index, name="label", dtype=object)
+            frame = pd.concat([frame, label], axis=1)
+        return frame
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Save to a file: .npz, .npy (and a sidecar), .parquet or .csv (and a sidecar).
+
+        Parameters
+        ----------
+        path : str or path
+            The suffix chooses the format. The sidecar is named like the file with ".json" added
+            and holds the recipe, the outcomes and, for .npy, the paths and labels.
+
+        Raises
+        ------
+        OptionError
+            Another suffix.
+        StorageError
+            The file cannot be written; an older one at `path` is left as it was.
+        """
+        about = {
+            "format": FORMAT,
+            "recipe": self.recipe.to_dict() if self.recipe else None,
+            "outcomes": [asdict(outcome) for outcome in self.outcomes],
+            "n_other": self.n_other,
+            "weights": self.weights,
+        }
+        labels = None if self.y is None else self.y.tolist()
+        stored = formats.Stored(self.X, self.paths.tolist(), labels, about)
+        formats.save(Path(path), stored, self.feature_names)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Features:
+        """Load what `save` wrote, or a .csv or .parquet table with a column `path`.
+
+        A matrix in .npy comes back as a memory map. A table that was made elsewhere has no recipe.
+
+        Raises
+        ------
+        StorageError
+            The file is missing, damaged, or not one of features.
+        """
+        stored = formats.load(Path(path))
+        about = stored.about or _NOTHING_KNOWN
+        if about.get("format") != FORMAT:
+            raise StorageError(
+                f"{path} is of format {about.get('format')}, expected {FORMAT}; "
+                "update featx or embed the images again"
+            )
+        return cls(
+            X=stored.X,
+            y=None if stored.labels is None else as_labels(stored.labels),
+            paths=as_paths(stored.paths),
+            outcomes=tuple(
+                Outcome(**{**outcome, "notes": tuple(outcome["notes"])})
+                for outcome in about["outcomes"]
+            ),
+            recipe=None if about["recipe"] is None else Recipe.from_dict(about["recipe"]),
+            n_other=about["n_other"],
+            weights=about["weights"],
+        )
+
+
+def feature_names(recipe: Recipe | None, width: int) -> list[str]:
+    """Name the columns of a feature matrix, such as resnet50_0, resnet50_1."""
+    prefix = recipe.backbone if recipe else "feature"
+    return [f"{prefix}_{column}" for column in range(width)]
+
+
+def as_labels(labels: Sequence[Any]) -> np.ndarray | None:
+    """Return labels as an array: of str where all are known, of object where some are None."""
+    if all(label is None for label in labels):
+        return None
+    if any(label is None for label in labels):
+        array = np.empty(len(labels), dtype=object)
+        array[:] = labels
+        return array
+    return np.array([str(label) for label in labels])
+
+
+def as_paths(paths: Sequence[str]) -> np.ndarray:
+    """Return paths as an array of str objects, long ones and short ones alike."""
+    array = np.empty(len(paths), dtype=object)
+    array[:] = list(paths)
+    return array

@@ -1,0 +1,99 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from featx.errors import FeatxError, StorageError
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; make room or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; make room or choose another folder",
+    errno.EACCES: "permission denied; choose a folder that you may write to",
+    errno.EPERM: "permission denied; choose a folder that you may write to",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENOENT: "there is no such folder; create it first",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "a file of that name is in the way of a folder; choose another name",
+    errno.EISDIR: "it is a folder; name a file",
+}
+
+
+@contextmanager
+def written(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary file beside `path` that takes its place once it is complete.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to write. Its folder must exist.
+
+    Yields
+    ------
+    Path
+        A temporary file in the same folder, with the same suffix. When the block ends it is
+        flushed to the disk and renamed; when the block raises it is removed, and whatever was
+        at `path` stays as it was.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written: no room, no permission, no such folder.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.stem[:80]}-{secrets.token_hex(6)}{target.suffix}")
+    with storage_errors(target):
+        try:
+            temporary.touch(exist_ok=False)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an `OSError` of the block into a `StorageError` that says what to do about it."""
+    try:
+        yield
+    except FeatxError:
+        raise
+    except OSError as error:
+        number = error.errno
+        if number is None and _is_full(Path(path).parent):  # numpy's short writes carry no number
+            number = errno.ENOSPC
+        advice = _ADVICE.get(number or 0, error.strerror or str(error))
+        raise StorageError(f"cannot write {os.fspath(path)}: {advice}") from error
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < 1 << 20
+    except OSError:
+        return False
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check, before any work is done for it, that a file can be written at `path`.
+
+    Raises
+    ------
+    StorageError
+        `path` is a folder, or a file cannot be made beside it.
+    """
+    target = Path(path)
+    with storage_errors(target):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass

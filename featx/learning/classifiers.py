@@ -1,0 +1,155 @@
+"""Named classifiers: plain scikit-learn pipelines, tuned for few images and wide features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from featx.errors import OptionError, UnknownClassifierError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+DEFAULT_CLASSIFIER = "logistic"
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # C of the logistic regression, from strong to weak
+
+
+@dataclass(frozen=True)
+class ClassifierSpec:
+    """A classifier by name: what it does, and how to build it."""
+
+    name: str
+    description: str
+    build: Callable[[int], Pipeline]  # from the number of images in the smallest class
+
+
+def _logistic(smallest: int) -> Pipeline:
+    """Standardise, rotate, and regress with the penalty that predicts held-out images best.
+
+    The rotation (a full PCA) keeps every distance between training images, so it changes no
+    prediction; it only shrinks wide features to at most as many columns as there are images.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.preprocessing import StandardScaler
+
+    if smallest < 2:  # nothing to hold out
+        regression: Any = LogisticRegression(C=0.01, max_iter=1000)
+    else:
+        regression = GridSearchCV(
+            LogisticRegression(max_iter=1000),
+            {"C": list(PENALTIES)},
+            scoring="neg_log_loss",
+            cv=min(5, smallest),
+        )
+    return _pipeline(scale=StandardScaler(), rotate=PCA(svd_solver="full"), logistic=regression)
+
+
+def _mlp(smallest: int) -> Pipeline:
+    from sklearn.feature_selection import VarianceThreshold
+    from sklearn.neural_network import MLPClassifier
+
+    return _pipeline(
+        variance=VarianceThreshold(),
+        mlp=MLPClassifier((100, 10), max_iter=1000, random_state=0),
+    )
+
+
+def _pca_mlp(smallest: int) -> Pipeline:
+    from sklearn.decomposition import PCA
+    from sklearn.feature_selection import VarianceThreshold
+    from sklearn.neural_network import MLPClassifier
+
+    return _pipeline(
+        variance=VarianceThreshold(),
+        pca=PCA(0.95, svd_solver="full"),
+        mlp=MLPClassifier((100, 10), max_iter=1000, random_state=0),
+    )
+
+
+def _svm(smallest: int) -> Pipeline:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    machine: Any = SVC(kernel="linear", C=0.01)
+    if smallest >= 2:  # probabilities need held-out images
+        machine = CalibratedClassifierCV(machine, cv=min(5, smallest), ensemble=False)
+    return _pipeline(scale=StandardScaler(), svm=machine)
+
+
+def _knn(smallest: int) -> Pipeline:
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.preprocessing import Normalizer
+
+    neighbors = KNeighborsClassifier(n_neighbors=max(1, min(5, smallest)), weights="distance")
+    return _pipeline(normalize=Normalizer(), knn=neighbors)
+
+
+def _centroid(smallest: int) -> Pipeline:
+    from sklearn.neighbors import NearestCentroid
+    from sklearn.preprocessing import Normalizer
+
+    return _pipeline(normalize=Normalizer(), centroid=NearestCentroid())
+
+
+def _pipeline(**steps: Any) -> Pipeline:
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline(list(steps.items()))
+
+
+CLASSIFIERS = {
+    spec.name: spec
+    for spec in (
+        ClassifierSpec(
+            "logistic", "scaling and logistic regression, penalty by cross-validation", _logistic
+        ),
+        ClassifierSpec("mlp", "variance threshold and a perceptron of 100 and 10 units", _mlp),
+        ClassifierSpec("pca-mlp", "95 % of the variance by PCA, then the perceptron", _pca_mlp),
+        ClassifierSpec("svm", "scaling and a linear support vector machine, calibrated", _svm),
+        ClassifierSpec("knn", "the nearest pictures by angle, weighted by distance", _knn),
+        ClassifierSpec("centroid", "the nearest class mean by angle", _centroid),
+    )
+}
+
+
+def make_classifier(classifier: str | Any = DEFAULT_CLASSIFIER, smallest: int = 5) -> Any:
+    """Build an unfitted classifier.
+
+    Parameters
+    ----------
+    classifier : str or estimator, default="logistic"
+        A name of `CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own, which is
+        cloned.
+    smallest : int, default=5
+        Images in the smallest class; inner cross-validation has at most so many folds.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline, or the clone
+
+    Raises
+    ------
+    UnknownClassifierError
+        No classifier has this name.
+    OptionError
+        It is neither a name nor a scikit-learn estimator.
+    """
+    if isinstance(classifier, str):
+        if classifier not in CLASSIFIERS:
+            raise UnknownClassifierError(
+                f"unknown classifier {classifier!r}: expected one of {', '.join(CLASSIFIERS)}, "
+                "or a scikit-learn estimator"
+            )
+        return CLASSIFIERS[classifier].build(smallest)
+    from sklearn.base import BaseEstimator, clone
+
+    if not isinstance(classifier, BaseEstimator) or not hasattr(classifier, "predict"):
+        raise OptionError(
+            f"classifier is a {type(classifier).__name__}: expected one of "
+            f"{', '.join(CLASSIFIERS)}, or a scikit-learn estimator"
+        )
+    return clone(classifier)

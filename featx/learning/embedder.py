@@ -1,0 +1,173 @@
+"""Image features as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from featx.backbones.engine import DEFAULT_BATCH_SIZE
+from featx.backbones.table import DEFAULT_BACKBONE
+from featx.errors import OptionError
+from featx.features.embed import embed_images, prepare
+from featx.features.matrix import Features, feature_names
+from featx.features.recipe import check_choice
+from featx.images.folder import ImageFolder
+
+ON_ERROR = ("raise", "nan")
+
+
+class ImageEmbedder(TransformerMixin, BaseEstimator):
+    """Turn paths of images into feature vectors, inside a scikit-learn pipeline.
+
+    Parameters
+    ----------
+    backbone : str or Backbone, default="efficientnet_lite0"
+    pooling : {"avg", "max", "flatten", "none"}, default="avg"
+        A map that is not pooled is flattened, as scikit-learn expects a table.
+    layer : str, optional
+    input_size : int, optional
+    resize : {"squash", "crop", "pad"}, default="squash"
+    interpolation : {"bilinear", "nearest", "bicubic", "lanczos"}, default="bilinear"
+    weights : str or path, default="imagenet"
+    cache : str, path or bool, optional
+    batch_size : int, default=8
+        All as for `featx.embed`.
+    on_error : {"raise", "nan"}, default="raise"
+        Stop at a file that cannot be read, or give it a row of NaN: a transformer may not leave
+        rows out.
+
+    Attributes
+    ----------
+    recipe_ : Recipe
+        What makes the features.
+    n_features_out_ : int
+        Columns of the output.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> pipeline = make_pipeline(ImageEmbedder("resnet50"), LogisticRegression())
+    """
+
+    def __init__(
+        self,
+        backbone=DEFAULT_BACKBONE,
+        *,
+        pooling="avg",
+        layer=None,
+        input_size=None,
+        resize="squash",
+        interpolation="bilinear",
+        weights="imagenet",
+        cache=None,
+        batch_size=DEFAULT_BATCH_SIZE,
+        on_error="raise",
+    ):
+        self.backbone = backbone
+        self.pooling = pooling
+        self.layer = layer
+        self.input_size = input_size
+        self.resize = resize
+        self.interpolation = interpolation
+        self.weights = weights
+        self.cache = cache
+        self.batch_size = batch_size
+        self.on_error = on_error
+
+    def fit(self, X: Any, y: Any = None) -> ImageEmbedder:
+        """Settle the recipe; the network is pretrained, so nothing is learned.
+
+        Parameters
+        ----------
+        X : sequence of paths, or table of one column of paths
+            At least one image that can be read.
+        y : ignored
+
+        Returns
+        -------
+        ImageEmbedder
+            itself
+        """
+        check_choice("on_error", self.on_error, ON_ERROR)
+        features = self._embed(_paths(X)[:1])
+        assert features.recipe is not None
+        self.recipe_ = features.recipe
+        self.n_features_out_ = features.matrix.shape[1]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed images.
+
+        Parameters
+        ----------
+        X : sequence of paths, or table of one column of paths
+            The images.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out_), float32
+            Row i belongs to X[i]. After `set_output(transform="pandas")`, a DataFrame.
+
+        Raises
+        ------
+        ImageError
+            A file cannot be read and `on_error` is "raise".
+        """
+        check_is_fitted(self)
+        features = self._embed(_paths(X))
+        if not features.failed:
+            return features.matrix
+        table = np.full((len(features.outcomes), self.n_features_out_), np.nan, np.float32)
+        table[[outcome.ok for outcome in features.outcomes]] = features.matrix
+        return table
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the columns of the output, such as resnet50_0, resnet50_1."""
+        check_is_fitted(self)
+        return np.array(feature_names(self.recipe_, self.n_features_out_), dtype=object)
+
+    def _embed(self, paths: list[str]) -> Features:
+        backbone, recipe = prepare(
+            self.backbone,
+            pooling=self.pooling,
+            layer=self.layer,
+            input_size=self.input_size,
+            resize=self.resize,
+            interpolation=self.interpolation,
+            weights=self.weights,
+        )
+        return embed_images(
+            ImageFolder.of(paths),
+            backbone,
+            recipe,
+            cache=self.cache,
+            on_error="raise" if self.on_error == "raise" else "skip",
+            batch_size=self.batch_size,
+            progress=False,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        tags.no_validation = True
+        return tags
+
+
+def _paths(X: Any) -> list[str]:
+    """Return the paths in a list, a column of a table, or an array of one column."""
+    values = np.asarray(X, dtype=object)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise OptionError(
+            f"X has shape {values.shape}: expected a sequence of paths of images, "
+            "or a table of one column of paths"
+        )
+    return values.tolist()
