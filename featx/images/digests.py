@@ -1,0 +1,225 @@
+"""Digests of file contents, remembered for unchanged files."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+logger = logging.getLogger(__name__)
+
+# The name of the table carries its format; rows of another format are not seen.
+_CREATE = """
+CREATE TABLE IF NOT EXISTS digests_1 (
+    path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, digest BLOB, seal BLOB
+) WITHOUT ROWID
+"""
+_SELECT = "SELECT path, size, mtime_ns, ctime_ns, digest, seal FROM digests_1 WHERE path IN ({})"
+_CHUNK = 500  # paths a query: below the 999 parameters that older SQLite allows
+
+_MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the year 2262
+
+_WAIT_S = 10.0
+_SETTLED_NS = 2_000_000_000
+
+
+class Stamp(NamedTuple):
+    """What tells that a file is unchanged: size in bytes and times in nanoseconds.
+
+    The time of change (`ctime`) is there because a program can restore the other one.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the SHA-256 of some bytes as 64 hexadecimal characters."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
+    """Read a file, and take its stamp before.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A file.
+
+    Returns
+    -------
+    data : bytes
+        All of it.
+    stamp : Stamp or None
+        None if it is too young to be remembered.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            now = time.time_ns()
+            data = file.read()
+    except ValueError as error:  # a path that no file can have
+        raise OSError(str(error)) from error
+    # Times are coarse (2 s on FAT): a file changed just now may be changed again within the same
+    # tick and look the same. So its digest is trusted only once its times lie further back.
+    settled = now - status.st_ctime_ns > _SETTLED_NS and abs(now - status.st_mtime_ns) > _SETTLED_NS
+    return data, _stamp(status) if settled else None
+
+
+class DigestMemo:
+    """Remembers the digests of files, so that an unchanged file is not read again.
+
+    Whatever is wrong with its own file (locked, read-only, no room, not a database) costs the
+    memory and a warning in the log, never an exception and never a wrong digest. A damaged file
+    is replaced by a fresh one. Several processes may use it at once.
+
+    Parameters
+    ----------
+    path : Path or None
+        A SQLite file, made on first use together with its folder. None remembers nothing.
+    """
+
+    def __init__(self, path: Path | None):
+        self.path = None if path is None else Path(path)
+        self._connection: sqlite3.Connection | None = None
+        if self.path is None:
+            return
+        try:
+            self._open(self.path)
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(error)
+
+    def known(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the digests of those files that are unchanged since they were remembered.
+
+        Parameters
+        ----------
+        paths : sequence of str
+            Files; those that are missing or were never remembered have no entry in the answer.
+
+        Returns
+        -------
+        dict of str to str
+            Path as given, to digest.
+        """
+        if self._connection is None:
+            return {}
+        current: dict[bytes, Stamp] = {}
+        keys: dict[str, bytes] = {}
+        for path in paths:
+            try:
+                key = keys[path] = _key(path)
+                current[key] = _stamp(os.stat(path))
+            except (OSError, ValueError):  # missing, or no path at all
+                continue
+        wanted = list(current)
+        remembered: dict[bytes, str] = {}
+        try:
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                query = _SELECT.format(",".join("?" * len(chunk)))
+                for key, size, mtime_ns, ctime_ns, digest, seal in self._connection.execute(
+                    query, chunk
+                ):
+                    stamp = Stamp(size, mtime_ns, ctime_ns)
+                    if stamp != current.get(key) or not isinstance(digest, bytes):
+                        continue
+                    if seal == _seal(key, stamp, digest):
+                        remembered[key] = digest.hex()
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(error)
+        return {path: remembered[key] for path, key in keys.items() if key in remembered}
+
+    def remember(self, entries: Iterable[tuple[str, str, Stamp | None]]) -> None:
+        """Remember digests.
+
+        Parameters
+        ----------
+        entries : iterable of (path, digest, stamp)
+            Digest of the bytes and stamp as `read_file` gave them; without a stamp the file is
+            not remembered.
+        """
+        if self._connection is None:
+            return
+        rows = []
+        for path, digest, stamp in entries:
+            if stamp is not None and max(stamp) <= _MAX_INTEGER:
+                key, value = _key(path), bytes.fromhex(digest)
+                rows.append((key, *stamp, value, _seal(key, stamp, value)))
+        try:
+            with self._connection:
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?, ?, ?, ?)", rows
+                )
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Close the file; from here on nothing is remembered."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def __enter__(self) -> DigestMemo:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _open(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(
+            path, timeout=_WAIT_S, check_same_thread=False, isolation_level="IMMEDIATE"
+        )
+        # Losing the last rows in a power cut costs reading some files again: no need to wait for
+        # the disk at every commit.
+        with suppress(sqlite3.OperationalError):  # another process is opening it, or no WAL here
+            self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        with self._connection:
+            self._connection.execute(_CREATE)
+
+    def _give_up(self, error: Exception) -> None:
+        self.close()
+        if self.path is None or not _is_damage(error):
+            logger.warning("digests are not remembered in %s: %s", self.path, error)
+            return
+        logger.warning("%s is damaged (%s): starting a fresh one", self.path, error)
+        try:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            self._open(self.path)
+        except (sqlite3.Error, OSError) as second:
+            self.close()
+            logger.warning("digests are not remembered in %s: %s", self.path, second)
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _key(path: str) -> bytes:
+    return os.fsencode(os.path.abspath(path))
+
+
+def _seal(key: bytes, stamp: Stamp, digest: bytes) -> bytes:
+    """Tie a row together: SQLite does not notice a flipped bit within a value."""
+    return hashlib.sha256(b"%b %d %d %d %b" % (key, *stamp, digest)).digest()[:8]
+
+
+def _is_damage(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -1,0 +1,256 @@
+"""Images to work on, in a stable order, with their labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from featx.errors import ImageSourceError
+
+IMAGE_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif"),
+        *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
+        *(".ico", ".tga", ".heic", ".heif"),
+    )
+)
+
+_EXPECTED = (
+    "a folder of images, an image, a list of paths, or a pandas DataFrame with a column `path`"
+)
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """Images to work on, in order, with their labels.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        Can be opened from the current directory.
+    labels : tuple of (str or None)
+        Class of each image, or None.
+    n_other : int
+        Files left alone because they are no images by their name.
+    root : str or None
+        The folder that was scanned, if it was one folder.
+    """
+
+    paths: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    n_other: int = 0
+    root: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The distinct labels, sorted."""
+        return tuple(sorted({label for label in self.labels if label is not None}))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are images and every one has a label."""
+        return bool(self.labels) and None not in self.labels
+
+    @classmethod
+    def scan(cls, root: str | os.PathLike[str]) -> ImageFolder:
+        """Find the images in a folder and its sub-folders.
+
+        An image is a file with one of `IMAGE_SUFFIXES`; what is in it is not looked at. Its label
+        is the first folder below `root`, or None directly in `root`. Links are followed. Files
+        and folders with a leading dot are left alone.
+
+        Parameters
+        ----------
+        root : str or PathLike
+            A folder.
+
+        Returns
+        -------
+        ImageFolder
+            Sorted by the path relative to `root`, by code points, whatever the file system says.
+
+        Raises
+        ------
+        ImageSourceError
+            The folder is missing, unreadable or without images.
+        """
+        root = os.fspath(root)
+        if not os.path.isdir(root):
+            found = "is no folder" if os.path.exists(root) else "does not exist"
+            raise ImageSourceError(f"{root!r} {found}: expected a folder of images")
+        images, n_other = [], 0
+        for relative, is_image in _walk(root):
+            if is_image:
+                images.append(relative)
+            else:
+                n_other += 1
+        if not images:
+            raise ImageSourceError(
+                f"no images in {root!r}, which has {n_other} other "
+                f"file{'' if n_other == 1 else 's'}: expected names that end in .jpg, .png, .webp "
+                "or another suffix of an image"
+            )
+        images.sort()
+        return cls(
+            paths=tuple(os.path.join(root, relative.replace("/", os.sep)) for relative in images),
+            labels=tuple(
+                relative.partition("/")[0] if "/" in relative else None for relative in images
+            ),
+            n_other=n_other,
+            root=root,
+        )
+
+    @classmethod
+    def of(cls, source: Any) -> ImageFolder:
+        """Take images from whatever names them.
+
+        Parameters
+        ----------
+        source : ImageFolder, str, PathLike, sequence of paths, or DataFrame
+            A folder (see `scan`), one image, paths in a list, tuple, array, Index or Series, or a
+            pandas DataFrame with a column `path` and possibly a column `label`. A folder within a
+            sequence of paths is replaced by its images. A file that is missing is none the less
+            an image to work on: that it cannot be read is its outcome.
+
+        Returns
+        -------
+        ImageFolder
+            In the order given.
+
+        Raises
+        ------
+        ImageSourceError
+            There is no image in `source`, or it is something else.
+        """
+        if isinstance(source, ImageFolder):
+            return source
+        if isinstance(source, str | os.PathLike):
+            return cls._of_path(_as_path(source, "images"))
+        if hasattr(source, "columns") and hasattr(source, "iloc"):
+            return cls._of_frame(source)
+        if hasattr(source, "tolist"):  # array, Series, Index
+            source = source.tolist()
+        if not isinstance(source, list | tuple):
+            raise ImageSourceError(f"images are a {type(source).__name__}: expected {_EXPECTED}")
+        return cls._of_list(source)
+
+    @classmethod
+    def _of_path(cls, path: str) -> ImageFolder:
+        if os.path.isdir(path):
+            return cls.scan(path)
+        if not os.path.exists(path):
+            raise ImageSourceError(f"{path!r} does not exist: expected {_EXPECTED}")
+        if not _named_as_image(path):
+            raise ImageSourceError(f"{path!r} is no image by its name: expected {_EXPECTED}")
+        return cls(paths=(path,), labels=(None,))
+
+    @classmethod
+    def _of_list(cls, source: Sequence[Any]) -> ImageFolder:
+        if not len(source):
+            raise ImageSourceError(f"the list of images is empty: expected {_EXPECTED}")
+        paths: list[str] = []
+        labels: list[str | None] = []
+        n_other = 0
+        for position, item in enumerate(source):
+            path = _as_path(item, f"item {position} of the images")
+            if os.path.isdir(path):
+                folder = cls.scan(path)
+                paths.extend(folder.paths)
+                labels.extend(folder.labels)
+                n_other += folder.n_other
+            else:
+                paths.append(path)
+                labels.append(None)
+        return cls(paths=tuple(paths), labels=tuple(labels), n_other=n_other)
+
+    @classmethod
+    def _of_frame(cls, frame: Any) -> ImageFolder:
+        import pandas as pd
+
+        columns = list(frame.columns)
+        if "path" not in columns:
+            raise ImageSourceError(
+                f"the DataFrame of images has the columns {columns}: expected `path`, and `label` "
+                "if the images have classes"
+            )
+        if not len(frame):
+            raise ImageSourceError("the DataFrame of images is empty: expected a row an image")
+        paths = tuple(
+            _as_path(item, f"row {position} of the column `path`")
+            for position, item in enumerate(frame["path"].tolist())
+        )
+        if "label" not in columns:
+            return cls(paths=paths, labels=(None,) * len(paths))
+        missing = pd.isna(frame["label"]).tolist()
+        labels = tuple(
+            None if absent else str(label)
+            for label, absent in zip(frame["label"].tolist(), missing, strict=True)
+        )
+        return cls(paths=paths, labels=labels)
+
+
+def _named_as_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _as_path(item: Any, what: str) -> str:
+    path = os.fspath(item) if isinstance(item, os.PathLike) else item
+    if not isinstance(path, str):
+        raise ImageSourceError(
+            f"{what} is a {type(path).__name__}: expected a path, as str or pathlib.Path"
+        )
+    return str(path)  # of numpy.str_ a plain one
+
+
+def _walk(root: str) -> Iterator[tuple[str, bool]]:
+    """Yield the files below a folder: relative path with "/" between names, and whether an image.
+
+    A link to a folder is followed unless it leads to one of the folders that contain it, which is
+    what makes a loop; whether it is followed does not depend on the order of listing.
+    """
+    pending = [(root, "", frozenset[tuple[int, int]]())]
+    while pending:
+        folder, prefix, above = pending.pop()
+        try:
+            status = os.stat(folder)
+            identity = (status.st_dev, status.st_ino)
+            if identity in above:
+                continue
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError as error:
+            raise ImageSourceError(
+                f"cannot list the folder {folder!r}: {error.strerror or error}; "
+                "allow reading it, or leave it out"
+            ) from error
+        for entry in entries:
+            hidden = entry.name.startswith(".")
+            if _is_dir(entry):
+                if not hidden:
+                    pending.append((entry.path, f"{prefix}{entry.name}/", above | {identity}))
+            else:
+                is_image = not hidden and _named_as_image(entry.name) and _is_file(entry)
+                yield prefix + entry.name, is_image
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Tell a file, or a link that leads nowhere: a missing image, not one to pass over in silence.
+
+    Pipes, sockets and devices are none: reading one could wait for ever.
+    """
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:
+        return True

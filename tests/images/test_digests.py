@@ -1,0 +1,296 @@
+"""A digest is remembered while its file is unchanged, and is never wrong."""
+
+import hashlib
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from featx.images import digests
+from featx.images.digests import DigestMemo, Stamp, digest_bytes, read_file
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Let files just written count as written ten seconds ago."""
+    now = time.time_ns
+    monkeypatch.setattr(digests.time, "time_ns", lambda: now() + 10_000_000_000)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photos" / "1.jpg"
+    path.parent.mkdir()
+    path.write_bytes(b"pixels")
+    return str(path)
+
+
+@pytest.fixture
+def memo_path(tmp_path):
+    return tmp_path / "cache" / "deep" / "digests.sqlite"
+
+
+def learn(memo: DigestMemo, *paths: str) -> None:
+    entries = []
+    for path in paths:
+        data, stamp = read_file(path)
+        entries.append((path, digest_bytes(data), stamp))
+    memo.remember(entries)
+
+
+def wait_for_the_clock_of_the_file_system() -> None:
+    time.sleep(0.03)
+
+
+def test_a_digest_is_the_sha256_of_the_bytes():
+    assert digest_bytes(b"pixels") == hashlib.sha256(b"pixels").hexdigest()
+    assert len(digest_bytes(b"")) == 64
+
+
+def test_reading_gives_the_bytes_and_the_stamp_of_the_file(photo, later):
+    status = os.stat(photo)
+    stamp = Stamp(6, status.st_mtime_ns, status.st_ctime_ns)
+    assert read_file(photo) == (b"pixels", stamp)
+
+
+@pytest.mark.parametrize("path", ["nowhere.jpg", ".", "nul\0.jpg"])
+def test_reading_what_is_no_file_is_an_oserror(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=r"No such file|directory|denied|null"):
+        read_file(path)
+
+
+def test_an_unchanged_file_is_known_to_the_next_process(photo, memo_path, later):
+    with DigestMemo(memo_path) as memo:
+        assert memo.known([photo]) == {}
+        learn(memo, photo)
+        assert memo.known([photo]) == {photo: digest_bytes(b"pixels")}
+    with DigestMemo(memo_path) as memo:
+        assert memo.known([photo, photo]) == {photo: digest_bytes(b"pixels")}
+
+
+def test_a_path_is_known_by_any_of_its_names(photo, memo_path, later, monkeypatch):
+    monkeypatch.chdir(Path(photo).parent)
+    with DigestMemo(memo_path) as memo:
+        learn(memo, "1.jpg")
+        assert set(memo.known([photo, "1.jpg", "../photos/1.jpg"])) == {
+            photo,
+            "1.jpg",
+            "../photos/1.jpg",
+        }
+
+
+def test_missing_and_impossible_paths_are_not_known(memo_path, tmp_path):
+    with DigestMemo(memo_path) as memo:
+        assert memo.known([str(tmp_path / "no.jpg"), "nul\0.jpg", "\ud800.jpg", ""]) == {}
+
+
+def test_a_changed_byte_with_a_restored_time_is_noticed(photo, memo_path, later):
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+        before = os.stat(photo)
+        wait_for_the_clock_of_the_file_system()
+        Path(photo).write_bytes(b"pixelS")
+        os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert os.stat(photo).st_mtime_ns == before.st_mtime_ns
+        assert memo.known([photo]) == {}
+        learn(memo, photo)
+        assert memo.known([photo]) == {photo: digest_bytes(b"pixelS")}
+
+
+def test_another_file_moved_into_place_is_noticed(photo, memo_path, later, tmp_path):
+    other = tmp_path / "other.jpg"
+    other.write_bytes(b"PIXELS")
+    before = os.stat(photo)
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+        wait_for_the_clock_of_the_file_system()
+        other.replace(photo)
+        assert memo.known([photo]) == {}
+
+
+def test_a_file_changed_just_now_is_not_remembered(photo, memo_path):
+    assert read_file(photo) == (b"pixels", None)
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+        assert memo.known([photo]) == {}
+
+
+@pytest.mark.parametrize(("seconds", "remembered"), [(-60, True), (10, False), (60, True)])
+def test_a_file_dated_now_is_too_young_but_one_from_the_future_is_not(
+    photo, memo_path, later, seconds, remembered
+):
+    moment = time.time_ns() + (seconds - 10) * 10**9  # the clock of `later` is ten seconds ahead
+    os.utime(photo, ns=(moment, moment))
+    assert (read_file(photo)[1] is not None) == remembered
+
+
+def test_the_age_counts_when_the_file_is_read_not_when_it_is_remembered(
+    photo, memo_path, monkeypatch
+):
+    written = os.stat(photo).st_ctime_ns
+    monkeypatch.setattr(digests.time, "time_ns", lambda: written + 1_000_000)
+    data, stamp = read_file(photo)
+    monkeypatch.setattr(digests.time, "time_ns", lambda: written + 60_000_000_000)
+    with DigestMemo(memo_path) as memo:
+        memo.remember([(photo, digest_bytes(data), stamp)])
+        assert memo.known([photo]) == {}
+
+
+def test_a_date_that_sqlite_cannot_hold_is_not_remembered(photo, memo_path, caplog):
+    with DigestMemo(memo_path) as memo:
+        memo.remember([(photo, digest_bytes(b"pixels"), Stamp(6, 2**63, 0))])
+        assert memo.known([photo]) == {}
+    assert caplog.records == []
+
+
+def test_a_name_that_is_not_utf_8_is_remembered(tmp_path, memo_path, later):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg")
+    try:
+        with open(path, "wb") as file:
+            file.write(b"pixels")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    with DigestMemo(memo_path) as memo:
+        learn(memo, path)
+        assert memo.known([path]) == {path: digest_bytes(b"pixels")}
+
+
+def test_more_paths_than_a_query_takes_are_known(tmp_path, memo_path, later):
+    paths = [str(tmp_path / f"{number}.jpg") for number in range(1203)]
+    for path in paths:
+        Path(path).write_text(path)
+    with DigestMemo(memo_path) as memo:
+        learn(memo, *paths)
+        known = memo.known(paths)
+    assert known == {path: digest_bytes(path.encode()) for path in paths}
+
+
+def test_without_a_file_nothing_is_remembered(photo, later):
+    with DigestMemo(None) as memo:
+        learn(memo, photo)
+        assert memo.known([photo]) == {}
+
+
+def test_a_closed_memo_knows_nothing_and_does_not_complain(photo, memo_path, later, caplog):
+    memo = DigestMemo(memo_path)
+    learn(memo, photo)
+    memo.close()
+    memo.close()
+    learn(memo, photo)
+    assert memo.known([photo]) == {}
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("content", [b"this is not a database " * 300, b"\0" * 5000])
+def test_a_file_that_is_no_database_is_replaced(photo, memo_path, later, caplog, content):
+    memo_path.parent.mkdir(parents=True)
+    memo_path.write_bytes(content)
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+        assert memo.known([photo]) == {photo: digest_bytes(b"pixels")}
+    assert "is damaged (file is not a database): starting a fresh one" in caplog.text
+
+
+def test_a_flipped_byte_anywhere_never_gives_a_wrong_digest(tmp_path, memo_path, later):
+    truth = {}
+    for number in range(20):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(b"%d" % number)
+        truth[str(path)] = digest_bytes(b"%d" % number)
+    with DigestMemo(memo_path) as memo:
+        learn(memo, *truth)
+    whole = memo_path.read_bytes()
+    found = []
+    for position in range(0, len(whole), 61):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x15
+        memo_path.write_bytes(damaged)
+        with DigestMemo(memo_path) as memo:
+            known = memo.known(list(truth))
+        assert known.items() <= truth.items(), position
+        found.append(len(known))
+    assert min(found) < 20, "no damage was hit"
+    assert max(found) == 20, "all damage was fatal"
+
+
+def test_a_folder_in_the_way_costs_only_the_memory(photo, memo_path, later, caplog):
+    memo_path.mkdir(parents=True)
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+        assert memo.known([photo]) == {}
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "digests are not remembered in" in caplog.text
+
+
+def test_a_file_in_place_of_the_folder_costs_only_the_memory(photo, memo_path, caplog):
+    memo_path.parent.parent.write_bytes(b"")
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+        assert memo.known([photo]) == {}
+    assert "digests are not remembered in" in caplog.text
+
+
+def test_a_locked_file_costs_only_the_memory(photo, memo_path, later, caplog, monkeypatch):
+    monkeypatch.setattr(digests, "_WAIT_S", 0.05)
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+        other = sqlite3.connect(memo_path)
+        other.execute("BEGIN IMMEDIATE")
+        learn(memo, photo)
+        assert "digests are not remembered in" in caplog.text
+        assert "locked" in caplog.text
+        assert memo.known([photo]) == {}
+        other.close()
+    with DigestMemo(memo_path) as memo:
+        assert memo.known([photo]) == {photo: digest_bytes(b"pixels")}
+
+
+def test_a_table_of_another_shape_costs_only_the_memory(photo, memo_path, later, caplog):
+    memo_path.parent.mkdir(parents=True)
+    with sqlite3.connect(memo_path) as other:
+        other.execute("CREATE TABLE digests_1 (path TEXT)")
+    other.close()
+    with DigestMemo(memo_path) as memo:
+        assert memo.known([photo]) == {}
+        learn(memo, photo)
+    assert "digests are not remembered in" in caplog.text
+
+
+LEARN = """
+import os, sys
+from pathlib import Path
+from featx.images.digests import DigestMemo, Stamp, digest_bytes
+
+with DigestMemo(Path(sys.argv[1])) as memo:
+    for path in sys.argv[2:]:
+        status = os.stat(path)
+        stamp = Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        memo.remember([(path, digest_bytes(Path(path).read_bytes()), stamp)])
+"""
+
+
+def test_two_processes_remember_at_once(tmp_path, memo_path):
+    paths = [str(tmp_path / f"{number}.jpg") for number in range(80)]
+    for path in paths:
+        Path(path).write_text(path)
+    package = Path(digests.__file__).parents[2]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", LEARN, str(memo_path), *paths[start::2]],
+            env={**os.environ, "PYTHONPATH": str(package)},
+            stderr=subprocess.PIPE,
+        )
+        for start in range(2)
+    ]
+    for process in processes:
+        _, complaint = process.communicate(timeout=60)
+        assert complaint == b"", complaint
+    with DigestMemo(memo_path) as memo:
+        known = memo.known(paths)
+    assert known == {path: digest_bytes(path.encode()) for path in paths}
