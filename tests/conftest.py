@@ -42,3 +42,12 @@ def _no_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
     monkeypatch.delenv("FEATX_WEIGHTS_URL", raising=False)
     monkeypatch.delenv("FEATX_WEIGHTS", raising=False)
+
+
+@pytest.fixture
+def fake_engine(monkeypatch):
+    """Run every backbone on the fake engine; the class counts what it embedded."""
+    import fakes
+
+    fakes.install(monkeypatch)
+    return fakes.FakeEngine

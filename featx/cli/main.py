@@ -29,10 +29,17 @@ Examples:
 """
 
 
-@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    help=_HELP,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(featx.__version__, prog_name="featx", message="%(prog)s %(version)s")
-def cli() -> None:
-    """Gather the commands."""
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Show the help where no command is given."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for command in (backbones, embed, train, predict, evaluate, label, cache, demo):

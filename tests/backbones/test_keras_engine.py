@@ -1,0 +1,125 @@
+"""The reference engine: layers, poolings, batches, networks of the user's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import featx
+from featx.backbones.backbone import Backbone
+from featx.backbones.engine import open_engine
+from featx.backbones.keras_engine import build, import_keras, named_layers
+from featx.backbones.table import find
+from featx.errors import OptionError, UnknownLayerError
+
+pytestmark = pytest.mark.keras
+
+
+@pytest.fixture
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+
+
+def small_network(seed=0):
+    keras = import_keras()
+    rng = np.random.default_rng(seed)
+    network = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Conv2D(4, 3, name="first"),
+            keras.layers.Conv2D(5, 3, name="second"),
+        ],
+        name="mine",
+    )
+    network.set_weights([rng.normal(size=each.shape) for each in network.get_weights()])
+    return network
+
+
+def random_engine(name, size=64, **options):
+    backbone = Backbone.load(name, "random")
+    options = {"layer": None, "pooling": "avg", "input_size": size} | options
+    return open_engine(backbone, **options)
+
+
+@pytest.mark.filterwarnings("ignore:the weights of")
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet50", "mobilenet_v2"])
+def test_a_vector_depends_neither_on_its_neighbours_nor_on_its_place(name, pictures):
+    engine = random_engine(name)
+    together = engine.embed_batch(pictures)
+    reversed_ = engine.embed_batch(pictures[::-1])[::-1]
+    alone = np.concatenate([engine.embed_batch(pictures[i : i + 1]) for i in range(len(pictures))])
+    assert np.array_equal(together, reversed_)
+    assert np.array_equal(together, alone)
+    assert together.std(axis=0).max() > 0, "all pictures have the same features"
+
+
+def test_the_second_network_of_a_session_has_the_layer_names_of_the_first():
+    names = [list(named_layers(build(find("xception"), 96, top=False))) for _ in range(2)]
+    assert names[0] == names[1]
+    assert {"conv2d", "conv2d_3", "batch_normalization", "block14_sepconv2_act"} <= set(names[0])
+
+
+@pytest.mark.filterwarnings("ignore:the weights of")
+def test_an_unknown_layer_is_named_together_with_those_that_are_near():
+    with pytest.raises(UnknownLayerError, match="no layer 'conv5_block3_outt'.*conv5_block3_out"):
+        random_engine("resnet50", layer="conv5_block3_outt")
+
+
+@pytest.mark.filterwarnings("ignore:the weights of")
+def test_the_classifier_takes_only_its_own_input_size():
+    with pytest.raises(OptionError, match="takes 224 px: got 64"):
+        random_engine("vgg16", layer="fc2")
+
+
+def test_a_network_of_the_users_own_gives_what_it_gives_in_keras(fruit, tmp_path):
+    network = small_network()
+    backbone = Backbone.from_keras(network, preprocess="tf")
+    folder = fruit / "test"
+    features = featx.embed(folder, backbone, pooling="none", progress=False)
+    assert features.X.shape == (8, 12, 12, 5)
+    import keras
+
+    image = keras.utils.load_img(features.paths[3], target_size=(16, 16), interpolation="bilinear")
+    pixels = keras.utils.img_to_array(image)[None] / 127.5 - 1
+    assert np.allclose(features.X[3], np.asarray(network(pixels))[0], rtol=1e-4, atol=1e-4)
+    inner = Backbone.from_keras(network, preprocess="tf", layer="first")
+    assert featx.embed(folder, inner, pooling="max", progress=False).X.shape == (8, 4)
+
+
+def test_the_digest_of_an_own_network_covers_weights_architecture_and_preprocessing():
+    keras = import_keras()
+    digests = {
+        "same": Backbone.from_keras(small_network()).digest,
+        "weights": Backbone.from_keras(small_network(seed=1)).digest,
+        "named preprocessing": Backbone.from_keras(small_network(), preprocess="tf").digest,
+        "own preprocessing": Backbone.from_keras(small_network(), preprocess=lambda x: x + 1).digest,
+    }
+    relu = small_network()
+    relu.layers[0].activation = keras.activations.relu
+    digests["architecture"] = Backbone.from_keras(relu).digest
+    assert len(set(digests.values())) == len(digests), digests
+    assert Backbone.from_keras(small_network()).digest == digests["same"]
+    identity = Backbone.from_keras(small_network(), preprocess=lambda x: x).digest
+    assert identity == digests["same"], "a function that does the same has the same digest"
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((16, 16, 1), "RGB picture"), ((16, 8, 3), "square pictures"), ((7,), "RGB picture")],
+)
+def test_a_network_that_takes_no_square_rgb_picture_is_refused(shape, message):
+    keras = import_keras()
+    network = keras.Sequential([keras.Input(shape), keras.layers.Flatten()])
+    with pytest.raises(OptionError, match=message):
+        Backbone.from_keras(network)
+
+
+def test_a_vector_layer_is_taken_as_it_is_whatever_the_pooling():
+    keras = import_keras()
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    backbone = Backbone.from_keras(network)
+    shapes = {
+        pooling: open_engine(backbone, layer=None, pooling=pooling, input_size=8).shape
+        for pooling in ("avg", "max", "flatten", "none")
+    }
+    assert set(shapes.values()) == {(192,)}, shapes

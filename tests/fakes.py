@@ -1,0 +1,68 @@
+"""A tiny fake engine: a pure function of pixels, for every test that needs no real network."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import featx.features.embed
+
+
+class FakeEngine:
+    """Mean, minimum and maximum colour: nine columns, told apart by the recipe's layer."""
+
+    embedded = 0  # pictures since the last `install`
+    opened = 0  # engines since the last `install`
+    seconds_per_batch = 0.0
+
+    def __init__(self, layer=None, pooling="avg", batch_size=8):
+        self.shape = (1, 3, 3) if pooling == "none" else (9,)
+        self.batch_size = batch_size
+        self._offset = np.float32(len(layer or ""))
+
+    def embed_batch(self, images):
+        assert images.dtype == np.uint8
+        assert len(images) <= self.batch_size
+        time.sleep(FakeEngine.seconds_per_batch)
+        FakeEngine.embedded += len(images)
+        pixels = images.reshape(len(images), -1, 3).astype(np.float32)
+        parts = [pixels.mean(axis=1), pixels.min(axis=1), pixels.max(axis=1)]
+        return (np.concatenate(parts, axis=1) + self._offset).reshape(len(images), *self.shape)
+
+
+def open_fake(backbone, *, layer, pooling, input_size, batch_size=8):
+    """Stand in for `featx.backbones.engine.open_engine`."""
+    FakeEngine.opened += 1
+    return FakeEngine(layer, pooling, batch_size)
+
+
+def install(monkeypatch=None, seconds_per_batch=0.0):
+    """Let every backbone run on the fake engine, in this test or, without a patch, for good."""
+    FakeEngine.embedded = FakeEngine.opened = 0
+    FakeEngine.seconds_per_batch = seconds_per_batch
+    if monkeypatch is None:
+        featx.features.embed.open_engine = open_fake
+    else:
+        monkeypatch.setattr(featx.features.embed, "open_engine", open_fake)
+
+
+def draw(path: Path, color, size=(32, 24), seed=None) -> Path:
+    """Write a small picture of one colour, with noise where a seed is given."""
+    pixels = np.full((size[1], size[0], 3), color, dtype=np.int16)
+    if seed is not None:
+        pixels += np.random.default_rng(seed).integers(-20, 20, pixels.shape, dtype=np.int16)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+def draw_folder(root: Path, classes=("blue", "green", "red"), each=6, start=0) -> Path:
+    """Write a folder of classes that colour tells apart."""
+    colors = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}
+    for name in classes:
+        for i in range(start, start + each):
+            draw(root / name / f"{i:03d}.png", colors[name], seed=1000 * len(name) + i)
+    return root
