@@ -8,11 +8,11 @@ BIN = $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/featx demo
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not keras and not slow"
 	$(BIN)/python -m pytest -m "keras and not slow"
 
-test-slow: $(VENV)/.installed-dev
+test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.installed-dev
@@ -32,10 +32,16 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The stamps make a second run start at once; they depend on what decides the installation.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(INSTALL) .
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) ".[test]"
 	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) ".[dev]"
+	touch $@ $(VENV)/.installed $(VENV)/.installed-test

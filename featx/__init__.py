@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from featx.features.embed import embed
     from featx.features.matrix import Features
     from featx.features.recipe import Recipe
+    from featx.images.folder import ImageFolder
     from featx.insight.plots import plot_gallery
     from featx.learning.classifiers import CLASSIFIERS, make_classifier
     from featx.learning.embedder import ImageEmbedder
@@ -31,6 +32,7 @@ _HOMES = {
     "embed": "featx.features.embed",
     "Features": "featx.features.matrix",
     "Recipe": "featx.features.recipe",
+    "ImageFolder": "featx.images.folder",
     "plot_gallery": "featx.insight.plots",
     "CLASSIFIERS": "featx.learning.classifiers",
     "make_classifier": "featx.learning.classifiers",
@@ -54,6 +56,7 @@ __all__ = [
     "FeatxError",
     "ImageClassifier",
     "ImageEmbedder",
+    "ImageFolder",
     "Recipe",
     "cross_validate",
     "embed",

@@ -1,0 +1,80 @@
+"""The classic example: ten bananas, ten strawberries, a frozen network and a small perceptron.
+
+    python examples/twenty_images.py                     # the drawn fruit of this project
+    python examples/twenty_images.py PHOTOS              # PHOTOS/train/banana, PHOTOS/test/banana, ...
+    python examples/twenty_images.py fruits-360          # its Training and Test folders
+    python examples/twenty_images.py PHOTOS --classes cat dog --backbone vgg16
+
+ResNet50 turns each picture into 100,352 numbers (its last map, flattened); columns that never
+change are dropped, and a perceptron of 100 and 10 units learns the rest from twenty pictures.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+
+import featx
+
+DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
+
+
+def pictures(folder: Path, classes: list[str], each: int | None) -> pd.DataFrame:
+    """List the pictures of some classes, at most `each` of a class, with their labels.
+
+    A folder belongs to a class if its name begins with it: "Banana 1" is a banana.
+    """
+    rows = []
+    for name in classes:
+        found = [
+            path
+            for place in sorted(folder.iterdir())
+            if place.is_dir() and place.name.lower().startswith(name.lower())
+            for path in sorted(place.iterdir())
+        ]
+        if not found:
+            raise SystemExit(f"{folder} has no folder of {name}")
+        rows += [{"path": path, "label": name} for path in found[:each]]
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=DRAWN)
+    parser.add_argument("--classes", nargs="+", default=["banana", "strawberry"])
+    parser.add_argument("--each", type=int, default=10, help="training pictures of a class")
+    parser.add_argument("--backbone", default="resnet50")
+    parser.add_argument("--weights", default="imagenet")
+    parser.add_argument("--out", type=Path, default=Path("twenty_images.png"))
+    options = parser.parse_args()
+
+    parts = {part.name.lower(): part for part in options.folder.iterdir() if part.is_dir()}
+    train = pictures(parts.get("train") or parts["training"], options.classes, options.each)
+    test = pictures(parts["test"], options.classes, None)
+
+    features = featx.embed(train, options.backbone, pooling="flatten", weights=options.weights)
+    print(f"{len(features)} pictures -> {' x '.join(map(str, features.X.shape))} features")
+
+    classic = make_pipeline(VarianceThreshold(), MLPClassifier((100, 10), random_state=0))
+    model = featx.train(features, classic)
+
+    held_out = model.features(test)
+    result = model.evaluate(held_out)
+    print(f"{(result.y_true == result.y_pred).sum()} of {len(result.y_true)} test pictures right")
+    print(result.report.round(2))
+
+    figure = featx.plot_gallery(
+        held_out.paths[:40],
+        result.y_pred[:40],
+        true=result.y_true[:40],
+        probabilities=model.predict_proba(held_out).max(axis=1)[:40],
+    )
+    figure.savefig(options.out, dpi=150)
+    print(f"look at {options.out}")
+
+
+if __name__ == "__main__":
+    main()
