@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import os
 import re
-import sys
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.backbones import weights
 from featx.backbones.backbone import CLASSIFIER_LAYERS, Backbone
+from featx.backbones.framework import import_keras
+from featx.backbones.loading import load
 from featx.backbones.table import BackboneSpec
 from featx.errors import OptionError, UnknownLayerError
 
@@ -59,8 +54,10 @@ class KerasEngine:
         else:
             assert backbone.spec is not None
             assert backbone.weights is not None
-            network = build(backbone.spec, input_size, top=layer in CLASSIFIER_LAYERS)
-            weights.load(network, backbone.spec, backbone.weights)
+            own_pooling = pooling if layer is None and pooling in ("avg", "max") else None
+            top = layer in CLASSIFIER_LAYERS
+            network = build(backbone.spec, input_size, top=top, pooling=own_pooling)
+            load(network, backbone.spec, backbone.weights)
             layers = named_layers(network)
         output = _output(network, layers, layer, backbone.name)
         output = _pooled(keras, output, pooling)
@@ -84,7 +81,7 @@ class KerasEngine:
         return np.asarray(self._model.predict_on_batch(pixels)[:n], dtype=np.float32)
 
 
-def build(spec: BackboneSpec, input_size: int, *, top: bool) -> keras.Model:
+def build(spec: BackboneSpec, input_size: int, *, top: bool, pooling: str | None) -> keras.Model:
     """Build a network of the table without weights.
 
     Parameters
@@ -95,20 +92,25 @@ def build(spec: BackboneSpec, input_size: int, *, top: bool) -> keras.Model:
         Side of the pictures, in pixels; with the classifier, its own size.
     top : bool
         Whether to build the classifier too.
+    pooling : {"avg", "max"} or None
+        The pooling of the network itself: some, such as ConvNeXt, normalise after it.
 
     Returns
     -------
     keras.Model
+
+    Raises
+    ------
+    OptionError
+        The classifier does not take pictures of this size.
     """
-    import_keras()
-    module, name = spec.builder.split(":")
-    builder = getattr(importlib.import_module(module), name)
     if top and input_size != spec.input_size:
         raise OptionError(
             f"the classifier of {spec.name} takes {spec.input_size} px: got {input_size}; "
             "leave the input size out"
         )
-    return builder(weights=None, include_top=top, input_shape=(input_size, input_size, 3))
+    shape = (input_size, input_size, 3)
+    return spec.build(include_top=top, input_shape=shape, pooling=pooling)
 
 
 def named_layers(network: keras.Model) -> dict[str, keras.layers.Layer]:
@@ -167,32 +169,3 @@ def _pooled(keras, output, pooling: str):
             "use pooling='flatten' or 'none'"
         )
     return pools[pooling, rank]()(output)
-
-
-def import_keras():
-    """Import Keras without the lines that TensorFlow prints on the way."""
-    if "keras" in sys.modules:
-        return sys.modules["keras"]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _silent_stderr():
-        import keras
-    return keras
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Hold back what native code writes to the error stream, where that stream is a real one."""
-    try:
-        stream = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):
-        yield
-        return
-    sys.stderr.flush()
-    saved = os.dup(stream)
-    try:
-        with tempfile.TemporaryFile() as sink:
-            os.dup2(sink.fileno(), stream)
-            yield
-    finally:
-        os.dup2(saved, stream)
-        os.close(saved)

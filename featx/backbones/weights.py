@@ -1,4 +1,4 @@
-"""Where the weights of a network come from, their digest, and putting them into it."""
+"""Where the weights of a network come from, and their digest."""
 
 from __future__ import annotations
 
@@ -6,26 +6,18 @@ import contextlib
 import hashlib
 import importlib.util
 import logging
-import math
 import os
-import re
 import sys
 import tempfile
 import warnings as python_warnings
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
+from featx.backbones.framework import import_keras
 from featx.backbones.table import DEFAULT_BACKBONE, BackboneSpec, WeightsFile
 from featx.errors import WeightsError
-
-if TYPE_CHECKING:
-    import keras
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +25,7 @@ FOLDER_VARIABLE = "FEATX_WEIGHTS"  # a folder of files under Keras's names, look
 ADDRESS_VARIABLE = "FEATX_WEIGHTS_URL"  # a mirror, in place of all up to "keras-applications"
 KERAS_CACHE = "Keras cache"
 PACKAGE = "package"
-RANDOM_DIGEST = "random-0"  # raise the number where `_draw` changes a value
-# He's 2 keeps the scale of a chain of rectified layers; a little less keeps that of residual
-# blocks too, which add up: features of all networks of the table are between 1e-6 and 1e8.
-_RANDOM_GAIN = 1.6
+RANDOM_DIGEST = "random-0"  # raise the number where `loading` draws other values
 
 
 @dataclass(frozen=True)
@@ -117,42 +106,13 @@ def at_hand(spec: BackboneSpec) -> str | None:
     return next((place for place, _, _ in _list_imagenet(spec, top=False)), None)
 
 
-def load(model: keras.Model, spec: BackboneSpec, weights: Weights) -> None:
-    """Put weights into a network.
-
-    Parameters
-    ----------
-    model : keras.Model
-        What `spec.build` gives, of any input size, with or without the classifier.
-    spec : BackboneSpec
-        The network.
-    weights : Weights
-        What `locate` gives. A file that holds the classifier serves a model without it.
-
-    Raises
-    ------
-    WeightsError
-        The file is damaged or belongs to another network; the model is of no use then.
-    """
-    if weights.path is None:
-        _draw(model)
-        return
-    if weights.path.suffix == ".pth":
-        from featx.backbones.efficientnet_lite import load_pytorch_weights
-
-        load_pytorch_weights(model, weights.path)
-        return
-    _load_keras_file(model, spec, weights.path)
-    published = weights.path.name in (spec.with_top.name, spec.without_top.name)
-    _settle_normalization(model, spec.stddev if published else None)
-
-
 def _files(spec: BackboneSpec, top: bool) -> tuple[WeightsFile, ...]:
     """List the files that serve, the best first."""
     return (spec.with_top,) if top else (spec.without_top, spec.with_top)
 
 
-def _names(spec: BackboneSpec, top: bool) -> str:
+def file_names(spec: BackboneSpec, top: bool) -> str:
+    """Name the files that serve, the best first."""
     return " or ".join(dict.fromkeys(file.name for file in _files(spec, top)))
 
 
@@ -205,7 +165,7 @@ def _find_in_folder(spec: BackboneSpec, folder: Path, top: bool) -> Path:
         if (path := folder / file.name).is_file():
             return path
     raise WeightsError(
-        f"no weights of {spec.name} in {folder}: expected a file named {_names(spec, top)}"
+        f"no weights of {spec.name} in {folder}: expected a file named {file_names(spec, top)}"
     )
 
 
@@ -213,7 +173,7 @@ def _check_format(spec: BackboneSpec, path: Path) -> None:
     if not path.is_file():
         raise WeightsError(
             f"no weights at {path}: expected 'imagenet', 'random', a weights file, or a folder "
-            f"that holds {_names(spec, top=False)}"
+            f"that holds {file_names(spec, top=False)}"
         )
     formats = [".h5", ".hdf5", ".keras", Path(spec.with_top.name).suffix]
     if path.suffix not in formats:
@@ -247,8 +207,7 @@ def _download(spec: BackboneSpec, file: WeightsFile) -> Path:
     address = file.address
     if mirror := os.environ.get(ADDRESS_VARIABLE):
         address = f"{mirror.rstrip('/')}/{address.partition('/keras-applications/')[2]}"
-    import keras
-
+    keras = import_keras()
     folder = _keras_cache()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -262,7 +221,7 @@ def _download(spec: BackboneSpec, file: WeightsFile) -> Path:
             os.replace(fetched, folder / file.name)
     except Exception as error:  # Keras raises a bare one for all that the network does
         raise WeightsError(
-            f"cannot fetch the weights of {spec.name}: {_one_line(error.__context__ or error)}; "
+            f"cannot fetch the weights of {spec.name}: {one_line(error.__context__ or error)}; "
             f"get {file.name} from {address}, put it under that name into a folder and set "
             f"{FOLDER_VARIABLE} to the folder, or use {DEFAULT_BACKBONE}, which needs no download "
             "(weights='random' is for trying out only)"
@@ -270,90 +229,6 @@ def _download(spec: BackboneSpec, file: WeightsFile) -> Path:
     return folder / file.name
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what an error of a library says, on one line of at most 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def _draw(model: keras.Model) -> None:
-    """Draw every kernel anew, the same on every machine and whatever the layers are called.
-
-    The values are uniform, after He et al. (2015), "Delving deep into rectifiers"; unlike normal
-    ones they come from exact arithmetic only. The rest stays as Keras sets it: zeros and ones.
-    """
-    generator = np.random.Generator(np.random.PCG64(0))
-    for variable in model.weights:
-        shape = tuple(variable.shape)
-        if len(shape) < 2:
-            continue
-        depthwise = len(shape) == 4 and shape[-1] == 1
-        fan_in = math.prod(shape[:2] if depthwise else shape[:-1])
-        limit = np.float32(math.sqrt(3 * _RANDOM_GAIN / fan_in))
-        values = generator.random(shape, dtype=np.float32)
-        variable.assign((2 * values - 1) * limit)
-
-
-def _load_keras_file(model: keras.Model, spec: BackboneSpec, path: Path) -> None:
-    try:
-        _read_into(model, path)
-        return
-    except (OSError, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            f"{path} is cut off or no weights file ({_one_line(error)}): delete it and fetch it "
-            "again"
-        ) from error
-    except Exception as error:
-        logger.debug("%s does not fit %s as it is: %s", path, model.name, error)
-    # The classifier comes last, so what stands before it in a file is the network without it.
-    whole = spec.build(include_top=True)
-    try:
-        _read_into(whole, path)
-        model.set_weights(whole.get_weights()[: len(model.weights)])
-    except Exception as error:
-        names = _names(spec, top=len(model.weights) == len(whole.weights))
-        raise WeightsError(
-            f"{path} does not fit {spec.name} ({_one_line(error)}): expected its weights, as in "
-            f"the file {names}"
-        ) from error
-
-
-def _read_into(model: keras.Model, path: Path) -> None:
-    """Read a file that holds exactly the arrays of a model, in its order."""
-    if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
-        # Keras checks the layers of the model but not those that the file has beyond them.
-        found, expected = _count_arrays(path), len(model.weights)
-        if found != expected:
-            raise ValueError(f"it holds {found} arrays, the network {expected}")
-    with python_warnings.catch_warnings():
-        python_warnings.simplefilter("ignore")  # what does not fit is an error in the end
-        model.load_weights(str(path))
-
-
-def _count_arrays(path: Path) -> int:
-    """Count the weights that a file in Keras 3's own format holds."""
-    import h5py
-
-    names: list[str] = []
-    with contextlib.ExitStack() as stack:
-        source: Path | IO[bytes] = path
-        if path.suffix == ".keras":
-            archive = stack.enter_context(zipfile.ZipFile(path))
-            source = stack.enter_context(archive.open("model.weights.h5"))
-        stack.enter_context(h5py.File(source, "r")).visit(names.append)
-    # In layers only: the optimizer, metrics and states of dropout are no weights.
-    array = re.compile(r"(layers|_layer_checkpoint_dependencies)/(?!.*seed_generator).*/vars/\d+")
-    return sum(array.fullmatch(name) is not None for name in names)
-
-
-def _settle_normalization(model: keras.Model, stddev: tuple[float, float, float] | None) -> None:
-    """Let normalisation layers take up their weights, of which they keep a copy.
-
-    With `stddev` they divide by its square root too, by way of the variance.
-    """
-    import keras
-
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization) and layer.weights:
-            mean, variance, *count = layer.get_weights()
-            variance = variance * np.asarray(stddev or 1, variance.dtype)
-            layer.set_weights([mean, variance, *count])
-            layer.finalize_state()

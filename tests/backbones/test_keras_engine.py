@@ -8,7 +8,8 @@ import pytest
 import featx
 from featx.backbones.backbone import Backbone
 from featx.backbones.engine import open_engine
-from featx.backbones.keras_engine import build, import_keras, named_layers
+from featx.backbones.framework import import_keras
+from featx.backbones.keras_engine import build, named_layers
 from featx.backbones.table import find
 from featx.errors import OptionError, UnknownLayerError
 
@@ -54,14 +55,16 @@ def test_a_vector_depends_neither_on_its_neighbours_nor_on_its_place(name, pictu
 
 
 def test_the_second_network_of_a_session_has_the_layer_names_of_the_first():
-    names = [list(named_layers(build(find("xception"), 96, top=False))) for _ in range(2)]
+    names = [
+        list(named_layers(build(find("xception"), 96, top=False, pooling=None))) for _ in range(2)
+    ]
     assert names[0] == names[1]
     assert {"conv2d", "conv2d_3", "batch_normalization", "block14_sepconv2_act"} <= set(names[0])
 
 
 @pytest.mark.filterwarnings("ignore:the weights of")
 def test_an_unknown_layer_is_named_together_with_those_that_are_near():
-    with pytest.raises(UnknownLayerError, match="no layer 'conv5_block3_outt'.*conv5_block3_out"):
+    with pytest.raises(UnknownLayerError, match=r"no layer 'conv5_block3_outt'.*conv5_block3_out"):
         random_engine("resnet50", layer="conv5_block3_outt")
 
 
@@ -92,7 +95,9 @@ def test_the_digest_of_an_own_network_covers_weights_architecture_and_preprocess
         "same": Backbone.from_keras(small_network()).digest,
         "weights": Backbone.from_keras(small_network(seed=1)).digest,
         "named preprocessing": Backbone.from_keras(small_network(), preprocess="tf").digest,
-        "own preprocessing": Backbone.from_keras(small_network(), preprocess=lambda x: x + 1).digest,
+        "own preprocessing": Backbone.from_keras(
+            small_network(), preprocess=lambda x: x + 1
+        ).digest,
     }
     relu = small_network()
     relu.layers[0].activation = keras.activations.relu
@@ -123,3 +128,16 @@ def test_a_vector_layer_is_taken_as_it_is_whatever_the_pooling():
         for pooling in ("avg", "max", "flatten", "none")
     }
     assert set(shapes.values()) == {(192,)}, shapes
+
+
+@pytest.mark.filterwarnings("ignore:the weights of")
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_convnext_normalises_after_pooling_as_keras_does(pooling, pictures):
+    keras = import_keras()
+    network = keras.applications.ConvNeXtTiny(
+        weights=None, include_top=False, input_shape=(64, 64, 3), pooling=pooling
+    )
+    engine = random_engine("convnext_tiny", pooling=pooling)
+    network.set_weights(engine._model.get_weights())
+    expected = network.predict_on_batch(pictures.astype(np.float32))
+    assert np.abs(engine.embed_batch(pictures) - expected).max() < 1e-4 * np.abs(expected).max()

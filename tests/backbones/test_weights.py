@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.backbones import table, weights
+from featx.backbones import loading, table, weights
 from featx.backbones.preprocessing import PREPROCESSINGS
 from featx.errors import WeightsError
 
@@ -384,7 +384,7 @@ def _save_legacy(model, path):
 
 def _load(spec, path, **options):
     model = spec.build(**options)
-    weights.load(model, spec, weights.locate(spec, path))
+    loading.load(model, spec, weights.locate(spec, path))
     return model
 
 
@@ -404,7 +404,7 @@ def test_imagenet_weights_give_what_keras_own_way_gives(name, named_folder, monk
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "weights for 224 px are loaded"
         theirs = builder(weights="imagenet", **options)
-    weights.load(ours, spec, weights.locate(spec))
+    loading.load(ours, spec, weights.locate(spec))
     images = _images(spec, 96)
     _assert_same(_run(ours, images), _run(theirs, images))
 
@@ -484,7 +484,7 @@ def test_a_damaged_file_is_one_line_that_names_it(suffix, damage, tmp_path):
     content = path.read_bytes()
     path.write_bytes({"cut": content[: len(content) // 2], "text": b"<html>", "empty": b""}[damage])
     with pytest.raises(WeightsError, match=r"is cut off or no weights file .*delete it") as caught:
-        weights.load(model, SMALL, weights.locate(SMALL, path))
+        loading.load(model, SMALL, weights.locate(SMALL, path))
     assert str(path) in _one_line(caught)
 
 
@@ -497,7 +497,7 @@ def test_the_file_of_another_network_does_not_pass(suffix, other, tmp_path):
     stranger.save_weights(path) if suffix == ".weights.h5" else stranger.save(path)
     model = SMALL.build(include_top=False, input_shape=(64, 64, 3))
     with pytest.raises(WeightsError, match="does not fit mobilenet_v3_small") as caught:
-        weights.load(model, SMALL, weights.locate(SMALL, path))
+        loading.load(model, SMALL, weights.locate(SMALL, path))
     message = _one_line(caught)
     assert str(path) in message
     assert SMALL.without_top.name in message
@@ -521,7 +521,7 @@ def test_a_file_that_holds_more_than_the_network_does_not_pass(suffix, tmp_path)
     path = tmp_path / f"mine{suffix}"
     longer.save_weights(path) if suffix == ".weights.h5" else longer.save(path)
     with pytest.raises(WeightsError, match="does not fit mobilenet_v3_small"):
-        weights.load(body, SMALL, weights.locate(SMALL, path))
+        loading.load(body, SMALL, weights.locate(SMALL, path))
 
 
 @pytest.mark.keras
@@ -539,7 +539,7 @@ def test_the_default_takes_the_weights_of_its_package():
     spec = table.find(table.DEFAULT_BACKBONE)
     model = spec.build(include_top=False, pooling="avg", input_shape=(96, 96, 3))
     before = model.get_weights()
-    weights.load(model, spec, weights.locate(spec))
+    loading.load(model, spec, weights.locate(spec))
     same = [np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
     assert not any(same)
     assert _run(model, _images(spec, 96)).std(axis=0).max() > 0.1
@@ -551,7 +551,7 @@ def test_the_default_takes_the_weights_of_its_package():
 @pytest.mark.keras
 def test_random_values_are_the_same_everywhere():
     model = SMALL.build(include_top=False, input_shape=(64, 64, 3))
-    weights.load(model, SMALL, weights.Weights("random", None, "random-0"))
+    loading.load(model, SMALL, weights.Weights("random", None, "random-0"))
     total = hashlib.sha256()
     for array in model.get_weights():
         total.update(array.tobytes())
@@ -564,7 +564,7 @@ def test_random_values_depend_on_no_name_size_or_classifier():
     one = SMALL.build(include_top=False, input_shape=(64, 64, 3))
     two = SMALL.build(include_top=True, input_shape=(224, 224, 3))
     for model in (one, two):
-        weights.load(model, SMALL, chosen)
+        loading.load(model, SMALL, chosen)
     for got, expected in zip(one.get_weights(), two.get_weights(), strict=False):
         np.testing.assert_array_equal(got, expected)
 
@@ -579,7 +579,7 @@ def test_random_weights_leave_the_callers_random_numbers_alone():
         expected.append((np.random.random(), random.random()))
         np.random.seed(5)
         random.seed(5)
-        weights.load(model, SMALL, weights.Weights("random", None, "random-0"))
+        loading.load(model, SMALL, weights.Weights("random", None, "random-0"))
     assert (np.random.random(), random.random()) == expected[0]
 
 
@@ -589,7 +589,7 @@ def test_random_features_are_finite_and_tell_pictures_apart(name):
     spec = table.find(name)
     size = 96
     model = spec.build(include_top=False, pooling="avg", input_shape=(size, size, 3))
-    weights.load(model, spec, weights.Weights("random", None, "random-0"))
+    loading.load(model, spec, weights.Weights("random", None, "random-0"))
     features = _run(model, _images(spec, size, 4))
     assert np.isfinite(features).all()
     assert 1e-7 < np.abs(features).mean() < 1e8
@@ -607,7 +607,7 @@ def test_the_real_resnet50_with_its_classifier_serves_for_features(weights_dir, 
     found = weights.locate(RESNET)
     assert found.path.name == RESNET.with_top.name
     ours = RESNET.build(include_top=False, pooling="avg", input_shape=(96, 96, 3))
-    weights.load(ours, RESNET, found)
+    loading.load(ours, RESNET, found)
     whole = keras.applications.ResNet50(weights=str(found.path))
     for got, expected in zip(ours.get_weights(), whole.get_weights(), strict=False):
         np.testing.assert_array_equal(got, expected)
@@ -623,7 +623,7 @@ def test_real_weights_are_read_as_keras_reads_them(name, weights_dir, monkeypatc
     found = weights.locate(spec)
     options = {"include_top": False, "input_shape": (96, 96, 3)}
     ours = spec.build(**options)
-    weights.load(ours, spec, found)
+    loading.load(ours, spec, found)
     builder = getattr(keras.applications, spec.builder.partition(":")[2])
     theirs = builder(weights=str(found.path), **options)
     for got, expected in zip(ours.get_weights(), theirs.get_weights(), strict=True):
