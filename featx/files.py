@@ -48,7 +48,7 @@ def written(path: str | os.PathLike[str]) -> Iterator[Path]:
         The file cannot be written: no room, no permission, no such folder.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.stem[:80]}-{secrets.token_hex(6)}{target.suffix}")
+    temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
     with storage_errors(target):
         try:
             temporary.touch(exist_ok=False)

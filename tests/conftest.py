@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def _folder(variable: str, default: Path) -> Path:
     path = Path(os.environ.get(variable, default))
     if not path.is_dir():
-        pytest.skip(f"{variable} is not set and there is no {default.name} folder beside the checkout")
+        pytest.skip(
+            f"{variable} is not set and there is no {default.name} folder beside the checkout"
+        )
     return path.resolve()
 
 

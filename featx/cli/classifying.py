@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from typing import Any
 
@@ -18,7 +19,8 @@ from featx.cli.options import (
     weights_option,
 )
 from featx.cli.output import count, emit, percent, table, working
-from featx.errors import FeatxError, OptionError
+from featx.errors import OptionError
+from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
 
 _model_weights_option = click.option(
     "--weights", metavar="PATH", help="Weights of the model's network, if they have moved."
@@ -30,10 +32,10 @@ _model_weights_option = click.option(
 @click.option("--out", required=True, metavar="MODEL", help="The model file to write.")
 @click.option(
     "--classifier",
-    default="logistic",
+    type=click.Choice(list(CLASSIFIERS)),
+    default=DEFAULT_CLASSIFIER,
     show_default=True,
-    metavar="NAME",
-    help="logistic, mlp, pca-mlp, svm, knn or centroid.",
+    help="What learns from the features.",
 )
 @click.option("--test", metavar="FOLDER", help="Labelled pictures to measure the model on.")
 @embedding_options
@@ -41,21 +43,30 @@ _model_weights_option = click.option(
 def train(
     folder: str, out: str, classifier: str, test: str | None, as_json: bool, **options: Any
 ) -> None:
-    """Train a classifier on FOLDER, which has a sub-folder of pictures for each class."""
+    """Train a classifier on labelled pictures.
+
+    FOLDER has a sub-folder of pictures for each class.
+    """
     import featx
     from featx.files import check_writable
+    from featx.images.folder import ImageFolder
+    from featx.learning.evaluation import require_known, require_learnable
 
     check_writable(out)
-    featx.make_classifier(classifier)
+    images = ImageFolder.of(folder)
+    require_learnable(images.paths, images.labels)
+    test_images = ImageFolder.of(test) if test else None
+    if test_images:
+        require_known(test_images.labels, images.classes)
     with working():
         start = time.perf_counter()
-        features = featx.embed(folder, **options)
+        features = featx.embed(images, **options)
         embedding_seconds = time.perf_counter() - start
         validation = featx.cross_validate(features, classifier)
         model = featx.train(features, classifier)
         model.save(out)
-        run = {key: options[key] for key in ("cache", "on_error")}
-        evaluation = model.evaluate(test, **run) if test else None
+        run = {key: options[key] for key in ("cache", "on_error", "batch_size")}
+        evaluation = model.evaluate(test_images, **run) if test_images else None
     document = {
         "classes": list(model.classes),
         "n_train": len(features),
@@ -76,9 +87,10 @@ def train(
         f"({len(validation.scores)} folds)",
     ]
     if evaluation:
+        failed = f", {evaluation.n_failed:,} failed" if evaluation.n_failed else ""
         lines.append(
             f"accuracy on {test}: {percent(evaluation.accuracy)} "
-            f"of {count(len(evaluation.y_true), 'image')}"
+            f"of {count(len(evaluation.y_true), 'image')}{failed}"
         )
     emit(document, "\n".join([*lines, f"wrote {out}"]), as_json=as_json)
 
@@ -113,19 +125,20 @@ def predict(
     for file, suffixes in ((out, (".csv",)), (gallery, (".png", ".jpg", ".pdf", ".svg"))):
         if file is not None:
             if not file.lower().endswith(suffixes):
-                raise OptionError(f"cannot write {file}: expected a name ending in {suffixes[0]}")
+                expected = ", ".join(suffixes)
+                raise OptionError(f"cannot write {file}: expected a name that ends in {expected}")
             check_writable(file)
     with working():
         classifier = featx.load(model, weights=weights)
         images = ImageFolder.of(list(paths))
         features = classifier.features(images, batch_size=batch_size, **options)
         labels = classifier.predict(features)
-        probabilities = _best_probabilities(classifier, features)
-    rows = [
+        probabilities = _probabilities_of(labels, classifier, features)
+    rows: list[dict[str, Any]] = [
         {
             "path": outcome.path,
             "label": None if label is None else str(label),
-            "probability": float(probability),
+            "probability": None if math.isnan(probability) else float(probability),
             "outcome": outcome.status,
             "reason": outcome.reason or None,
         }
@@ -142,12 +155,12 @@ def predict(
         figure = plot_gallery(
             [row["path"] for row in known],
             [row["label"] for row in known],
-            true=None if features.y is None else features.y.tolist(),
-            probabilities=[row["probability"] for row in known],
+            true=_truths(classifier, features),
+            probabilities=[_number(row["probability"]) for row in known],
         )
         save_figure(figure, gallery)
     cells = [
-        [row["path"], row["label"], percent(row["probability"])]
+        [row["path"], row["label"], percent(_number(row["probability"]))]
         if row["label"] is not None
         else [row["path"], "-", f"failed: {row['reason']}"]
         for row in rows
@@ -169,7 +182,10 @@ def predict(
 def evaluate(
     model: str, folder: str, weights: str | None, as_json: bool, batch_size: int, **options: Any
 ) -> None:
-    """Measure a model on FOLDER, which has a sub-folder of pictures for each class."""
+    """Measure a model on labelled pictures.
+
+    FOLDER has a sub-folder of pictures for each class.
+    """
     import featx
 
     with working():
@@ -200,7 +216,14 @@ def evaluate(
 
 @click.command(epilog="Example: featx label dog.jpg --top 3 --backbone resnet50")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--top", default=3, show_default=True, type=click.IntRange(1, 1000), metavar="N")
+@click.option(
+    "--top",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Labels for each picture.",
+)
 @backbone_option
 @weights_option
 @run_options
@@ -235,19 +258,39 @@ def label(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     emit(document, table(["path", "labels"], cells), as_json=as_json)
 
 
-def _best_probabilities(classifier: Any, features: Any) -> np.ndarray:
+def _probabilities_of(labels: np.ndarray, classifier: Any, features: Any) -> np.ndarray:
     """Return the probability of each predicted label; NaN where there is none."""
     try:
         probabilities = classifier.predict_proba(features)
-    except FeatxError:  # a pipeline of the user's that gives none
-        return np.full(len(features.outcomes), np.nan)
-    return probabilities.max(axis=1)
+    except OptionError:  # a classifier that gives none
+        return np.full(len(labels), np.nan)
+    columns = {label: column for column, label in enumerate(classifier.classes)}
+    return np.array(
+        [
+            np.nan if label is None else row[columns[str(label)]]
+            for label, row in zip(labels, probabilities, strict=True)
+        ]
+    )
+
+
+def _truths(classifier: Any, features: Any) -> list[str | None] | None:
+    """Return the sub-folder of each picture where sub-folders are classes of the model."""
+    if set(features.classes) & set(classifier.classes):
+        return features.y.tolist()
+    return None
+
+
+def _number(probability: float | None) -> float:
+    return math.nan if probability is None else probability
 
 
 def _write_csv(path: str, rows: list[dict[str, Any]]) -> None:
     from featx.files import written
 
-    with written(path) as file, file.open("w", newline="", errors="surrogateescape") as sink:
+    with (
+        written(path) as file,
+        file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as sink,
+    ):
         writer = csv.DictWriter(sink, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

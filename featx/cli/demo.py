@@ -23,7 +23,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 )
 @json_option
 def demo(out: str, as_json: bool) -> None:
-    """Embed, train and predict on the small drawn images that come with featx."""
+    """Embed, train and predict on drawn sample images."""
     import featx
     from featx.files import storage_errors
     from featx.insight.plots import plot_gallery, save_figure

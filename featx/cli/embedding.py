@@ -15,17 +15,17 @@ from featx.features.matrix import Features
 @click.command(epilog="Example: featx backbones --json")
 @json_option
 def backbones(as_json: bool) -> None:
-    """List the networks: size, width, parameters, and where their weights are."""
+    """List the networks, and where their weights are."""
     from featx.backbones.table import BACKBONES
-    from featx.backbones.weights import at_hand, origin
+    from featx.backbones.weights import at_hand
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": spec.name,
             "input_size": spec.input_size,
             "n_features": spec.width,
             "parameters": spec.parameters,
-            "weights": origin(spec),
+            "weights": "package" if spec.package else "Keras",
             "at_hand": at_hand(spec),
         }
         for spec in BACKBONES.values()

@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from featx.cli.options import json_option
+from featx.cli.options import cache_option, json_option
 from featx.cli.output import count, emit, size, table
 from featx.features.store import cache_folder
 
-_cache_option = click.option(
-    "--cache",
-    metavar="DIR",
-    help="Folder of the cache.  [default: FEATX_CACHE, or the user's cache folder]",
-)
+if TYPE_CHECKING:
+    from featx.features.cache import CachedRecipe
 
 
 @click.group(invoke_without_command=True, epilog="Example: featx cache info")
@@ -28,7 +26,7 @@ def cache(context: click.Context) -> None:
 
 
 @cache.command(epilog="Example: featx cache info --json")
-@_cache_option
+@cache_option
 @json_option
 def info(cache: str | None = None, as_json: bool = False) -> None:
     """List what is stored for each recipe."""
@@ -44,7 +42,7 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
                 "rows": recipe.rows,
                 "bytes": recipe.bytes,
                 "damaged": [str(damage.path) for damage in recipe.damages],
-                "days_old": round((time.time() - recipe.newest) / 86_400, 2),
+                "days_old": None if (days := _days_old(recipe)) is None else round(days, 2),
                 "settings": recipe.settings,
             }
             for recipe in recipes
@@ -55,7 +53,7 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
             recipe.fingerprint[:12],
             f"{recipe.rows:,}",
             size(recipe.bytes),
-            f"{(time.time() - recipe.newest) / 86_400:.0f} days",
+            "-" if (days := _days_old(recipe)) is None else count(round(days), "day"),
             _settings(recipe.settings) + (", DAMAGED" if recipe.damages else ""),
         ]
         for recipe in recipes
@@ -74,7 +72,7 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
     "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what is older."
 )
 @click.option("--all", "everything", is_flag=True, help="Remove every recipe.")
-@_cache_option
+@cache_option
 @json_option
 def clear(
     recipes: tuple[str, ...],
@@ -83,13 +81,18 @@ def clear(
     cache: str | None,
     as_json: bool,
 ) -> None:
-    """Remove features by recipe (a fingerprint or a backbone), by age, or all."""
+    """Remove features: by recipe, by age, or all.
+
+    RECIPE is a fingerprint, or its first characters, or a backbone.
+    """
     from featx.features.cache import clear as clear_cache
 
     if not recipes and older_than is None and not everything:
         raise click.UsageError(
             "nothing to remove was named: expected RECIPE, --older-than or --all"
         )
+    if recipes and everything:
+        raise click.UsageError(f"--all and {recipes[0]} exclude each other")
     folder = cache_folder(cache)
     removed = clear_cache(folder, recipes, older_than)
     document = {"cache": str(folder), "bytes_removed": removed}
@@ -97,10 +100,10 @@ def clear(
 
 
 @cache.command(epilog="Example: featx cache verify")
-@_cache_option
+@cache_option
 @json_option
 def verify(cache: str | None, as_json: bool) -> None:
-    """Check every vector of the cache; the status is 1 where one is damaged."""
+    """Check every vector; status 1 where one is damaged."""
     from featx.features.cache import contents
 
     folder = cache_folder(cache)
@@ -119,6 +122,10 @@ def verify(cache: str | None, as_json: bool) -> None:
     emit(document, "\n".join(lines), as_json=as_json)
     if damages:
         sys.exit(1)
+
+
+def _days_old(recipe: CachedRecipe) -> float | None:
+    return (time.time() - recipe.newest) / 86_400 if recipe.newest else None
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from featx.cli.classifying import evaluate, label, predict, train
 from featx.cli.demo import demo
 from featx.cli.embedding import backbones, embed
 from featx.cli.housekeeping import cache
-from featx.cli.output import complain, show_warnings
+from featx.cli.output import complain, short_warnings
 from featx.errors import FeatxError
 
 _HELP = """Transfer learning with frozen image features.
@@ -52,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     A mistake of the user is one line on stderr and status 2; a run that was interrupted ends with
     status 130.
     """
-    show_warnings()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's log from C++
     try:
-        status = cli.main(arguments, prog_name="featx", standalone_mode=False)
+        with short_warnings():
+            status = cli.main(arguments, prog_name="featx", standalone_mode=False)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "featx"
         complain(f"{error.format_message().rstrip('.')} (see `{where} --help`)")
@@ -71,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         complain("interrupted; what was finished is in the cache, run the same command to go on")
         status = 130
-    except BrokenPipeError:  # the reader of the output, such as `head`, has gone
-        sys.stderr.close()
-        status = 1
+    except OSError as error:  # such as a temporary folder that is full
+        complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        status = 2
     sys.exit(status if isinstance(status, int) else 0)

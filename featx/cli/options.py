@@ -9,6 +9,7 @@ import click
 
 from featx.backbones.engine import DEFAULT_BATCH_SIZE, POOLINGS
 from featx.backbones.table import DEFAULT_BACKBONE
+from featx.features.store import cache_folder
 from featx.images.decode import INTERPOLATIONS, RESIZES
 
 Command = Callable[..., Any]
@@ -33,18 +34,31 @@ backbone_option = click.option(
 )
 
 
+def _check_cache(context: click.Context, option: click.Parameter, cache: Any) -> Any:
+    """Refuse a cache that is a file, before any work is done."""
+    if cache is not False:
+        folder = cache_folder(cache)
+        if folder.exists() and not folder.is_dir():
+            raise click.BadParameter(f"{str(folder)!r} is a file, not a folder")
+    return cache
+
+
+cache_option = click.option(
+    "--cache",
+    "cache",
+    type=click.UNPROCESSED,
+    metavar="DIR",
+    callback=_check_cache,
+    help="Folder of the cache.  [default: FEATX_CACHE, or the user's cache folder]",
+)
+
+
 def cache_options(command: Command) -> Command:
     """Add --cache and --no-cache, which arrive as `cache`: a folder, False or None."""
     command = click.option(
         "--no-cache", "cache", flag_value=False, type=click.UNPROCESSED, help="Keep no features."
     )(command)
-    return click.option(
-        "--cache",
-        "cache",
-        type=click.UNPROCESSED,
-        metavar="DIR",
-        help="Folder of the cache. [default: FEATX_CACHE, or the user's cache folder]",
-    )(command)
+    return cache_option(command)
 
 
 def run_options(command: Command) -> Command:
@@ -69,7 +83,7 @@ def run_options(command: Command) -> Command:
 
 def embedding_options(command: Command) -> Command:
     """Add every option of `featx.embed`, under its Python name."""
-    options = [
+    options: list[Callable[[Command], Command]] = [
         backbone_option,
         click.option(
             "--pooling",

@@ -36,7 +36,9 @@ def emit(document: Any, text: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_plain(document), indent=2))
     else:
-        click.echo(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        click.echo(text.encode(encoding, "replace").decode(encoding))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> str:
@@ -64,8 +66,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[
 
 
 def percent(share: float) -> str:
-    """Write a share from 0 to 1 as a percentage."""
-    return f"{100 * share:.1f} %"
+    """Write a share from 0 to 1 as a percentage, and an unknown one, NaN, as a dash."""
+    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def size(count: float) -> str:
@@ -89,14 +91,21 @@ def complain(message: str) -> None:
     click.echo(f"featx: {line}", err=True)
 
 
-def show_warnings() -> None:
+@contextmanager
+def short_warnings() -> Iterator[None]:
     """Print warnings of featx as one line each, and none of the libraries below it."""
-    warnings.simplefilter("ignore")
-    warnings.filterwarnings("default", module=r"featx\.|__main__")
-    warnings.showwarning = lambda message, *_, **__: complain(f"warning: {message}")
     handler = logging.Handler()
     handler.emit = lambda record: complain(f"warning: {record.getMessage()}")  # type: ignore[method-assign]
-    logging.getLogger("featx").addHandler(handler)
+    logger = logging.getLogger("featx")
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("default", module=r"featx\.|__main__")
+            warnings.showwarning = lambda message, *_, **__: complain(f"warning: {message}")
+            yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
+import math
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import OptionError
-from featx.features.store import Damage, shard_paths, shards_folder, verify_shard
+from featx.features.shard import DamagedShardError, verify_shard
+from featx.features.store import Damage, shard_paths, shards_folder
 from featx.files import storage_errors
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")  # other folders are not ours
+_WRITING_SECONDS = 3600  # no shard takes longer to write
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,17 @@ def contents(cache: Path) -> list[CachedRecipe]:
         rows, size, newest = 0, 0, 0.0
         damages = []
         for path in shard_paths(folder):
-            with suppress(FileNotFoundError):  # cleared meanwhile
+            try:
                 status = path.stat()
                 size += status.st_size
                 newest = max(newest, status.st_mtime)
-                try:
-                    rows += verify_shard(path)
-                except ValueError as error:
-                    damages.append(Damage(path, str(error)))
+                rows += verify_shard(path)
+            except FileNotFoundError:  # cleared meanwhile
+                continue
+            except DamagedShardError as error:
+                damages.append(Damage(path, str(error)))
+            except OSError as error:
+                damages.append(Damage(path, f"cannot be read: {error.strerror or error}"))
         recipes.append(
             CachedRecipe(folder.name, _settings(folder), rows, size, tuple(damages), newest)
         )
@@ -109,23 +117,40 @@ def clear(cache: Path, recipes: tuple[str, ...] = (), older_than: float | None =
                 "that `featx cache info` lists"
             )
         chosen.extend(found)
-    limit = None if older_than is None else time.time() - older_than * 86_400
+    now = time.time()
+    limit = math.inf if older_than is None else now - older_than * 86_400
     removed = 0
     for folder in dict.fromkeys(chosen):
         with storage_errors(folder):
             for path in shard_paths(folder):
-                status = path.stat()
-                if limit is None or status.st_mtime < limit:
-                    path.unlink()
-                    removed += status.st_size
+                removed += _remove(path, limit)
+            for path in folder.glob(".*"):  # left half-written by a process that was killed
+                if path.suffix in (".arrow", ".json"):
+                    removed += _remove(path, now - _WRITING_SECONDS)
             if not shard_paths(folder):
-                shutil.rmtree(folder)
+                _remove(folder / "recipe.json")
+                with suppress(OSError):  # there are files in it that are not ours
+                    folder.rmdir()
     return removed
+
+
+def _remove(path: Path, limit: float = math.inf) -> int:
+    """Remove a file last written before `limit`, and return the bytes that this frees."""
+    try:
+        status = path.stat()
+        if status.st_mtime >= limit:
+            return 0
+        path.unlink()
+    except FileNotFoundError:  # removed by another process meanwhile
+        return 0
+    return status.st_size
 
 
 def _recipe_folders(cache: Path) -> list[Path]:
     root = shards_folder(cache)
-    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if _FINGERPRINT.fullmatch(path.name))
 
 
 def _settings(folder: Path) -> dict[str, Any] | None:

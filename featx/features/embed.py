@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
@@ -133,7 +134,7 @@ def prepare(
     recipe : Recipe
     """
     if isinstance(backbone, str):
-        backbone = Backbone.load(backbone, weights, layer=layer)
+        backbone = Backbone.load(backbone, os.fspath(weights), layer=layer)
     elif not isinstance(backbone, Backbone):
         raise OptionError(
             f"backbone is a {type(backbone).__name__}: expected a name of `featx backbones`, or "
@@ -256,5 +257,7 @@ def _allocate(rows: int, width: int) -> np.ndarray:
     """Make room for a matrix: in memory, or in a nameless file where it is very large."""
     if rows * width * 4 <= _MEMORY_MAP_BYTES:
         return np.empty((rows, width), np.float32)
-    with tempfile.TemporaryFile(prefix="featx-") as file, storage_errors(tempfile.gettempdir()):
+    with storage_errors(tempfile.gettempdir()), tempfile.TemporaryFile(prefix="featx-") as file:
+        if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
+            os.posix_fallocate(file.fileno(), 0, rows * width * 4)
         return np.memmap(file, np.float32, "w+", shape=(rows, width))

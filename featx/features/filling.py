@@ -7,9 +7,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -136,15 +137,21 @@ class Filling:
         opening = 0.0
         batch: list[_Job] = []
         failed: dict[str, Outcome] = {}
-        with quiet_pillow(), _bar(self._progress, len(todo)) as bar:
+        first: dict[str, int] = {}  # of the copies of a file, which threads take in any order
+        with (
+            quiet_pillow(),
+            _bar(self._progress, len(todo)) as bar,
+            closing(self._jobs(todo)) as jobs,
+        ):
             try:
-                for job in self._jobs(todo):
+                for job in jobs:
                     bar.update()
-                    path = self._paths[job.index]
                     if job.digest is not None:
-                        self.digests[path] = job.digest
+                        self.digests[self._paths[job.index]] = job.digest
+                        job = replace(job, index=first.setdefault(job.digest, job.index))
                     if not job.outcome.ok:
                         if self._raise_errors:
+                            path = self._paths[job.index]
                             raise ImageError(f"cannot read {path}: {job.outcome.reason}")
                         self.failures[job.index] = job.outcome
                         if job.digest is not None:
@@ -175,7 +182,8 @@ class Filling:
 
     def _embed(self, batch: list[_Job]) -> None:
         assert self._engine is not None
-        vectors = self._engine.embed_batch(np.stack([job.pixels for job in batch]))
+        pixels = [job.pixels for job in batch if job.pixels is not None]
+        vectors = self._engine.embed_batch(np.stack(pixels))
         for job, vector in zip(batch, vectors, strict=True):
             assert job.digest is not None
             self._buffer.append((job.digest, "; ".join(job.outcome.notes), vector))
@@ -194,7 +202,7 @@ class Filling:
             digests, notes, vectors = zip(*buffer, strict=True)
             self._store.append(digests, np.stack(vectors), notes)
 
-    def _jobs(self, todo: list[int]) -> Iterator[_Job]:
+    def _jobs(self, todo: list[int]) -> Generator[_Job, None, None]:
         """Yield the files in order, read and decoded ahead by threads."""
         ahead = _BATCHES_AHEAD * (self._engine.batch_size if self._engine else 8)
         pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="featx-decode")

@@ -18,9 +18,7 @@ from featx.images.decode import Outcome
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1  # of saved features; raised when their layout changes
 _NOTHING_KNOWN: dict[str, Any] = {  # about a table that was made elsewhere
-    "format": FORMAT,
     "recipe": None,
     "outcomes": [],
     "n_other": 0,
@@ -91,7 +89,7 @@ class Features:
     @property
     def matrix(self) -> np.ndarray:
         """X as a table of shape (n, columns), which scikit-learn takes."""
-        return self.X.reshape(len(self.X), -1)
+        return self.X.reshape(len(self.X), int(np.prod(self.X.shape[1:])))
 
     @property
     def feature_names(self) -> list[str]:
@@ -103,12 +101,13 @@ class Features:
 
         The outcomes of the selected rows go along; those of files without a row do not.
         """
-        positions = np.arange(len(self))[np.asarray(rows)]
+        rows = np.asarray(rows)
+        positions = np.arange(len(self))[rows if rows.size else rows.astype(int)]
         by_path = {outcome.path: outcome for outcome in self.outcomes}
         paths = self.paths[positions]
         return Features(
             X=self.X[positions],
-            y=None if self.y is None else self.y[positions],
+            y=None if self.y is None else as_labels(self.y[positions].tolist()),
             paths=paths,
             outcomes=tuple(by_path[path] for path in paths if path in by_path),
             recipe=self.recipe,
@@ -151,14 +150,16 @@ class Features:
             The file cannot be written; an older one at `path` is left as it was.
         """
         about = {
-            "format": FORMAT,
             "recipe": self.recipe.to_dict() if self.recipe else None,
             "outcomes": [asdict(outcome) for outcome in self.outcomes],
             "n_other": self.n_other,
             "weights": self.weights,
         }
-        labels = None if self.y is None else self.y.tolist()
-        stored = formats.Stored(self.X, self.paths.tolist(), labels, about)
+        labels = None
+        if self.y is not None:
+            labels = [None if label is None else str(label) for label in self.y.tolist()]
+        X = np.asanyarray(self.X, dtype=np.float32)
+        stored = formats.Stored(X, self.paths.tolist(), labels, about)
         formats.save(Path(path), stored, self.feature_names)
 
     @classmethod
@@ -174,23 +175,21 @@ class Features:
         """
         stored = formats.load(Path(path))
         about = stored.about or _NOTHING_KNOWN
-        if about.get("format") != FORMAT:
-            raise StorageError(
-                f"{path} is of format {about.get('format')}, expected {FORMAT}; "
-                "update featx or embed the images again"
+        try:
+            return cls(
+                X=stored.X,
+                y=None if stored.labels is None else as_labels(stored.labels),
+                paths=as_paths(stored.paths),
+                outcomes=tuple(
+                    Outcome(**{**outcome, "notes": tuple(outcome["notes"])})
+                    for outcome in about["outcomes"]
+                ),
+                recipe=None if about["recipe"] is None else Recipe.from_dict(about["recipe"]),
+                n_other=about["n_other"],
+                weights=about["weights"],
             )
-        return cls(
-            X=stored.X,
-            y=None if stored.labels is None else as_labels(stored.labels),
-            paths=as_paths(stored.paths),
-            outcomes=tuple(
-                Outcome(**{**outcome, "notes": tuple(outcome["notes"])})
-                for outcome in about["outcomes"]
-            ),
-            recipe=None if about["recipe"] is None else Recipe.from_dict(about["recipe"]),
-            n_other=about["n_other"],
-            weights=about["weights"],
-        )
+        except (OptionError, KeyError, TypeError) as error:
+            raise StorageError(f"{path} cannot be used: {error}") from error
 
 
 def feature_names(recipe: Recipe | None, width: int) -> list[str]:

@@ -9,7 +9,7 @@ On disk, below the cache folder::
 
 A shard is written beside and renamed into place, and never changed afterwards; so a reader sees
 whole shards only, and any number of processes may write at once. Every row carries a checksum
-that is verified when its vector is read.
+that is verified before its vector is used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import logging
 import os
 import secrets
 import time
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,13 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.errors import FeatxError
+from featx.errors import StorageError
 from featx.features.recipe import Recipe
+from featx.features.shard import DamagedShardError, Shard, open_shard, write_shard
 from featx.files import check_writable, storage_errors, written
-
-FORMAT = 1  # raised when the layout of a shard changes; the number is part of every shard
-_COLUMNS = ("key", "note", "vector", "checksum")
-_KEY_BYTES = 32
 
 log = logging.getLogger(__name__)
 
@@ -66,26 +62,6 @@ class Damage:
     reason: str
 
 
-class _DamagedShardError(FeatxError):
-    """Raised inside this module for a shard that cannot be trusted."""
-
-
-@dataclass(frozen=True)
-class _Shard:
-    """An open shard: arrays over its memory-mapped file."""
-
-    path: Path
-    shape: tuple[int, ...]
-    keys: tuple[bytes, ...]
-    notes: tuple[str, ...]
-    vectors: np.ndarray  # (rows, width), float32
-    checksums: np.ndarray  # (rows,), uint32
-
-    def is_sound(self, row: int) -> bool:
-        actual = _checksum(self.shape, self.keys[row], self.notes[row], self.vectors[row])
-        return actual == self.checksums[row]
-
-
 class FeatureStore:
     """Vectors of one recipe, by digest of the file they came from.
 
@@ -106,8 +82,9 @@ class FeatureStore:
         self.recipe = recipe
         self.folder = shards_folder(folder) / recipe.fingerprint
         self.damages: list[Damage] = []
-        self._shards: dict[Path, _Shard] = {}
-        self._rows: dict[bytes, tuple[_Shard, int]] = {}
+        self._unreadable: set[Path] = set()
+        self._shards: dict[Path, Shard] = {}
+        self._rows: dict[bytes, tuple[Shard, int]] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -117,14 +94,19 @@ class FeatureStore:
             if path in self._shards or path in known:
                 continue
             try:
-                shard = _open_shard(path)
+                shard = open_shard(path)
             except FileNotFoundError:  # removed by another process meanwhile
                 continue
             except OSError as error:
-                log.warning("the cache file %s cannot be read: %s", path, error)
+                if path not in self._unreadable:
+                    log.warning("the cache file %s cannot be read: %s", path, error)
+                self._unreadable.add(path)
                 continue
-            except _DamagedShardError as error:
+            except DamagedShardError as error:
                 self._report(path, str(error))
+                continue
+            if self.shape not in (None, shard.shape):
+                self._report(path, f"features of shape {shard.shape} among those of {self.shape}")
                 continue
             self._shards[path] = shard
             for row, key in enumerate(shard.keys):
@@ -216,15 +198,22 @@ class FeatureStore:
         Raises
         ------
         StorageError
-            The shard cannot be written; nothing that was stored before is lost.
+            The shard cannot be written, or the cache holds features of another shape; nothing that
+            was stored before is lost.
         """
         if not len(digests):
             return
+        shape = tuple(vectors.shape[1:])
+        if self.shape not in (None, shape):
+            raise StorageError(
+                f"the cache {self.folder} holds features of shape {self.shape}, now they have "
+                f"{shape}; remove it (`featx cache clear {self.folder.name[:12]}`)"
+            )
         notes = list(notes) if notes is not None else [""] * len(digests)
         self.create()
         name = f"{time.time_ns():020d}-{secrets.token_hex(4)}.arrow"
         with written(self.folder / name) as file:
-            _write_shard(file, [bytes.fromhex(each) for each in digests], notes, vectors)
+            write_shard(file, [bytes.fromhex(each) for each in digests], notes, vectors)
         self.refresh()
 
     def discard_damaged(self) -> None:
@@ -266,94 +255,3 @@ def shard_paths(folder: Path) -> list[Path]:
         for name in sorted(names)
         if name.endswith(".arrow") and not name.startswith(".")
     ]
-
-
-def verify_shard(path: Path) -> int:
-    """Check every row of a shard and return how many there are.
-
-    Raises
-    ------
-    ValueError
-        The shard is damaged; the message says how.
-    """
-    try:
-        shard = _open_shard(path)
-    except _DamagedShardError as error:
-        raise ValueError(str(error)) from error
-    bad = sum(not shard.is_sound(row) for row in range(len(shard.keys)))
-    if bad:
-        raise ValueError(f"{bad} of {len(shard.keys)} vectors do not match their checksums")
-    return len(shard.keys)
-
-
-def _write_shard(file: Path, keys: list[bytes], notes: list[str], vectors: np.ndarray) -> None:
-    import pyarrow as pa
-
-    rows = np.ascontiguousarray(vectors, dtype=np.float32).reshape(len(keys), -1)
-    shape = tuple(vectors.shape[1:])
-    checksums = [
-        _checksum(shape, key, note, row) for key, note, row in zip(keys, notes, rows, strict=True)
-    ]
-    schema = pa.schema(
-        [
-            ("key", pa.binary(_KEY_BYTES)),
-            ("note", pa.string()),
-            ("vector", pa.list_(pa.float32(), rows.shape[1])),
-            ("checksum", pa.uint32()),
-        ],
-        metadata={"featx": json.dumps({"format": FORMAT, "shape": list(shape)})},
-    )
-    batch = pa.record_batch(
-        [
-            pa.array(keys, pa.binary(_KEY_BYTES)),
-            pa.array(notes, pa.string()),
-            pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1]),
-            pa.array(checksums, pa.uint32()),
-        ],
-        schema=schema,
-    )
-    with file.open("wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        writer.write_batch(batch)
-
-
-def _open_shard(path: Path) -> _Shard:
-    """Map a shard into memory and check its form; the vectors are checked when they are read."""
-    import pyarrow as pa
-
-    with path.open("rb"):  # tells a file that may not be read from a damaged one
-        pass
-    try:
-        with pa.memory_map(os.fspath(path)) as source:
-            reader = pa.ipc.open_file(source)
-            if reader.num_record_batches != 1:
-                raise _DamagedShardError(f"{reader.num_record_batches} record batches, expected 1")
-            batch = reader.get_batch(0)
-        metadata = json.loads((reader.schema.metadata or {})[b"featx"])
-        shape = tuple(int(n) for n in metadata["shape"])
-        if metadata["format"] != FORMAT or tuple(batch.schema.names) != _COLUMNS:
-            raise _DamagedShardError("not of this version's form")
-        batch.validate(full=True)
-        if any(column.null_count for column in batch.columns):
-            raise _DamagedShardError("values are missing")
-        rows = batch.num_rows
-        vectors = batch.column("vector").flatten().to_numpy(zero_copy_only=True)
-        shard = _Shard(
-            path=path,
-            shape=shape,
-            keys=tuple(batch.column("key").to_pylist()),
-            notes=tuple(batch.column("note").to_pylist()),
-            vectors=vectors.reshape(rows, int(np.prod(shape))),
-            checksums=batch.column("checksum").to_numpy(),
-        )
-    except _DamagedShardError:
-        raise
-    except Exception as error:  # whatever Arrow, JSON or numpy make of damaged bytes
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise _DamagedShardError(reason[:200]) from error
-    if shard.vectors.dtype != np.float32 or any(len(key) != _KEY_BYTES for key in shard.keys):
-        raise _DamagedShardError("columns of another type")
-    return shard
-
-
-def _checksum(shape: tuple[int, ...], key: bytes, note: str, vector: np.ndarray) -> int:
-    return zlib.crc32(vector.data, zlib.crc32(f"{shape} {note}".encode(), zlib.crc32(key)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,14 +13,16 @@ import numpy as np
 
 from featx.errors import OptionError
 from featx.files import written
-from featx.images.decode import decode
+from featx.images.decode import decode, quiet_pillow
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#24292f"
-_THUMBNAIL = 200  # px
+_RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
 _MOST = 100  # pictures in a gallery; more would be too small to see
+_DPI = 150  # of a file in pixels
+_MARGIN, _GAP, _PAD = 0.14, 0.14, 0.04  # inches: around all, between pictures, below a title
 
 
 def plot_gallery(
@@ -43,7 +46,7 @@ def plot_gallery(
     probabilities : sequence of float, optional
         Of the predicted labels, 0 to 1; NaN where there is none.
     columns : int, optional
-        Pictures in a row; by default 2 to 8, as suits their number.
+        Pictures in a row; by default so many that the rows are full and wider than high.
 
     Returns
     -------
@@ -65,53 +68,107 @@ def plot_gallery(
     if n == 0 or len(lengths) > 1:
         raise OptionError(f"a gallery needs as many labels as pictures, at least one: got {n}")
     shown = min(n, _MOST)
-    columns = columns or min(8, max(2, math.ceil(math.sqrt(1.5 * shown))))
-    columns = min(columns, shown)
+    columns = min(columns or _columns(shown), shown)
     rows = math.ceil(shown / columns)
-    figure = Figure(figsize=(1.7 * columns + 0.3, 2.05 * rows + 0.3), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax in axes:
-        ax.set_axis_off()
-    for i in range(shown):
-        truth = None if true is None else true[i]
-        probability = math.nan if probabilities is None else probabilities[i]
-        _draw(axes[i], paths[i], predicted[i], truth, probability)
-    if shown < n:
-        figure.supxlabel(f"the first {shown} of {n} pictures", fontsize=8)
+    side, font = _sizes(shown)
+    line = 1.3 * font / 72
+    truths = [None] * n if true is None else list(true)
+    shares = [math.nan] * n if probabilities is None else list(probabilities)
+    titles = [
+        _title(predicted[i], truths[i], shares[i], int(side * 72 / (0.58 * font)))
+        for i in range(shown)
+    ]
+    lines = [  # of the highest title in each row
+        max(title.count("\n") + 1 for title in titles[row * columns : (row + 1) * columns])
+        for row in range(rows)
+    ]
+    caption = _caption(predicted, truths, shown)
+    width = 2 * _MARGIN + columns * side + (columns - 1) * _GAP
+    height = 2 * _MARGIN + rows * (side + _PAD) + (rows - 1) * _GAP + sum(lines) * line
+    height += line + _GAP if caption else 0
+    with quiet_pillow():
+        pictures = [_thumbnail(path, round(side * _DPI)) for path in paths[:shown]]
+    figure = Figure(figsize=(width, height), dpi=_DPI)
+    top = height - _MARGIN
+    for row in range(rows):
+        top -= lines[row] * line + _PAD
+        for column in range(min(columns, shown - row * columns)):
+            i = row * columns + column
+            left = _MARGIN + column * (side + _GAP)
+            box = (left / width, (top - side) / height, side / width, side / height)
+            ax = figure.add_axes(box, xticks=[], yticks=[])
+            ax.imshow(pictures[i], aspect="auto")
+            _frame(ax, titles[i], predicted[i], truths[i], font)
+        top -= side + _GAP
+    if caption:
+        figure.text(_MARGIN / width, _MARGIN / height, caption, fontsize=font, color=_UNKNOWN)
     return figure
 
 
-def _draw(ax, path: str, label: str, truth: str | None, probability: float) -> None:
-    ax.imshow(_thumbnail(path))
-    text = _shorten(label)
+def _columns(n: int) -> int:
+    """Choose a number of columns: few empty places in the last row, and a wide format."""
+    if n <= 5:
+        return n
+    ideal = math.sqrt(1.6 * n)
+    choices = range(math.floor(0.8 * ideal), min(math.ceil(1.25 * ideal), 12) + 1)
+    return min(choices, key=lambda columns: (-n % columns, abs(columns - ideal)))
+
+
+def _sizes(n: int) -> tuple[float, float]:
+    """Choose the side of a picture in inches, and the size of its title in points."""
+    if n <= 4:
+        return 2.2, 10.0
+    return (1.7, 9.0) if n <= 40 else (1.3, 7.0)
+
+
+def _title(label: str, truth: str | None, probability: float, width: int) -> str:
+    lines = _wrap(label, width)
     if not math.isnan(probability):
-        text += f"  {100 * probability:.0f} %"
-    color = _UNKNOWN
-    if truth is not None:
-        color = _RIGHT if truth == label else _WRONG
-        if truth != label:
-            text += f"\nis {_shorten(truth)}"
-    ax.set_title(text, fontsize=9, color=color, pad=3)
-    ax.set_axis_on()
-    ax.set_xticks([])
-    ax.set_yticks([])
+        share = f"{100 * probability:.0f} %"
+        if len(lines[-1]) + len(share) + 2 <= width:
+            lines[-1] += f"  {share}"
+        else:
+            lines.append(share)
+    if truth is not None and truth != label:
+        lines += _wrap(f"is {truth}", width)
+    return "\n".join(lines)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Break a text into at most two lines."""
+    text = text.encode("utf-8", "replace").decode()  # names of folders need not be Unicode
+    if len(text) > 2 * width:
+        text = text[: 2 * width - 1] + "…"
+    return textwrap.wrap(text, width, max_lines=2, placeholder="…") or [""]
+
+
+def _caption(predicted: Sequence[str], truths: Sequence[str | None], shown: int) -> str:
+    """Count what is right, and say if not all pictures are shown."""
+    known = [(label, truth) for label, truth in zip(predicted, truths, strict=True) if truth]
+    parts = []
+    if known:
+        parts.append(f"{sum(label == truth for label, truth in known)} of {len(known)} right")
+    if shown < len(predicted):
+        parts.append(f"the first {shown} of {len(predicted)} pictures are shown")
+    return "; ".join(parts)
+
+
+def _frame(ax: Axes, title: str, label: str, truth: str | None, font: float) -> None:
+    color = _UNKNOWN if truth is None else _RIGHT if truth == label else _WRONG
+    ax.set_title(title, fontsize=font, color=color, pad=72 * _PAD, parse_math=False)
     for spine in ax.spines.values():
         spine.set_color(color)
-        spine.set_linewidth(2.0 if truth is not None else 0.8)
+        spine.set_linewidth(0.8 if truth is None else 2.0)
 
 
-def _shorten(label: str) -> str:
-    return label if len(label) <= 20 else label[:19] + "…"
-
-
-def _thumbnail(path: str) -> np.ndarray:
+def _thumbnail(path: str, side: int) -> np.ndarray:
     """Decode a picture small; one that has gone since it was predicted is a grey square."""
     try:
         data = Path(path).read_bytes()
     except OSError:
         data = b""
-    pixels, _ = decode(data, _THUMBNAIL, resize="crop")
-    return np.full((8, 8, 3), 128, np.uint8) if pixels is None else pixels
+    pixels, _ = decode(data, side, resize="crop")
+    return np.full((8, 8, 3), 208, np.uint8) if pixels is None else pixels
 
 
 def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
@@ -123,4 +180,4 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
         The file cannot be written.
     """
     with written(path) as file:
-        figure.savefig(file, dpi=150, facecolor="white")
+        figure.savefig(file, dpi=_DPI, facecolor="white")

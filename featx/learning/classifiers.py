@@ -93,10 +93,13 @@ def _knn(smallest: int) -> Pipeline:
 
 
 def _centroid(smallest: int) -> Pipeline:
+    from sklearn.feature_selection import VarianceThreshold
     from sklearn.neighbors import NearestCentroid
     from sklearn.preprocessing import Normalizer
 
-    return _pipeline(normalize=Normalizer(), centroid=NearestCentroid())
+    return _pipeline(
+        variance=VarianceThreshold(), normalize=Normalizer(), centroid=NearestCentroid()
+    )
 
 
 def _pipeline(**steps: Any) -> Pipeline:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from featx.backbones.backbone import Backbone
 from featx.backbones.engine import DEFAULT_BATCH_SIZE
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import OptionError
+from featx.errors import ImageSourceError, OptionError
 from featx.features.embed import embed_images, prepare
 from featx.features.matrix import Features, feature_names
-from featx.features.recipe import check_choice
+from featx.features.recipe import Recipe, check_choice
 from featx.images.folder import ImageFolder
 
 ON_ERROR = ("raise", "nan")
@@ -93,9 +95,17 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
             itself
         """
         check_choice("on_error", self.on_error, ON_ERROR)
-        features = self._embed(_paths(X)[:1])
-        assert features.recipe is not None
-        self.recipe_ = features.recipe
+        images = _images(X)
+        network, recipe = self._prepare()
+        for path in images.paths:
+            try:
+                features = self._embed(ImageFolder((path,), (None,)), network, recipe)
+                break
+            except ImageSourceError as error:  # not readable, and on_error is "nan": try the next
+                unreadable = error
+        else:
+            raise unreadable
+        self.recipe_ = recipe
         self.n_features_out_ = features.matrix.shape[1]
         return self
 
@@ -116,12 +126,20 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         ------
         ImageError
             A file cannot be read and `on_error` is "raise".
+        RecipeMismatchError
+            The parameters or the weights are others than those of `fit`.
         """
         check_is_fitted(self)
-        features = self._embed(_paths(X))
+        images = _images(X)
+        network, recipe = self._prepare()
+        self.recipe_.require(recipe, "with these parameters features")
+        try:
+            features = self._embed(images, network, recipe)
+        except ImageSourceError:  # not one can be read, and on_error is "nan"
+            return self._unknown(len(images))
         if not features.failed:
             return features.matrix
-        table = np.full((len(features.outcomes), self.n_features_out_), np.nan, np.float32)
+        table = self._unknown(len(images))
         table[[outcome.ok for outcome in features.outcomes]] = features.matrix
         return table
 
@@ -130,8 +148,8 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array(feature_names(self.recipe_, self.n_features_out_), dtype=object)
 
-    def _embed(self, paths: list[str]) -> Features:
-        backbone, recipe = prepare(
+    def _prepare(self) -> tuple[Backbone, Recipe]:
+        return prepare(
             self.backbone,
             pooling=self.pooling,
             layer=self.layer,
@@ -140,15 +158,20 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
             interpolation=self.interpolation,
             weights=self.weights,
         )
+
+    def _embed(self, images: ImageFolder, network: Backbone, recipe: Recipe) -> Features:
         return embed_images(
-            ImageFolder.of(paths),
-            backbone,
+            images,
+            network,
             recipe,
             cache=self.cache,
             on_error="raise" if self.on_error == "raise" else "skip",
             batch_size=self.batch_size,
             progress=False,
         )
+
+    def _unknown(self, rows: int) -> np.ndarray:
+        return np.full((rows, self.n_features_out_), np.nan, np.float32)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -160,8 +183,8 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _paths(X: Any) -> list[str]:
-    """Return the paths in a list, a column of a table, or an array of one column."""
+def _images(X: Any) -> ImageFolder:
+    """Return the images of a list, a column of a table, or an array of one column, row by row."""
     values = np.asarray(X, dtype=object)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -170,4 +193,4 @@ def _paths(X: Any) -> list[str]:
             f"X has shape {values.shape}: expected a sequence of paths of images, "
             "or a table of one column of paths"
         )
-    return values.tolist()
+    return ImageFolder.of(pd.DataFrame({"path": values}, dtype=object))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,20 @@ import numpy as np
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import ImageSourceError, ModelFileError, OptionError, RecipeMismatchError
+from featx.errors import OptionError, RecipeMismatchError, UnknownBackboneError
 from featx.features.embed import embed, embed_images
 from featx.features.matrix import Features
 from featx.features.recipe import Recipe
-from featx.files import written
 from featx.images.folder import ImageFolder
+from featx.learning import model_file
 from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
-from featx.learning.evaluation import Evaluation, labels_to_learn
-
-FORMAT = 1  # of a model file; raised when its layout changes
-
-# Types in the named classifiers beyond those that skops itself trusts, each looked at: they hold
-# numbers and settings, and building them runs no code that the file could choose.
-TRUSTED_TYPES: tuple[str, ...] = ()
+from featx.learning.evaluation import (
+    Evaluation,
+    labels_of,
+    labels_to_learn,
+    require_known,
+    require_learnable,
+)
 
 
 class ImageClassifier:
@@ -79,13 +78,21 @@ class ImageClassifier:
         ------
         RecipeMismatchError
             The weights found have another digest; the message names both.
+        UnknownBackboneError
+            The model was trained on a network of your own, and loaded without it.
         WeightsError
             There are no weights.
         """
         if self._backbone is None:
-            self._backbone = Backbone.load(
-                self.recipe.backbone, self.weights, layer=self.recipe.layer
-            )
+            try:
+                self._backbone = Backbone.load(
+                    self.recipe.backbone, self.weights, layer=self.recipe.layer
+                )
+            except UnknownBackboneError as error:
+                raise UnknownBackboneError(
+                    f"the model was trained on a network of your own, {self.recipe.backbone!r}: "
+                    "load it in Python, with backbone= that network"
+                ) from error
         if self._backbone.digest != self.recipe.weights:
             found, self._backbone = self._backbone, None
             place = found.weights.path if found.weights else found.name
@@ -160,8 +167,7 @@ class ImageClassifier:
         """
         if not hasattr(self.pipeline, "predict_proba"):
             raise OptionError(
-                f"the classifier {type(self.pipeline).__name__} gives no probabilities; "
-                "train with another classifier, such as 'logistic'"
+                "this classifier gives no probabilities; train with another one, such as 'logistic'"
             )
         features = self.features(source, **options)
         return _per_file(features, self.pipeline.predict_proba(features.matrix), np.nan)
@@ -183,17 +189,12 @@ class ImageClassifier:
         ImageSourceError
             The images have no classes, or none that the model knows.
         """
+        if not isinstance(source, Features):
+            source = ImageFolder.of(source)
+            require_known(source.labels, self.classes)
         features = self.features(source, **options)
-        if features.y is None or any(label is None for label in features.y):
-            raise ImageSourceError(
-                "some images have no class: expected a sub-folder for each class, named as in "
-                f"training ({', '.join(self.classes)})"
-            )
-        if not set(features.classes) & set(self.classes):
-            raise ImageSourceError(
-                f"the model knows none of the classes {', '.join(features.classes)}: "
-                f"expected {', '.join(self.classes)}"
-            )
+        require_known(labels_of(features), self.classes)
+        assert features.y is not None
         return Evaluation(
             paths=features.paths,
             y_true=features.y,
@@ -213,22 +214,12 @@ class ImageClassifier:
         Raises
         ------
         StorageError
-            The file cannot be written.
+            The file cannot be written; an older one at `path` is left as it was.
+        OptionError
+            A step of a pipeline of your own cannot be saved without pickle.
         """
-        import sklearn
-        import skops.io
-
-        about = {
-            "format": FORMAT,
-            "recipe": self.recipe.to_dict(),
-            "weights": self.weights,
-            "classes": list(self.classes),
-            "scikit-learn": sklearn.__version__,
-        }
-        pipeline = skops.io.dumps(self.pipeline)
-        with written(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("model.json", json.dumps(about, indent=2))
-            archive.writestr("pipeline.skops", pipeline)
+        stored = model_file.StoredModel(self.pipeline, self.recipe, self.weights)
+        model_file.write(Path(path), stored)
 
 
 def train(
@@ -273,7 +264,9 @@ def train(
             )
         features = source
     else:
-        features = embed(source, backbone, **embedding)
+        images = ImageFolder.of(source)
+        require_learnable(images.paths, images.labels)  # told before the images are embedded, too
+        features = embed(images, backbone, **embedding)
     if features.recipe is None:
         raise RecipeMismatchError(
             "these features carry no recipe, so new images could not be embedded alike; "
@@ -290,7 +283,7 @@ def load(
     *,
     weights: str | PathLike[str] | None = None,
     backbone: Backbone | None = None,
-    trusted: tuple[str, ...] = (),
+    trusted: Sequence[str] = (),
 ) -> ImageClassifier:
     """Load a model that `ImageClassifier.save` wrote.
 
@@ -305,7 +298,7 @@ def load(
         Where the weights of the backbone are now, if they have moved.
     backbone : Backbone, optional
         The network, where the model was trained on one of your own.
-    trusted : tuple of str, default=()
+    trusted : sequence of str, default=()
         Further types to accept, for a pipeline with steps of your own; only from a source that
         you trust.
 
@@ -318,40 +311,11 @@ def load(
     ModelFileError
         The file is missing, is no model, or holds types that are not on the list.
     """
-    import skops.io
-
-    source = Path(path)
-    if not source.is_file():
-        raise ModelFileError(f"no model file {source}: expected one that `featx train` wrote")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            about = json.loads(archive.read("model.json"))
-            data = archive.read("pipeline.skops")
-        if about["format"] != FORMAT:
-            raise ModelFileError(
-                f"{source} is a model of format {about['format']}, expected {FORMAT}; "
-                "update featx or train again"
-            )
-        recipe = Recipe.from_dict(about["recipe"])
-        allowed = {*TRUSTED_TYPES, *trusted}
-        strange = sorted(set(skops.io.get_untrusted_types(data=data)) - allowed)
-        if strange:
-            raise ModelFileError(
-                f"{source} holds types that are not known to be safe: {', '.join(strange)}; "
-                "if you trust its source, load it with trusted=[these names]"
-            )
-        pipeline = skops.io.loads(data, trusted=sorted(allowed))
-    except (ModelFileError, MemoryError):
-        raise
-    except Exception as error:  # whatever zip, JSON and skops make of another or a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ModelFileError(
-            f"{source} is no featx model, or a damaged one ({reason[:160]}); train it again"
-        ) from error
+    stored = model_file.read(Path(path), tuple(trusted))
     return ImageClassifier(
-        pipeline,
-        recipe,
-        weights=str(weights) if weights is not None else about["weights"],
+        stored.pipeline,
+        stored.recipe,
+        weights=stored.weights if weights is None else str(weights),
         backbone=backbone,
     )
 

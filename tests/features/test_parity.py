@@ -94,7 +94,9 @@ def assert_parity(name, network, photos, **options):
 
     inner = NETWORKS[name][3]
     both = keras.Model(network.inputs, [network.output, network.get_layer(inner).output])
-    maps, inner_maps = (np.asarray(each) for each in both.predict_on_batch(plain_pixels(name, photos)))
+    maps, inner_maps = (
+        np.asarray(each) for each in both.predict_on_batch(plain_pixels(name, photos))
+    )
     options |= {"interpolation": "nearest", "progress": False}
     for pooling, pooled in POOLINGS.items():
         features = featx.embed(photos, name, pooling=pooling, **options)

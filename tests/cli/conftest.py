@@ -1,0 +1,97 @@
+"""The commands, run in this process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fakes
+import numpy as np
+import pytest
+
+import featx.features.embed
+from featx.cli.main import main
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def featx_ends(capsys):
+    """Return a function that runs `featx` with arguments and says how it ended."""
+
+    def run(*arguments: object) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Ended(end.value.code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def featx_run(featx_ends):
+    """Return a function that runs `featx` and expects it to go well."""
+
+    def run(*arguments: object) -> Ended:
+        ended = featx_ends(*arguments)
+        assert ended.status == 0, ended.err
+        return ended
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path, fake_engine) -> Path:
+    """A folder of six small pictures of each of three classes, which colour tells apart."""
+    return fakes.draw_folder(tmp_path / "photos")
+
+
+@pytest.fixture
+def new_photos(tmp_path) -> Path:
+    """Two more pictures of each class, a file that is no picture, and notes."""
+    root = fakes.draw_folder(tmp_path / "new_photos", each=2, start=100)
+    (root / "green" / "bad.jpg").write_text("no picture")
+    (root / "notes.txt").write_text("no picture by name")
+    return root
+
+
+@pytest.fixture
+def model(photos, tmp_path, featx_run) -> Path:
+    """A model file that `featx train` wrote."""
+    path = tmp_path / "fruit.featx"
+    featx_run("train", photos, "--classifier", "knn", "--out", path)
+    return path
+
+
+@pytest.fixture
+def guessing(monkeypatch, fake_engine):
+    """Let every network see a golden retriever in any picture."""
+
+    class Guesser:
+        def __init__(self, batch_size):
+            self.batch_size = batch_size
+            self.shape = (1000,)
+
+        def embed_batch(self, images):
+            probabilities = np.full((len(images), 1000), 0.0001, np.float32)
+            probabilities[:, [207, 208]] = 0.7, 0.2
+            return probabilities
+
+    monkeypatch.setattr(
+        featx.features.embed, "open_engine", lambda *_, batch_size, **__: Guesser(batch_size)
+    )

@@ -1,0 +1,304 @@
+"""`featx train`, `predict`, `evaluate` and `label`."""
+
+import csv
+import os
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.svm import SVC
+
+import featx
+import featx.insight.plots
+from featx.learning.classifiers import CLASSIFIERS
+
+
+def test_train_says_in_json_how_good_the_model_is(featx_run, photos, new_photos, tmp_path):
+    out = tmp_path / "fruit.featx"
+    document = featx_run("train", photos, "--out", out, "--test", new_photos, "--json").json
+    assert document | {"seconds": 0} == {
+        "classes": ["blue", "green", "red"],
+        "n_train": 18,
+        "n_failed": 0,
+        "classifier": "logistic",
+        "cv_accuracy": 1.0,
+        "cv_std": 0.0,
+        "n_test": 6,
+        "test_accuracy": 1.0,
+        "fingerprint": featx.load(out).recipe.fingerprint,
+        "seconds": 0,
+        "out": str(out),
+    }
+    assert document["seconds"] > 0
+
+
+def test_train_says_to_a_person_how_good_the_model_is(featx_run, photos, new_photos, tmp_path):
+    out = tmp_path / "fruit.featx"
+    lines = featx_run(
+        "train", photos, "--classifier", "centroid", "--out", out, "--test", new_photos
+    ).out.splitlines()
+    assert lines[0].startswith("18 images: 18 embedded, in ")
+    assert lines[1].startswith("features 18 x 9 (efficientnet_lite0")
+    assert lines[2:] == [
+        "3 classes, classifier centroid: cross-validated accuracy 100.0 % ± 0.0 % (5 folds)",
+        f"accuracy on {new_photos}: 100.0 % of 6 images, 1 failed",
+        f"wrote {out}",
+    ]
+
+
+def test_without_a_test_folder_there_is_no_test_accuracy(featx_run, photos, tmp_path):
+    ended = featx_run(
+        "train", photos, "--classifier", "knn", "--out", tmp_path / "m.featx", "--json"
+    )
+    assert ended.json["test_accuracy"] is None
+    assert ended.json["n_test"] is None
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_every_classifier_can_be_trained_and_used(
+    featx_run, photos, new_photos, tmp_path, classifier
+):
+    out = tmp_path / "m.featx"
+    featx_run("train", photos, "--classifier", classifier, "--out", out)
+    rows = featx_run("predict", out, new_photos, "--json").json
+    assert [row["label"] for row in rows] == [
+        *("blue", "blue", "green", "green", None, "red", "red")
+    ]
+    for row in rows:
+        assert (row["probability"] is None) == (row["label"] is None)
+        assert row["label"] is None or 0.3 < row["probability"] <= 1
+
+
+@pytest.mark.filterwarnings("ignore:the weights of")
+def test_the_options_of_embedding_go_into_the_model(featx_run, photos, tmp_path):
+    words = ["--backbone", "vgg16", "--weights", "random", "--pooling", "max", "--input-size", "64"]
+    out = tmp_path / "m.featx"
+    featx_run("train", photos, "--classifier", "knn", *words, "--out", out)
+    recipe = featx.load(out).recipe
+    assert (recipe.backbone, recipe.pooling, recipe.input_size) == ("vgg16", "max", 64)
+
+
+def test_training_embeds_each_picture_once(featx_run, photos, new_photos, tmp_path, fake_engine):
+    words = ["--classifier", "knn", "--batch-size", 4, "--out", tmp_path / "m.featx"]
+    featx_run("train", photos, "--test", new_photos, *words)
+    assert fake_engine.embedded == 18 + 6
+    featx_run("train", photos, "--test", new_photos, *words)
+    assert fake_engine.embedded == 18 + 6
+
+
+# ---------------------------------------------------------------- predict
+
+
+def test_predict_gives_one_row_for_each_file_in_json(featx_run, model, new_photos):
+    rows = featx_run("predict", model, new_photos, "--json").json
+    assert [set(row) for row in rows] == [{"path", "label", "probability", "outcome", "reason"}] * 7
+    assert [(row["path"], row["label"], row["outcome"]) for row in rows[3:5]] == [
+        (str(new_photos / "green" / "101.png"), "green", "embedded"),
+        (str(new_photos / "green" / "bad.jpg"), None, "failed"),
+    ]
+    assert rows[4]["probability"] is None
+    assert rows[4]["reason"]
+    assert rows[0]["reason"] is None
+    assert rows[0]["probability"] == pytest.approx(
+        featx.load(model).predict_proba(new_photos)[0].max()
+    )
+
+
+def test_predict_gives_a_table_for_a_person(featx_run, model, new_photos):
+    lines = featx_run("predict", model, new_photos).out.splitlines()
+    assert lines[0].split() == ["path", "label", "probability"]
+    assert lines[1].split()[:2] == [str(new_photos / "blue" / "100.png"), "blue"]
+    assert lines[1].endswith(" %")
+    assert lines[5].split()[1:3] == ["-", "failed:"]
+    assert (
+        len({line.index(cell) for line, cell in ((lines[0], "label"), (lines[1], " blue "))}) <= 2
+    )
+
+
+def test_paths_of_all_kinds_go_together(featx_run, model, new_photos):
+    picture = new_photos / "red" / "100.png"
+    rows = featx_run("predict", model, picture, new_photos / "green", "gone.jpg", "--json").json
+    assert [row["path"].split("/")[-1] for row in rows] == [
+        *("100.png", "100.png", "101.png", "bad.jpg", "gone.jpg")
+    ]
+    assert [row["label"] for row in rows] == ["red", "green", "green", None, None]
+    assert rows[-1]["reason"] == "no such file or directory"
+
+
+def test_predictions_are_written_as_a_table(featx_run, model, new_photos, tmp_path):
+    out = tmp_path / "predicted.csv"
+    ended = featx_run("predict", model, new_photos, "--out", out)
+    assert ended.out.splitlines()[-1] == f"wrote {out}"
+    with out.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    expected = featx_run("predict", model, new_photos, "--json").json
+    assert list(rows[0]) == ["path", "label", "probability", "outcome", "reason"]
+    assert [row["path"] for row in rows] == [row["path"] for row in expected]
+    assert [row["label"] or None for row in rows] == [row["label"] for row in expected]
+    assert [row["probability"] and float(row["probability"]) for row in rows] == [
+        "" if row["probability"] is None else row["probability"] for row in expected
+    ]
+
+
+class Contrary(ClassifierMixin, BaseEstimator):
+    """Predict the last class, whatever the probabilities."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[-1])
+
+    def predict_proba(self, X):
+        return np.tile([0.7, 0.2, 0.1], (len(X), 1))
+
+
+def test_the_probability_is_that_of_the_label_shown(featx_run, photos, new_photos, monkeypatch):
+    """A classifier may predict another class than its most probable one; `centroid` can."""
+    model = featx.train(photos, Contrary())
+    monkeypatch.setattr(featx, "load", lambda path, weights: model)
+    rows = featx_run("predict", "any", new_photos / "green", "--json").json
+    assert [(row["label"], row["probability"]) for row in rows] == [
+        *(("red", 0.1), ("red", 0.1), (None, None))
+    ]
+
+
+def test_a_model_without_probabilities_predicts_labels(featx_run, photos, new_photos, tmp_path):
+    featx.train(photos, SVC()).save(tmp_path / "m.featx")
+    out, gallery = tmp_path / "x.csv", tmp_path / "x.png"
+    words = ["predict", tmp_path / "m.featx", new_photos / "red"]
+    ended = featx_run(*words, "--out", out, "--gallery", gallery)
+    assert [line.split()[1:] for line in ended.out.splitlines()[1:3]] == [["red", "-"]] * 2
+    assert [row["probability"] for row in featx_run(*words, "--json").json] == [None, None]
+    assert "nan" not in out.read_text()
+
+
+class Drawn:
+    """What the gallery was asked to draw."""
+
+    def __init__(self, monkeypatch):
+        self.arguments = {}
+        monkeypatch.setattr(featx.insight.plots, "plot_gallery", self)
+
+    def __call__(self, paths, predicted, **more):
+        self.arguments = {"paths": paths, "predicted": predicted, **more}
+        return Figure(figsize=(1, 1))
+
+
+def test_the_gallery_shows_what_could_be_read_with_the_truth_of_the_sub_folders(
+    featx_run, model, new_photos, tmp_path, monkeypatch
+):
+    (new_photos / "red" / "100.png").rename(new_photos / "green" / "wrong.png")
+    drawn = Drawn(monkeypatch)
+    featx_run("predict", model, new_photos, "--gallery", tmp_path / "x.png")
+    names = [path.split("/", path.count("/") - 1)[-1] for path in drawn.arguments["paths"]]
+    assert names == [
+        *("blue/100.png", "blue/101.png", "green/100.png", "green/101.png"),
+        *("green/wrong.png", "red/101.png"),
+    ]
+    assert drawn.arguments["predicted"] == ["blue", "blue", "green", "green", "red", "red"]
+    assert drawn.arguments["true"] == ["blue", "blue", "green", "green", "green", "red"]
+
+
+def test_sub_folders_that_are_no_classes_of_the_model_are_no_truth(
+    featx_run, model, new_photos, tmp_path, monkeypatch
+):
+    drawn = Drawn(monkeypatch)
+    (new_photos / "green" / "bad.jpg").unlink()
+    for name in ("blue", "green", "red"):
+        (new_photos / name).rename(new_photos / f"summer in {name}")
+    featx_run("predict", model, new_photos, "--gallery", tmp_path / "x.png")
+    assert drawn.arguments["true"] is None
+    assert drawn.arguments["predicted"] == ["blue", "blue", "green", "green", "red", "red"]
+
+
+def test_the_gallery_is_a_picture_with_green_frames(featx_run, model, new_photos, tmp_path):
+    gallery = tmp_path / "gallery.png"
+    ended = featx_run("predict", model, new_photos, "--gallery", gallery)
+    assert ended.out.splitlines()[-1] == f"wrote {gallery}"
+    with Image.open(gallery) as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
+    assert (np.abs(pixels - [26, 127, 55]).max(axis=1) < 8).sum() > 1000
+
+
+# ---------------------------------------------------------------- evaluate
+
+
+def test_evaluate_counts_each_class_in_json(featx_run, model, new_photos):
+    (new_photos / "red" / "100.png").rename(new_photos / "green" / "wrong.png")
+    document = featx_run("evaluate", model, new_photos, "--json").json
+    assert document["accuracy"] == pytest.approx(5 / 6)
+    assert (document["n_images"], document["n_failed"]) == (6, 1)
+    assert [row["class"] for row in document["classes"]] == ["blue", "green", "red"]
+    assert document["classes"][1] == {
+        "class": "green",
+        "precision": 1.0,
+        "recall": pytest.approx(2 / 3),
+        "f1": pytest.approx(0.8),
+        "support": 3,
+    }
+
+
+def test_evaluate_gives_a_table_for_a_person(featx_run, model, new_photos):
+    (new_photos / "red" / "100.png").rename(new_photos / "green" / "wrong.png")
+    lines = featx_run("evaluate", model, new_photos).out.splitlines()
+    assert lines == [
+        "accuracy 83.3 %: 5 of 6 images right",
+        "class  precision  recall    f1  support",
+        "blue        1.00    1.00  1.00        2",
+        "green       1.00    0.67  0.80        3",
+        "red         0.50    1.00  0.67        1",
+        "left out, not readable: 1 file",
+    ]
+
+
+# ---------------------------------------------------------------- label
+
+
+@pytest.mark.filterwarnings("ignore:the weights of")
+def test_label_names_what_pictures_show(featx_run, guessing, new_photos):
+    rows = featx_run(
+        "label", new_photos / "green", "--top", 2, "--weights", "random", "--json"
+    ).json
+    assert [row["path"].split("/")[-1] for row in rows] == ["100.png", "101.png", "bad.jpg"]
+    assert [row["outcome"] for row in rows] == ["embedded", "embedded", "failed"]
+    assert rows[0]["labels"] == [
+        {
+            "index": 207,
+            "wnid": "n02099601",
+            "name": "golden_retriever",
+            "probability": pytest.approx(0.7),
+        },
+        {
+            "index": 208,
+            "wnid": "n02099712",
+            "name": "Labrador_retriever",
+            "probability": pytest.approx(0.2),
+        },
+    ]
+    assert rows[2]["labels"] == []
+    assert rows[2]["reason"]
+
+
+def test_label_gives_a_line_for_each_picture(featx_run, guessing, new_photos):
+    lines = featx_run("label", new_photos / "green", "--top", "1").out.splitlines()
+    assert lines[0].split() == ["path", "labels"]
+    assert lines[1].endswith("100.png  golden_retriever 70.0 %")
+    assert "failed: " in lines[3]
+
+
+def test_names_of_files_that_are_not_unicode_are_no_obstacle(
+    featx_run, model, new_photos, tmp_path
+):
+    odd = os.path.join(os.fsencode(tmp_path), b"caf\xe9.png")
+    os.rename(new_photos / "red" / "100.png", odd)
+    path = os.fsdecode(odd)
+    out, gallery = tmp_path / "x.csv", tmp_path / "x.png"
+    rows = featx_run("predict", model, path, "--json").json
+    assert (rows[0]["path"], rows[0]["label"]) == (path, "red")
+    text = featx_run("predict", model, path, "--out", out, "--gallery", gallery).out
+    assert "caf�.png" in text or "caf?.png" in text
+    assert odd in out.read_bytes()

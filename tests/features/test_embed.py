@@ -1,0 +1,601 @@
+"""From a folder to a matrix: every row right, nothing embedded twice, nothing lost."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import fakes
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import featx
+from featx.errors import ImageError, ImageSourceError, OptionError, StorageError
+from featx.features import embed as embed_module
+from featx.features import filling
+from featx.features.cache import contents
+from featx.features.embed import prepare
+from featx.features.matrix import Features
+from featx.images.decode import decode
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Eighteen pictures of three classes."""
+    return fakes.draw_folder(tmp_path / "photos")
+
+
+@pytest.fixture
+def run(backbone, fake_engine):
+    """Embed and count: how many pictures went through the network now."""
+
+    def embed(source, network=backbone, **options) -> tuple[Features, int]:
+        before = fake_engine.embedded
+        features = featx.embed(source, network, progress=False, **options)
+        return features, fake_engine.embedded - before
+
+    return embed
+
+
+def alone(path, layer=None) -> np.ndarray:
+    """What the engine says of one picture on its own."""
+    pixels, outcome = decode(Path(path).read_bytes(), 16)
+    assert pixels is not None, outcome
+    return fakes.FakeEngine(layer).embed_batch(pixels[None])[0]
+
+
+def check_rows(features: Features) -> None:
+    """Check that every row is the vector of its own file."""
+    for path, vector in zip(features.paths, features.X, strict=True):
+        assert vector.tobytes() == alone(path).tobytes(), f"{path} has the row of another"
+
+
+def statuses(features: Features) -> list[str]:
+    return [outcome.status for outcome in features.outcomes]
+
+
+def spoil(photos: Path) -> dict[str, str]:
+    """Put files that cannot be read among photographs; name them and how the reason begins."""
+    (photos / "blue" / "001.jpg").write_text("no picture")
+    (photos / "green" / "empty.png").touch()
+    whole = fakes.draw(photos / "green" / "003.jpg", (0, 99, 0), size=(64, 64), seed=1)
+    whole.write_bytes(whole.read_bytes()[:-500])
+    return {
+        "blue/001.jpg": "not an image that Pillow can read",
+        "green/003.jpg": "truncated: ",
+        "green/empty.png": "empty file",
+    }
+
+
+# -- What comes out ------------------------------------------------------------------------------
+
+
+def test_a_folder_becomes_a_matrix_with_labels_paths_and_outcomes(run, photos):
+    features, embedded = run(photos)
+    assert (features.X.shape, features.X.dtype) == ((18, 9), np.float32)
+    assert features.y.tolist() == ["blue"] * 6 + ["green"] * 6 + ["red"] * 6
+    assert [outcome.path for outcome in features.outcomes] == features.paths.tolist()
+    assert (embedded, statuses(features)) == (18, ["embedded"] * 18)
+    assert features.recipe.backbone == "fake"
+    assert features.failed == ()
+    check_rows(features)
+
+
+def test_rows_follow_the_sorted_relative_paths_whatever_the_file_system_says(
+    run, photos, monkeypatch
+):
+    straight, _ = run(photos)
+    listing = os.scandir
+
+    class Shuffled:
+        def __init__(self, folder):
+            with listing(folder) as entries:
+                self.entries = list(entries)
+            random.Random(7).shuffle(self.entries)
+
+        def __enter__(self):
+            return iter(self.entries)
+
+        def __exit__(self, *exception):
+            pass
+
+    monkeypatch.setattr(os, "scandir", Shuffled)
+    shuffled, _ = run(photos, cache=photos.parent / "another")
+    relative = [Path(path).relative_to(photos).as_posix() for path in shuffled.paths]
+    assert relative == sorted(relative)
+    assert shuffled.paths.tolist() == straight.paths.tolist()
+    assert shuffled.X.tobytes() == straight.X.tobytes()
+
+
+def test_a_list_keeps_its_order_and_a_path_that_comes_twice(run, photos):
+    paths = [photos / "red" / "002.png", photos / "blue" / "000.png", photos / "red" / "002.png"]
+    features, embedded = run(paths)
+    assert features.paths.tolist() == [str(path) for path in paths]
+    assert (features.y, embedded) == (None, 2)
+    assert statuses(features) == ["embedded", "embedded", "cached"]
+    check_rows(features)
+
+
+def test_a_table_gives_paths_and_labels_and_mixed_ones_stay_mixed(run, photos):
+    paths = [str(photos / name) for name in ("red/002.png", "blue/000.png", "blue/001.png")]
+    features, _ = run(pd.DataFrame({"path": paths, "label": ["r", "b", "b"], "other": 1}))
+    assert (features.paths.tolist(), features.y.tolist()) == (paths, ["r", "b", "b"])
+    mixed, _ = run(pd.DataFrame({"path": paths, "label": ["r", None, "b"]}))
+    assert mixed.y.tolist() == ["r", None, "b"]
+    assert mixed.classes == ("b", "r")
+    shutil.copy(paths[0], photos / "loose.png")
+    folder, _ = run(photos)
+    assert folder.y.tolist() == [*["blue"] * 6, *["green"] * 6, None, *["red"] * 6]
+
+
+def test_two_paths_with_equal_bytes_are_two_rows_and_one_vector(run, photos):
+    shutil.copy(photos / "red" / "000.png", photos / "blue" / "copy.png")
+    features, embedded = run(photos)
+    assert (len(features), embedded) == (19, 18)
+    rows = [row for row, path in enumerate(features.paths) if Path(path).name == "copy.png"]
+    rows += [features.paths.tolist().index(str(photos / "red" / "000.png"))]
+    assert (features.X[rows[0]] == features.X[rows[1]]).all()
+    assert [features.outcomes[row].status for row in rows] == ["embedded", "cached"]
+    check_rows(features)
+
+
+def test_a_map_keeps_its_shape(run, photos):
+    features, _ = run(photos, pooling="none")
+    assert features.X.shape == (18, 1, 3, 3)
+    assert features.X.reshape(18, 9).tobytes() == run(photos)[0].X.tobytes()
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 50])
+def test_no_vector_depends_on_the_batch_size_or_its_neighbours(run, photos, batch_size):
+    features, embedded = run(photos, batch_size=batch_size)
+    assert embedded == 18
+    check_rows(features)
+
+
+def test_a_large_matrix_is_a_memory_map_of_the_same_numbers(run, photos, monkeypatch):
+    in_memory, _ = run(photos)
+    monkeypatch.setattr(embed_module, "_MEMORY_MAP_BYTES", 100)
+    mapped, _ = run(photos)
+    assert isinstance(mapped.X.base, np.memmap), type(mapped.X.base)
+    assert not isinstance(in_memory.X.base, np.memmap)
+    assert mapped.X.tobytes() == in_memory.X.tobytes()
+
+
+def test_a_matrix_that_finds_no_room_is_an_error_and_no_crash(run, photos, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(embed_module, "_MEMORY_MAP_BYTES", 100)
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(StorageError, match="the disk is full; make room"):
+        run(photos)
+
+
+def test_notes_of_the_decoding_are_told_on_the_first_run_and_on_later_ones(run, tmp_path):
+    cmyk = Image.fromarray(np.full((20, 20, 4), 60, np.uint8), "CMYK")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    cmyk.save(tmp_path / "a.jpg", exif=exif)
+    fakes.draw(tmp_path / "b.png", (1, 2, 3))
+    for expected in ("embedded", "cached"):
+        features, _ = run(tmp_path)
+        assert statuses(features) == [expected] * 2
+        notes = [outcome.notes for outcome in features.outcomes]
+        assert notes == [("CMYK to RGB", "rotated as EXIF says"), ()]
+
+
+def test_names_that_are_not_utf_8_go_all_the_way(run, tmp_path):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    path = os.path.join(folder, os.fsdecode(b"\xff.png"))
+    try:
+        os.mkdir(folder)
+        shutil.copy(fakes.draw(tmp_path / "tea" / "1.png", (9, 9, 9), seed=3), path)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    features, _ = run(tmp_path)
+    assert features.paths[0] == path
+    for suffix in ("npz", "npy", "parquet", "csv"):
+        features.save(tmp_path / f"saved.{suffix}")
+        loaded = Features.load(tmp_path / f"saved.{suffix}")
+        assert loaded.paths.tolist() == features.paths.tolist(), suffix
+        assert loaded.y.tolist() == [os.fsdecode(b"caf\xe9"), "tea"], suffix
+        assert [outcome.path for outcome in loaded.outcomes] == loaded.paths.tolist(), suffix
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_short_work_prints_nothing(backbone, photos, capfd, progress):
+    assert len(featx.embed(photos, backbone, progress=progress)) == 18
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_long_work_shows_its_progress_on_a_terminal_only_where_asked(
+    backbone, photos, capsys, monkeypatch, progress
+):
+    fakes.FakeEngine.seconds_per_batch = 0.4
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    featx.embed(photos, backbone, batch_size=4, progress=progress)
+    shown = re.findall(r"fake: .*?(\d+)/18", terminal.getvalue())
+    assert (shown[-1:] == ["18"]) == progress, terminal.getvalue()
+    assert bool(terminal.getvalue()) == progress, terminal.getvalue()
+    assert capsys.readouterr().out == ""
+
+
+# -- What is embedded again, and what is not -----------------------------------------------------
+
+
+def test_a_second_run_embeds_nothing_opens_no_engine_and_reads_no_file(
+    run, photos, fake_engine, later, monkeypatch
+):
+    first, embedded = run(photos)
+    assert (embedded, fake_engine.opened) == (18, 1)
+    monkeypatch.setattr(filling, "read_file", lambda path: pytest.fail(f"{path} was read"))
+    second, embedded = run(photos)
+    assert (embedded, fake_engine.opened) == (0, 1)
+    assert statuses(second) == ["cached"] * 18
+    assert second.X.tobytes() == first.X.tobytes()
+    assert second.seconds == 0
+
+
+def test_a_renamed_copy_embeds_nothing(run, photos, fake_engine):
+    first, _ = run(photos)
+    shutil.copytree(photos, photos.parent / "renamed")
+    shutil.rmtree(photos)
+    second, embedded = run(photos.parent / "renamed")
+    assert (embedded, fake_engine.opened) == (0, 1)
+    assert second.X.tobytes() == first.X.tobytes()
+
+
+def test_adding_three_photographs_embeds_three(run, photos):
+    run(photos)
+    for name in ("blue/0000.png", "green/002b.png", "red/9.png"):
+        fakes.draw(photos / name, (7, 8, 9), seed=len(name))
+    features, embedded = run(photos)
+    assert (len(features), embedded) == (21, 3)
+    assert [Path(o.path).name for o in features.outcomes if o.status == "embedded"] == [
+        "0000.png",
+        "002b.png",
+        "9.png",
+    ]
+    check_rows(features)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pooling": "max"},
+        {"layer": "conv"},
+        {"input_size": 17},
+        {"resize": "crop"},
+        {"interpolation": "nearest"},
+    ],
+    ids=str,
+)
+def test_another_setting_embeds_again_and_the_first_is_kept(run, photos, change):
+    run(photos)
+    features, embedded = run(photos, **change)
+    assert embedded == 18
+    assert features.recipe == replace(run(photos)[0].recipe, **change)
+    assert [run(photos, **change)[1], run(photos)[1]] == [0, 0]
+
+
+def test_other_weights_embed_again(run, photos, backbone):
+    run(photos)
+    assert run(photos, replace(backbone, digest="cd" * 32))[1] == 18
+
+
+def test_one_changed_byte_embeds_again_even_with_its_time_restored(run, photos, later):
+    run(photos)
+    path = photos / "green" / "003.png"
+    whole, status = bytearray(path.read_bytes()), path.stat()
+    time.sleep(0.03)  # the clock of the file system is coarse
+    image = Image.open(path)
+    image.putpixel((0, 0), (255, 255, 255))
+    image.save(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_mtime_ns == status.st_mtime_ns
+    features, embedded = run(photos)
+    assert embedded == 1
+    check_rows(features)
+    path.write_bytes(whole)
+    assert run(photos)[1] == 0, "the first content is still there"
+
+
+def test_without_a_cache_nothing_is_kept(run, photos, tmp_path):
+    first, _ = run(photos, cache=False)
+    second, embedded = run(photos, cache=False)
+    assert embedded == 18
+    assert second.X.tobytes() == first.X.tobytes()
+    assert list(Path(os.environ["FEATX_CACHE"]).iterdir()) == []
+
+
+def test_the_cache_may_be_any_folder(run, photos, tmp_path):
+    run(photos, cache=tmp_path / "deep" / "mine")
+    assert sum(recipe.rows for recipe in contents(tmp_path / "deep" / "mine")) == 18
+    assert run(photos, cache=str(tmp_path / "deep" / "mine"))[1] == 0
+    assert run(photos, cache=True)[1] == 18
+    assert run(photos)[1] == 0, "True is the same as the default"
+
+
+# -- Files that cannot be read -------------------------------------------------------------------
+
+
+def test_bad_files_are_listed_with_reasons_and_the_rest_is_done(run, photos):
+    bad = spoil(photos)
+    (photos / "red" / "notes.txt").write_text("not asked for")
+    for expected in ("embedded", "cached"):
+        features, _ = run(photos)
+        assert len(features) == 18
+        assert features.y.tolist() == ["blue"] * 6 + ["green"] * 6 + ["red"] * 6
+        check_rows(features)
+        found = {
+            Path(outcome.path).relative_to(photos).as_posix(): outcome.reason
+            for outcome in features.failed
+        }
+        assert found.keys() == bad.keys()
+        for name, reason in found.items():
+            assert reason.startswith(bad[name]), f"{name}: {reason}"
+        assert features.n_other == 1
+        rest = {outcome.status for outcome in features.outcomes if outcome.ok}
+        assert rest == {expected}
+        paths = [outcome.path for outcome in features.outcomes]
+        assert paths == sorted(paths)
+        assert len(paths) == 21
+
+
+def test_copies_of_a_bad_file_all_fail(run, photos):
+    names = ["blue/x.jpg", "green/x.jpg", "red/x.jpg"]
+    for name in names:
+        (photos / name).write_text("no picture")
+    features, _ = run(photos)
+    assert [Path(o.path).relative_to(photos).as_posix() for o in features.failed] == names
+    assert {o.reason for o in features.failed} == {"not an image that Pillow can read"}
+    check_rows(features)
+
+
+def test_a_missing_file_in_a_list_is_an_outcome(run, photos):
+    paths = [photos / "red" / "000.png", photos / "gone.png", photos / "blue" / "000.png"]
+    features, _ = run(paths)
+    assert statuses(features) == ["embedded", "failed", "embedded"]
+    assert features.failed[0].path == str(paths[1])
+    assert features.failed[0].reason == "no such file or directory"
+    check_rows(features)
+
+
+def test_raising_names_the_first_bad_file_and_keeps_what_was_done(run, photos):
+    for name in ("green/001.jpg", "green/002.jpg", "red/x.jpg"):  # decoded at once, in any order
+        (photos / name).write_text("no picture")
+    with pytest.raises(ImageError, match=r"cannot read .*green/001\.jpg: not an image") as caught:
+        run(photos, on_error="raise", batch_size=1)
+    assert "\n" not in str(caught.value)
+    features, embedded = run(photos)
+    assert (len(features), embedded) == (18, 18 - 7), "six blue ones and a green one came before"
+
+
+def test_images_of_which_none_can_be_read_are_an_error(run, tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    with pytest.raises(ImageSourceError, match=r"none of 2 images can be read \(.*a\.jpg: empty"):
+        run(tmp_path)
+
+
+# -- Accidents -----------------------------------------------------------------------------------
+
+
+def script(photos, cache, seconds_per_batch=0.0) -> list[str]:
+    """Embed in another process, of which each batch becomes a shard of its own."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(TESTS)!r})
+import fakes, featx
+from featx.backbones.backbone import Backbone
+from featx.features import filling
+filling._SHARD_SECONDS = 0.001
+fakes.install(seconds_per_batch={seconds_per_batch})
+backbone = Backbone("fake", "ab" * 32, 16, 8, "none/1", preprocess=None)
+print("ready", flush=True)
+sys.stdin.readline()
+features = featx.embed({str(photos)!r}, backbone, cache={str(cache)!r}, progress=False)
+print(fakes.FakeEngine.embedded, features.X.tobytes().hex())
+"""
+    return [sys.executable, "-c", code]
+
+
+def start(*args) -> subprocess.Popen:
+    return subprocess.Popen(script(*args), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def rows_in(cache: Path) -> int:
+    return sum(recipe.rows for recipe in contents(cache))
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(run, tmp_path):
+    photos = fakes.draw_folder(tmp_path / "photos", each=20)
+    whole, _ = run(photos, cache=tmp_path / "whole")
+    killed = start(photos, tmp_path / "cache", 0.15)
+    killed.stdin.write("go\n")
+    killed.stdin.flush()
+    deadline = time.monotonic() + 30
+    while rows_in(tmp_path / "cache") < 16:
+        assert time.monotonic() < deadline, "no shard after 30 seconds"
+        assert killed.poll() is None, "it ended before it was killed"
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    there = rows_in(tmp_path / "cache")
+    assert 0 < there < 60
+    again, embedded = run(photos, cache=tmp_path / "cache")
+    assert embedded == 60 - there
+    assert again.X.tobytes() == whole.X.tobytes()
+    assert statuses(again).count("cached") == there
+
+
+def test_an_interrupt_keeps_what_was_done_and_leaves_no_threads(run, photos, backbone, monkeypatch):
+    embed_batch = fakes.FakeEngine.embed_batch
+
+    def interrupted(engine, images):
+        if fakes.FakeEngine.embedded == 8:
+            raise KeyboardInterrupt
+        return embed_batch(engine, images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fakes.FakeEngine, "embed_batch", interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            run(photos, batch_size=4)
+    threads = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in threads if name.startswith("featx-decode")], caught
+    features, embedded = run(photos)
+    assert embedded == 10
+    check_rows(features)
+
+
+def test_two_processes_at_once_lose_nothing(run, tmp_path):
+    photos = fakes.draw_folder(tmp_path / "photos", each=15)
+    whole, _ = run(photos, cache=tmp_path / "whole")
+    cache = tmp_path / "cache"
+    pair = [start(photos, cache, 0.02) for _ in range(2)]
+    for process in pair:
+        assert process.stdout.readline() == "ready\n"
+    for process in pair:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=60)[0].split() for process in pair]
+    assert [process.returncode for process in pair] == [0, 0]
+    assert [answer[1] == whole.X.tobytes().hex() for answer in answers] == [True, True]
+    assert [recipe.damages for recipe in contents(cache)] == [()]
+    again, embedded = run(photos, cache=cache)
+    assert embedded == 0
+    assert again.X.tobytes() == whole.X.tobytes()
+
+
+@pytest.mark.parametrize("part", ["key", "vector", "end"])
+def test_a_damaged_shard_is_reported_is_a_miss_and_heals(run, photos, part, caplog):
+    first, _ = run(photos)
+    cache = Path(os.environ["FEATX_CACHE"])
+    (shard,) = cache.glob("features/*/*.arrow")
+    damaged = bytearray(shard.read_bytes())
+    if part == "end":
+        damaged = damaged[:-300]
+    else:
+        vector = damaged.index(first.X[5].tobytes())
+        damaged[vector if part == "vector" else vector - 800] ^= 1
+    shard.write_bytes(damaged)
+    second, embedded = run(photos)
+    assert embedded == 18
+    assert second.X.tobytes() == first.X.tobytes()
+    assert [f"{shard} is damaged" in record.message for record in caplog.records] == [True]
+    caplog.clear()
+    third, embedded = run(photos)
+    assert (embedded, caplog.records) == (0, [])
+    assert third.X.tobytes() == first.X.tobytes()
+    (recipe,) = contents(cache)
+    assert (recipe.rows, recipe.damages) == (18, ())
+
+
+def test_a_file_that_changes_while_it_is_embedded_leaves_no_wrong_vector(run, photos, monkeypatch):
+    """Every file is replaced right after it was read: before its digest, before its decoding."""
+    read_file = filling.read_file
+    new = {
+        path: fakes.draw(photos.parent / "new" / path.name, (250, 250, 9))
+        for path in photos.glob("*/*.png")
+    }
+
+    def read_and_replace(path):
+        answer = read_file(path)
+        shutil.copy(new[Path(path)], path)
+        return answer
+
+    old = [alone(path) for path in sorted(photos.glob("*/*.png"))]
+    with monkeypatch.context() as patch:
+        patch.setattr(filling, "read_file", read_and_replace)
+        features, _ = run(photos)
+    assert np.array_equal(features.X, np.stack(old)), "not the vectors of what was read"
+    features, embedded = run(photos)
+    assert embedded == 1, "all files have one content now"
+    check_rows(features)
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "no permission"])
+def test_a_cache_that_cannot_be_written_is_known_before_the_work(
+    run, photos, fake_engine, tmp_path, monkeypatch, obstacle
+):
+    cache = tmp_path / "cache"
+    if obstacle == "a file":
+        cache.write_text("in the way")
+    else:  # to root nothing is forbidden, so the system is made to say it
+        mkdir = Path.mkdir
+
+        def forbidden(path, *args, **kwargs):
+            if cache in path.parents:
+                raise PermissionError(13, "Permission denied")
+            mkdir(path, *args, **kwargs)
+
+        monkeypatch.setattr(Path, "mkdir", forbidden)
+    with pytest.raises(StorageError, match=r"cannot write .*cache.*: (a part|permission denied)"):
+        run(photos, cache=cache)
+    assert fake_engine.opened == 0
+
+
+def test_a_cache_that_keeps_nothing_is_an_error_and_no_endless_loop(run, photos, monkeypatch):
+    monkeypatch.setattr(embed_module.FeatureStore, "append", lambda *args: None)
+    with pytest.raises(StorageError, match="does not keep what is written to it; choose another"):
+        run(photos)
+
+
+# -- Options -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_size": 7}, "input size 7 does not fit fake: expected 8 to 4096 pixels"),
+        ({"input_size": 5000}, "input size 5000 does not fit fake: expected 8 to 4096"),
+        ({"input_size": 224.0}, "input size 224.0 does not fit fake"),
+        ({"input_size": "224"}, "input size '224' does not fit fake"),
+        ({"batch_size": 0}, "batch size 0: expected a whole number from 1 up"),
+        ({"batch_size": 2.5}, "batch size 2.5: expected a whole number"),
+        ({"pooling": "mean"}, "unknown pooling 'mean': expected one of avg, max, flatten, none"),
+        ({"resize": "stretch"}, "unknown resize 'stretch': expected one of squash, crop, pad"),
+        ({"interpolation": "box"}, "unknown interpolation 'box': expected one of bilinear"),
+        ({"on_error": "ignore"}, "unknown on_error 'ignore': expected one of skip, raise"),
+        ({"network": 50}, "backbone is a int: expected a name of `featx backbones`, or"),
+        ({"network": "resnet5"}, "unknown backbone 'resnet5'"),
+        ({"weights": "random"}, "this Backbone has its own"),
+    ],
+    ids=str,
+)
+def test_an_option_that_cannot_be_is_refused_before_any_work(
+    run, photos, fake_engine, options, message
+):
+    with pytest.raises(OptionError) as caught:
+        run(photos, **options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert fake_engine.opened == 0
+
+
+def test_numpy_integers_are_whole_numbers(run, photos, backbone):
+    features, _ = run(photos, input_size=np.int64(20), batch_size=np.int32(4))
+    assert features.recipe == prepare(backbone, input_size=20)[1]
+    assert type(features.recipe.input_size) is int
+    assert features.recipe.fingerprint == prepare(backbone, input_size=20)[1].fingerprint
+
+
+def test_a_layer_of_the_classifier_is_not_pooled(backbone):
+    recipes = {prepare(backbone, layer="predictions", pooling=each)[1] for each in ("avg", "max")}
+    assert [recipe.pooling for recipe in recipes] == ["none"]

@@ -1,0 +1,141 @@
+"""ImageNet names of pictures, best first."""
+
+import fakes
+import numpy as np
+import pytest
+
+import featx.features.embed
+from featx.backbones.imagenet import classes
+from featx.errors import ImageError, ImageSourceError, OptionError, UnknownBackboneError
+from featx.learning.label import Label, Labelled, label
+
+WEIGHTS = {"weights": "random"}  # of which the fake engine makes nothing
+pytestmark = pytest.mark.filterwarnings("ignore:the weights of")
+
+
+class Guesser:
+    """Three classes for a picture: as its red says, and two more of lower probability."""
+
+    width = 1000
+    embedded = 0
+    asked = ()
+
+    def __init__(self, batch_size):
+        self.batch_size = batch_size
+        self.shape = (self.width,)
+
+    def embed_batch(self, images):
+        Guesser.embedded += len(images)
+        probabilities = np.full((len(images), self.width), 0.1 / self.width, np.float32)
+        for row, first in enumerate(images[:, 0, 0, 0]):
+            probabilities[row, [first, 7, 5]] = 0.6, 0.2, 0.1
+        return probabilities
+
+
+@pytest.fixture(autouse=True)
+def _guess(monkeypatch):
+    def open_guesser(backbone, *, layer, pooling, input_size, batch_size):
+        Guesser.asked = (backbone.name, layer, pooling, input_size)
+        return Guesser(batch_size)
+
+    monkeypatch.setattr(Guesser, "embedded", 0)
+    monkeypatch.setattr(featx.features.embed, "open_engine", open_guesser)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for red in (207, 3):
+        fakes.draw(tmp_path / "photos" / f"{red}.png", (red, 0, 0))
+    return tmp_path / "photos"
+
+
+def test_labels_come_best_first_with_their_names(folder):
+    result = label(folder / "207.png", top=3, **WEIGHTS)
+    assert [type(each) for each in result] == [Labelled]
+    assert result[0].path == str(folder / "207.png")
+    assert result[0].outcome.ok
+    assert [(each.index, each.wnid, each.name) for each in result[0].labels] == [
+        (207, "n02099601", "golden_retriever"),
+        (7, "n01514668", "cock"),
+        (5, "n01496331", "electric_ray"),
+    ]
+    shares = [each.probability for each in result[0].labels]
+    assert shares == pytest.approx([0.6, 0.2, 0.1])
+    assert all(type(share) is float for share in shares)
+
+
+def test_each_file_of_a_folder_has_its_labels_in_order(folder):
+    result = label(folder, top=1, **WEIGHTS)
+    assert [each.labels[0].index for each in result] == [207, 3]
+    result = label([str(folder / "3.png"), str(folder / "207.png")], top=1, **WEIGHTS)
+    assert [each.labels[0].index for each in result] == [3, 207]
+
+
+@pytest.mark.parametrize("top", [1, 2, 1000, np.int64(4)])
+def test_as_many_labels_as_asked_for_in_falling_order(folder, top):
+    labels = label(folder / "207.png", top, **WEIGHTS)[0].labels
+    assert len(labels) == top
+    shares = [each.probability for each in labels]
+    assert shares == sorted(shares, reverse=True)
+    assert len({each.index for each in labels}) == top
+    names = {each.index: each for each in classes()}
+    assert all(
+        each == Label(each.index, names[each.index].wnid, names[each.index].name, each.probability)
+        for each in labels
+    )
+
+
+def test_equal_probabilities_keep_the_order_of_the_classes(folder):
+    assert [each.index for each in label(folder / "207.png", 6, **WEIGHTS)[0].labels[3:]] == [
+        0,
+        1,
+        2,
+    ]
+
+
+def test_a_file_that_cannot_be_read_has_no_labels_and_says_why(folder):
+    (folder / "2.jpg").write_text("no picture")
+    result = label(folder, top=1, **WEIGHTS)
+    assert [each.path for each in result] == [
+        str(folder / name) for name in ("2.jpg", "207.png", "3.png")
+    ]
+    assert [len(each.labels) for each in result] == [0, 1, 1]
+    assert [each.labels[0].index for each in result[1:]] == [207, 3]
+    assert (result[0].outcome.status, bool(result[0].outcome.reason)) == ("failed", True)
+    with pytest.raises(ImageError, match=r"2\.jpg"):
+        label(folder, on_error="raise", **WEIGHTS)
+    with pytest.raises(ImageSourceError, match="none of 1 images can be read"):
+        label([folder / "2.jpg"], **WEIGHTS)
+
+
+@pytest.mark.parametrize("top", [0, -1, 1001, 2.5, "3", None])
+def test_a_number_of_labels_that_cannot_be_is_told(folder, top):
+    with pytest.raises(OptionError) as caught:
+        label(folder, top, **WEIGHTS)
+    assert str(caught.value) == f"top {top!r}: expected a whole number from 1 to 1000"
+
+
+def test_the_classifier_of_the_network_is_read_from_the_centre_of_the_picture(folder):
+    label(folder, backbone="vgg16", **WEIGHTS)
+    assert Guesser.asked == ("vgg16", "predictions", "none", 224)
+    assert Guesser.embedded == 2
+    for resize, embedded in (("crop", 2), ("squash", 4)):  # it was cropped already
+        label(folder, backbone="vgg16", resize=resize, **WEIGHTS)
+        assert Guesser.embedded == embedded
+
+
+def test_a_second_run_and_another_number_of_labels_embed_nothing(folder):
+    label(folder, top=1, **WEIGHTS)
+    label(folder, top=9, **WEIGHTS)
+    assert Guesser.embedded == 2
+
+
+def test_a_network_with_another_classifier_is_told(folder, monkeypatch):
+    monkeypatch.setattr(Guesser, "width", 400)
+    with pytest.raises(OptionError, match="tells 400 classes apart: expected the 1000 of ImageNet"):
+        label(folder / "3.png", **WEIGHTS)
+
+
+def test_an_unknown_network_is_told(folder):
+    with pytest.raises(UnknownBackboneError, match="resnet5"):
+        label(folder, backbone="resnet5")
