@@ -77,17 +77,19 @@ def embed(folder: str, out: str, as_json: bool, **options: Any) -> None:
 def summary(features: Features, seconds: float) -> dict[str, Any]:
     """Return what a run did as plain values."""
     statuses = [outcome.status for outcome in features.outcomes]
+    embedded = statuses.count("embedded")
+    rate = embedded / features.seconds if embedded else len(statuses) / seconds
     return {
         "n_images": len(statuses),
         "n_features": features.matrix.shape[1],
-        "n_embedded": statuses.count("embedded"),
+        "n_embedded": embedded,
         "n_cached": statuses.count("cached"),
         "n_failed": statuses.count("failed"),
         "failed": [{"path": each.path, "reason": each.reason} for each in features.failed],
         "n_other": features.n_other,
         "shape": list(features.X.shape),
         "seconds": round(seconds, 3),
-        "images_per_second": round(len(statuses) / (features.seconds or seconds), 1),
+        "images_per_second": round(rate, 1),
         "fingerprint": features.recipe.fingerprint if features.recipe else None,
     }
 

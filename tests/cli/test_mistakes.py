@@ -11,21 +11,24 @@ import featx
 from featx.errors import UnknownLayerError
 
 
-@pytest.fixture
-def places(tmp_path, photos, new_photos, featx_run):
-    """Put everything in place that the commands below name, and return how to name it."""
-    for name in ("empty", "no_pictures", "broken"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "no_pictures" / "notes.txt").write_text("notes")
-    (tmp_path / "broken" / "bad.jpg").write_text("no picture")
-    (tmp_path / "text.featx").write_text("no model")
-    (tmp_path / "folder.npz").mkdir()
-    fakes.draw(tmp_path / "one" / "red" / "1.png", (200, 0, 0))
-    fakes.draw(tmp_path / "one" / "red" / "2.png", (210, 0, 0))
-    fakes.draw(tmp_path / "one" / "blue" / "1.png", (0, 0, 200))
-    fakes.draw(tmp_path / "tigers" / "tiger" / "1.png", (200, 100, 0))
-    featx_run("train", photos, "--classifier", "knn", "--out", tmp_path / "fruit.featx")
-    return tmp_path
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Put everything in place that the commands below name; none of them changes it."""
+    root = tmp_path_factory.mktemp("places")
+    photos = fakes.draw_folder(root / "photos")
+    for name in ("empty", "no_pictures", "broken", "folder.npz"):
+        (root / name).mkdir()
+    (root / "no_pictures" / "notes.txt").write_text("notes")
+    (root / "broken" / "bad.jpg").write_text("no picture")
+    (root / "text.featx").write_text("no model")
+    fakes.draw(root / "one" / "red" / "1.png", (200, 0, 0))
+    fakes.draw(root / "one" / "red" / "2.png", (210, 0, 0))
+    fakes.draw(root / "one" / "blue" / "1.png", (0, 0, 200))
+    fakes.draw(root / "tigers" / "tiger" / "1.png", (200, 100, 0))
+    with pytest.MonkeyPatch.context() as patch:
+        fakes.install(patch)
+        featx.train(photos, "knn", cache=False).save(root / "fruit.featx")
+    return root
 
 
 MISTAKES = {
@@ -216,9 +219,11 @@ def test_a_model_on_other_weights_is_refused_with_both_digests(
         "predict fruit.featx photos --gallery x.png",
     ],
 )
-def test_a_full_disk_is_one_line_and_leaves_nothing(featx_ends, places, monkeypatch, line):
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    featx_ends, places, monkeypatch, fake_engine, line
+):
     monkeypatch.chdir(places)
-    featx.embed(places / "photos")
+    featx.embed("photos")  # so that there is room for the cache
     before = sorted(places.rglob("*"))
 
     def full(file):

@@ -359,7 +359,7 @@ def test_bad_files_are_listed_with_reasons_and_the_rest_is_done(run, photos):
 
 
 def test_copies_of_a_bad_file_all_fail(run, photos):
-    names = ["blue/x.jpg", "green/x.jpg", "red/x.jpg"]
+    names = [f"{color}/x{number}.jpg" for color in ("blue", "green", "red") for number in range(2)]
     for name in names:
         (photos / name).write_text("no picture")
     features, _ = run(photos)
@@ -378,13 +378,47 @@ def test_a_missing_file_in_a_list_is_an_outcome(run, photos):
 
 
 def test_raising_names_the_first_bad_file_and_keeps_what_was_done(run, photos):
-    for name in ("green/001.jpg", "green/002.jpg", "red/x.jpg"):  # decoded at once, in any order
-        (photos / name).write_text("no picture")
+    (photos / "green" / "001.jpg").write_text("no picture")
+    (photos / "green" / "002.jpg").write_text("no picture either")
     with pytest.raises(ImageError, match=r"cannot read .*green/001\.jpg: not an image") as caught:
         run(photos, on_error="raise", batch_size=1)
     assert "\n" not in str(caught.value)
     features, embedded = run(photos)
     assert (len(features), embedded) == (18, 18 - 7), "six blue ones and a green one came before"
+
+
+@pytest.fixture
+def late_first(photos, monkeypatch):
+    """A file of which a copy, later in order, is read first, as happens among threads."""
+    read_file = filling.read_file
+    seen = threading.Event()
+
+    def wait_for_the_copy(path):
+        answer = read_file(path)
+        if path.endswith("a.png"):
+            seen.wait(10)
+            time.sleep(0.05)
+        elif path.endswith("z.png"):
+            seen.set()
+        return answer
+
+    monkeypatch.setattr(filling, "read_file", wait_for_the_copy)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    return [photos / "a.png", photos / "red" / "000.png", photos / "z.png"]
+
+
+def test_of_copies_the_first_in_order_is_the_one_embedded(run, late_first):
+    for path in (late_first[0], late_first[2]):
+        fakes.draw(path, (5, 6, 7))
+    features, embedded = run(late_first)
+    assert (embedded, statuses(features)) == (2, ["embedded", "embedded", "cached"])
+
+
+def test_of_bad_copies_the_first_in_order_is_the_one_named(run, late_first):
+    for path in (late_first[0], late_first[2]):
+        path.touch()
+    with pytest.raises(ImageError, match=r"cannot read .*/a\.png: empty file"):
+        run(late_first, on_error="raise")
 
 
 def test_images_of_which_none_can_be_read_are_an_error(run, tmp_path):
