@@ -150,7 +150,8 @@ def _recipe_folders(cache: Path) -> list[Path]:
     root = shards_folder(cache)
     if not root.is_dir():
         return []
-    return sorted(path for path in root.iterdir() if _FINGERPRINT.fullmatch(path.name))
+    folders = (path for path in root.iterdir() if path.is_dir())
+    return sorted(path for path in folders if _FINGERPRINT.fullmatch(path.name))
 
 
 def _settings(folder: Path) -> dict[str, Any] | None:

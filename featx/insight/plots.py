@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import ImageOps
 
 from featx.errors import OptionError
 from featx.files import written
-from featx.images.decode import decode, quiet_pillow
+from featx.images.decode import decode_rgb, quiet_pillow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,13 +163,15 @@ def _frame(ax: Axes, title: str, label: str, truth: str | None, font: float) -> 
 
 
 def _thumbnail(path: str, side: int) -> np.ndarray:
-    """Decode a picture small; one that has gone since it was predicted is a grey square."""
+    """Decode the middle of a picture; one that is gone since it was predicted is a grey square."""
     try:
         data = Path(path).read_bytes()
     except OSError:
         data = b""
-    pixels, _ = decode(data, side, resize="crop")
-    return np.full((8, 8, 3), 208, np.uint8) if pixels is None else pixels
+    image, _ = decode_rgb(data)
+    if image is None:
+        return np.full((8, 8, 3), 208, np.uint8)
+    return np.asarray(ImageOps.fit(image, (side, side)))
 
 
 def save_figure(figure: Figure, path: str | PathLike[str]) -> None:

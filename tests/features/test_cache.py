@@ -149,6 +149,7 @@ def test_what_is_not_of_the_cache_is_left_alone(cache):
     foreign = [
         cache / "notes.txt",
         cache / "features" / "notes.txt",
+        cache / "features" / ("0" * 32),
         cache / "features" / "my pictures" / "1.arrow",
         cache / "features" / "my pictures" / "deep" / "1.jpg",
         cache / "features" / VGG.fingerprint / "notes.txt",

@@ -174,12 +174,12 @@ def test_tables_are_there_for_other_programs(tmp_path):
 
 
 @every_format
-def test_wide_features_are_saved_and_loaded_in_seconds(tmp_path, suffix):
+def test_wide_features_come_back_from_a_file_of_bearable_size(tmp_path, suffix):
     """VGG16 flattened has 25,088 columns, ResNet50 100,352; each costs time in a .parquet file."""
     features = make(np.random.default_rng(0).normal(size=(2, 25_088)))
     check_equal(round_trip(features, tmp_path / f"x.{suffix}"), features)
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert size < 30 * features.X.nbytes, f"{size} bytes for {features.X.nbytes}"
+    assert size < 40 * features.X.nbytes, f"{size} bytes for {features.X.nbytes}"
 
 
 def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path):

@@ -156,14 +156,25 @@ def test_of_more_than_a_hundred_pictures_the_first_hundred_are_shown(pictures):
     ]
 
 
-def test_a_picture_is_shown_upright_and_uncropped_in_its_colours(tmp_path):
-    picture = Image.new("RGB", (40, 40), (0, 0, 255))
-    picture.paste((255, 0, 0), (0, 0, 40, 20))
+@pytest.mark.parametrize("size", [(40, 40), (80, 40), (40, 80)])
+def test_a_picture_is_shown_upright_in_its_colours_all_of_its_shorter_side(tmp_path, size):
+    flag = Image.new("RGB", (36, 36), (0, 0, 255))
+    flag.paste((255, 0, 0), (0, 0, 36, 18))
+    picture = Image.new("RGB", size, (255, 255, 0))
+    picture.paste(flag, ((size[0] - 36) // 2, (size[1] - 36) // 2))
     picture.save(tmp_path / "flag.png")
     shown = plot_gallery([str(tmp_path / "flag.png")], ["flag"]).axes[0].images[0].get_array()
-    assert shown.shape[0] == shown.shape[1] >= 200
-    assert shown[5, 5].tolist() == [255, 0, 0]
-    assert shown[-5, 5].tolist() == [0, 0, 255]
+    side = shown.shape[0]
+    assert shown.shape == (side, side, 3)
+    assert side >= 200
+    for row, column, color in (
+        (1, side // 2, (255, 255, 0)),
+        (side // 4, 1, (255, 255, 0)),
+        (side // 4, side // 4, (255, 0, 0)),
+        (3 * side // 4, 3 * side // 4, (0, 0, 255)),
+        (-2, -2, (255, 255, 0)),
+    ):
+        assert np.abs(shown[row, column].astype(int) - color).max() < 10, (row, column)
 
 
 def test_a_picture_that_is_gone_or_broken_is_a_grey_square(tmp_path, pictures):
