@@ -239,7 +239,7 @@ def _assemble(
             f"none of {len(outcomes)} images can be read ({first.path}: {first.reason})"
         )
     assert store.shape is not None
-    X = _allocate(len(rows), int(np.prod(store.shape)))
+    X = _allocate(len(rows), int(np.prod(store.shape)), store.folder)
     store.read([filling.digests[images.paths[index]] for index in rows], out=X)
     return Features(
         X=X.reshape(len(rows), *store.shape),
@@ -253,11 +253,11 @@ def _assemble(
     )
 
 
-def _allocate(rows: int, width: int) -> np.ndarray:
-    """Make room for a matrix: in memory, or in a nameless file where it is very large."""
+def _allocate(rows: int, width: int, folder: Path) -> np.ndarray:
+    """Make room for a matrix: in memory, or where it is very large in a nameless file."""
     if rows * width * 4 <= _MEMORY_MAP_BYTES:
         return np.empty((rows, width), np.float32)
-    with storage_errors(tempfile.gettempdir()), tempfile.TemporaryFile(prefix="featx-") as file:
+    with storage_errors(folder), tempfile.TemporaryFile(prefix=".matrix-", dir=folder) as file:
         if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
             os.posix_fallocate(file.fileno(), 0, rows * width * 4)
         return np.memmap(file, np.float32, "w+", shape=(rows, width))
