@@ -159,6 +159,10 @@ class Backbone:
             model=model,
         )
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Backbone:
+        """Return itself, as it never changes: scikit-learn copies the parameters that it clones."""
+        return self
+
 
 def _digest(model: keras.Model, preprocess: Preprocess) -> str:
     """Digest what a network computes: its architecture, its weights and its preprocessing.

@@ -82,8 +82,8 @@ class DigestMemo:
     """Remembers the digests of files, so that an unchanged file is not read again.
 
     Whatever is wrong with its own file (locked, read-only, no room, not a database) costs the
-    memory and a warning in the log, never an exception and never a wrong digest. A damaged file
-    is replaced by a fresh one. Several processes may use it at once.
+    memory and a line in the log, never an exception and never a wrong digest. A damaged file is
+    replaced by a fresh one, with a warning. Several processes may use it at once.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ class DigestMemo:
     def _give_up(self, error: Exception) -> None:
         self.close()
         if self.path is None or not _is_damage(error):
-            logger.warning("digests are not remembered in %s: %s", self.path, error)
+            logger.info("digests are not remembered in %s: %s", self.path, error)
             return
         logger.warning("%s is damaged (%s): starting a fresh one", self.path, error)
         try:
@@ -204,7 +204,7 @@ class DigestMemo:
             self._open(self.path)
         except (sqlite3.Error, OSError) as second:
             self.close()
-            logger.warning("digests are not remembered in %s: %s", self.path, second)
+            logger.info("digests are not remembered in %s: %s", self.path, second)
 
 
 def _stamp(status: os.stat_result) -> Stamp:

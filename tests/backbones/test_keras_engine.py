@@ -108,6 +108,13 @@ def test_the_digest_of_an_own_network_covers_weights_architecture_and_preprocess
     assert identity == digests["same"], "a function that does the same has the same digest"
 
 
+def test_cloning_an_embedder_does_not_copy_an_own_network():
+    from sklearn.base import clone
+
+    embedder = featx.ImageEmbedder(Backbone.from_keras(small_network()))
+    assert clone(embedder).backbone.model is embedder.backbone.model
+
+
 @pytest.mark.parametrize(
     ("shape", "message"),
     [((16, 16, 1), "RGB picture"), ((16, 8, 3), "square pictures"), ((7,), "RGB picture")],
