@@ -1,8 +1,8 @@
 """The classic example: ten bananas, ten strawberries, a frozen network and a small perceptron.
 
-    python examples/twenty_images.py                     # the drawn fruit of this project
-    python examples/twenty_images.py PHOTOS              # PHOTOS/train/banana, PHOTOS/test/banana, ...
-    python examples/twenty_images.py fruits-360          # its Training and Test folders
+    python examples/twenty_images.py                # the drawn fruit of this project
+    python examples/twenty_images.py PHOTOS         # PHOTOS/train/banana, PHOTOS/test/banana, ...
+    python examples/twenty_images.py fruits-360     # its Training and Test folders
     python examples/twenty_images.py PHOTOS --classes cat dog --backbone vgg16
 
 ResNet50 turns each picture into 100,352 numbers (its last map, flattened); columns that never
