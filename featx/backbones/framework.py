@@ -1,4 +1,4 @@
-"""Keras, imported quietly: it loads TensorFlow, which takes seconds and prints on the way."""
+"""Keras, imported quietly: it starts TensorFlow, which takes seconds and prints on the way."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from contextlib import contextmanager
 
 
 def import_keras():
-    """Import Keras without the lines that TensorFlow prints on the way."""
+    """Import Keras and start its backend, without the lines that TensorFlow prints meanwhile.
+
+    Whoever wants to see these lines sets TF_CPP_MIN_LOG_LEVEL, as TensorFlow's documentation says.
+    """
     if "keras" in sys.modules:
         return sys.modules["keras"]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        import keras
+
+        return keras
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     with _silent_stderr():
         import keras
+
+        keras.ops.zeros((1,))  # looks for devices, and complains where there is no GPU
     return keras
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import io
 import logging
 import os
 import sys
@@ -214,7 +215,7 @@ def _download(spec: BackboneSpec, file: WeightsFile) -> Path:
         # Keras itself downloads under the final name and leaves a file there whose checksum is
         # wrong, or that it was killed over.
         with tempfile.TemporaryDirectory(prefix=".featx-", dir=folder) as beside:
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(_Bar()):
                 fetched = keras.utils.get_file(
                     file.name, address, cache_subdir=beside, file_hash=file.checksum
                 )
@@ -227,6 +228,21 @@ def _download(spec: BackboneSpec, file: WeightsFile) -> Path:
             "(weights='random' is for trying out only)"
         ) from error
     return folder / file.name
+
+
+class _Bar(io.TextIOBase):
+    """Where Keras prints while it downloads: its progress goes to stderr, its first line nowhere.
+
+    That line only names the address, which an error says again with what to do.
+    """
+
+    def write(self, text: str) -> int:
+        if not text.startswith("Downloading data"):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def one_line(error: BaseException) -> str:

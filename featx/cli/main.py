@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -53,7 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     A mistake of the user is one line on stderr and status 2; a run that was interrupted ends with
     status 130.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's log from C++
     try:
         with short_warnings():
             status = cli.main(arguments, prog_name="featx", standalone_mode=False)
