@@ -18,11 +18,19 @@ if TYPE_CHECKING:
 
 
 @click.group(invoke_without_command=True, epilog="Example: featx cache info")
+@cache_option
+@json_option
 @click.pass_context
-def cache(context: click.Context) -> None:
-    """Look at the cache, check it, or make room in it."""
+def cache(context: click.Context, cache: str | None, as_json: bool) -> None:
+    """Look at the cache, check it, or make room in it.
+
+    Without a command it does what `info` does.
+    """
+    options = {"cache": cache, "as_json": as_json}
     if context.invoked_subcommand is None:
-        context.invoke(info)
+        context.invoke(info, **options)
+    else:  # options before the command count as those behind it
+        context.default_map = {context.invoked_subcommand: options}
 
 
 @cache.command(epilog="Example: featx cache info --json")

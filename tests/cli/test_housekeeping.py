@@ -167,3 +167,12 @@ def test_what_cannot_be_removed_is_told_and_nothing_is_lost(featx_ends, cache, w
     assert ended.err.startswith(f"featx: {message}")
     assert ended.err.count("\n") == 1
     assert shards(cache) == before
+
+
+@pytest.mark.parametrize(
+    "words", [("--json",), ("--json", "info"), ("--json", "verify"), ("verify", "--json")]
+)
+def test_options_may_stand_before_the_command_or_without_one(featx_run, cache, tmp_path, words):
+    assert featx_run("cache", *words).json["cache"] == str(cache)
+    empty = tmp_path / "empty"
+    assert featx_run("cache", "--cache", empty, *words).json["cache"] == str(empty)
