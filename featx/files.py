@@ -47,7 +47,7 @@ def written(path: str | os.PathLike[str]) -> Iterator[Path]:
     StorageError
         The file cannot be written: no room, no permission, no such folder.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))  # a link stays a link, and what it leads to is replaced
     temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
     with storage_errors(target):
         try:

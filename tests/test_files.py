@@ -134,3 +134,15 @@ def test_the_check_leaves_no_trace(tmp_path):
     for name in ("x", "y"):
         assert check_writable(tmp_path / name) is None
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "old")]
+
+
+def test_writing_through_a_link_replaces_what_it_leads_to(tmp_path):
+    (tmp_path / "there").mkdir()
+    target = tmp_path / "there" / "target.txt"
+    target.write_text("old")
+    link = tmp_path / "link.txt"
+    link.symlink_to(target)
+    with written(link) as file:
+        file.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
