@@ -49,7 +49,7 @@ def written(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))  # a link stays a link, and what it leads to is replaced
     temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
-    with storage_errors(target):
+    with storage_errors(path):
         try:
             temporary.touch(exist_ok=False)
             yield temporary

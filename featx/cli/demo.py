@@ -83,11 +83,10 @@ def demo(out: str, as_json: bool) -> None:
         "test_accuracy": evaluation.accuracy,
         "out": str(folder),
     }
-    example = images / "test" / "banana"
     text = (
-        f"\nThe model is {folder / 'fruit.featx'}. Now with photographs of your own:\n"
-        f"  featx predict {folder / 'fruit.featx'} {example}\n"
-        "  featx train PHOTOS --out MODEL      (PHOTOS has a sub-folder for each class)"
+        "\nNow with photographs of your own, in a folder with a sub-folder for each class:\n"
+        "  featx train PHOTOS --out my.featx\n"
+        "  featx predict my.featx PICTURE"
     )
     emit(document, text, as_json=as_json)
 

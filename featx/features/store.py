@@ -90,6 +90,7 @@ class FeatureStore:
     def refresh(self) -> None:
         """Take in the shards that were written since the store was opened."""
         known = {damage.path for damage in self.damages}
+        damages = []
         for path in shard_paths(self.folder):
             if path in self._shards or path in known:
                 continue
@@ -103,14 +104,16 @@ class FeatureStore:
                 self._unreadable.add(path)
                 continue
             except DamagedShardError as error:
-                self._report(path, str(error))
+                damages.append(Damage(path, str(error)))
                 continue
             if self.shape not in (None, shard.shape):
-                self._report(path, f"features of shape {shard.shape} among those of {self.shape}")
+                reason = f"features of shape {shard.shape} among those of {self.shape}"
+                damages.append(Damage(path, reason))
                 continue
             self._shards[path] = shard
             for row, key in enumerate(shard.keys):
                 self._rows.setdefault(key, (shard, row))
+        self._report(damages)
 
     def __contains__(self, digest: str) -> bool:
         return bytes.fromhex(digest) in self._rows
@@ -145,7 +148,8 @@ class FeatureStore:
             if not bad:
                 return {key.hex() for key in wanted if key in self._rows}
             for path in bad:
-                self._drop(path, "a vector does not match its checksum")
+                self._drop(path)
+            self._report([Damage(path, "a vector does not match its checksum") for path in bad])
 
     def read(self, digests: Sequence[str], out: np.ndarray) -> None:
         """Copy vectors into an array.
@@ -223,19 +227,25 @@ class FeatureStore:
                 damage.path.unlink(missing_ok=True)
         self.damages.clear()
 
-    def _drop(self, path: Path, reason: str) -> None:
+    def _drop(self, path: Path) -> None:
         shard = self._shards.pop(path)
         for key in [key for key, (holder, _) in self._rows.items() if holder is shard]:
             del self._rows[key]
         for other in self._shards.values():
             for row, key in enumerate(other.keys):
                 self._rows.setdefault(key, (other, row))
-        self._report(path, reason)
 
-    def _report(self, path: Path, reason: str) -> None:
-        self.damages.append(Damage(path, reason))
+    def _report(self, damages: Sequence[Damage]) -> None:
+        if not damages:
+            return
+        self.damages.extend(damages)
+        first = damages[0]
+        more = f", and so are {len(damages) - 1} more" if len(damages) > 1 else ""
         log.warning(
-            "the cache file %s is damaged (%s); its images are embedded again", path, reason
+            "the cache file %s is damaged (%s)%s; the images are embedded again",
+            first.path,
+            first.reason,
+            more,
         )
 
 

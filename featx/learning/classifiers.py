@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 DEFAULT_CLASSIFIER = "logistic"
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # C of the logistic regression, from strong to weak
+PENALTIES = (1e-2, 1e-1, 1e-3, 1.0)  # C of the logistic regression; the first wins a tie
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ def _logistic(smallest: int) -> Pipeline:
 
     The rotation (a full PCA) keeps every distance between training images, so it changes no
     prediction; it only shrinks wide features to at most as many columns as there are images.
-    Of penalties that do equally well the strongest is taken, as few images warrant.
+    Where penalties do equally well, as on easy classes, C = 0.01 is taken: with ten images a class
+    it is the best single choice, and its probabilities are neither timid nor rash.
     """
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression

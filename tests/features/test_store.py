@@ -411,3 +411,14 @@ def test_the_cache_is_where_one_says_or_the_environment_or_the_system(tmp_path, 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of-the-user"))
     assert cache_folder().name == "featx"
     assert cache_folder() != tmp_path
+
+
+def test_many_damaged_shards_are_one_line(tmp_path, store, caplog):
+    for number in range(3):
+        store.append([f"{number:064x}"], np.zeros((1, 9), np.float32))
+    for path in store.folder.glob("*.arrow"):
+        path.write_bytes(b"")
+    reopened = FeatureStore(tmp_path, store.recipe)
+    assert len(reopened.damages) == 3
+    assert len(caplog.records) == 1
+    assert "and so are 2 more" in caplog.text
