@@ -31,7 +31,7 @@ def test_the_demo_says_in_a_line_a_step_what_happened_and_how_long_it_took(featx
     assert "green and red: 100.0 % right in 5-fold cross-validation" in steps[1]
     assert "4 of 4 held-out pictures right" in steps[2]
     assert steps[3].endswith("look at results/gallery.png")
-    assert "featx predict results/fruit.featx" in ended.out
+    assert "featx train PHOTOS --out my.featx\n  featx predict my.featx PICTURE" in ended.out
     assert ended.err == ""
 
 
