@@ -193,7 +193,7 @@ def _registered_extension():
 def test_nothing_in_a_file_is_run(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     program = canary_programs()[kind]
-    refusal(write(tmp_path / "a.pth", program))
+    assert refusal(write(tmp_path / "a.pth", program))
     # The same program in place of the first three pickles.
     good = (tmp_path / "a.pth").read_bytes()
     for end in (0, 15, 21):
@@ -262,7 +262,7 @@ def test_a_name_off_the_list_is_refused_and_named(tmp_path, name):
     ],
 )
 def test_a_tensor_that_cannot_be_is_refused(tmp_path, value):
-    refusal(write(tmp_path / "a.pth", dictionary(("w", value))))
+    assert refusal(write(tmp_path / "a.pth", dictionary(("w", value))))
 
 
 def test_a_storage_described_twice_is_refused(tmp_path):
@@ -300,7 +300,7 @@ WIDE = b")" + b"q\x00h\x00\x86" * 200  # as a key, it is hashed 2 ** 200 times
     ],
 )
 def test_a_program_that_would_crash_or_hang_is_refused(tmp_path, program):
-    refusal(write(tmp_path / "a.pth", program))
+    assert refusal(write(tmp_path / "a.pth", program))
 
 
 def test_a_deep_state_is_dropped(tmp_path):

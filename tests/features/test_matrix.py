@@ -49,7 +49,7 @@ def round_trip(features: Features, path: Path) -> Features:
     return Features.load(path)
 
 
-def check_equal(found: Features, expected: Features) -> None:
+def assert_same(found: Features, expected: Features) -> None:
     assert (found.X.shape, found.X.dtype) == (expected.X.shape, np.float32)
     known = ~np.isnan(expected.X)
     assert (np.isnan(found.X) == ~known).all(), found.X
@@ -90,13 +90,13 @@ any_features = st.builds(
 @settings(deadline=None, max_examples=60)
 @given(features=any_features)
 def test_what_is_saved_is_loaded_bit_for_bit(tmp_path_factory, suffix, features):
-    check_equal(round_trip(features, tmp_path_factory.mktemp("x") / f"x.{suffix}"), features)
+    assert_same(round_trip(features, tmp_path_factory.mktemp("x") / f"x.{suffix}"), features)
 
 
 @every_format
 def test_outcomes_recipe_and_weights_go_along(tmp_path, suffix):
     found = round_trip(sample(), tmp_path / f"x.{suffix}")
-    check_equal(found, sample())
+    assert_same(found, sample())
     assert found.failed == (Outcome("failed", reason="empty file", path="photos/bad.jpg"),)
 
 
@@ -152,14 +152,14 @@ def test_paths_of_all_kinds_survive(tmp_path, suffix):
 
 @every_format
 def test_the_suffix_counts_in_any_case(tmp_path, suffix):
-    check_equal(round_trip(sample(), tmp_path / f"x.{suffix.upper()}"), sample())
+    assert_same(round_trip(sample(), tmp_path / f"x.{suffix.upper()}"), sample())
 
 
 def test_a_saved_npy_comes_back_as_a_memory_map_that_numpy_reads_too(tmp_path):
     found = round_trip(sample(), tmp_path / "x.npy")
     assert isinstance(found.X, np.memmap), type(found.X)
     assert (np.load(tmp_path / "x.npy") == sample().X).all()
-    check_equal(round_trip(found, tmp_path / "x.npy"), sample())  # over the very file it maps
+    assert_same(round_trip(found, tmp_path / "x.npy"), sample())  # over the very file it maps
 
 
 def test_tables_are_there_for_other_programs(tmp_path):
@@ -177,7 +177,7 @@ def test_tables_are_there_for_other_programs(tmp_path):
 def test_wide_features_come_back_from_a_file_of_bearable_size(tmp_path, suffix):
     """VGG16 flattened has 25,088 columns, ResNet50 100,352; each costs time in a .parquet file."""
     features = make(np.random.default_rng(0).normal(size=(2, 25_088)))
-    check_equal(round_trip(features, tmp_path / f"x.{suffix}"), features)
+    assert_same(round_trip(features, tmp_path / f"x.{suffix}"), features)
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert size < 40 * features.X.nbytes, f"{size} bytes for {features.X.nbytes}"
 
@@ -372,7 +372,7 @@ def test_a_failed_save_leaves_the_older_file_intact(tmp_path, suffix, when, monk
         with pytest.raises(StorageError, match=rf"cannot write .*x\.{suffix}.*: the disk is full"):
             make(np.random.default_rng(0).normal(size=(2000, 40))).save(path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-    check_equal(Features.load(path), sample())
+    assert_same(Features.load(path), sample())
 
 
 # -- In memory -----------------------------------------------------------------------------------

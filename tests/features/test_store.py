@@ -212,7 +212,7 @@ def damaged_copies(whole: bytes):
     }
 
 
-def check_never_wrong(tmp_path: Path, path: Path, content: bytes, truth: np.ndarray) -> bool:
+def assert_never_wrong(tmp_path: Path, path: Path, content: bytes, truth: np.ndarray) -> bool:
     """Check what a store makes of a damaged file; return whether it noticed."""
     path.write_bytes(content)
     store = FeatureStore(tmp_path, RECIPE)
@@ -241,7 +241,7 @@ def test_a_damaged_shard_is_reported_and_a_miss(kind, tmp_path, shard, whole, ca
 
 def test_a_shard_cut_off_anywhere_is_noticed(tmp_path, shard, whole):
     for length in [*range(0, len(whole), 37), *range(len(whole) - 20, len(whole))]:
-        assert check_never_wrong(tmp_path, shard, whole[:length], matrix(3)), length
+        assert assert_never_wrong(tmp_path, shard, whole[:length], matrix(3)), length
 
 
 def test_a_flipped_byte_anywhere_never_gives_a_wrong_vector(tmp_path, shard, whole):
@@ -249,7 +249,7 @@ def test_a_flipped_byte_anywhere_never_gives_a_wrong_vector(tmp_path, shard, who
     for offset in range(0, len(whole), 5):
         damaged = bytearray(whole)
         damaged[offset] ^= 0x41
-        noticed[offset] = check_never_wrong(tmp_path, shard, bytes(damaged), matrix(3))
+        noticed[offset] = assert_never_wrong(tmp_path, shard, bytes(damaged), matrix(3))
     first = whole.index(matrix(3).tobytes())
     of_vectors = [seen for at, seen in noticed.items() if first <= at < first + matrix(3).nbytes]
     assert of_vectors, "no flip hit a vector"
@@ -264,7 +264,7 @@ def test_no_damage_of_several_bytes_gives_a_wrong_vector(tmp_path, shard, whole,
         offset = data.draw(st.integers(0, len(whole) - 1))
         patch = data.draw(st.binary(min_size=1, max_size=16))
         damaged[offset : offset + len(patch)] = patch
-    check_never_wrong(tmp_path, shard, bytes(damaged), matrix(3))
+    assert_never_wrong(tmp_path, shard, bytes(damaged), matrix(3))
 
 
 def test_a_damaged_shard_is_a_miss_as_a_whole_unless_others_have_its_rows(tmp_path, store, shard):

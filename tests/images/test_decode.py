@@ -521,7 +521,7 @@ def test_threads_give_the_same_pixels_as_one():
         np.testing.assert_array_equal(pixels, expected_pixels)
 
 
-def answers(data: bytes) -> None:
+def assert_answers(data: bytes) -> None:
     pixels, outcome = decode(data, 16)
     if pixels is None:
         assert outcome.status == "failed", outcome
@@ -547,7 +547,7 @@ MAGIC = [
 @given(magic=st.sampled_from(MAGIC), rest=st.binary(max_size=200))
 @settings(max_examples=150, deadline=None)
 def test_random_bytes_never_raise(magic, rest):
-    answers(magic + rest)
+    assert_answers(magic + rest)
 
 
 VALID = {
@@ -573,4 +573,4 @@ def test_a_damaged_image_never_raises(format, changes, kept):
     data = bytearray(VALID[format])
     for position, value in changes:
         data[position % len(data)] = value
-    answers(bytes(data[: int(len(data) * kept)]))
+    assert_answers(bytes(data[: int(len(data) * kept)]))
