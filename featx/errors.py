@@ -1,4 +1,4 @@
-"""What goes wrong, each kind also the builtin that a caller would expect."""
+"""What goes wrong, each kind also the builtin that a caller would expect; and how it is said."""
 
 
 class FeatxError(Exception):
@@ -46,3 +46,15 @@ class ModelFileError(FeatxError, ValueError):
 
 class RecipeMismatchError(FeatxError, ValueError):
     """Features or weights were made by another recipe than the model was trained on."""
+
+
+def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise an `OptionError` that lists the choices unless `value` is one of them."""
+    if value not in choices:
+        raise OptionError(f"unknown {option} {value!r}: expected one of {', '.join(choices)}")
+
+
+def one_line(error: BaseException, most: int = 200) -> str:
+    """Return what an error of a library says, or else its type, on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else text[: most - 1] + "…"

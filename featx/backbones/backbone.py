@@ -150,7 +150,7 @@ class Backbone:
         size = shape[1] or _FALLBACK_SIZE
         return cls(
             name=name or model.name,
-            digest=_digest(model, function),
+            digest=_digest(model, function, size),
             input_size=size,
             min_size=shape[1] or 1,
             preprocessing=preprocess if isinstance(preprocess, str) else "custom",
@@ -164,7 +164,7 @@ class Backbone:
         return self
 
 
-def _digest(model: keras.Model, preprocess: Preprocess) -> str:
+def _digest(model: keras.Model, preprocess: Preprocess, size: int) -> str:
     """Digest what a network computes: its architecture, its weights and its preprocessing.
 
     A function has no digest of its own, so what it does to a fixed set of pixels stands for it.
@@ -176,6 +176,6 @@ def _digest(model: keras.Model, preprocess: Preprocess) -> str:
     for array in model.get_weights():
         total.update(repr((array.shape, str(array.dtype))).encode())
         total.update(np.ascontiguousarray(array).tobytes())
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype(np.float32)
     total.update(np.ascontiguousarray(preprocess(pixels.copy()), dtype=np.float32).tobytes())
     return total.hexdigest()

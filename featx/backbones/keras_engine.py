@@ -137,9 +137,7 @@ def named_layers(network: keras.Model) -> dict[str, keras.layers.Layer]:
 
 
 def _output(network, layers, name: str | None, backbone: str):
-    if name is None:
-        return network.outputs[0]
-    if name == "predictions" and name not in layers:
+    if name is None or (name == "predictions" and name not in layers):
         return network.outputs[0]
     if name not in layers:
         near = difflib.get_close_matches(name, layers, n=3, cutoff=0.5) or list(layers)[-3:]

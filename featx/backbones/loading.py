@@ -15,8 +15,8 @@ import numpy as np
 
 from featx.backbones.framework import import_keras
 from featx.backbones.table import BackboneSpec
-from featx.backbones.weights import Weights, file_names, one_line
-from featx.errors import WeightsError
+from featx.backbones.weights import Weights, file_names
+from featx.errors import WeightsError, one_line
 
 if TYPE_CHECKING:
     import keras
@@ -54,8 +54,7 @@ def load(model: keras.Model, spec: BackboneSpec, weights: Weights) -> None:
         load_pytorch_weights(model, weights.path)
         return
     _load_keras_file(model, spec, weights.path)
-    published = weights.path.name in (spec.with_top.name, spec.without_top.name)
-    _settle_normalization(model, spec.stddev if published else None)
+    _settle_normalization(model, spec.stddev if weights.rescaled else None)
 
 
 def _draw(model: keras.Model) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from featx.backbones.framework import import_keras
 from featx.backbones.table import DEFAULT_BACKBONE, BackboneSpec, WeightsFile
-from featx.errors import WeightsError
+from featx.errors import WeightsError, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ class Weights:
 
     source: str  # what to ask for to get them again: "imagenet", "random" or an absolute path
     path: Path | None  # the file; None for random ones
-    digest: str  # SHA-256 of the file, in hexadecimal
+    digest: str  # SHA-256 of the file, in hexadecimal; another one where it is rescaled
+    rescaled: bool = False  # by `BackboneSpec.stddev`, as Keras does with what it publishes
 
 
 def locate(
@@ -79,11 +80,20 @@ def locate(
         return Weights("random", None, RANDOM_DIGEST)
     if isinstance(weights, str) and weights == "imagenet":
         path = _find_imagenet(spec, top) or _download(spec, _files(spec, top)[0])
-        return Weights("imagenet", path, _digest(path))
+        return _chosen(spec, "imagenet", path)
     path = Path(os.path.abspath(os.path.expanduser(weights)))
     file = _find_in_folder(spec, path, top) if path.is_dir() else path
     _check_format(spec, file)
-    return Weights(str(path), file, _digest(file))
+    return _chosen(spec, str(path), file)
+
+
+def _chosen(spec: BackboneSpec, source: str, path: Path) -> Weights:
+    """Describe a file; under Keras's name it may give other features than under another."""
+    digest = _digest(path)
+    if spec.stddev is None or path.name not in (spec.with_top.name, spec.without_top.name):
+        return Weights(source, path, digest)
+    rescaled = hashlib.sha256(f"{digest} {spec.stddev}".encode()).hexdigest()
+    return Weights(source, path, rescaled, rescaled=True)
 
 
 def at_hand(spec: BackboneSpec) -> str | None:
@@ -243,8 +253,3 @@ class _Bar(io.TextIOBase):
 
     def flush(self) -> None:
         sys.stderr.flush()
-
-
-def one_line(error: BaseException) -> str:
-    """Return what an error of a library says, on one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

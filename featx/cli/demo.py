@@ -62,15 +62,14 @@ def demo(out: str, as_json: bool) -> None:
         )
     with step("predict") as said:
         test = model.features(images / "test")
-        labels = model.predict(test)
         evaluation = model.evaluate(test)
         right = int((evaluation.y_true == evaluation.y_pred).sum())
-        said.append(f"{right} of {count(len(labels), 'held-out picture')} right")
+        said.append(f"{right} of {count(len(test), 'held-out picture')} right")
     with step("gallery") as said:
         probabilities = model.predict_proba(test).max(axis=1)
         figure = plot_gallery(
             test.paths.tolist(),
-            labels.tolist(),
+            evaluation.y_pred.tolist(),
             true=evaluation.y_true.tolist(),
             probabilities=probabilities.tolist(),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -119,7 +118,7 @@ def verify(cache: str | None, as_json: bool) -> None:
     damages = [damage for recipe in recipes for damage in recipe.damages]
     rows = sum(recipe.rows for recipe in recipes)
     lines = [f"{folder}: {count(rows, 'vector')} intact"]
-    lines += [f"damaged: {_relative(damage.path, folder)}: {damage.reason}" for damage in damages]
+    lines += [f"damaged: {damage.path.relative_to(folder)}: {damage.reason}" for damage in damages]
     if damages:
         lines.append("the next run embeds the images of damaged files again and removes them")
     document = {
@@ -134,10 +133,6 @@ def verify(cache: str | None, as_json: bool) -> None:
 
 def _days_old(recipe: CachedRecipe) -> float | None:
     return (time.time() - recipe.newest) / 86_400 if recipe.newest else None
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder))
 
 
 def _settings(settings: dict | None) -> str:

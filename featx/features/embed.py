@@ -16,10 +16,10 @@ import numpy as np
 from featx.backbones.backbone import CLASSIFIER_LAYERS, Backbone
 from featx.backbones.engine import DEFAULT_BATCH_SIZE, open_engine
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import ImageSourceError, OptionError
+from featx.errors import ImageSourceError, OptionError, check_choice
 from featx.features.filling import Filling
 from featx.features.matrix import Features, as_labels, as_paths
-from featx.features.recipe import Recipe, check_choice
+from featx.features.recipe import Recipe
 from featx.features.store import FeatureStore, cache_folder
 from featx.files import storage_errors
 from featx.images.decode import Outcome, decode

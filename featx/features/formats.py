@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.errors import FeatxError, OptionError, StorageError
+from featx.errors import FeatxError, OptionError, StorageError, one_line
 from featx.files import written
 
 FORMAT = 1  # of saved features; raised when their layout changes
@@ -122,9 +122,8 @@ def load(path: Path) -> Stored:
     except FeatxError:
         raise
     except Exception as error:  # whatever numpy, zip, JSON, Arrow or csv make of damaged bytes
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise StorageError(
-            f"{path} is damaged or holds no features ({reason[:160]}); make it again"
+            f"{path} is damaged or holds no features ({one_line(error)}); make it again"
         ) from error
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from featx.backbones.engine import POOLINGS
-from featx.errors import OptionError, RecipeMismatchError
+from featx.errors import OptionError, RecipeMismatchError, check_choice
 from featx.images.decode import DECODE_VERSION, INTERPOLATIONS, RESIZES
 
 
@@ -121,12 +121,6 @@ class Recipe:
             f"{self.backbone}{layer}, {self.pooling} pooling, {self.input_size} px "
             f"{self.resize} {self.interpolation}, weights {_short(self.weights)}"
         )
-
-
-def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise an `OptionError` that lists the choices unless `value` is one of them."""
-    if value not in choices:
-        raise OptionError(f"unknown {option} {value!r}: expected one of {', '.join(choices)}")
 
 
 def _short(value: object) -> str:

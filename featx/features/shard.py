@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.errors import FeatxError
+from featx.errors import FeatxError, one_line
 
 FORMAT = 1  # raised when the layout of a shard changes; the number is part of every shard
 KEY_BYTES = 32
@@ -131,8 +131,7 @@ def open_shard(path: Path) -> Shard:
     except Exception as error:  # whatever Arrow, JSON or numpy make of damaged bytes
         if isinstance(error, OSError) and error.errno:  # of the operating system, not of Arrow
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DamagedShardError(reason[:200]) from error
+        raise DamagedShardError(one_line(error)) from error
     if shard.vectors.dtype != np.float32:
         raise DamagedShardError("columns of another type")
     return shard

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from featx.errors import OptionError
+from featx.errors import OptionError, check_choice
 from featx.images.rgb import to_rgb
 
 RESIZES = ("squash", "crop", "pad")
@@ -129,12 +129,8 @@ def decode(
     OptionError
         An option has an unknown value. Nothing in `data` raises.
     """
-    if resize not in RESIZES:
-        raise OptionError(f"unknown resize {resize!r}: expected one of {', '.join(RESIZES)}")
-    if interpolation not in INTERPOLATIONS:
-        raise OptionError(
-            f"unknown interpolation {interpolation!r}: expected one of {', '.join(INTERPOLATIONS)}"
-        )
+    check_choice("resize", resize, RESIZES)
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
     if size < 1:
         raise OptionError(f"size is {size}: expected at least 1 pixel")
 

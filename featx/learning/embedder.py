@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from featx.backbones.backbone import Backbone
 from featx.backbones.engine import DEFAULT_BATCH_SIZE
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import ImageSourceError, OptionError
+from featx.errors import ImageSourceError, OptionError, check_choice
 from featx.features.embed import embed_images, prepare
 from featx.features.matrix import Features, feature_names
-from featx.features.recipe import Recipe, check_choice
+from featx.features.recipe import Recipe
 from featx.images.folder import ImageFolder
 
 ON_ERROR = ("raise", "nan")

@@ -54,6 +54,7 @@ def label(
     backbone: str = DEFAULT_BACKBONE,
     weights: str | PathLike[str] = "imagenet",
     resize: str = "crop",
+    interpolation: str = "bilinear",
     **options: Any,
 ) -> list[Labelled]:
     """Say what pictures show, in the 1000 classes of ImageNet.
@@ -71,8 +72,10 @@ def label(
     resize : {"crop", "squash", "pad"}, default="crop"
         The networks were trained on the centre of pictures; squashing costs about one label in
         ten.
+    interpolation : str, default="bilinear"
+        As for `embed`.
     **options
-        `cache`, `on_error`, `batch_size`, `interpolation` and `progress`, as for `embed`.
+        `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
 
     Returns
     -------
@@ -88,7 +91,6 @@ def label(
     """
     if not isinstance(top, int | np.integer) or not 1 <= top <= len(classes()):
         raise OptionError(f"top {top!r}: expected a whole number from 1 to {len(classes())}")
-    interpolation = options.pop("interpolation", "bilinear")
     network, recipe = prepare(
         backbone,
         layer="predictions",

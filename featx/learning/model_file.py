@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.errors import ModelFileError, OptionError, StorageError
+from featx.errors import ModelFileError, OptionError, StorageError, one_line
 from featx.features.recipe import Recipe
 from featx.files import written
 
@@ -74,7 +74,7 @@ def write(path: Path, model: StoredModel) -> None:
         pipeline = skops.io.dumps(model.pipeline)
     except TypeError as error:  # skops's UnsupportedTypeException is one
         raise OptionError(
-            f"this pipeline cannot be saved without pickle ({_one_line(error)}); replace the step"
+            f"this pipeline cannot be saved without pickle ({one_line(error)}); replace the step"
         ) from error
     with written(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(ABOUT, json.dumps(about, indent=2))
@@ -117,7 +117,7 @@ def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # whatever zip, JSON and skops make of another or a damaged file
         raise ModelFileError(
-            f"{path} is no featx model, or a damaged one ({_one_line(error)}); train it again"
+            f"{path} is no featx model, or a damaged one ({one_line(error)}); train it again"
         ) from error
     return StoredModel(pipeline, recipe, weights)
 
@@ -141,8 +141,3 @@ def _as_text(about: Mapping[str, Any], key: str) -> str:
     if not isinstance(about[key], str):
         raise ValueError(f"{key} is {about[key]!r}")
     return about[key]
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else text[:159] + "…"

@@ -636,3 +636,15 @@ def test_the_real_vgg16_does_not_pass_for_resnet50(weights_dir):
     with pytest.raises(WeightsError, match="does not fit resnet50") as caught:
         _load(RESNET, path, include_top=False, input_shape=(64, 64, 3))
     assert RESNET.without_top.name in _one_line(caught)
+
+
+def test_a_file_that_is_loaded_otherwise_under_another_name_has_another_digest(tmp_path):
+    """Keras rescales what it publishes for EfficientNet: equal bytes, other features."""
+    digests = {}
+    for name in ("efficientnet_b0", "resnet50"):
+        spec = table.find(name)
+        for path in (tmp_path / spec.without_top.name, tmp_path / f"{name}.h5"):
+            path.write_bytes(BODY)
+            digests[name, path.name == spec.without_top.name] = weights.locate(spec, path).digest
+    assert digests["efficientnet_b0", True] != digests["efficientnet_b0", False]
+    assert digests["resnet50", True] == digests["resnet50", False]
