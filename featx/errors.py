@@ -36,6 +36,10 @@ class WeightsError(FeatxError, OSError):
     """The weights of a backbone cannot be found, fetched, read or fitted to it."""
 
 
+class ConversionError(FeatxError, RuntimeError):
+    """A network cannot be converted for the engine that was asked for."""
+
+
 class StorageError(FeatxError, OSError):
     """A file cannot be read or written: no room, no permission, damaged."""
 

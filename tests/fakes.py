@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,9 @@ class FakeEngine:
     embedded = 0  # pictures since the last `install`
     opened = 0  # engines since the last `install`
     seconds_per_batch = 0.0
+    streams = 2
+    bfloat16_speedup = None
+    _lock = threading.Lock()
 
     def __init__(self, layer=None, pooling="avg", batch_size=8):
         self.shape = (1, 3, 3) if pooling == "none" else (9,)
@@ -27,16 +31,17 @@ class FakeEngine:
         assert images.dtype == np.uint8
         assert len(images) <= self.batch_size
         time.sleep(FakeEngine.seconds_per_batch)
-        FakeEngine.embedded += len(images)
+        with FakeEngine._lock:
+            FakeEngine.embedded += len(images)
         pixels = images.reshape(len(images), -1, 3).astype(np.float32)
         parts = [pixels.mean(axis=1), pixels.min(axis=1), pixels.max(axis=1)]
         return (np.concatenate(parts, axis=1) + self._offset).reshape(len(images), *self.shape)
 
 
-def open_fake(backbone, *, layer, pooling, input_size, batch_size=8):
+def open_fake(backbone, *, layer, pooling, batch_size=None, **_):
     """Stand in for `featx.backbones.engine.open_engine`."""
     FakeEngine.opened += 1
-    return FakeEngine(layer, pooling, batch_size)
+    return FakeEngine(layer, pooling, batch_size or 8)
 
 
 def install(monkeypatch=None, seconds_per_batch=0.0):

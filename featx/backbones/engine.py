@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+from featx.backbones.framework import has_gpu, keras_backend
+from featx.errors import ConversionError, check_choice
 
 if TYPE_CHECKING:
     from featx.backbones.backbone import Backbone
 
 POOLINGS = ("avg", "max", "flatten", "none")
-DEFAULT_BATCH_SIZE = 8  # on a CPU larger batches gain nothing, and one picture costs a whole batch
+PRECISIONS = ("float32", "bfloat16")
+ENGINES = ("auto", "openvino", "keras")
+
+log = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
@@ -23,13 +31,19 @@ class Engine(Protocol):
         Shape of the feature of one picture: (width,), or (height, width, channels) unpooled.
     batch_size : int
         The most pictures that `embed_batch` takes at once.
+    streams : int
+        How many threads may usefully call `embed_batch` at the same time.
+    bfloat16_speedup : float or None
+        How many times faster it would be in bfloat16; None where that is not known.
     """
 
     shape: tuple[int, ...]
     batch_size: int
+    streams: int
+    bfloat16_speedup: float | None
 
     def embed_batch(self, images: np.ndarray) -> np.ndarray:
-        """Embed a batch of decoded pictures.
+        """Embed a batch of decoded pictures; any number of threads may call it.
 
         Parameters
         ----------
@@ -44,19 +58,68 @@ class Engine(Protocol):
         ...
 
 
-@lru_cache(maxsize=2)
+def choose_engine(engine: str = "auto") -> str:
+    """Choose the engine of this machine.
+
+    Parameters
+    ----------
+    engine : {"auto", "openvino", "keras"}
+        "auto" is Keras on a GPU, and where Keras was told to run on JAX or PyTorch; else OpenVINO.
+
+    Returns
+    -------
+    str
+        "openvino" or "keras".
+    """
+    check_choice("engine", engine, ENGINES)
+    if engine != "auto":
+        return engine
+    return "keras" if keras_backend() != "tensorflow" or has_gpu() else "openvino"
+
+
+def settle_precision(precision: str, engine: str) -> str:
+    """Return the precision that this machine computes in when asked for `precision`.
+
+    Parameters
+    ----------
+    precision : {"float32", "bfloat16"}
+        "bfloat16" needs a processor that computes in it natively; elsewhere a warning is logged
+        and "float32" returned.
+    engine : {"openvino", "keras"}
+        What `choose_engine` gave.
+
+    Returns
+    -------
+    str
+        "float32" or "bfloat16".
+    """
+    check_choice("precision", precision, PRECISIONS)
+    if precision == "float32":
+        return precision
+    from featx.backbones.openvino_engine import computes_in_bfloat16
+
+    if (engine == "keras" and has_gpu()) or computes_in_bfloat16():
+        return precision
+    log.warning("this processor does not compute in bfloat16: float32 is used instead")
+    return "float32"
+
+
+@lru_cache(maxsize=4)
 def open_engine(
     backbone: Backbone,
     *,
     layer: str | None,
     pooling: str,
     input_size: int,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    precision: str = "float32",
+    engine: str = "auto",
+    batch_size: int | None = None,
+    cache: Path,
 ) -> Engine:
-    """Build a network, load its weights and make it ready to run.
+    """Make a network ready to run.
 
-    The last two engines stay open, so that a session which embeds picture by picture builds its
-    network once.
+    The last few engines stay open, so that a session which embeds picture by picture does this
+    once.
 
     Parameters
     ----------
@@ -68,8 +131,15 @@ def open_engine(
         How its map becomes a vector. A layer that gives vectors already is taken as it is.
     input_size : int
         Side of the pictures, in pixels.
-    batch_size : int
-        Pictures at once.
+    precision : {"float32", "bfloat16"}, default="float32"
+        What `settle_precision` gave.
+    engine : {"auto", "openvino", "keras"}, default="auto"
+        "auto" turns to Keras, too, where a network of your own has an operation that OpenVINO
+        does not know.
+    batch_size : int, optional
+        Pictures at once; by default what suits the engine.
+    cache : Path
+        Where converted networks are kept.
 
     Returns
     -------
@@ -81,9 +151,33 @@ def open_engine(
         The network has no such layer.
     WeightsError
         The weights cannot be read or belong to another network.
+    ConversionError
+        `engine` is "openvino", and the network cannot be converted.
     """
+    if choose_engine(engine) == "openvino":
+        from featx.backbones.openvino_engine import OpenVINOEngine
+
+        try:
+            return OpenVINOEngine(
+                backbone,
+                layer=layer,
+                pooling=pooling,
+                input_size=input_size,
+                precision=precision,
+                batch_size=batch_size,
+                cache=cache,
+            )
+        except ConversionError as error:
+            if engine == "openvino":
+                raise
+            log.warning("%s; Keras runs it instead, which is slower", error)
     from featx.backbones.keras_engine import KerasEngine
 
     return KerasEngine(
-        backbone, layer=layer, pooling=pooling, input_size=input_size, batch_size=batch_size
+        backbone,
+        layer=layer,
+        pooling=pooling,
+        input_size=input_size,
+        precision=precision,
+        batch_size=batch_size,
     )

@@ -1,16 +1,20 @@
-"""Keras, imported quietly: it starts TensorFlow, which takes seconds and prints on the way."""
+"""The frameworks below the engines, imported when needed, and quietly."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+_GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
 def import_keras():
-    """Import Keras and start its backend, without the lines that TensorFlow prints meanwhile.
+    """Import Keras and start its backend, without what TensorFlow prints in these seconds.
 
     Whoever wants to see these lines sets TF_CPP_MIN_LOG_LEVEL, as TensorFlow's documentation says.
     """
@@ -26,6 +30,54 @@ def import_keras():
 
         keras.ops.zeros((1,))  # looks for devices, and complains where there is no GPU
     return keras
+
+
+def import_openvino():
+    """Import OpenVINO, without the report of its use that it would send to its makers."""
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    reporter = "openvino_telemetry"
+    known = reporter in sys.modules
+    if not known:
+        sys.modules[reporter] = None  # type: ignore[assignment]  # "there is no such module"
+    try:
+        import openvino
+    finally:
+        if not known:
+            del sys.modules[reporter]
+    return openvino
+
+
+def keras_backend() -> str:
+    """Return what Keras runs on, or would once imported: "tensorflow", "jax", "torch", ..."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"].config.backend()
+    if chosen := os.environ.get("KERAS_BACKEND"):
+        return chosen
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    try:
+        return str(json.loads((home / "keras.json").read_text())["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
+def has_gpu() -> bool:
+    """Whether Keras would run on a GPU; frameworks are asked only where a driver is loaded."""
+    if not any(Path(device).exists() for device in _GPU_DEVICES):
+        return False
+    import_keras()
+    backend = keras_backend()
+    if backend == "jax":
+        import jax
+
+        return jax.default_backend() == "gpu"
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.is_available()
+    import tensorflow
+
+    return bool(tensorflow.config.list_physical_devices("GPU"))
 
 
 @contextmanager

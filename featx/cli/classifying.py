@@ -14,6 +14,7 @@ from featx.cli.embedding import describe
 from featx.cli.options import (
     backbone_option,
     embedding_options,
+    fast_option,
     json_option,
     run_options,
     weights_option,
@@ -65,7 +66,7 @@ def train(
         validation = featx.cross_validate(features, classifier)
         model = featx.train(features, classifier)
         model.save(out)
-        run = {key: options[key] for key in ("cache", "on_error", "batch_size")}
+        run = {key: options[key] for key in ("engine", "cache", "on_error", "batch_size")}
         evaluation = model.evaluate(test_images, **run) if test_images else None
     document = {
         "classes": list(model.classes),
@@ -114,7 +115,6 @@ def predict(
     gallery: str | None,
     weights: str | None,
     as_json: bool,
-    batch_size: int,
     **options: Any,
 ) -> None:
     """Predict the label of each picture; a folder means its pictures."""
@@ -131,7 +131,7 @@ def predict(
     with working():
         classifier = featx.load(model, weights=weights)
         images = ImageFolder.of(list(paths))
-        features = classifier.features(images, batch_size=batch_size, **options)
+        features = classifier.features(images, **options)
         labels = classifier.predict(features)
         probabilities = _probabilities_of(labels, classifier, features)
     rows: list[dict[str, Any]] = [
@@ -179,9 +179,7 @@ def predict(
 @_model_weights_option
 @run_options
 @json_option
-def evaluate(
-    model: str, folder: str, weights: str | None, as_json: bool, batch_size: int, **options: Any
-) -> None:
+def evaluate(model: str, folder: str, weights: str | None, as_json: bool, **options: Any) -> None:
     """Measure a model on labelled pictures.
 
     FOLDER has a sub-folder of pictures for each class.
@@ -190,7 +188,7 @@ def evaluate(
 
     with working():
         classifier = featx.load(model, weights=weights)
-        result = classifier.evaluate(folder, batch_size=batch_size, **options)
+        result = classifier.evaluate(folder, **options)
         report = result.report
     document = {
         "accuracy": result.accuracy,
@@ -226,6 +224,7 @@ def evaluate(
 )
 @backbone_option
 @weights_option
+@fast_option
 @run_options
 @json_option
 def label(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:

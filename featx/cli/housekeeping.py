@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 import click
 
 from featx.cli.options import cache_option, json_option
 from featx.cli.output import count, emit, size, table
 from featx.features.store import cache_folder
-
-if TYPE_CHECKING:
-    from featx.features.cache import CachedRecipe
 
 
 @click.group(invoke_without_command=True, epilog="Example: featx cache info")
@@ -36,11 +32,12 @@ def cache(context: click.Context, cache: str | None, as_json: bool) -> None:
 @cache_option
 @json_option
 def info(cache: str | None = None, as_json: bool = False) -> None:
-    """List what is stored for each recipe."""
-    from featx.features.cache import contents
+    """List what is stored for each recipe, and the networks converted for OpenVINO."""
+    from featx.features.cache import contents, engines
 
     folder = cache_folder(cache)
     recipes = contents(folder)
+    networks = engines(folder)
     document = {
         "cache": str(folder),
         "recipes": [
@@ -49,10 +46,19 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
                 "rows": recipe.rows,
                 "bytes": recipe.bytes,
                 "damaged": [str(damage.path) for damage in recipe.damages],
-                "days_old": None if (days := _days_old(recipe)) is None else round(days, 2),
+                "days_old": round(_days_since(recipe.newest), 2) if recipe.newest else None,
                 "settings": recipe.settings,
             }
             for recipe in recipes
+        ],
+        "engines": [
+            {
+                "key": network.key,
+                "bytes": network.bytes,
+                "days_old": round(_days_since(network.newest), 2),
+                "settings": network.settings,
+            }
+            for network in networks
         ],
     }
     rows = [
@@ -60,48 +66,54 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
             recipe.fingerprint[:12],
             f"{recipe.rows:,}",
             size(recipe.bytes),
-            "-" if (days := _days_old(recipe)) is None else count(round(days), "day"),
+            _age(recipe.newest),
             _settings(recipe.settings) + (", DAMAGED" if recipe.damages else ""),
         ]
         for recipe in recipes
     ]
-    total = sum(recipe.bytes for recipe in recipes)
-    lines = [f"{folder}: {count(len(recipes), 'recipe')}, {size(total)}"]
+    total = sum(each.bytes for each in recipes) + sum(each.bytes for each in networks)
+    counts = [count(len(recipes), "recipe")]
+    counts += [count(len(networks), "converted network")] if networks else []
+    lines = [f"{folder}: {', '.join(counts)}, {size(total)}"]
     if rows:
         header = ["recipe", "rows", "size", "age", "settings"]
         lines.append(table(header, rows, right=("rows", "size", "age")))
+    if networks:
+        rows = [
+            [each.key[:12], size(each.bytes), _age(each.newest), _network(each.settings)]
+            for each in networks
+        ]
+        lines.append(table(["network", "size", "age", "settings"], rows, right=("size", "age")))
     emit(document, "\n".join(lines), as_json=as_json)
 
 
 @cache.command(epilog="Example: featx cache clear resnet50 --older-than 30")
-@click.argument("recipes", nargs=-1, metavar="[RECIPE]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
     "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what is older."
 )
-@click.option("--all", "everything", is_flag=True, help="Remove every recipe.")
+@click.option("--all", "everything", is_flag=True, help="Remove everything.")
 @cache_option
 @json_option
 def clear(
-    recipes: tuple[str, ...],
+    names: tuple[str, ...],
     older_than: float | None,
     everything: bool,
     cache: str | None,
     as_json: bool,
 ) -> None:
-    """Remove features: by recipe, by age, or all.
+    """Remove features and converted networks: by name, by age, or all.
 
-    RECIPE is a fingerprint, or its first characters, or a backbone.
+    NAME is the fingerprint of a recipe or a network, or its first characters, or a backbone.
     """
     from featx.features.cache import clear as clear_cache
 
-    if not recipes and older_than is None and not everything:
-        raise click.UsageError(
-            "nothing to remove was named: expected RECIPE, --older-than or --all"
-        )
-    if recipes and everything:
-        raise click.UsageError(f"--all and {recipes[0]} exclude each other")
+    if not names and older_than is None and not everything:
+        raise click.UsageError("nothing to remove was named: expected NAME, --older-than or --all")
+    if names and everything:
+        raise click.UsageError(f"--all and {names[0]} exclude each other")
     folder = cache_folder(cache)
-    removed = clear_cache(folder, recipes, older_than)
+    removed = clear_cache(folder, names, older_than)
     document = {"cache": str(folder), "bytes_removed": removed}
     emit(document, f"{folder}: removed {size(removed)}", as_json=as_json)
 
@@ -131,16 +143,32 @@ def verify(cache: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _days_old(recipe: CachedRecipe) -> float | None:
-    return (time.time() - recipe.newest) / 86_400 if recipe.newest else None
+def _age(newest: float) -> str:
+    return count(round(_days_since(newest)), "day") if newest else "-"
+
+
+def _days_since(moment: float) -> float:
+    return (time.time() - moment) / 86_400
 
 
 def _settings(settings: dict | None) -> str:
     if settings is None:
         return "unreadable recipe.json"
-    layer = f" at {settings['layer']}" if settings.get("layer") else ""
+    scaled = " scaled" if str(settings.get("decode")).startswith("scaled") else ""
+    precision = f", {settings['precision']}" if settings.get("precision") == "bfloat16" else ""
     return (
-        f"{settings.get('backbone')}{layer}, {settings.get('pooling')}, "
-        f"{settings.get('input_size')} px {settings.get('resize')} "
-        f"{settings.get('interpolation')}, weights {str(settings.get('weights'))[:12]}"
+        f"{_cut(settings)} px {settings.get('resize')} {settings.get('interpolation')}{scaled}"
+        f"{precision}, weights {str(settings.get('weights'))[:12]}"
     )
+
+
+def _network(settings: dict | None) -> str:
+    if settings is None:
+        return "unreadable engine.json"
+    return f"{_cut(settings)} px, weights {str(settings.get('weights'))[:12]}"
+
+
+def _cut(settings: dict) -> str:
+    layer = f" at {settings['layer']}" if settings.get("layer") else ""
+    size = settings.get("input_size")
+    return f"{settings.get('backbone')}{layer}, {settings.get('pooling')}, {size}"

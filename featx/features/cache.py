@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.backbones.converted import DESCRIPTION, engines_folder
 from featx.errors import OptionError
 from featx.features.shard import DamagedShardError, verify_shard
 from featx.features.store import Damage, shard_paths, shards_folder
@@ -48,6 +50,28 @@ class CachedRecipe:
     newest: float
 
 
+@dataclass(frozen=True)
+class CachedEngine:
+    """A network that is kept in a cache in OpenVINO's form.
+
+    Attributes
+    ----------
+    key : str
+        The name of its folder.
+    settings : dict or None
+        What shaped it; None where that cannot be read.
+    bytes : int
+        Size on disk.
+    newest : float
+        When it was last compiled, in seconds since 1970.
+    """
+
+    key: str
+    settings: dict[str, Any] | None
+    bytes: int
+    newest: float
+
+
 def contents(cache: Path) -> list[CachedRecipe]:
     """Check every shard of a cache and say what each recipe has.
 
@@ -62,7 +86,7 @@ def contents(cache: Path) -> list[CachedRecipe]:
         Sorted by fingerprint; empty where there is no cache yet.
     """
     recipes = []
-    for folder in _recipe_folders(cache):
+    for folder in _folders(shards_folder(cache)):
         rows, size, newest = 0, 0, 0.0
         damages = []
         for path in shard_paths(folder):
@@ -78,20 +102,47 @@ def contents(cache: Path) -> list[CachedRecipe]:
             except OSError as error:
                 damages.append(Damage(path, f"cannot be read: {error.strerror or error}"))
         recipes.append(
-            CachedRecipe(folder.name, _settings(folder), rows, size, tuple(damages), newest)
+            CachedRecipe(
+                folder.name, _settings(folder / "recipe.json"), rows, size, tuple(damages), newest
+            )
         )
     return recipes
 
 
-def clear(cache: Path, recipes: tuple[str, ...] = (), older_than: float | None = None) -> int:
-    """Remove vectors from a cache.
+def engines(cache: Path) -> list[CachedEngine]:
+    """List the converted networks of a cache.
 
     Parameters
     ----------
     cache : Path
         The cache folder.
-    recipes : tuple of str, default=()
-        Fingerprints (or their first characters) or names of backbones; none for all recipes.
+
+    Returns
+    -------
+    list of CachedEngine
+        Sorted by key.
+    """
+    found = []
+    for folder in _folders(engines_folder(cache)):
+        with suppress(FileNotFoundError):  # cleared meanwhile
+            states = [path.stat() for path in folder.iterdir()]
+            size = sum(state.st_size for state in states)
+            newest = max((state.st_mtime for state in states), default=0.0)
+            settings = _settings(folder / DESCRIPTION)
+            found.append(CachedEngine(folder.name, settings, size, newest))
+    return found
+
+
+def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = None) -> int:
+    """Remove vectors and converted networks from a cache.
+
+    Parameters
+    ----------
+    cache : Path
+        The cache folder.
+    names : tuple of str, default=()
+        Fingerprints of recipes, keys of networks (or their first characters) or names of
+        backbones; none for everything.
     older_than : float, optional
         Remove only what was written more than so many days ago.
 
@@ -107,13 +158,18 @@ def clear(cache: Path, recipes: tuple[str, ...] = (), older_than: float | None =
     StorageError
         A file cannot be removed.
     """
-    folders = _recipe_folders(cache)
-    chosen = [folder for folder in folders if not recipes]
-    for recipe in recipes:
-        found = [folder for folder in folders if _is_of(folder, recipe)]
+    folders = {
+        **{folder: "recipe.json" for folder in _folders(shards_folder(cache))},
+        **{folder: DESCRIPTION for folder in _folders(engines_folder(cache))},
+    }
+    chosen = [folder for folder in folders if not names]
+    for name in names:
+        found = [
+            folder for folder, description in folders.items() if _is_of(folder, description, name)
+        ]
         if not found:
             raise OptionError(
-                f"nothing of {recipe!r} in the cache {cache}: expected a fingerprint or a backbone "
+                f"nothing of {name!r} in the cache {cache}: expected a fingerprint or a backbone "
                 "that `featx cache info` lists"
             )
         chosen.extend(found)
@@ -122,16 +178,38 @@ def clear(cache: Path, recipes: tuple[str, ...] = (), older_than: float | None =
     removed = 0
     for folder in dict.fromkeys(chosen):
         with storage_errors(folder):
-            for path in shard_paths(folder):
-                removed += _remove(path, limit)
-            for path in folder.glob(".*"):  # left half-written by a process that was killed
-                if path.suffix in (".arrow", ".json"):
-                    removed += _remove(path, now - _WRITING_SECONDS)
-            if not shard_paths(folder):
-                _remove(folder / "recipe.json")
-                with suppress(OSError):  # there are files in it that are not ours
-                    folder.rmdir()
+            if folders[folder] == DESCRIPTION:
+                removed += _clear_engine(folder, limit)
+            else:
+                removed += _clear_recipe(folder, limit, now)
+    if not names and engines_folder(cache).is_dir():
+        for folder in engines_folder(cache).glob(".*"):  # left half-written
+            removed += _clear_engine(folder, now - _WRITING_SECONDS)
     return removed
+
+
+def _clear_recipe(folder: Path, limit: float, now: float) -> int:
+    removed = 0
+    for path in shard_paths(folder):
+        removed += _remove(path, limit)
+    for path in folder.glob(".*"):  # left half-written by a process that was killed
+        if path.suffix in (".arrow", ".json"):
+            removed += _remove(path, now - _WRITING_SECONDS)
+    if not shard_paths(folder):
+        _remove(folder / "recipe.json")
+        with suppress(OSError):  # there are files in it that are not ours
+            folder.rmdir()
+    return removed
+
+
+def _clear_engine(folder: Path, limit: float) -> int:
+    """Remove a network whose newest file is older than `limit`, all of it or nothing."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if any(path.stat().st_mtime >= limit for path in files):
+        return 0
+    size = sum(path.stat().st_size for path in files)
+    shutil.rmtree(folder)
+    return size
 
 
 def _remove(path: Path, limit: float = math.inf) -> int:
@@ -146,23 +224,22 @@ def _remove(path: Path, limit: float = math.inf) -> int:
     return status.st_size
 
 
-def _recipe_folders(cache: Path) -> list[Path]:
-    root = shards_folder(cache)
+def _folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     folders = (path for path in root.iterdir() if path.is_dir())
     return sorted(path for path in folders if _FINGERPRINT.fullmatch(path.name))
 
 
-def _settings(folder: Path) -> dict[str, Any] | None:
+def _settings(description: Path) -> dict[str, Any] | None:
     try:
-        settings = json.loads((folder / "recipe.json").read_text())
+        settings = json.loads(description.read_text())
     except (OSError, ValueError):
         return None
     return settings if isinstance(settings, dict) else None
 
 
-def _is_of(folder: Path, recipe: str) -> bool:
-    if len(recipe) >= 6 and folder.name.startswith(recipe):
+def _is_of(folder: Path, description: str, name: str) -> bool:
+    if len(name) >= 6 and folder.name.startswith(name):
         return True
-    return (_settings(folder) or {}).get("backbone") == recipe
+    return (_settings(folder / description) or {}).get("backbone") == name

@@ -1,63 +1,62 @@
-"""Filling the store: files are decoded ahead in threads, embedded in batches, written in shards."""
+"""Filling stores: files are decoded ahead in threads, embedded in batches, written in shards."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from featx.backbones.engine import Engine
 from featx.errors import ImageError, StorageError
-from featx.features.store import FeatureStore
-from featx.images.decode import Outcome, quiet_pillow
+from featx.features.lane import Lane, Picture
+from featx.images.decode import Outcome, decode_all, quiet_pillow
 from featx.images.digests import Stamp, digest_bytes, read_file
 
-_SHARD_BYTES = 64 << 20
-_SHARD_SECONDS = 2.0  # a kill costs at most this much work,
-_SHARD_SHARE = 0.02  # or this share of the run so far; so long runs do not write tiny shards
-_BATCHES_AHEAD = 4
-_PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
+log = logging.getLogger(__name__)
 
-Decode = Callable[[bytes], tuple[np.ndarray | None, Outcome]]
+_DECODED_AHEAD = 32  # pictures at least,
+_BATCHES_AHEAD = 4
+_AHEAD_BYTES = 256 << 20  # but no more than this
+_PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One file on its way to the network; pixels are None where there is nothing to embed."""
+    """One file on its way: decoded for the lanes that lack its vector."""
 
     index: int
     digest: str | None
-    pixels: np.ndarray | None
     outcome: Outcome
+    pixels: dict[Lane, np.ndarray] = field(default_factory=dict)
 
 
 class Filling:
-    """One filling of a store with the features of some files.
+    """One filling of stores with the features of some files.
+
+    Every file is read and decoded once for all lanes.
 
     Parameters
     ----------
     paths : sequence of str
         The files.
-    store : FeatureStore
-        Receives the vectors that it lacks.
-    decode : callable
-        From the bytes of a file to pixels and an outcome; runs in threads.
-    engine : callable
-        Opens the engine; called only if there is something to embed.
+    lanes : sequence of Lane
+        The networks and their stores.
     digests : mapping
         Digests known beforehand, by path.
     raise_errors : bool
         Whether to stop at the first file that cannot be read.
     progress : str or None
         What to call the progress bar; None for no bar.
+    advise : callable, optional
+        Called after each batch with the seconds of this pass, how many files are done and how
+        many there are; returns a line to log, or None.
 
     Attributes
     ----------
@@ -67,65 +66,59 @@ class Filling:
         The files that were read now, for a `DigestMemo` to remember.
     failures : dict
         The outcome of each file that failed, by position.
-    embedded : set of int
-        Positions of the files whose vectors were computed now.
     seconds : float
-        Time from the first file opened to the last vector, without opening the engine.
+        Time from the first file opened to the last vector, without opening the engines.
     """
 
     def __init__(
         self,
         paths: Sequence[str],
-        store: FeatureStore,
+        lanes: Sequence[Lane],
         *,
-        decode: Decode,
-        engine: Callable[[], Engine],
         digests: Mapping[str, str],
         raise_errors: bool,
         progress: str | None,
+        advise: Callable[[float, int, int], str | None] | None = None,
     ) -> None:
         self.digests = dict(digests)
         self.read: list[tuple[str, str, Stamp | None]] = []
         self.failures: dict[int, Outcome] = {}
-        self.embedded: set[int] = set()
         self.seconds = 0.0
         self._paths = paths
-        self._store = store
-        self._decode = decode
-        self._open_engine = engine
-        self._engine: Engine | None = None
+        self._lanes = lanes
         self._raise_errors = raise_errors
         self._progress = progress
-        self._claimed: set[str] = set()
-        self._lock = threading.Lock()
-        self._buffer: list[tuple[str, str, np.ndarray]] = []
+        self._advise = advise
+        self._pending: deque[tuple[Lane, list[Picture], Future[np.ndarray]]] = deque()
 
     def run(self) -> None:
-        """Fill the store until it has a sound vector for every file that can be read.
+        """Fill the stores until they have a sound vector for every file that can be read.
 
         Raises
         ------
         ImageError
             A file cannot be read and `raise_errors` is set.
         StorageError, WeightsError, UnknownLayerError
-            The store cannot be written, or the engine cannot be opened.
+            A store cannot be written, or an engine cannot be opened.
         """
         for _ in range(_PASSES):
             todo = self._missing()
             if not todo:
-                self._store.discard_damaged()
+                for lane in self._lanes:
+                    lane.store.discard_damaged()
                 return
-            self._store.create()
-            self._claimed.clear()
+            for lane in self._lanes:
+                lane.begin()
             self._pass(todo)
         if self._missing():
+            folders = ", ".join(str(lane.store.folder) for lane in self._lanes)
             raise StorageError(
-                f"the cache {self._store.folder} does not keep what is written to it; "
-                "choose another folder"
+                f"the cache {folders} does not keep what is written to it; choose another folder"
             )
 
     def _missing(self) -> list[int]:
-        sound = self._store.sound(list(self.digests.values()))
+        wanted = list(self.digests.values())
+        sound = set.intersection(*(lane.store.sound(wanted) for lane in self._lanes))
         return [
             index
             for index, path in enumerate(self._paths)
@@ -133,92 +126,99 @@ class Filling:
         ]
 
     def _pass(self, todo: list[int]) -> None:
-        self._start = self._last_write = time.perf_counter()
+        start = time.perf_counter()
         opening = 0.0
-        batch: list[_Job] = []
         failed: dict[str, Outcome] = {}
         first: dict[str, int] = {}  # of the copies of a file, which threads take in any order
-        with (
-            quiet_pillow(),
-            _bar(self._progress, len(todo)) as bar,
-            closing(self._jobs(todo)) as jobs,
-        ):
-            try:
-                for job in jobs:
-                    bar.update()
+        with ExitStack() as stack:
+            stack.enter_context(quiet_pillow())
+            bar = stack.enter_context(_bar(self._progress, len(todo)))
+            jobs = stack.enter_context(closing(self._jobs(todo)))
+            stack.callback(self._write)  # what was computed is kept, whatever ends the run
+            for done, job in enumerate(jobs, 1):
+                bar.update()
+                index = job.index
+                if job.digest is not None:
+                    self.digests[self._paths[index]] = job.digest
+                    index = first.setdefault(job.digest, index)
+                if not job.outcome.ok:
+                    if self._raise_errors:
+                        path = self._paths[index]
+                        raise ImageError(f"cannot read {path}: {job.outcome.reason}")
+                    self.failures[index] = job.outcome
                     if job.digest is not None:
-                        self.digests[self._paths[job.index]] = job.digest
-                        job = replace(job, index=first.setdefault(job.digest, job.index))
-                    if not job.outcome.ok:
-                        if self._raise_errors:
-                            path = self._paths[job.index]
-                            raise ImageError(f"cannot read {path}: {job.outcome.reason}")
-                        self.failures[job.index] = job.outcome
-                        if job.digest is not None:
-                            failed[job.digest] = job.outcome
-                    elif job.pixels is not None:
-                        batch.append(job)
-                        opening += self._ready()
-                    if self._engine is not None and len(batch) == self._engine.batch_size:
-                        self._embed(batch)
-                        batch = []
-                if batch:
-                    self._embed(batch)
-            finally:  # what was computed is kept, whatever ended the run
-                self._write()
-        self.seconds += time.perf_counter() - self._start - opening
+                        failed[job.digest] = job.outcome
+                for lane, pixels in job.pixels.items():
+                    opening += lane.ready()
+                    assert job.digest is not None
+                    note = "; ".join(job.outcome.notes)
+                    if batch := lane.add(Picture(index, job.digest, note, pixels)):
+                        self._submit(lane, batch)
+                        self._hint(bar, time.perf_counter() - start - opening, done, len(todo))
+            for lane in self._lanes:
+                if batch := lane.rest():
+                    self._submit(lane, batch)
+            while self._pending:
+                self._collect()
+        self.seconds += time.perf_counter() - start - opening
         for index in todo:  # copies of a file that failed
             digest = self.digests.get(self._paths[index])
             if index not in self.failures and digest in failed:
                 self.failures[index] = failed[digest]
 
-    def _ready(self) -> float:
-        """Open the engine if it is not open yet, and return the seconds that this took."""
-        if self._engine is not None:
-            return 0.0
-        start = time.perf_counter()
-        self._engine = self._open_engine()
-        return time.perf_counter() - start
+    def _submit(self, lane: Lane, batch: list[Picture]) -> None:
+        """Hand a batch to the network; one more waits than is computed, so that none idles."""
+        assert lane.engine is not None
+        self._pending.append((lane, batch, lane.submit(batch)))
+        while len(self._pending) > lane.engine.streams + 1:
+            self._collect()
 
-    def _embed(self, batch: list[_Job]) -> None:
-        assert self._engine is not None
-        pixels = [job.pixels for job in batch if job.pixels is not None]
-        vectors = self._engine.embed_batch(np.stack(pixels))
-        for job, vector in zip(batch, vectors, strict=True):
-            assert job.digest is not None
-            self._buffer.append((job.digest, "; ".join(job.outcome.notes), vector))
-            self.embedded.add(job.index)
-        now = time.perf_counter()
-        waited = now - self._last_write
-        size = len(self._buffer) * self._buffer[0][2].nbytes
-        elapsed = now - self._start
-        if size >= _SHARD_BYTES or waited >= max(_SHARD_SECONDS, _SHARD_SHARE * elapsed):
-            self._write()
+    def _collect(self) -> None:
+        lane, batch, vectors = self._pending.popleft()
+        lane.keep(batch, vectors.result())
 
     def _write(self) -> None:
-        buffer, self._buffer = self._buffer, []
-        self._last_write = time.perf_counter()
-        if buffer:
-            digests, notes, vectors = zip(*buffer, strict=True)
-            self._store.append(digests, np.stack(vectors), notes)
+        """Keep what was computed before the run ended, early or not."""
+        try:
+            while self._pending:
+                with suppress(Exception):  # the error that ended the run is the one to tell
+                    self._collect()
+        finally:
+            for lane in self._lanes:
+                lane.write()
+
+    def _hint(self, bar, seconds: float, done: int, total: int) -> None:
+        """Log what the advice is, if there is one, without tearing the progress bar."""
+        advice = self._advise(seconds, done, total) if self._advise else None
+        if advice:
+            bar.clear()
+            log.warning(advice)
+            bar.refresh()
 
     def _jobs(self, todo: list[int]) -> Generator[_Job, None, None]:
         """Yield the files in order, read and decoded ahead by threads."""
-        ahead = _BATCHES_AHEAD * (self._engine.batch_size if self._engine else 8)
-        pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="featx-decode")
+        threads = os.cpu_count() or 1
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="featx-decode")
         waiting: deque[Future[_Job]] = deque()
         try:
             for index in todo:
                 waiting.append(pool.submit(self._job, index))
-                if len(waiting) > ahead:
+                if len(waiting) > self._ahead(threads):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def _ahead(self, threads: int) -> int:
+        """Return how many pictures may be decoded and not yet embedded."""
+        sizes = [lane.engine.batch_size for lane in self._lanes if lane.engine]
+        wanted = max(_DECODED_AHEAD, 2 * threads, _BATCHES_AHEAD * max(sizes, default=1))
+        bytes_ = sum(3 * lane.fit.size**2 for lane in self._lanes)
+        return max(threads, min(wanted, _AHEAD_BYTES // bytes_))
+
     def _job(self, index: int) -> _Job:
-        """Read one file and decode it, unless its vector is stored or on its way already.
+        """Read one file and decode it for the lanes that have no vector of it, nor one coming.
 
         The digest is that of the very bytes that are decoded, so a file that changes meanwhile
         never leaves a vector under the wrong digest.
@@ -228,15 +228,14 @@ class Filling:
             data, stamp = read_file(path)
         except (OSError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or str(error) or "out of memory"
-            reason = reason.lower()
-            return _Job(index, None, None, Outcome(status="failed", reason=reason))
+            return _Job(index, None, Outcome(status="failed", reason=reason.lower()))
         digest = digest_bytes(data)
         self.read.append((path, digest, stamp))
-        with self._lock:
-            if digest in self._claimed or digest in self._store:
-                return _Job(index, digest, None, Outcome(status="cached"))
-            self._claimed.add(digest)
-        return _Job(index, digest, *self._decode(data))
+        lanes = [lane for lane in self._lanes if lane.claim(digest)]
+        if not lanes:
+            return _Job(index, digest, Outcome(status="cached"))
+        pixels, outcome = decode_all(data, [lane.fit for lane in lanes])
+        return _Job(index, digest, outcome, dict(zip(lanes, pixels, strict=False)))
 
 
 def _bar(name: str | None, total: int):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from featx.backbones.engine import POOLINGS
+from featx.backbones.engine import POOLINGS, PRECISIONS
 from featx.errors import OptionError, RecipeMismatchError, check_choice
-from featx.images.decode import DECODE_VERSION, INTERPOLATIONS, RESIZES
+from featx.images.decode import DECODE_VERSION
+from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES, Fit
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,13 @@ class Recipe:
         The filter of the resizing.
     preprocessing : str
         Name and version of the scaling of pixels, such as "caffe/1".
-    orientation, color, decode, precision : str
-        The policies for EXIF orientation and colour, the version of the decoder, and the number
-        format of the network. They have one value today and are here so that another value never
-        meets an old vector.
+    orientation, color : str
+        The policies for EXIF orientation and colour. They have one value today and are here so
+        that another value never meets an old vector.
+    decode : str
+        "full" or "scaled" and the version of the decoder, such as "full/1".
+    precision : {"float32", "bfloat16"}
+        The number format that the network computes in.
     """
 
     backbone: str
@@ -61,12 +65,20 @@ class Recipe:
         check_choice("pooling", self.pooling, POOLINGS)
         check_choice("resize", self.resize, RESIZES)
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        check_choice("decode", self.decode, tuple(f"{each}/{DECODE_VERSION}" for each in DECODES))
+        check_choice("precision", self.precision, PRECISIONS)
 
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal characters that differ wherever the recipe does."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def fit(self) -> Fit:
+        """The square of pixels that the network sees."""
+        decode = self.decode.partition("/")[0]
+        return Fit(self.input_size, self.resize, self.interpolation, decode)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, ready for JSON."""
@@ -93,12 +105,15 @@ class Recipe:
     def require(self, other: Recipe | None, what: str) -> None:
         """Check that `what`, made by the recipe `other`, may be used where this one is expected.
 
+        The precision may differ: features in bfloat16 are those in float32, rounded, and a
+        processor without bfloat16 has to use a model that was trained on such features.
+
         Raises
         ------
         RecipeMismatchError
             The recipes differ; the message names each setting with both values.
         """
-        if other == self:
+        if other is not None and replace(other, precision=self.precision) == self:
             return
         if other is None:
             raise RecipeMismatchError(
@@ -108,7 +123,7 @@ class Recipe:
         differences = [
             f"{name} {_short(theirs[name])}, expected {_short(mine[name])}"
             for name in mine
-            if mine[name] != theirs[name]
+            if mine[name] != theirs[name] and name != "precision"
         ]
         raise RecipeMismatchError(
             f"{what} were made by another recipe ({'; '.join(differences)}); "
@@ -117,9 +132,12 @@ class Recipe:
 
     def __str__(self) -> str:
         layer = f" at {self.layer}" if self.layer else ""
+        scaled = " scaled" if self.decode.startswith("scaled") else ""
+        precision = f", {self.precision}" if self.precision != "float32" else ""
         return (
             f"{self.backbone}{layer}, {self.pooling} pooling, {self.input_size} px "
-            f"{self.resize} {self.interpolation}, weights {_short(self.weights)}"
+            f"{self.resize} {self.interpolation}{scaled}{precision}, "
+            f"weights {_short(self.weights)}"
         )
 
 

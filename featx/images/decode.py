@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from featx.errors import OptionError, check_choice
+from featx.images.fit import Fit
 from featx.images.rgb import to_rgb
-
-RESIZES = ("squash", "crop", "pad")
-INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos")
 
 #: Raised whenever the same bytes would give other pixels; part of a recipe's fingerprint.
 DECODE_VERSION = 1
@@ -24,17 +21,14 @@ DECODE_VERSION = 1
 #: Pillow itself refuses by default, but a user's `Image.MAX_IMAGE_PIXELS` does not move it.
 MAX_PIXELS = 178_956_970
 
-#: Share of the resized shorter side that `crop` keeps: the ImageNet evaluation protocol.
-CROP_FRACTION = 0.875
-
 # What may be opened, likeliest first. Left out on purpose: EPS (starts Ghostscript), WMF, PDF,
 # IPTC (opens what is inside it by any format), and formats that Pillow only names.
 _FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF", "JPEG2000", "PPM"),
     *("ICO", "CUR", "ICNS", "DIB", "PSD", "DDS", "QOI", "PCX", "SGI", "SUN", "XBM", "XPM", "TGA"),
 )
+_JPEG_FORMATS = ("JPEG", "MPO")
 _FRAMED = ("AVIF", "GIF", "MPO", "PNG", "TIFF", "WEBP")
-_FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -98,54 +92,65 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def decode(
-    data: bytes, size: int, resize: str = "squash", interpolation: str = "bilinear"
-) -> tuple[np.ndarray | None, Outcome]:
+def decode(data: bytes, fit: Fit) -> tuple[np.ndarray | None, Outcome]:
     """Decode a file's bytes to a square of RGB pixels.
 
     Parameters
     ----------
     data : bytes
         A whole file.
-    size : int
-        Side of the square, in pixels.
-    resize : {"squash", "crop", "pad"}
-        "squash" ignores the aspect ratio and gives, for an 8-bit RGB file, the pixels of
-        `keras.utils.load_img(path, target_size=(size, size), interpolation=interpolation)`.
-        "crop" resizes the shorter side to `size / 0.875` and takes the centre. "pad" resizes the
-        longer side to `size` and centres the image on black.
-    interpolation : {"bilinear", "nearest", "bicubic", "lanczos"}
-        Pillow's filter of that name.
+    fit : Fit
+        The square.
 
     Returns
     -------
     pixels : ndarray of shape (size, size, 3), uint8, C-contiguous; or None
         None if, and only if, the outcome is "failed".
     outcome : Outcome
-        "decoded" or "failed".
-
-    Raises
-    ------
-    OptionError
-        An option has an unknown value. Nothing in `data` raises.
+        "decoded" or "failed". Nothing in `data` raises.
     """
-    check_choice("resize", resize, RESIZES)
-    check_choice("interpolation", interpolation, INTERPOLATIONS)
-    if size < 1:
-        raise OptionError(f"size is {size}: expected at least 1 pixel")
-
-    image, outcome = decode_rgb(data)
-    if image is None:
-        return None, outcome
-    fit = {"squash": _squash, "crop": _crop, "pad": _pad}[resize]
-    try:
-        return np.array(fit(image, size, _FILTERS[interpolation])), outcome
-    except Exception as error:
-        return None, _failed(error, data)
+    pixels, outcome = decode_all(data, [fit])
+    return (pixels[0] if outcome.ok else None), outcome
 
 
-def decode_rgb(data: bytes) -> tuple[Image.Image | None, Outcome]:
-    """Decode a file's bytes to an upright RGB image of full size.
+def decode_all(data: bytes, fits: Sequence[Fit]) -> tuple[list[np.ndarray], Outcome]:
+    """Decode a file's bytes once for several squares.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+    fits : sequence of Fit
+        The squares, at least one.
+
+    Returns
+    -------
+    pixels : list of ndarray
+        For each of `fits` what `decode` gives; empty if the outcome is "failed".
+    outcome : Outcome
+        "decoded" or "failed".
+    """
+    images: dict[int, Image.Image] = {}  # by the reduction that they were decoded at
+    squares: dict[Fit, np.ndarray] = {}
+    size = _jpeg_size(data) if any(fit.decode == "scaled" for fit in fits) else None
+    outcome = Outcome("decoded")
+    for fit in fits:
+        reduction = fit.reduction(*size) if size else 1
+        if reduction not in images:
+            image, outcome = decode_rgb(data, reduction)
+            if image is None:
+                return [], outcome
+            images[reduction] = image
+        if fit not in squares:
+            try:
+                squares[fit] = np.array(fit.square(images[reduction]))
+            except Exception as error:
+                return [], _failed(error, data)
+    return [squares[fit] for fit in fits], outcome
+
+
+def decode_rgb(data: bytes, reduction: int = 1) -> tuple[Image.Image | None, Outcome]:
+    """Decode a file's bytes to an upright RGB image.
 
     The orientation in the EXIF block is applied; `featx.images.rgb.to_rgb` makes it 8-bit RGB; of
     an animation or a file of several pages the first frame counts. Colour profiles are ignored.
@@ -155,6 +160,8 @@ def decode_rgb(data: bytes) -> tuple[Image.Image | None, Outcome]:
     ----------
     data : bytes
         A whole file.
+    reduction : {1, 2, 4, 8}, default=1
+        Decode a JPEG to this fraction of its sides, rounded up.
 
     Returns
     -------
@@ -165,7 +172,7 @@ def decode_rgb(data: bytes) -> tuple[Image.Image | None, Outcome]:
     """
     notes: list[str] = []
     try:
-        image = _open_rgb(data, notes)
+        image = _open_rgb(data, notes, reduction)
     # Whatever a damaged file makes Pillow raise (struct.error, KeyError, RecursionError,
     # MemoryError, ...), the other files go on.
     except Exception as error:
@@ -173,7 +180,7 @@ def decode_rgb(data: bytes) -> tuple[Image.Image | None, Outcome]:
     return image, Outcome("decoded", notes=tuple(notes))
 
 
-def _open_rgb(data: bytes, notes: list[str]) -> Image.Image:
+def _open_rgb(data: bytes, notes: list[str], reduction: int) -> Image.Image:
     if not data:
         raise _RefusedError("empty file")
     Image.init()
@@ -186,6 +193,8 @@ def _open_rgb(data: bytes, notes: list[str]) -> Image.Image:
         # Loading a TIFF turns it upright and forgets its tag. The other formats are asked after
         # loading: `getexif` may load a PNG itself, and what goes wrong then would be lost.
         turned = _orientation(lambda: getattr(image, "tag_v2", {}))
+        if reduction > 1 and image.format in _JPEG_FORMATS:
+            image.draft(None, (max(1, width // reduction), max(1, height // reduction)))
         image.load()
         orientation = _orientation(image.getexif)
 
@@ -200,6 +209,15 @@ def _open_rgb(data: bytes, notes: list[str]) -> Image.Image:
     if turned in _UPRIGHT or orientation in _UPRIGHT:
         notes.append("rotated as EXIF says")
     return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Return the width and height of a JPEG from its header; None for any other file."""
+    try:
+        with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+            return image.size if min(image.size) else None
+    except Exception:
+        return None
 
 
 def _orientation(read_tags: Callable[[], Mapping[int, Any]]) -> Any:
@@ -217,33 +235,6 @@ def _note_frames(image: Image.Image, notes: list[str]) -> None:
         return
     if count > 1:
         notes.append(f"first of {count} frames")
-
-
-def _squash(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
-    return image.resize((size, size), resample)
-
-
-def _crop(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
-    shorter = round(size / CROP_FRACTION)
-    scale = shorter / min(image.size)
-    # The part of the original that becomes the centre is resized, not the whole: the same pixels,
-    # and the memory for a ribbon of 1x10000 pixels stays that of the square.
-    spans = []
-    for side in image.size:
-        resized = max(shorter, round(side * scale))
-        start = round((resized - size) / 2)
-        spans.append((start * side / resized, min(side, (start + size) * side / resized)))
-    (left, right), (top, bottom) = spans
-    return image.resize((size, size), resample, box=(left, top, right, bottom))
-
-
-def _pad(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    canvas = Image.new("RGB", (size, size))
-    resized = image.resize((width, height), resample)
-    canvas.paste(resized, ((size - width) // 2, (size - height) // 2))
-    return canvas
 
 
 def _failed(error: Exception, data: bytes) -> Outcome:

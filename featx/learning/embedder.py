@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.engine import DEFAULT_BATCH_SIZE
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import ImageSourceError, OptionError, check_choice
 from featx.features.embed import embed_images, prepare
@@ -33,9 +32,13 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
     input_size : int, optional
     resize : {"squash", "crop", "pad"}, default="squash"
     interpolation : {"bilinear", "nearest", "bicubic", "lanczos"}, default="bilinear"
+    decode : {"full", "scaled"}, default="full"
+    precision : {"float32", "bfloat16"}, default="float32"
+    fast : bool, default=False
     weights : str or path, default="imagenet"
+    engine : {"auto", "openvino", "keras"}, default="auto"
     cache : str, path or bool, optional
-    batch_size : int, default=8
+    batch_size : int, optional
         All as for `featx.embed`.
     on_error : {"raise", "nan"}, default="raise"
         Stop at a file that cannot be read, or give it a row of NaN: a transformer may not leave
@@ -64,9 +67,13 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         input_size=None,
         resize="squash",
         interpolation="bilinear",
+        decode="full",
+        precision="float32",
+        fast=False,
         weights="imagenet",
+        engine="auto",
         cache=None,
-        batch_size=DEFAULT_BATCH_SIZE,
+        batch_size=None,
         on_error="raise",
     ):
         self.backbone = backbone
@@ -75,7 +82,11 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         self.input_size = input_size
         self.resize = resize
         self.interpolation = interpolation
+        self.decode = decode
+        self.precision = precision
+        self.fast = fast
         self.weights = weights
+        self.engine = engine
         self.cache = cache
         self.batch_size = batch_size
         self.on_error = on_error
@@ -156,7 +167,11 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
             input_size=self.input_size,
             resize=self.resize,
             interpolation=self.interpolation,
+            decode=self.decode,
+            precision=self.precision,
+            fast=self.fast,
             weights=self.weights,
+            engine=self.engine,
         )
 
     def _embed(self, images: ImageFolder, network: Backbone, recipe: Recipe) -> Features:
@@ -164,6 +179,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
             images,
             network,
             recipe,
+            engine=self.engine,
             cache=self.cache,
             on_error="raise" if self.on_error == "raise" else "skip",
             batch_size=self.batch_size,

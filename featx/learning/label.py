@@ -55,6 +55,7 @@ def label(
     weights: str | PathLike[str] = "imagenet",
     resize: str = "crop",
     interpolation: str = "bilinear",
+    fast: bool = False,
     **options: Any,
 ) -> list[Labelled]:
     """Say what pictures show, in the 1000 classes of ImageNet.
@@ -73,9 +74,10 @@ def label(
         The networks were trained on the centre of pictures; squashing costs about one label in
         ten.
     interpolation : str, default="bilinear"
+    fast : bool, default=False
         As for `embed`.
     **options
-        `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
+        `engine`, `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
 
     Returns
     -------
@@ -97,6 +99,8 @@ def label(
         weights=weights,
         resize=resize,
         interpolation=interpolation,
+        fast=fast,
+        engine=options.get("engine", "auto"),
     )
     images = ImageFolder.of(source)
     features = embed_images(images, network, recipe, **options)

@@ -111,7 +111,7 @@ class ImageClassifier:
         source
             What `embed` takes, or Features.
         **options
-            `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
+            `engine`, `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class ImageClassifier:
         source
             What `embed` takes, or Features.
         **options
-            `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
+            `engine`, `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
 
         Returns
         -------

@@ -9,7 +9,7 @@ import featx
 from featx.backbones.backbone import Backbone
 from featx.backbones.engine import open_engine
 from featx.backbones.framework import import_keras
-from featx.backbones.keras_engine import build, named_layers
+from featx.backbones.network import build, named_layers
 from featx.backbones.table import find
 from featx.errors import OptionError, UnknownLayerError
 

@@ -150,7 +150,7 @@ def test_damage_is_found_named_and_healed(featx_ends, featx_run, cache, photos, 
 
 
 MISTAKES = {
-    "nothing named": ([], "nothing to remove was named: expected RECIPE, --older-than or --all"),
+    "nothing named": ([], "nothing to remove was named: expected NAME, --older-than or --all"),
     "unknown": (["zzz"], "nothing of 'zzz' in the cache"),
     "too short a fingerprint": (["0a"], "nothing of '0a' in the cache"),
     "both": (["resnet50", "--all"], "--all and resnet50 exclude each other"),

@@ -1,0 +1,126 @@
+"""The way of pictures through one network into its store: batches in, shards out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from featx.backbones.engine import Engine
+from featx.features.store import FeatureStore
+from featx.images.fit import Fit
+
+_SHARD_BYTES = 16 << 20
+_SHARD_SECONDS = 2.0  # a kill costs at most this much work,
+_SHARD_SHARE = 0.02  # or this share of the run so far; so long runs do not write tiny shards
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture on its way to the network."""
+
+    index: int  # its place among the files
+    digest: str
+    note: str
+    pixels: np.ndarray
+
+
+class Lane:
+    """One network and the store that receives its vectors.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        Receives the vectors that it lacks.
+    fit : Fit
+        The square of pixels that the network takes.
+    open_engine : callable
+        Opens the engine; called only if there is something to embed.
+
+    Attributes
+    ----------
+    engine : Engine or None
+        The engine, once it is open.
+    embedded : set of int
+        Places of the files whose vectors were computed now.
+    """
+
+    def __init__(self, store: FeatureStore, fit: Fit, open_engine: Callable[[], Engine]) -> None:
+        self.store = store
+        self.fit = fit
+        self.engine: Engine | None = None
+        self.embedded: set[int] = set()
+        self._open_engine = open_engine
+        self._claimed: set[str] = set()
+        self._workers: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._batch: list[Picture] = []
+        self._buffer: list[tuple[Picture, np.ndarray]] = []
+        self._start = self._last_write = time.perf_counter()
+
+    def begin(self) -> None:
+        """Begin a pass over files: what earlier passes claimed and did not store is open again."""
+        self.store.create()
+        self._claimed.clear()
+        self._start = self._last_write = time.perf_counter()
+
+    def claim(self, digest: str) -> bool:
+        """Whether a file must be embedded: it is neither stored nor on its way already."""
+        with self._lock:
+            if digest in self._claimed or digest in self.store:
+                return False
+            self._claimed.add(digest)
+            return True
+
+    def ready(self) -> float:
+        """Open the engine if it is not open yet, and return the seconds that this took."""
+        if self.engine is not None:
+            return 0.0
+        start = time.perf_counter()
+        self.engine = self._open_engine()
+        self._workers = ThreadPoolExecutor(self.engine.streams, thread_name_prefix="featx-embed")
+        return time.perf_counter() - start
+
+    def add(self, picture: Picture) -> list[Picture]:
+        """Add a picture, and return the batch that it completes, or nothing yet."""
+        assert self.engine is not None
+        self._batch.append(picture)
+        return self.rest() if len(self._batch) == self.engine.batch_size else []
+
+    def rest(self) -> list[Picture]:
+        """Return the pictures that make no whole batch."""
+        batch, self._batch = self._batch, []
+        return batch
+
+    def submit(self, batch: Sequence[Picture]) -> Future[np.ndarray]:
+        """Hand a batch to the network, and return its vectors to come."""
+        assert self._workers is not None
+        return self._workers.submit(self._embed, batch)
+
+    def _embed(self, batch: Sequence[Picture]) -> np.ndarray:
+        assert self.engine is not None
+        return self.engine.embed_batch(np.stack([picture.pixels for picture in batch]))
+
+    def keep(self, batch: Sequence[Picture], vectors: np.ndarray) -> None:
+        """Take the vectors of a batch, and write a shard when it is time to."""
+        self._buffer += zip(batch, vectors, strict=True)
+        self.embedded |= {picture.index for picture in batch}
+        now = time.perf_counter()
+        size = len(self._buffer) * vectors[0].nbytes
+        due = max(_SHARD_SECONDS, _SHARD_SHARE * (now - self._start))
+        if size >= _SHARD_BYTES or now - self._last_write >= due:
+            self.write()
+
+    def write(self) -> None:
+        """Write what was computed and is not written yet."""
+        buffer, self._buffer = self._buffer, []
+        self._last_write = time.perf_counter()
+        if buffer:
+            pictures, vectors = zip(*buffer, strict=True)
+            digests = [picture.digest for picture in pictures]
+            notes = [picture.note for picture in pictures]
+            self.store.append(digests, np.stack(vectors), notes)

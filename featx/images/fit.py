@@ -1,0 +1,101 @@
+"""Making a picture square: how it is resized, and how far a JPEG may be scaled while decoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from featx.errors import OptionError, check_choice
+
+DECODES = ("full", "scaled")
+RESIZES = ("squash", "crop", "pad")
+INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos")
+
+#: Share of the resized shorter side that `crop` keeps: the ImageNet evaluation protocol.
+CROP_FRACTION = 0.875
+
+#: A scaled JPEG keeps at least this many times the pixels that are needed, along each side.
+SCALED_MARGIN = 2
+
+_FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a picture is made into: a square of RGB pixels.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square, in pixels.
+    resize : {"squash", "crop", "pad"}
+        "squash" ignores the aspect ratio and gives, for an 8-bit RGB file, the pixels of
+        `keras.utils.load_img(path, target_size=(size, size), interpolation=interpolation)`.
+        "crop" resizes the shorter side to `size / 0.875` and takes the centre. "pad" resizes the
+        longer side to `size` and centres the image on black.
+    interpolation : {"bilinear", "nearest", "bicubic", "lanczos"}
+        Pillow's filter of that name.
+    decode : {"full", "scaled"}
+        "scaled" lets the JPEG decoder leave out detail that the resizing would: it decodes to
+        1/2, 1/4 or 1/8 of the size, and at least twice what the square needs. Large photographs
+        decode several times faster, to nearly the same pixels; other formats are not touched.
+
+    Raises
+    ------
+    OptionError
+        An option has an unknown value.
+    """
+
+    size: int
+    resize: str = "squash"
+    interpolation: str = "bilinear"
+    decode: str = "full"
+
+    def __post_init__(self) -> None:
+        check_choice("resize", self.resize, RESIZES)
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        check_choice("decode", self.decode, DECODES)
+        if self.size < 1:
+            raise OptionError(f"size is {self.size}: expected at least 1 pixel")
+
+    def reduction(self, width: int, height: int) -> int:
+        """Return by how much, 1, 2, 4 or 8, a JPEG of this size is scaled down while decoding."""
+        if self.decode == "full":
+            return 1
+        side = max(width, height) if self.resize == "pad" else min(width, height)
+        needed = self.size / CROP_FRACTION if self.resize == "crop" else self.size
+        factor = side / needed / SCALED_MARGIN
+        return max((each for each in (2, 4, 8) if each <= factor), default=1)
+
+    def square(self, image: Image.Image) -> Image.Image:
+        """Resize an RGB image to the square."""
+        shape = {"squash": _squash, "crop": _crop, "pad": _pad}[self.resize]
+        return shape(image, self.size, _FILTERS[self.interpolation])
+
+
+def _squash(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
+    return image.resize((size, size), resample)
+
+
+def _crop(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
+    shorter = round(size / CROP_FRACTION)
+    scale = shorter / min(image.size)
+    # The part of the original that becomes the centre is resized, not the whole: the same pixels,
+    # and the memory for a ribbon of 1x10000 pixels stays that of the square.
+    spans = []
+    for side in image.size:
+        resized = max(shorter, round(side * scale))
+        start = round((resized - size) / 2)
+        spans.append((start * side / resized, min(side, (start + size) * side / resized)))
+    (left, right), (top, bottom) = spans
+    return image.resize((size, size), resample, box=(left, top, right, bottom))
+
+
+def _pad(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    canvas = Image.new("RGB", (size, size))
+    resized = image.resize((width, height), resample)
+    canvas.paste(resized, ((size - width) // 2, (size - height) // 2))
+    return canvas
