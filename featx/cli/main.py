@@ -69,7 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain("out of memory; use a smaller --batch-size or --input-size, or pooling avg")
         status = 2
     except (KeyboardInterrupt, click.Abort):
-        complain("interrupted; what was finished is in the cache, run the same command to go on")
+        words = sys.argv[1:] if arguments is None else arguments
+        kept = "what was finished is in the cache, run the same command to go on"
+        complain("interrupted" if "--no-cache" in words else f"interrupted; {kept}")
         status = 130
     except OSError as error:  # such as a temporary folder that is full
         complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")

@@ -149,7 +149,9 @@ class Filling:
                     if job.digest is not None:
                         failed[job.digest] = job.outcome
                 for lane, pixels in job.pixels.items():
-                    opening += lane.ready()
+                    if seconds := lane.ready():
+                        opening += seconds
+                        bar.unpause()  # it counts pictures, not the start of the network
                     assert job.digest is not None
                     note = "; ".join(job.outcome.notes)
                     if batch := lane.add(Picture(index, job.digest, note, pixels)):

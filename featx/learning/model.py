@@ -256,6 +256,8 @@ def train(
         No classifier has this name.
     """
     make_classifier(classifier)  # a wrong name is told before the images are embedded
+    if not isinstance(backbone, str | Backbone):
+        raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
     own = backbone if isinstance(backbone, Backbone) else None
     if isinstance(source, Features):
         if embedding:
