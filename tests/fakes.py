@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 import featx.features.embed
+from featx.images.decode import decode
+from featx.images.fit import Fit
+
+SQUARE = Fit(16)  # of the fake backbone
 
 
 class FakeEngine:
@@ -52,6 +58,49 @@ def install(monkeypatch=None, seconds_per_batch=0.0):
         featx.features.embed.open_engine = open_fake
     else:
         monkeypatch.setattr(featx.features.embed, "open_engine", open_fake)
+
+
+def fail_from_batch(monkeypatch, first, error, *, layer=None, last=10**9):
+    """Let the engine fail from its batch number `first` on, counted from 0; `layer` names it."""
+    embed_batch = FakeEngine.embed_batch
+    numbers = itertools.count()
+    offset = FakeEngine(layer)._offset
+
+    def fail(engine, images):
+        if (layer is None or engine._offset == offset) and first <= next(numbers) <= last:
+            raise error
+        return embed_batch(engine, images)
+
+    monkeypatch.setattr(FakeEngine, "embed_batch", fail)
+
+
+def alone(path, layer=None, fit=SQUARE) -> np.ndarray:
+    """Return what the engine says of one picture on its own."""
+    pixels, outcome = decode(Path(path).read_bytes(), fit)
+    assert pixels is not None, outcome
+    return FakeEngine(layer).embed_batch(pixels[None])[0]
+
+
+def assert_rows(features, layer=None, fit=SQUARE) -> None:
+    """Check that every row is the vector of its own file."""
+    for path, vector in zip(features.paths, features.X, strict=True):
+        expected = alone(path, layer, fit)
+        assert vector.tobytes() == expected.tobytes(), f"{path} has {vector}, expected {expected}"
+
+
+def photo(width: int = 60, height: int = 40) -> Image.Image:
+    """Draw a smooth picture, different in every corner."""
+    y, x = np.mgrid[0:height, 0:width]
+    red, green = 255 * x / max(1, width - 1), 255 * y / max(1, height - 1)
+    blue = 127 + 127 * np.sin(x / 5 + y / 9)
+    return Image.fromarray(np.stack([red, green, blue], axis=-1).astype(np.uint8))
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
+    """Return the bytes of a picture's file."""
+    stream = BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
 
 
 def draw(path: Path, color, size=(32, 24), seed=None) -> Path:

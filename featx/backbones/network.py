@@ -186,8 +186,14 @@ def _in_bfloat16(keras, network: keras.Model) -> keras.Model:
     """Copy a network to one that computes in bfloat16; its weights stay float32."""
 
     def copy(layer):
-        return type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Layer):  # else a bare operation, such as x + 3
+            config["dtype"] = "mixed_bfloat16"
+        return type(layer).from_config(config)
 
-    mixed = keras.models.clone_model(network, clone_function=copy)
+    mixed = keras.models.clone_model(network, clone_function=copy, recursive=True)
     mixed.set_weights(network.get_weights())
+    for layer in mixed._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it keeps a copy of its weights
     return mixed

@@ -15,7 +15,7 @@ from typing import Any, overload
 import numpy as np
 
 from featx.backbones.backbone import CLASSIFIER_LAYERS, Backbone
-from featx.backbones.engine import choose_engine, open_engine, settle_precision
+from featx.backbones.engine import PRECISIONS, choose_engine, open_engine, settle_precision
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import ImageSourceError, OptionError, check_choice
 from featx.features.advice import Advice
@@ -201,6 +201,7 @@ def prepare(
             f"expected {backbone.min_size} to {_MAX_INPUT_SIZE} pixels"
         )
     check_choice("decode", decode, DECODES)
+    check_choice("precision", precision, PRECISIONS)
     recipe = Recipe(
         backbone=backbone.name,
         weights=backbone.digest,

@@ -1,10 +1,12 @@
 """Bytes to RGB pixels, whatever the file is: the only place that opens an image."""
 
+from __future__ import annotations
+
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -130,23 +132,21 @@ def decode_all(data: bytes, fits: Sequence[Fit]) -> tuple[list[np.ndarray], Outc
     outcome : Outcome
         "decoded" or "failed".
     """
-    images: dict[int, Image.Image] = {}  # by the reduction that they were decoded at
+    opened: dict[int, _Opened] = {}  # by the reduction that it was decoded at
     squares: dict[Fit, np.ndarray] = {}
     size = _jpeg_size(data) if any(fit.decode == "scaled" for fit in fits) else None
-    outcome = Outcome("decoded")
-    for fit in fits:
-        reduction = fit.reduction(*size) if size else 1
-        if reduction not in images:
-            image, outcome = decode_rgb(data, reduction)
-            if image is None:
-                return [], outcome
-            images[reduction] = image
-        if fit not in squares:
-            try:
-                squares[fit] = np.array(fit.square(images[reduction]))
-            except Exception as error:
-                return [], _failed(error, data)
-    return [squares[fit] for fit in fits], outcome
+    try:
+        for fit in fits:
+            reduction = fit.reduction(*size) if size else 1
+            if reduction not in opened:
+                opened[reduction] = _open_rgb(data, reduction)
+                if reduction == 1:  # the others are turned when they are small
+                    opened[reduction] = opened[reduction].upright()
+            if fit not in squares:
+                squares[fit] = np.array(_square(opened[reduction], fit, size, reduction))
+    except Exception as error:
+        return [], _failed(error, data)
+    return [squares[fit] for fit in fits], opened[reduction].outcome
 
 
 def decode_rgb(data: bytes, reduction: int = 1) -> tuple[Image.Image | None, Outcome]:
@@ -170,17 +170,40 @@ def decode_rgb(data: bytes, reduction: int = 1) -> tuple[Image.Image | None, Out
     outcome : Outcome
         "decoded" or "failed". Nothing in `data` raises.
     """
-    notes: list[str] = []
     try:
-        image = _open_rgb(data, notes, reduction)
+        opened = _open_rgb(data, reduction).upright()
     # Whatever a damaged file makes Pillow raise (struct.error, KeyError, RecursionError,
     # MemoryError, ...), the other files go on.
     except Exception as error:
         return None, _failed(error, data)
-    return image, Outcome("decoded", notes=tuple(notes))
+    return opened.image, opened.outcome
 
 
-def _open_rgb(data: bytes, notes: list[str], reduction: int) -> Image.Image:
+@dataclass(frozen=True)
+class _Opened:
+    """A decoded RGB image, and how it has still to be turned."""
+
+    image: Image.Image
+    turn: Image.Transpose | None
+    outcome: Outcome
+
+    def upright(self) -> _Opened:
+        return (
+            self
+            if self.turn is None
+            else replace(self, image=self.image.transpose(self.turn), turn=None)
+        )
+
+
+def _square(opened: _Opened, fit: Fit, size: tuple[int, int] | None, reduction: int) -> Image.Image:
+    # The sides of a reduced JPEG are rounded up; what is beyond the true ones does not count.
+    extent = (size[0] / reduction, size[1] / reduction) if size and reduction > 1 else None
+    square = fit.square(opened.image, extent)
+    return square if opened.turn is None else square.transpose(opened.turn)
+
+
+def _open_rgb(data: bytes, reduction: int) -> _Opened:
+    notes: list[str] = []
     if not data:
         raise _RefusedError("empty file")
     Image.init()
@@ -208,7 +231,7 @@ def _open_rgb(data: bytes, notes: list[str], reduction: int) -> Image.Image:
 
     if turned in _UPRIGHT or orientation in _UPRIGHT:
         notes.append("rotated as EXIF says")
-    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+    return _Opened(rgb, _UPRIGHT.get(orientation), Outcome("decoded", notes=tuple(notes)))
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -18,6 +18,8 @@ CROP_FRACTION = 0.875
 #: A scaled JPEG keeps at least this many times the pixels that are needed, along each side.
 SCALED_MARGIN = 2
 
+Extent = tuple[float, float]
+
 _FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
 
@@ -68,23 +70,23 @@ class Fit:
         factor = side / needed / SCALED_MARGIN
         return max((each for each in (2, 4, 8) if each <= factor), default=1)
 
-    def square(self, image: Image.Image) -> Image.Image:
-        """Resize an RGB image to the square."""
+    def square(self, image: Image.Image, extent: Extent | None = None) -> Image.Image:
+        """Resize an RGB image to the square; only its first `extent` pixels along each side."""
         shape = {"squash": _squash, "crop": _crop, "pad": _pad}[self.resize]
-        return shape(image, self.size, _FILTERS[self.interpolation])
+        return shape(image, extent or image.size, self.size, _FILTERS[self.interpolation])
 
 
-def _squash(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
-    return image.resize((size, size), resample)
+def _squash(image: Image.Image, extent: Extent, size: int, resample: Image.Resampling):
+    return image.resize((size, size), resample, box=(0, 0, *extent))
 
 
-def _crop(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
+def _crop(image: Image.Image, extent: Extent, size: int, resample: Image.Resampling):
     shorter = round(size / CROP_FRACTION)
-    scale = shorter / min(image.size)
+    scale = shorter / min(extent)
     # The part of the original that becomes the centre is resized, not the whole: the same pixels,
     # and the memory for a ribbon of 1x10000 pixels stays that of the square.
     spans = []
-    for side in image.size:
+    for side in extent:
         resized = max(shorter, round(side * scale))
         start = round((resized - size) / 2)
         spans.append((start * side / resized, min(side, (start + size) * side / resized)))
@@ -92,10 +94,10 @@ def _crop(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Im
     return image.resize((size, size), resample, box=(left, top, right, bottom))
 
 
-def _pad(image: Image.Image, size: int, resample: Image.Resampling) -> Image.Image:
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
+def _pad(image: Image.Image, extent: Extent, size: int, resample: Image.Resampling):
+    scale = size / max(extent)
+    width, height = (max(1, round(side * scale)) for side in extent)
     canvas = Image.new("RGB", (size, size))
-    resized = image.resize((width, height), resample)
+    resized = image.resize((width, height), resample, box=(0, 0, *extent))
     canvas.paste(resized, ((size - width) // 2, (size - height) // 2))
     return canvas

@@ -83,8 +83,11 @@ def guessing(monkeypatch, fake_engine):
     """Let every network see a golden retriever in any picture."""
 
     class Guesser:
+        streams = 1
+        bfloat16_speedup = None
+
         def __init__(self, batch_size):
-            self.batch_size = batch_size
+            self.batch_size = batch_size or 8
             self.shape = (1000,)
 
         def embed_batch(self, images):
@@ -95,3 +98,20 @@ def guessing(monkeypatch, fake_engine):
     monkeypatch.setattr(
         featx.features.embed, "open_engine", lambda *_, batch_size, **__: Guesser(batch_size)
     )
+
+
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """Let this processor have bfloat16, or the one that is named; return what was asked for."""
+
+    class Asked(list):
+        def gives(self, precision):
+            def settle(asked, engine):
+                self.append((asked, engine))
+                return asked if precision is None else precision
+
+            monkeypatch.setattr(featx.features.embed, "settle_precision", settle)
+
+    asked = Asked()
+    asked.gives(None)
+    return asked

@@ -105,19 +105,18 @@ def test_the_version_is_that_of_the_package(featx_run):
     assert featx_run("--version").out == f"featx {featx.__version__}\n"
 
 
-EMBEDDING_OPTIONS = {
+RUN_OPTIONS = {"--cache", "--no-cache", "--on-error", "--batch-size", "--engine", "--json"}
+EMBEDDING_OPTIONS = RUN_OPTIONS | {
     "--backbone",
     "--pooling",
     "--layer",
     "--input-size",
     "--resize",
     "--interpolation",
+    "--decode",
+    "--precision",
+    "--fast",
     "--weights",
-    "--cache",
-    "--no-cache",
-    "--on-error",
-    "--batch-size",
-    "--json",
     "--out",
 }
 
@@ -128,9 +127,9 @@ EMBEDDING_OPTIONS = {
         ("backbones", {"--json"}),
         ("embed", EMBEDDING_OPTIONS),
         ("train", EMBEDDING_OPTIONS | {"--classifier", "--test"}),
-        ("predict", {"--out", "--gallery", "--json"}),
-        ("evaluate", {"--json"}),
-        ("label", {"--top", "--backbone", "--json"}),
+        ("predict", RUN_OPTIONS | {"--out", "--gallery", "--weights"}),
+        ("evaluate", RUN_OPTIONS | {"--weights"}),
+        ("label", RUN_OPTIONS | {"--top", "--backbone", "--weights", "--fast"}),
         ("cache info", {"--json"}),
         ("cache clear", {"--older-than", "--json"}),
         ("cache verify", {"--json"}),
@@ -140,3 +139,17 @@ EMBEDDING_OPTIONS = {
 def test_the_options_that_were_promised_are_there(command, options):
     found = {opt for option in COMMANDS[f"featx {command}"].params for opt in option.opts}
     assert options <= found, options - found
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_lists_every_option_with_what_it_may_be(featx_run, path):
+    text = " ".join(featx_run(*path.split()[1:], "--help").out.split())
+    for option in COMMANDS[path].params:
+        for name in [*option.opts, *option.secondary_opts]:
+            assert not name.startswith("--") or f"{name} " in text, f"{name} is not in the help"
+        if isinstance(option.type, click.Choice):
+            assert f"[{'|'.join(option.type.choices)}]" in text, f"{option.name}: {text}"
+
+
+def test_the_help_says_who_chooses_the_batch_size(featx_run):
+    assert "[default: what suits the engine]" in " ".join(featx_run("embed", "-h").out.split())

@@ -1,5 +1,6 @@
 """`featx cache info`, `clear` and `verify`."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -176,3 +177,26 @@ def test_options_may_stand_before_the_command_or_without_one(featx_run, cache, t
     assert featx_run("cache", *words).json["cache"] == str(cache)
     empty = tmp_path / "empty"
     assert featx_run("cache", "--cache", empty, *words).json["cache"] == str(empty)
+
+
+def test_converted_networks_are_listed_and_cleared_like_recipes(featx_run, cache):
+    folder = cache / "engines" / ("0a" * 16)
+    folder.mkdir(parents=True)
+    settings = {
+        "backbone": "resnet50",
+        "pooling": "avg",
+        "input_size": 224,
+        "weights": "c41762bc2d5b3306",
+    }
+    (folder / "engine.json").write_text(json.dumps(settings))
+    (folder / "network.bin").write_bytes(bytes(2_000_000))
+    lines = featx_run("cache", "info").out.splitlines()
+    assert ": 2 recipes, 1 converted network, 2.0 MB" in lines[0]
+    assert lines[-2].split() == ["network", "size", "age", "settings"]
+    assert lines[-1].split("  ")[0] == "0a0a0a0a0a0a"
+    assert lines[-1].endswith("resnet50, avg, 224 px, weights c41762bc2d5b")
+    (network,) = featx_run("cache", "info", "--json").json["engines"]
+    assert (network["key"], network["settings"]) == ("0a" * 16, settings)
+    removed = featx_run("cache", "clear", "0a0a0a", "--json").json["bytes_removed"]
+    assert removed == network["bytes"]
+    assert featx_run("cache", "info", "--json").json["engines"] == []

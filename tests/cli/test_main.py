@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import fakes
 import pytest
 
 import featx
@@ -26,26 +27,27 @@ def raises(error):
 
 
 def test_an_interrupted_run_ends_with_130_and_says_how_to_go_on(
-    featx_ends, featx_run, photos, tmp_path, monkeypatch, fake_engine
+    featx_ends, featx_run, photos, tmp_path, monkeypatch
 ):
     out = tmp_path / "x.npz"
-    embed_batch = fake_engine.embed_batch
-
-    def interrupted(self, images):
-        if fake_engine.embedded >= 8:
-            raise KeyboardInterrupt
-        return embed_batch(self, images)
-
-    monkeypatch.setattr(fake_engine, "embed_batch", interrupted)
-    ended = featx_ends("embed", photos, "--out", out)
+    with monkeypatch.context() as patch:
+        fakes.fail_from_batch(patch, 1, KeyboardInterrupt)
+        ended = featx_ends("embed", photos, "--out", out)
     assert (ended.status, ended.out) == (130, "")
     assert ended.err.strip() == (
         "featx: interrupted; what was finished is in the cache, run the same command to go on"
     )
     assert not out.exists()
-    monkeypatch.setattr(fake_engine, "embed_batch", embed_batch)
     document = featx_run("embed", photos, "--out", out, "--json").json
     assert (document["n_cached"], document["n_embedded"]) == (8, 10)
+
+
+def test_an_interrupted_run_without_a_cache_promises_nothing(
+    featx_ends, photos, tmp_path, monkeypatch
+):
+    fakes.fail_from_batch(monkeypatch, 1, KeyboardInterrupt)
+    ended = featx_ends("embed", photos, "--no-cache", "--out", tmp_path / "x.npz")
+    assert (ended.status, ended.out, ended.err.strip()) == (130, "", "featx: interrupted")
 
 
 @pytest.mark.parametrize(
@@ -181,3 +183,14 @@ def test_json_holds_plain_values_only(capsys):
 def test_a_complaint_is_one_line(capsys):
     complain("two\nlines and  a\ttab caf\udce9")
     assert capsys.readouterr() == ("", "featx: two lines and a tab caf\\udce9\n")
+
+
+def test_an_interrupted_run_that_keeps_nothing_does_not_speak_of_the_cache(
+    featx_ends, photos, tmp_path, fake_engine, monkeypatch
+):
+    def interrupted(self, images):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fake_engine, "embed_batch", interrupted)
+    ended = featx_ends("embed", photos, "--out", tmp_path / "x.npz", "--no-cache")
+    assert (ended.status, ended.err.strip()) == (130, "featx: interrupted")

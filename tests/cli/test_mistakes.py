@@ -34,7 +34,7 @@ def places(tmp_path_factory):
 MISTAKES = {
     "unknown command": ("embedd", "No such command 'embedd'"),
     "unknown option of all": ("--fast", "No such option"),
-    "unknown option": ("embed photos --fast", "No such option"),
+    "unknown option": ("embed photos --slow", "No such option"),
     "no folder": ("embed", "Missing argument 'FOLDER' (see `featx embed --help`)"),
     "no out": ("embed photos", "Missing option '--out' (see `featx embed --help`)"),
     "two folders": ("embed photos photos --out x.npz", "Got unexpected extra argument (photos)"),
@@ -54,6 +54,38 @@ MISTAKES = {
     "unknown filter": (
         "embed photos --interpolation cubic --out x.npz",
         "Invalid value for '--interpolation'",
+    ),
+    "unknown decoding": (
+        "embed photos --decode draft --out x.npz",
+        "Invalid value for '--decode': 'draft' is not one of 'full', 'scaled'",
+    ),
+    "unknown decoding beside fast": (
+        "train photos --fast --decode scaled/1 --out m.featx",
+        "Invalid value for '--decode': 'scaled/1' is not one of 'full', 'scaled'",
+    ),
+    "unknown precision": (
+        "embed photos --precision float16 --out x.npz",
+        "Invalid value for '--precision': 'float16' is not one of 'float32', 'bfloat16'",
+    ),
+    "unknown engine": (
+        "embed photos --engine torch --out x.npz",
+        "Invalid value for '--engine': 'torch' is not one of 'auto', 'openvino', 'keras'",
+    ),
+    "unknown engine of a model": (
+        "predict fruit.featx photos --engine onnx",
+        "Invalid value for '--engine': 'onnx' is not one of 'auto', 'openvino', 'keras'",
+    ),
+    "fast with a value": (
+        "embed photos --fast=yes --out x.npz",
+        "Option '--fast' does not take a value",
+    ),
+    "a model is as fast as it was trained": (
+        "predict fruit.featx photos --fast",
+        "No such option",
+    ),
+    "two backbones": (
+        "embed photos --backbone vgg16,resnet50 --out x.npz",
+        "unknown backbone 'vgg16,resnet50'",
     ),
     "unknown on-error": (
         "embed photos --on-error ignore --out x.npz",

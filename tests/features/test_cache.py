@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.backbones.converted import DESCRIPTION, engines_folder
 from featx.errors import OptionError, StorageError
-from featx.features.cache import clear, contents
+from featx.features.cache import clear, contents, engines
 from featx.features.recipe import Recipe
 from featx.features.store import Damage, FeatureStore, shard_paths
 from featx.images.digests import digest_bytes
@@ -191,3 +192,84 @@ def test_a_cleared_cache_fills_again(cache):
     store.append([digest_bytes(b"9")], np.ones((1, 9), np.float32))
     assert left(cache) == {VGG.fingerprint: 1}
     assert json.loads((store.folder / "recipe.json").read_text()) == VGG.to_dict()
+
+
+# -- Converted networks --------------------------------------------------------------------------
+
+RESNET_KEY, VGG_KEY = "0a" * 16, "1b" * 16
+
+
+def convert(cache: Path, key: str, backbone: str, days_old: float = 0) -> Path:
+    """Put something like a converted network into a cache."""
+    folder = engines_folder(cache) / key
+    folder.mkdir(parents=True)
+    (folder / DESCRIPTION).write_text(json.dumps({"backbone": backbone, "input_size": 224}))
+    (folder / "network.bin").write_bytes(bytes(1000))
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - days_old * DAY,) * 2)
+    return folder
+
+
+@pytest.fixture
+def networks(cache):
+    """The cache, with two converted networks, one of them ten days old."""
+    convert(cache, RESNET_KEY, "resnet50")
+    convert(cache, VGG_KEY, "vgg16", days_old=10)
+    return cache
+
+
+def keys(cache: Path) -> list[str]:
+    return [network.key for network in engines(cache)]
+
+
+def test_converted_networks_are_listed_with_what_shaped_them(networks):
+    first, second = engines(networks)
+    assert (first.key, first.settings) == (RESNET_KEY, {"backbone": "resnet50", "input_size": 224})
+    folder = engines_folder(networks) / RESNET_KEY
+    assert first.bytes == sum(path.stat().st_size for path in folder.iterdir())
+    assert first.newest - second.newest == pytest.approx(10 * DAY, abs=60)
+    (folder / DESCRIPTION).write_text("{")
+    assert engines(networks)[0].settings is None
+    assert left(networks).keys() == {each.fingerprint for each in (RESNET, RESNET_MAX, VGG)}
+
+
+def test_no_cache_holds_no_networks(tmp_path):
+    assert engines(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    ("names", "older_than", "networks_stay", "recipes_stay"),
+    [
+        (("resnet50",), None, [VGG_KEY], (VGG,)),
+        ((VGG_KEY,), None, [RESNET_KEY], (RESNET, RESNET_MAX, VGG)),
+        ((VGG_KEY[:6],), None, [RESNET_KEY], (RESNET, RESNET_MAX, VGG)),
+        ((RESNET.fingerprint,), None, [RESNET_KEY, VGG_KEY], (RESNET_MAX, VGG)),
+        ((), None, [], ()),
+        ((), 5, [RESNET_KEY], (RESNET, RESNET_MAX, VGG)),
+        (("resnet50",), 5, [RESNET_KEY, VGG_KEY], (RESNET, RESNET_MAX, VGG)),
+    ],
+    ids=str,
+)
+def test_converted_networks_are_removed_by_key_backbone_or_age(
+    networks, names, older_than, networks_stay, recipes_stay
+):
+    before = sum(path.stat().st_size for path in networks.rglob("*.*") if path.is_file())
+    descriptions = {path for path in networks.rglob("recipe.json")}
+    removed = clear(networks, names, older_than)
+    assert keys(networks) == networks_stay
+    assert left(networks).keys() == {recipe.fingerprint for recipe in recipes_stay}
+    after = sum(path.stat().st_size for path in networks.rglob("*.*") if path.is_file())
+    gone = {path for path in descriptions if not path.exists()}
+    assert 0 <= before - after - removed <= 1000 * len(gone), "only recipe.json is not counted"
+
+
+def test_what_a_killed_conversion_left_goes_with_everything_and_only_once_it_is_old(networks):
+    fresh, old = (engines_folder(networks) / name for name in (".fresh", ".old"))
+    for folder in (fresh, old):
+        (folder / "engine").mkdir(parents=True)
+        (folder / "engine" / "network.bin").write_bytes(bytes(10))
+    os.utime(old / "engine" / "network.bin", (time.time() - DAY,) * 2)
+    clear(networks)
+    assert fresh.exists(), "a conversion that runs now was removed"
+    assert not old.exists()
+    assert keys(networks) == []

@@ -7,7 +7,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ import fakes
 import numpy as np
 import pandas as pd
 import pytest
+from fakes import assert_rows
 from PIL import Image
 
 import featx
@@ -27,40 +27,6 @@ from featx.features import filling
 from featx.features.cache import contents
 from featx.features.embed import prepare
 from featx.features.matrix import Features
-from featx.images.decode import decode
-
-TESTS = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """Eighteen pictures of three classes."""
-    return fakes.draw_folder(tmp_path / "photos")
-
-
-@pytest.fixture
-def run(backbone, fake_engine):
-    """Embed and count: how many pictures went through the network now."""
-
-    def embed(source, network=backbone, **options) -> tuple[Features, int]:
-        before = fake_engine.embedded
-        features = featx.embed(source, network, progress=False, **options)
-        return features, fake_engine.embedded - before
-
-    return embed
-
-
-def alone(path, layer=None) -> np.ndarray:
-    """What the engine says of one picture on its own."""
-    pixels, outcome = decode(Path(path).read_bytes(), 16)
-    assert pixels is not None, outcome
-    return fakes.FakeEngine(layer).embed_batch(pixels[None])[0]
-
-
-def check_rows(features: Features) -> None:
-    """Check that every row is the vector of its own file."""
-    for path, vector in zip(features.paths, features.X, strict=True):
-        assert vector.tobytes() == alone(path).tobytes(), f"{path} has the row of another"
 
 
 def statuses(features: Features) -> list[str]:
@@ -91,7 +57,7 @@ def test_a_folder_becomes_a_matrix_with_labels_paths_and_outcomes(run, photos):
     assert (embedded, statuses(features)) == (18, ["embedded"] * 18)
     assert features.recipe.backbone == "fake"
     assert features.failed == ()
-    check_rows(features)
+    assert_rows(features)
 
 
 def test_rows_follow_the_sorted_relative_paths_whatever_the_file_system_says(
@@ -126,7 +92,7 @@ def test_a_list_keeps_its_order_and_a_path_that_comes_twice(run, photos):
     assert features.paths.tolist() == [str(path) for path in paths]
     assert (features.y, embedded) == (None, 2)
     assert statuses(features) == ["embedded", "embedded", "cached"]
-    check_rows(features)
+    assert_rows(features)
 
 
 def test_a_table_gives_paths_and_labels_and_mixed_ones_stay_mixed(run, photos):
@@ -149,7 +115,7 @@ def test_two_paths_with_equal_bytes_are_two_rows_and_one_vector(run, photos):
     rows += [features.paths.tolist().index(str(photos / "red" / "000.png"))]
     assert (features.X[rows[0]] == features.X[rows[1]]).all()
     assert [features.outcomes[row].status for row in rows] == ["embedded", "cached"]
-    check_rows(features)
+    assert_rows(features)
 
 
 def test_a_map_keeps_its_shape(run, photos):
@@ -162,7 +128,7 @@ def test_a_map_keeps_its_shape(run, photos):
 def test_no_vector_depends_on_the_batch_size_or_its_neighbours(run, photos, batch_size):
     features, embedded = run(photos, batch_size=batch_size)
     assert embedded == 18
-    check_rows(features)
+    assert_rows(features)
 
 
 def test_a_large_matrix_is_a_memory_map_of_the_same_numbers(run, photos, monkeypatch):
@@ -229,7 +195,7 @@ def test_long_work_shows_its_progress_on_a_terminal_only_where_asked(
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
-    featx.embed(photos, backbone, batch_size=4, progress=progress)
+    featx.embed(photos, backbone, batch_size=2, progress=progress)
     shown = re.findall(r"fake: .*?(\d+)/18", terminal.getvalue())
     assert (shown[-1:] == ["18"]) == progress, terminal.getvalue()
     assert bool(terminal.getvalue()) == progress, terminal.getvalue()
@@ -272,7 +238,7 @@ def test_adding_three_photographs_embeds_three(run, photos):
         "002b.png",
         "9.png",
     ]
-    check_rows(features)
+    assert_rows(features)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +277,7 @@ def test_one_changed_byte_embeds_again_even_with_its_time_restored(run, photos, 
     assert path.stat().st_mtime_ns == status.st_mtime_ns
     features, embedded = run(photos)
     assert embedded == 1
-    check_rows(features)
+    assert_rows(features)
     path.write_bytes(whole)
     assert run(photos)[1] == 0, "the first content is still there"
 
@@ -342,7 +308,7 @@ def test_bad_files_are_listed_with_reasons_and_the_rest_is_done(run, photos):
         features, _ = run(photos)
         assert len(features) == 18
         assert features.y.tolist() == ["blue"] * 6 + ["green"] * 6 + ["red"] * 6
-        check_rows(features)
+        assert_rows(features)
         found = {
             Path(outcome.path).relative_to(photos).as_posix(): outcome.reason
             for outcome in features.failed
@@ -365,7 +331,7 @@ def test_copies_of_a_bad_file_all_fail(run, photos):
     features, _ = run(photos)
     assert [Path(o.path).relative_to(photos).as_posix() for o in features.failed] == names
     assert {o.reason for o in features.failed} == {"not an image that Pillow can read"}
-    check_rows(features)
+    assert_rows(features)
 
 
 def test_a_missing_file_in_a_list_is_an_outcome(run, photos):
@@ -374,7 +340,7 @@ def test_a_missing_file_in_a_list_is_an_outcome(run, photos):
     assert statuses(features) == ["embedded", "failed", "embedded"]
     assert features.failed[0].path == str(paths[1])
     assert features.failed[0].reason == "no such file or directory"
-    check_rows(features)
+    assert_rows(features)
 
 
 def test_raising_names_the_first_bad_file_and_keeps_what_was_done(run, photos):
@@ -428,169 +394,6 @@ def test_images_of_which_none_can_be_read_are_an_error(run, tmp_path):
         run(tmp_path)
 
 
-# -- Accidents -----------------------------------------------------------------------------------
-
-
-def script(photos, cache, seconds_per_batch=0.0) -> list[str]:
-    """Embed in another process, of which each batch becomes a shard of its own."""
-    code = f"""
-import sys
-sys.path.insert(0, {str(TESTS)!r})
-import fakes, featx
-from featx.backbones.backbone import Backbone
-from featx.features import filling
-filling._SHARD_SECONDS = 0.001
-fakes.install(seconds_per_batch={seconds_per_batch})
-backbone = Backbone("fake", "ab" * 32, 16, 8, "none/1", preprocess=None)
-print("ready", flush=True)
-sys.stdin.readline()
-features = featx.embed({str(photos)!r}, backbone, cache={str(cache)!r}, progress=False)
-print(fakes.FakeEngine.embedded, features.X.tobytes().hex())
-"""
-    return [sys.executable, "-c", code]
-
-
-def start(*args) -> subprocess.Popen:
-    return subprocess.Popen(script(*args), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def rows_in(cache: Path) -> int:
-    return sum(recipe.rows for recipe in contents(cache))
-
-
-def test_a_run_that_was_killed_goes_on_where_it_was(run, tmp_path):
-    photos = fakes.draw_folder(tmp_path / "photos", each=20)
-    whole, _ = run(photos, cache=tmp_path / "whole")
-    killed = start(photos, tmp_path / "cache", 0.15)
-    killed.stdin.write("go\n")
-    killed.stdin.flush()
-    deadline = time.monotonic() + 30
-    while rows_in(tmp_path / "cache") < 16:
-        assert time.monotonic() < deadline, "no shard after 30 seconds"
-        assert killed.poll() is None, "it ended before it was killed"
-        time.sleep(0.01)
-    killed.kill()
-    killed.communicate()
-    there = rows_in(tmp_path / "cache")
-    assert 0 < there < 60
-    again, embedded = run(photos, cache=tmp_path / "cache")
-    assert embedded == 60 - there
-    assert again.X.tobytes() == whole.X.tobytes()
-    assert statuses(again).count("cached") == there
-
-
-def test_an_interrupt_keeps_what_was_done_and_leaves_no_threads(run, photos, backbone, monkeypatch):
-    embed_batch = fakes.FakeEngine.embed_batch
-
-    def interrupted(engine, images):
-        if fakes.FakeEngine.embedded == 8:
-            raise KeyboardInterrupt
-        return embed_batch(engine, images)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fakes.FakeEngine, "embed_batch", interrupted)
-        with pytest.raises(KeyboardInterrupt) as caught:
-            run(photos, batch_size=4)
-    threads = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in threads if name.startswith("featx-decode")], caught
-    features, embedded = run(photos)
-    assert embedded == 10
-    check_rows(features)
-
-
-def test_two_processes_at_once_lose_nothing(run, tmp_path):
-    photos = fakes.draw_folder(tmp_path / "photos", each=15)
-    whole, _ = run(photos, cache=tmp_path / "whole")
-    cache = tmp_path / "cache"
-    pair = [start(photos, cache, 0.02) for _ in range(2)]
-    for process in pair:
-        assert process.stdout.readline() == "ready\n"
-    for process in pair:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    answers = [process.communicate(timeout=60)[0].split() for process in pair]
-    assert [process.returncode for process in pair] == [0, 0]
-    assert [answer[1] == whole.X.tobytes().hex() for answer in answers] == [True, True]
-    assert [recipe.damages for recipe in contents(cache)] == [()]
-    again, embedded = run(photos, cache=cache)
-    assert embedded == 0
-    assert again.X.tobytes() == whole.X.tobytes()
-
-
-@pytest.mark.parametrize("part", ["key", "vector", "end"])
-def test_a_damaged_shard_is_reported_is_a_miss_and_heals(run, photos, part, caplog):
-    first, _ = run(photos)
-    cache = Path(os.environ["FEATX_CACHE"])
-    (shard,) = cache.glob("features/*/*.arrow")
-    damaged = bytearray(shard.read_bytes())
-    if part == "end":
-        damaged = damaged[:-300]
-    else:
-        vector = damaged.index(first.X[5].tobytes())
-        damaged[vector if part == "vector" else vector - 800] ^= 1
-    shard.write_bytes(damaged)
-    second, embedded = run(photos)
-    assert embedded == 18
-    assert second.X.tobytes() == first.X.tobytes()
-    assert [f"{shard} is damaged" in record.message for record in caplog.records] == [True]
-    caplog.clear()
-    third, embedded = run(photos)
-    assert (embedded, caplog.records) == (0, [])
-    assert third.X.tobytes() == first.X.tobytes()
-    (recipe,) = contents(cache)
-    assert (recipe.rows, recipe.damages) == (18, ())
-
-
-def test_a_file_that_changes_while_it_is_embedded_leaves_no_wrong_vector(run, photos, monkeypatch):
-    """Every file is replaced right after it was read: before its digest, before its decoding."""
-    read_file = filling.read_file
-    new = {
-        path: fakes.draw(photos.parent / "new" / path.name, (250, 250, 9))
-        for path in photos.glob("*/*.png")
-    }
-
-    def read_and_replace(path):
-        answer = read_file(path)
-        shutil.copy(new[Path(path)], path)
-        return answer
-
-    old = [alone(path) for path in sorted(photos.glob("*/*.png"))]
-    with monkeypatch.context() as patch:
-        patch.setattr(filling, "read_file", read_and_replace)
-        features, _ = run(photos)
-    assert np.array_equal(features.X, np.stack(old)), "not the vectors of what was read"
-    features, embedded = run(photos)
-    assert embedded == 1, "all files have one content now"
-    check_rows(features)
-
-
-@pytest.mark.parametrize("obstacle", ["a file", "no permission"])
-def test_a_cache_that_cannot_be_written_is_known_before_the_work(
-    run, photos, fake_engine, tmp_path, monkeypatch, obstacle
-):
-    cache = tmp_path / "cache"
-    if obstacle == "a file":
-        cache.write_text("in the way")
-    else:  # to root nothing is forbidden, so the system is made to say it
-        mkdir = Path.mkdir
-
-        def forbidden(path, *args, **kwargs):
-            if cache in path.parents:
-                raise PermissionError(13, "Permission denied")
-            mkdir(path, *args, **kwargs)
-
-        monkeypatch.setattr(Path, "mkdir", forbidden)
-    with pytest.raises(StorageError, match=r"cannot write .*cache.*: (a part|permission denied)"):
-        run(photos, cache=cache)
-    assert fake_engine.opened == 0
-
-
-def test_a_cache_that_keeps_nothing_is_an_error_and_no_endless_loop(run, photos, monkeypatch):
-    monkeypatch.setattr(embed_module.FeatureStore, "append", lambda *args: None)
-    with pytest.raises(StorageError, match="does not keep what is written to it; choose another"):
-        run(photos)
-
-
 # -- Options -------------------------------------------------------------------------------------
 
 
@@ -607,7 +410,13 @@ def test_a_cache_that_keeps_nothing_is_an_error_and_no_endless_loop(run, photos,
         ({"resize": "stretch"}, "unknown resize 'stretch': expected one of squash, crop, pad"),
         ({"interpolation": "box"}, "unknown interpolation 'box': expected one of bilinear"),
         ({"on_error": "ignore"}, "unknown on_error 'ignore': expected one of skip, raise"),
-        ({"network": 50}, "backbone is a int: expected a name of `featx backbones`, or"),
+        ({"decode": "draft"}, "unknown decode 'draft': expected one of full, scaled"),
+        ({"decode": "scaled/1"}, "unknown decode 'scaled/1': expected one of full, scaled"),
+        ({"decode": "draft", "fast": True}, "unknown decode 'draft': expected one of full"),
+        ({"precision": "float16"}, "unknown precision 'float16': expected one of float32, bfloat1"),
+        ({"precision": "float16", "fast": True}, "unknown precision 'float16': expected one of"),
+        ({"engine": "torch"}, "unknown engine 'torch': expected one of auto, openvino, keras"),
+        ({"network": 50}, "backbone is 50: expected a name of `featx backbones`, Backbone.from_"),
         ({"network": "resnet5"}, "unknown backbone 'resnet5'"),
         ({"weights": "random"}, "this Backbone has its own"),
     ],

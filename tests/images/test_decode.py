@@ -11,22 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import encoded, photo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from featx.errors import OptionError
 from featx.images import decode as module
-from featx.images.decode import (
-    INTERPOLATIONS,
-    MAX_PIXELS,
-    RESIZES,
-    Outcome,
-    decode,
-    decode_rgb,
-    quiet_pillow,
-)
+from featx.images.decode import MAX_PIXELS, Outcome, decode, decode_rgb, quiet_pillow
+from featx.images.fit import Fit
 
 SHARED = Path(os.environ.get("FEATX_SHARED", Path(__file__).parents[3] / "shared"))
 MESSY = SHARED / "data" / "messy"
@@ -65,13 +58,9 @@ NOTES_OF_KINDS = {
 }
 NOTES_OF_FILES = {"pillow__rgb32bf-abgr.bmp": "alpha of zero everywhere ignored"}
 
+SQUARE = Fit(32)
+
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
-
-
-def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
-    stream = BytesIO()
-    image.save(stream, format, **options)
-    return stream.getvalue()
 
 
 def full_size(data: bytes) -> tuple[np.ndarray, Outcome]:
@@ -79,14 +68,6 @@ def full_size(data: bytes) -> tuple[np.ndarray, Outcome]:
     assert image is not None, outcome
     assert image.mode == "RGB", image.mode
     return np.asarray(image), outcome
-
-
-def photo(width: int = 60, height: int = 40) -> Image.Image:
-    """A smooth picture, different in every corner."""
-    y, x = np.mgrid[0:height, 0:width]
-    red, green = 255 * x / max(1, width - 1), 255 * y / max(1, height - 1)
-    blue = 127 + 127 * np.sin(x / 5 + y / 9)
-    return Image.fromarray(np.stack([red, green, blue], axis=-1).astype(np.uint8))
 
 
 def grey16(values) -> bytes:
@@ -97,7 +78,7 @@ def grey16(values) -> bytes:
 @pytest.mark.parametrize("name", MESSY_FILES or ["none"])
 def test_a_messy_file_becomes_a_square_or_fails_with_its_reason(name):
     kind, file = name.split("/")
-    pixels, outcome = decode((MESSY / name).read_bytes(), 32)
+    pixels, outcome = decode((MESSY / name).read_bytes(), SQUARE)
     reason = KINDS_THAT_FAIL.get(kind) or FILES_THAT_FAIL.get(file)
     if reason is not None:
         assert pixels is None, outcome
@@ -109,70 +90,6 @@ def test_a_messy_file_becomes_a_square_or_fails_with_its_reason(name):
     assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
     note = NOTES_OF_FILES.get(file) or NOTES_OF_KINDS.get(kind, "")
     assert note in " ".join(outcome.notes), outcome
-
-
-@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-@pytest.mark.parametrize("format", ["JPEG", "PNG"])
-@pytest.mark.parametrize(("width", "height"), [(60, 40), (23, 71), (32, 32)])
-def test_squash_gives_the_pixels_of_keras_load_img(width, height, format, interpolation):
-    data = encoded(photo(width, height), format)
-    pixels, outcome = decode(data, 32, "squash", interpolation)
-    image = Image.open(BytesIO(data)).convert("RGB")
-    expected = np.asarray(image.resize((32, 32), Image.Resampling[interpolation.upper()]))
-    np.testing.assert_array_equal(pixels, expected)
-    assert outcome == Outcome("decoded")
-    assert pixels.flags.c_contiguous
-    assert pixels.flags.writeable
-
-
-@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-@pytest.mark.parametrize(("width", "height"), [(60, 40), (41, 200), (500, 333), (9, 9), (30, 1)])
-def test_crop_is_the_centre_of_the_image_resized_as_for_imagenet(width, height, interpolation):
-    image = photo(width, height)
-    pixels, _ = decode(encoded(image), 28, "crop", interpolation)
-    scale = 32 / min(width, height)
-    whole = image.resize(
-        (round(width * scale), round(height * scale)), Image.Resampling[interpolation.upper()]
-    )
-    left, top = (round((side - 28) / 2) for side in whole.size)
-    expected = np.asarray(whole.crop((left, top, left + 28, top + 28)))
-    difference = np.abs(pixels.astype(int) - expected).max()
-    assert difference <= 1, difference
-
-
-def test_crop_of_a_ribbon_needs_no_more_memory_than_the_square(monkeypatch):
-    asked = []
-    resize = Image.Image.resize
-    monkeypatch.setattr(
-        Image.Image,
-        "resize",
-        lambda self, size, *a, **k: asked.append(size) or resize(self, size, *a, **k),
-    )
-    ribbon = np.zeros((1, 10_000, 3), np.uint8)
-    ribbon[:, 5000:] = 255
-    pixels, _ = decode(encoded(Image.fromarray(ribbon)), 28, "crop", "nearest")
-    assert asked == [(28, 28)]
-    assert pixels[:, :14].max() == 0, pixels[0, :, 0]
-    assert pixels[:, 14:].min() == 255, pixels[0, :, 0]
-
-
-def test_pad_centres_the_whole_image_on_black():
-    pixels, _ = decode(encoded(Image.new("RGB", (60, 30), "white")), 20, "pad")
-    np.testing.assert_array_equal(pixels[:5], 0)
-    np.testing.assert_array_equal(pixels[5:15], 255)
-    np.testing.assert_array_equal(pixels[15:], 0)
-
-
-def test_pad_leaves_a_pixel_of_a_ribbon():
-    pixels, _ = decode(encoded(Image.new("RGB", (1, 10_000), "white")), 21, "pad")
-    np.testing.assert_array_equal(np.flatnonzero(pixels.sum(axis=(0, 2))), [10])
-
-
-@pytest.mark.parametrize("resize", RESIZES)
-def test_an_image_of_one_pixel_fills_the_square(resize):
-    pixels, outcome = decode(encoded(Image.new("RGB", (1, 1), (10, 20, 30))), 17, resize)
-    assert outcome.ok
-    np.testing.assert_array_equal(pixels, np.full((17, 17, 3), (10, 20, 30)))
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "WEBP"])
@@ -412,7 +329,7 @@ def test_the_first_frame_of_an_animation_counts(format):
 def test_a_truncated_jpeg_fails():
     data = encoded(photo(300, 200), "JPEG")
     for share in (0.4, 0.7, 0.95):
-        pixels, outcome = decode(data[: int(len(data) * share)], 32)
+        pixels, outcome = decode(data[: int(len(data) * share)], SQUARE)
         assert pixels is None, share
         assert outcome.reason.startswith("truncated: image file is truncated ("), outcome
 
@@ -428,7 +345,7 @@ def test_a_truncated_jpeg_fails():
     ],
 )
 def test_what_is_no_image_fails_with_its_reason(data, reason):
-    assert decode(data, 32) == (None, Outcome("failed", reason))
+    assert decode(data, SQUARE) == (None, Outcome("failed", reason))
 
 
 def test_ghostscript_and_stub_formats_are_never_asked():
@@ -440,13 +357,13 @@ def test_ghostscript_and_stub_formats_are_never_asked():
 @pytest.mark.skipif("pillow_heif" in sys.modules, reason="HEIC can be read here")
 def test_a_heic_photograph_says_what_to_install():
     box = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(64)
-    _, outcome = decode(box, 32)
+    _, outcome = decode(box, SQUARE)
     assert outcome.reason.startswith("HEIC photograph: Pillow cannot read it; `pip install"), (
         outcome
     )
-    _, outcome = decode(box.replace(b"heic", b"miaf").replace(b"ftypmif1", b"ftypmp42"), 32)
+    _, outcome = decode(box.replace(b"heic", b"miaf").replace(b"ftypmif1", b"ftypmp42"), SQUARE)
     assert outcome.reason.startswith("HEIC"), outcome  # mif1 among the compatible brands
-    _, outcome = decode(box.replace(b"heic", b"isom").replace(b"mif1", b"mp42"), 32)
+    _, outcome = decode(box.replace(b"heic", b"isom").replace(b"mif1", b"mp42"), SQUARE)
     assert outcome.reason == "not an image that Pillow can read"
 
 
@@ -455,7 +372,7 @@ def test_a_bomb_is_refused_from_its_header_whatever_pillow_is_told(monkeypatch, 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     data = bytearray(encoded(Image.new("1", (8, 8)), "BMP"))
     data[18:26] = (20_000).to_bytes(4, "little") * 2
-    _, outcome = decode(bytes(data), 32)
+    _, outcome = decode(bytes(data), SQUARE)
     assert outcome.reason == (
         "too many pixels: 20000x20000, at most 178 million (a decompression bomb?)"
     )
@@ -463,7 +380,7 @@ def test_a_bomb_is_refused_from_its_header_whatever_pillow_is_told(monkeypatch, 
 
 def test_a_bomb_that_pillow_refuses_has_the_same_kind_of_reason(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3_000_000)
-    _, outcome = decode(encoded(Image.new("1", (4000, 2000))), 32)
+    _, outcome = decode(encoded(Image.new("1", (4000, 2000))), SQUARE)
     assert outcome.reason == "too many pixels: 8 million, at most 6 million (a decompression bomb?)"
 
 
@@ -478,23 +395,10 @@ def test_any_exception_of_pillow_is_a_failure(monkeypatch, error):
 
     data = encoded(photo())
     monkeypatch.setattr(PngImageFile, "load", fail)
-    pixels, outcome = decode(data, 32)
+    pixels, outcome = decode(data, SQUARE)
     assert pixels is None
     assert outcome.status == "failed"
     assert outcome.reason
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"size": 0}, "size is 0: expected at least 1"),
-        ({"resize": "stretch"}, "unknown resize 'stretch': expected one of squash, crop, pad"),
-        ({"interpolation": "area"}, "unknown interpolation 'area': expected one of bilinear"),
-    ],
-)
-def test_an_unknown_option_raises(options, message):
-    with pytest.raises(OptionError, match=message):
-        decode(encoded(photo()), **{"size": 32, **options})
 
 
 def test_quiet_pillow_silences_pillow_and_nothing_else():
@@ -512,9 +416,9 @@ def test_threads_give_the_same_pixels_as_one():
         for format in ("JPEG", "PNG", "GIF")
     ]
     files += [encoded(photo(), "JPEG")[:300], b"", grey16([[1, 2], [3, 60_000]])]
-    serial = [decode(data, 40, "crop") for data in files]
+    serial = [decode(data, Fit(40, "crop")) for data in files]
     with ThreadPoolExecutor(8) as pool:
-        threaded = list(pool.map(lambda data: decode(data, 40, "crop"), files * 4))
+        threaded = list(pool.map(lambda data: decode(data, Fit(40, "crop")), files * 4))
     for position, (pixels, outcome) in enumerate(threaded):
         expected_pixels, expected_outcome = serial[position % len(files)]
         assert outcome == expected_outcome, position
@@ -522,7 +426,7 @@ def test_threads_give_the_same_pixels_as_one():
 
 
 def assert_answers(data: bytes) -> None:
-    pixels, outcome = decode(data, 16)
+    pixels, outcome = decode(data, Fit(16))
     if pixels is None:
         assert outcome.status == "failed", outcome
         assert outcome.reason, outcome

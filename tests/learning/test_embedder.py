@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import featx
+import featx.features.embed
 from featx.backbones.backbone import Backbone
 from featx.errors import (
     ImageError,
@@ -252,6 +253,10 @@ def test_what_is_no_column_of_paths_is_told(paths, X, error, message):
         ({"backbone": "resnet5"}, "unknown backbone 'resnet5'"),
         ({"input_size": 2}, "input size 2 does not fit"),
         ({"batch_size": 0}, "batch size 0"),
+        ({"decode": "draft"}, "unknown decode 'draft': expected one of full, scaled"),
+        ({"precision": "float16"}, "unknown precision 'float16': expected one of float32, bfloat"),
+        ({"engine": "torch"}, "unknown engine 'torch': expected one of auto, openvino, keras"),
+        ({"backbone": ["vgg16"]}, "backbone is a list: expected a name of `featx backbones`"),
     ],
 )
 def test_wrong_parameters_are_told_by_fit_and_not_before(paths, parameters, error):
@@ -273,6 +278,73 @@ def test_parameters_changed_after_fit_are_told(paths):
     with pytest.raises(RecipeMismatchError, match="pooling max, expected avg"):
         embedder.transform(paths)
     assert embedder.fit(paths).transform(paths).shape == (18, 9)
+
+
+# ---------------------------------------------------------------- faster
+
+
+FAST = {"decode": "scaled", "precision": "bfloat16", "fast": True, "engine": "keras"}
+
+
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """Let this processor have bfloat16."""
+    monkeypatch.setattr(
+        featx.features.embed, "settle_precision", lambda precision, engine: precision
+    )
+
+
+def test_parameters_of_speed_are_parameters_like_others():
+    slow = {"decode": "full", "precision": "float32", "fast": False, "engine": "auto"}
+    parameters = ImageEmbedder().get_params()
+    assert {name: parameters[name] for name in slow} == slow
+    embedder = ImageEmbedder(**FAST)
+    assert {name: clone(embedder).get_params()[name] for name in FAST} == FAST
+    assert ImageEmbedder().set_params(**FAST).get_params() == embedder.get_params()
+    assert "precision='bfloat16'" in repr(embedder)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "decode", "precision"),
+    [
+        ({}, "full/1", "float32"),
+        ({"decode": "scaled"}, "scaled/1", "float32"),
+        ({"precision": "bfloat16"}, "full/1", "bfloat16"),
+        ({"fast": True}, "scaled/1", "bfloat16"),
+    ],
+)
+def test_parameters_of_speed_reach_the_recipe(paths, bfloat16, parameters, decode, precision):
+    embedder = ImageEmbedder(**parameters)
+    matrix = embedder.fit_transform(paths)
+    assert (embedder.recipe_.decode, embedder.recipe_.precision) == (decode, precision)
+    features = featx.embed(paths, **parameters)
+    assert embedder.recipe_ == features.recipe
+    assert np.array_equal(matrix, features.matrix)
+
+
+@pytest.mark.parametrize("engine", ["auto", "openvino", "keras"])
+def test_the_engine_that_is_named_is_the_one_opened(paths, monkeypatch, engine):
+    asked = []
+
+    def open_engine(backbone, **options):
+        asked.append(options["engine"])
+        return fakes.open_fake(backbone, **options)
+
+    monkeypatch.setattr(featx.features.embed, "open_engine", open_engine)
+    ImageEmbedder(engine=engine).fit(paths)
+    assert asked == [engine]
+
+
+def test_a_pickle_from_a_machine_with_bfloat16_works_without(paths, bfloat16, monkeypatch):
+    data = pickle.dumps(ImageEmbedder(fast=True).fit(paths))
+    monkeypatch.setattr(featx.features.embed, "settle_precision", lambda *_: "float32")
+    embedder = pickle.loads(data)
+    assert embedder.recipe_.precision == "bfloat16"
+    assert np.array_equal(
+        embedder.transform(paths), featx.embed(paths, decode="scaled", progress=False).matrix
+    )
+    with pytest.raises(RecipeMismatchError, match="decode full/1, expected scaled/1"):
+        embedder.set_params(fast=False).transform(paths)
 
 
 # ---------------------------------------------------------------- as a citizen

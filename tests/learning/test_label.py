@@ -19,9 +19,11 @@ class Guesser:
     width = 1000
     embedded = 0
     asked = ()
+    streams = 1
+    bfloat16_speedup = None
 
     def __init__(self, batch_size):
-        self.batch_size = batch_size
+        self.batch_size = batch_size or 8
         self.shape = (self.width,)
 
     def embed_batch(self, images):
@@ -34,7 +36,7 @@ class Guesser:
 
 @pytest.fixture(autouse=True)
 def _guess(monkeypatch):
-    def open_guesser(backbone, *, layer, pooling, input_size, batch_size):
+    def open_guesser(backbone, *, layer, pooling, input_size, batch_size, **_):
         Guesser.asked = (backbone.name, layer, pooling, input_size)
         return Guesser(batch_size)
 
@@ -128,6 +130,27 @@ def test_a_second_run_and_another_number_of_labels_embed_nothing(folder):
     label(folder, top=1, **WEIGHTS)
     label(folder, top=9, **WEIGHTS)
     assert Guesser.embedded == 2
+
+
+def test_fast_labels_have_a_recipe_of_their_own(folder, monkeypatch):
+    settled = []
+    monkeypatch.setattr(
+        featx.features.embed, "settle_precision", lambda *words: settled.append(words) or words[0]
+    )
+    label(folder, **WEIGHTS)
+    assert {words[0] for words in settled} == {"float32"}
+    settled.clear()
+    result = label(folder, fast=True, engine="keras", **WEIGHTS)
+    assert set(settled) == {("bfloat16", "keras")}
+    assert Guesser.embedded == 4
+    assert [each.labels[0].index for each in result] == [207, 3]
+    label(folder, fast=True, top=1, **WEIGHTS)
+    assert Guesser.embedded == 4
+
+
+def test_an_unknown_engine_is_told(folder):
+    with pytest.raises(OptionError, match="unknown engine 'torch': expected one of auto, openvin"):
+        label(folder, engine="torch", **WEIGHTS)
 
 
 def test_a_network_with_another_classifier_is_told(folder, monkeypatch):

@@ -188,6 +188,33 @@ def test_options_of_embedding_do_not_go_with_features(photos):
         train(featx.embed(photos), pooling="max")
 
 
+@pytest.mark.parametrize("backbone", [["vgg16"], ("vgg16", "resnet50"), [], 50, None], ids=str)
+def test_several_backbones_or_none_are_no_backbone_of_a_model(photos, fake_engine, backbone):
+    with pytest.raises(OptionError) as caught:
+        train(photos, backbone=backbone)
+    assert str(caught.value) == (f"a classifier stands on one backbone: got {backbone!r}; name one")
+    assert fake_engine.embedded == 0
+
+
+def test_an_engine_may_be_named_for_every_use_of_a_model(photos, new_photos, monkeypatch):
+    asked = []
+
+    def open_engine(backbone, **options):
+        asked.append(options["engine"])
+        return fakes.open_fake(backbone, **options)
+
+    monkeypatch.setattr("featx.features.embed.open_engine", open_engine)
+    options = {"engine": "keras", "cache": False}
+    model = train(photos, "knn", **options)
+    expected = ["blue", "blue", "green", "green", "red", "red"]
+    assert model.predict(new_photos, **options).tolist() == expected
+    assert model.predict_proba(new_photos, **options).shape == (6, 3)
+    assert model.evaluate(new_photos, **options).accuracy == 1.0
+    assert asked == ["keras"] * 4
+    with pytest.raises(OptionError, match="unknown engine 'torch'"):
+        model.predict(new_photos, engine="torch")
+
+
 def test_features_without_a_recipe_cannot_be_trained_on(photos):
     bare = dataclasses.replace(featx.embed(photos), recipe=None)
     with pytest.raises(RecipeMismatchError, match="carry no recipe"):
