@@ -124,6 +124,8 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
     images = ImageFolder.of(source)
     single = isinstance(backbone, str | Backbone)
     backbones: Any = [backbone] if single else _checked(backbone)
+    check_choice("precision", precision, PRECISIONS)
+    precision = settle_precision("bfloat16" if fast else precision, choose_engine(engine))
     prepared = [
         prepare(
             each,
@@ -132,9 +134,8 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
             input_size=input_size,
             resize=resize,
             interpolation=interpolation,
-            decode=decode,
+            decode="scaled" if fast and decode in DECODES else decode,
             precision=precision,
-            fast=fast,
             weights=weights,
             engine=engine,
         )
@@ -284,6 +285,8 @@ def _embed_all(
         try:
             filling.run()
         finally:
+            for lane in lanes:
+                lane.close()
             memo.remember(filling.read)
         return [
             _assemble(images, backbone, lane, filling)

@@ -170,9 +170,9 @@ class Filling:
 
     def _submit(self, lane: Lane, batch: list[Picture]) -> None:
         """Hand a batch to the network; one more waits than is computed, so that none idles."""
-        assert lane.engine is not None
         self._pending.append((lane, batch, lane.submit(batch)))
-        while len(self._pending) > lane.engine.streams + 1:
+        streams = max(each.engine.streams for each in self._lanes if each.engine)
+        while len(self._pending) > streams + 1:
             self._collect()
 
     def _collect(self) -> None:

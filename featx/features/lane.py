@@ -115,6 +115,11 @@ class Lane:
         if size >= _SHARD_BYTES or now - self._last_write >= due:
             self.write()
 
+    def close(self) -> None:
+        """Let the threads go."""
+        if self._workers is not None:
+            self._workers.shutdown(cancel_futures=True)
+
     def write(self) -> None:
         """Write what was computed and is not written yet."""
         buffer, self._buffer = self._buffer, []

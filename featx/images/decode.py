@@ -6,14 +6,14 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from featx.images.fit import Fit
+from featx.images.fit import Box, Fit
 from featx.images.rgb import to_rgb
 
 #: Raised whenever the same bytes would give other pixels; part of a recipe's fingerprint.
@@ -42,6 +42,10 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_Turn = Image.Transpose
+_SWAPS_SIDES = (_Turn.TRANSPOSE, _Turn.ROTATE_270, _Turn.TRANSVERSE, _Turn.ROTATE_90)
+_STARTS_RIGHT = (_Turn.FLIP_LEFT_RIGHT, _Turn.ROTATE_180, _Turn.ROTATE_270, _Turn.TRANSVERSE)
+_STARTS_BELOW = (_Turn.ROTATE_180, _Turn.FLIP_TOP_BOTTOM, _Turn.TRANSVERSE, _Turn.ROTATE_90)
 
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1")
 _HEIC_REASON = (
@@ -140,10 +144,9 @@ def decode_all(data: bytes, fits: Sequence[Fit]) -> tuple[list[np.ndarray], Outc
             reduction = fit.reduction(*size) if size else 1
             if reduction not in opened:
                 opened[reduction] = _open_rgb(data, reduction)
-                if reduction == 1:  # the others are turned when they are small
-                    opened[reduction] = opened[reduction].upright()
             if fit not in squares:
-                squares[fit] = np.array(_square(opened[reduction], fit, size, reduction))
+                picture = opened[reduction]
+                squares[fit] = np.array(fit.square(picture.image, picture.box))
     except Exception as error:
         return [], _failed(error, data)
     return [squares[fit] for fit in fits], opened[reduction].outcome
@@ -171,7 +174,7 @@ def decode_rgb(data: bytes, reduction: int = 1) -> tuple[Image.Image | None, Out
         "decoded" or "failed". Nothing in `data` raises.
     """
     try:
-        opened = _open_rgb(data, reduction).upright()
+        opened = _open_rgb(data, reduction)
     # Whatever a damaged file makes Pillow raise (struct.error, KeyError, RecursionError,
     # MemoryError, ...), the other files go on.
     except Exception as error:
@@ -181,25 +184,11 @@ def decode_rgb(data: bytes, reduction: int = 1) -> tuple[Image.Image | None, Out
 
 @dataclass(frozen=True)
 class _Opened:
-    """A decoded RGB image, and how it has still to be turned."""
+    """A decoded, upright RGB image, and the box of it that is the picture."""
 
     image: Image.Image
-    turn: Image.Transpose | None
+    box: Box
     outcome: Outcome
-
-    def upright(self) -> _Opened:
-        return (
-            self
-            if self.turn is None
-            else replace(self, image=self.image.transpose(self.turn), turn=None)
-        )
-
-
-def _square(opened: _Opened, fit: Fit, size: tuple[int, int] | None, reduction: int) -> Image.Image:
-    # The sides of a reduced JPEG are rounded up; what is beyond the true ones does not count.
-    extent = (size[0] / reduction, size[1] / reduction) if size and reduction > 1 else None
-    square = fit.square(opened.image, extent)
-    return square if opened.turn is None else square.transpose(opened.turn)
 
 
 def _open_rgb(data: bytes, reduction: int) -> _Opened:
@@ -231,7 +220,22 @@ def _open_rgb(data: bytes, reduction: int) -> _Opened:
 
     if turned in _UPRIGHT or orientation in _UPRIGHT:
         notes.append("rotated as EXIF says")
-    return _Opened(rgb, _UPRIGHT.get(orientation), Outcome("decoded", notes=tuple(notes)))
+    turn = _UPRIGHT.get(orientation)
+    upright = rgb if turn is None else rgb.transpose(turn)
+    # The sides of a reduced JPEG are rounded up; what is beyond the true ones is no picture.
+    extent = (width / reduction, height / reduction) if rgb.size != (width, height) else rgb.size
+    outcome = Outcome("decoded", notes=tuple(notes))
+    return _Opened(upright, _turned_box(extent, turn, upright), outcome)
+
+
+def _turned_box(
+    extent: tuple[float, float], turn: Image.Transpose | None, upright: Image.Image
+) -> Box:
+    """Return where the first `extent` pixels of a stored image are once it is upright."""
+    width, height = extent[::-1] if turn in _SWAPS_SIDES else extent
+    left = upright.width - width if turn in _STARTS_RIGHT else 0
+    top = upright.height - height if turn in _STARTS_BELOW else 0
+    return left, top, left + width, top + height
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ CROP_FRACTION = 0.875
 #: A scaled JPEG keeps at least this many times the pixels that are needed, along each side.
 SCALED_MARGIN = 2
 
-Extent = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
 _FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
@@ -70,34 +70,36 @@ class Fit:
         factor = side / needed / SCALED_MARGIN
         return max((each for each in (2, 4, 8) if each <= factor), default=1)
 
-    def square(self, image: Image.Image, extent: Extent | None = None) -> Image.Image:
-        """Resize an RGB image to the square; only its first `extent` pixels along each side."""
+    def square(self, image: Image.Image, box: Box | None = None) -> Image.Image:
+        """Resize an RGB image, or the box of it that is the picture, to the square."""
         shape = {"squash": _squash, "crop": _crop, "pad": _pad}[self.resize]
-        return shape(image, extent or image.size, self.size, _FILTERS[self.interpolation])
+        return shape(image, box or (0, 0, *image.size), self.size, _FILTERS[self.interpolation])
 
 
-def _squash(image: Image.Image, extent: Extent, size: int, resample: Image.Resampling):
-    return image.resize((size, size), resample, box=(0, 0, *extent))
+def _squash(image: Image.Image, box: Box, size: int, resample: Image.Resampling) -> Image.Image:
+    return image.resize((size, size), resample, box)
 
 
-def _crop(image: Image.Image, extent: Extent, size: int, resample: Image.Resampling):
+def _crop(image: Image.Image, box: Box, size: int, resample: Image.Resampling) -> Image.Image:
     shorter = round(size / CROP_FRACTION)
-    scale = shorter / min(extent)
+    sides = box[2] - box[0], box[3] - box[1]
+    scale = shorter / min(sides)
     # The part of the original that becomes the centre is resized, not the whole: the same pixels,
     # and the memory for a ribbon of 1x10000 pixels stays that of the square.
     spans = []
-    for side in extent:
+    for begin, side in zip(box[:2], sides, strict=True):
         resized = max(shorter, round(side * scale))
         start = round((resized - size) / 2)
-        spans.append((start * side / resized, min(side, (start + size) * side / resized)))
+        end = min(side, (start + size) * side / resized)
+        spans.append((begin + start * side / resized, begin + end))
     (left, right), (top, bottom) = spans
-    return image.resize((size, size), resample, box=(left, top, right, bottom))
+    return image.resize((size, size), resample, (left, top, right, bottom))
 
 
-def _pad(image: Image.Image, extent: Extent, size: int, resample: Image.Resampling):
-    scale = size / max(extent)
-    width, height = (max(1, round(side * scale)) for side in extent)
+def _pad(image: Image.Image, box: Box, size: int, resample: Image.Resampling) -> Image.Image:
+    sides = box[2] - box[0], box[3] - box[1]
+    width, height = (max(1, round(side * size / max(sides))) for side in sides)
     canvas = Image.new("RGB", (size, size))
-    resized = image.resize((width, height), resample, box=(0, 0, *extent))
+    resized = image.resize((width, height), resample, box)
     canvas.paste(resized, ((size - width) // 2, (size - height) // 2))
     return canvas

@@ -129,7 +129,7 @@ def test_a_file_in_the_middle_is_decoded_for_every_network_in_full_and_scaled(
     Advice(paths, [lane(6.0), lane(6.0)])(*SLOW)
     middle = (tmp_path / "2.png").read_bytes()
     scaled = Fit(16, decode="scaled")
-    assert asked == [(middle, [Fit(16)] * 2), (middle, [scaled] * 2)]
+    assert asked == [(middle, [Fit(16)] * 2)] * 2 + [(middle, [scaled] * 2)], "cold, full, scaled"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no picture"], ids=str)
@@ -196,3 +196,16 @@ def test_a_short_run_logs_nothing(backbone, photos, said, fake_engine, monkeypat
     monkeypatch.setattr(fake_engine, "bfloat16_speedup", 8.0)
     featx.embed(photos, backbone, batch_size=2, progress=False)
     assert said() == []
+
+
+def test_a_run_that_is_fast_already_hears_nothing_and_measures_nothing(
+    machine, picture, monkeypatch
+):
+    machine(cores=2, full=1.0, scaled=0.1)
+    monkeypatch.setattr(module, "decode_all", lambda *_: pytest.fail("a file was decoded"))
+    assert Advice([picture], [lane(None, decode="scaled")] * 2)(*SLOW) is None
+
+
+def test_decoding_that_a_coarse_clock_does_not_see_gives_no_advice(machine, picture):
+    machine(cores=1, full=1.0, scaled=0.0)
+    assert Advice([picture], [lane(6.0)])(*SLOW) is None

@@ -68,6 +68,16 @@ def test_sides_that_the_reduction_does_not_divide_move_no_pixel(resize):
     assert max(distances) <= 1.0, distances
 
 
+@pytest.mark.parametrize("resize", RESIZES)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photograph_is_cut_where_the_full_one_is(resize, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(LARGE.resize((1593, 1193)), "JPEG", quality=90, exif=exif)
+    distances = [distance(*both(data, size, resize)) for size in (64, 75, 128)]
+    assert max(distances) <= 1.0, distances
+
+
 PHOTOGRAPHS = {
     "exif_orientation_2to8/exif_orientation__Portrait_4.jpg": ((224, 2), (150, 4), (75, 8), 1.0),
     "jpeg_gray/sharp__concert.jpg": ((64, 2), (32, 4), (16, 8), 2.0),
@@ -327,7 +337,7 @@ def test_other_formats_are_opened_once_for_all_squares(opened):
 
 
 def test_no_memory_for_a_square_is_a_failure(monkeypatch):
-    def fail(fit, image, extent):
+    def fail(fit, image, box):
         raise MemoryError
 
     monkeypatch.setattr(Fit, "square", fail)
