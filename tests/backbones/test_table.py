@@ -35,9 +35,12 @@ def _each(specs):
 def no_values():
     """Build networks without values for their weights, which takes a fraction of the time."""
     import keras
+    from keras.src.backend.common import global_state
 
     with keras.StatelessScope(initialize_variables=False):
         yield
+    # Else the next such scope of the session draws them all: 20 GB after the slow tests.
+    global_state.set_global_attribute("uninitialized_variables", [])
 
 
 def _builder(spec):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import subprocess
@@ -28,8 +27,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def assert_threads_end() -> None:
-    """Check that featx's threads are over: those that embed once their lanes are forgotten."""
-    gc.collect()  # an error, and with it the run that it ended, may be held by a circle
+    """Check that featx's threads are over."""
     deadline = time.monotonic() + 10
     while (names := threads_of_featx()) and time.monotonic() < deadline:
         time.sleep(0.01)
