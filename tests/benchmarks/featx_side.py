@@ -1,0 +1,164 @@
+"""What is asked of featx: embedding, the two halves of embedding alone, and memory."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import featx
+from featx.backbones.engine import Engine, open_engine
+from featx.features.embed import prepare
+from featx.features.recipe import Recipe
+from featx.features.store import FeatureStore, cache_folder
+from featx.images.decode import decode, quiet_pillow
+from featx.images.digests import digest_bytes, read_file
+
+_SAMPLE_SECONDS = 0.02
+_STATUS = Path("/proc/self/status")
+
+
+class FeatxSide:
+    """featx in a process of its own; networks stay open between questions.
+
+    A `recipe` is a dict of options of `featx.embed`: backbone, weights, and perhaps fast.
+    """
+
+    def embed(self, folder: str, recipe: dict[str, Any]) -> float:
+        """Embed a folder anew; return the seconds that featx counts: its images/s are by these."""
+        features = featx.embed(folder, cache=False, progress=False, **recipe)
+        return (features[0] if isinstance(features, list) else features).seconds
+
+    def engine(self, recipe: dict[str, Any]) -> dict[str, Any]:
+        """Open a network; return the name of its engine and the images that it takes at once."""
+        engine, _ = _engine(recipe)
+        return {"name": type(engine).__name__, "at_once": engine.batch_size * engine.streams}
+
+    def network(self, folder: str, n: int, recipe: dict[str, Any]) -> float:
+        """Run the network alone, on batches that are ready; return images/s."""
+        engine, settled = _engine(recipe)
+        paths = islice(cycle(sorted(Path(folder).iterdir())), engine.batch_size * engine.streams)
+        pixels = np.stack([_pixels(path, settled) for path in paths])
+        ready = np.split(pixels, engine.streams)
+        count = max(engine.streams, math.ceil(n / engine.batch_size))
+        with ThreadPoolExecutor(engine.streams) as pool:
+            start = time.perf_counter()
+            for _ in pool.map(engine.embed_batch, islice(cycle(ready), count)):
+                pass
+            return count * engine.batch_size / (time.perf_counter() - start)
+
+    def decoding(self, folder: str, recipe: dict[str, Any]) -> float:
+        """Read, digest and decode alone, in as many threads as featx takes; return images/s."""
+        _, settled = prepare(**recipe)
+        paths = sorted(Path(folder).iterdir())
+        with quiet_pillow(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            start = time.perf_counter()
+            for _ in pool.map(lambda path: _pixels(path, settled), paths):
+                pass
+            return len(paths) / (time.perf_counter() - start)
+
+    def fill(self, folder: str, cache: str, recipe: dict[str, Any], shard_bytes: int) -> None:
+        """Fill a cache with random vectors of a folder's images, as a first run would leave it."""
+        backbone, settled = prepare(**recipe)
+        assert backbone.spec is not None
+        store = FeatureStore(cache, settled)
+        paths = sorted(Path(folder).iterdir())
+        shard_rows = max(1, shard_bytes // (4 * backbone.spec.width))
+        generator = np.random.default_rng(0)
+        for first in range(0, len(paths), shard_rows):
+            digests = [
+                digest_bytes(path.read_bytes()) for path in paths[first : first + shard_rows]
+            ]
+            shape = (len(digests), backbone.spec.width)
+            store.append(digests, generator.random(shape, dtype=np.float32))
+        features = featx.embed(folder, cache=cache, progress=False, **recipe)
+        assert all(outcome.status == "cached" for outcome in features.outcomes)
+
+    def embed_cached(self, folder: str, cache: str, recipe: dict[str, Any]) -> float:
+        """Embed a folder that the cache holds; return seconds, all counted."""
+        start = time.perf_counter()
+        featx.embed(folder, cache=cache, progress=False, **recipe)
+        return time.perf_counter() - start
+
+    def read_cached(self, folder: str, cache: str, recipe: dict[str, Any]) -> float:
+        """Read a folder's matrix out of the cache, checked; return seconds."""
+        _, settled = prepare(**recipe)
+        digests = [digest_bytes(path.read_bytes()) for path in sorted(Path(folder).iterdir())]
+        start = time.perf_counter()
+        store = FeatureStore(cache, settled)
+        assert len(store.sound(digests)) == len(digests)
+        assert store.shape is not None
+        matrix = np.empty((len(digests), *store.shape), np.float32)
+        store.read(digests, out=matrix)
+        return time.perf_counter() - start
+
+    def load_npy(self, file: str) -> float:
+        """Load a .npy file with numpy; return seconds."""
+        start = time.perf_counter()
+        np.load(file)
+        return time.perf_counter() - start
+
+    def load_features(self, file: str) -> float:
+        """Load a file of features, checked; return seconds."""
+        start = time.perf_counter()
+        featx.Features.load(file)
+        return time.perf_counter() - start
+
+    def peak_memory(self, folder: str, recipe: dict[str, Any]) -> dict[str, int]:
+        """Embed a folder; return the peak of anonymous memory and the size of X, in bytes."""
+        peak = 0
+        done = threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while True:
+                peak = max(peak, _anonymous_bytes())
+                if done.wait(_SAMPLE_SECONDS):
+                    return
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            features = featx.embed(folder, cache=False, progress=False, **recipe)
+        finally:
+            done.set()
+            watcher.join()
+        return {"peak": peak, "matrix": features.X.nbytes}
+
+
+def _engine(recipe: dict[str, Any]) -> tuple[Engine, Recipe]:
+    """Return the engine that `featx.embed` has open for a recipe."""
+    backbone, settled = prepare(**recipe)
+    engine = open_engine(
+        backbone,
+        layer=settled.layer,
+        pooling=settled.pooling,
+        input_size=settled.input_size,
+        precision=settled.precision,
+        engine="auto",
+        batch_size=None,
+        cache=cache_folder(),
+    )
+    return engine, settled
+
+
+def _pixels(path: Path, recipe: Recipe) -> np.ndarray:
+    data, _ = read_file(path)
+    digest_bytes(data)
+    pixels, outcome = decode(data, recipe.fit)
+    if pixels is None:
+        raise ValueError(f"{path} cannot be decoded: {outcome.reason}")
+    return pixels
+
+
+def _anonymous_bytes() -> int:
+    """Return the anonymous memory of this process; pages of memory-mapped files are not in it."""
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("RssAnon"))
+    return 1024 * int(line.split()[1])
