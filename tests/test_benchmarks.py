@@ -165,6 +165,7 @@ def test_a_quick_run_gives_every_figure(tmp_path):
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
+        timeout=900,
     )
     assert run.returncode == 0, run.stderr
     results = json.loads(file.read_text())

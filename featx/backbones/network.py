@@ -174,7 +174,7 @@ def _preprocessed(keras, pixels, preprocessing: Preprocessing):
     """Do inside the network what `Preprocessing.__call__` does to an array."""
     pixels = keras.ops.cast(pixels, "float32")
     if preprocessing.bgr:
-        pixels = keras.ops.take(pixels, [2, 1, 0], axis=-1)
+        pixels = keras.ops.flip(pixels, axis=-1)  # OpenVINO 2026.4 loses `take` before a Flatten
     if any(preprocessing.mean):
         pixels = pixels - np.asarray(preprocessing.mean, np.float32)
     if set(preprocessing.scale) != {1.0}:

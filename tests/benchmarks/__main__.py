@@ -34,7 +34,9 @@ def main() -> None:
     print(headline(results["machine"]))
     asked = []
     with ExitStack() as stack:
-        work = options.work or stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
+        work = options.work or stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="featx-benchmark-")
+        )
         bench = Bench(
             plan=QUICK if options.quick else FULL,
             work=Path(work).resolve(),

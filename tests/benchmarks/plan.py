@@ -53,7 +53,7 @@ class Plan:
 
 FULL = Plan(
     rounds=3,
-    seconds=2.0,
+    seconds=1.8,
     photos=min(300 * max(2, _CORES), 4800),
     large=min(24 * max(2, _CORES), 192),
     small=5000,

@@ -68,11 +68,15 @@ def measure(bench: Bench, folder: Folder, backbones: tuple[str, ...]) -> dict[st
         bounds and the ratios.
     """
     figures = {}
+    bench.say(f"converting {', '.join(backbones)}")
+    recipes_of = {
+        backbone: {mode: recipe_of(backbone, fast=mode == "fast") for mode in MODES}
+        for backbone in backbones
+    }
+    bench.warm(*(recipe for recipes in recipes_of.values() for recipe in recipes.values()))
     with bench.worker("keras") as keras:
-        for backbone in backbones:
+        for backbone, recipes in recipes_of.items():
             bench.say(f"images/s: {backbone}, {len(folder.images)} images at hand")
-            recipes = {mode: recipe_of(backbone, fast=mode == "fast") for mode in MODES}
-            bench.warm(*recipes.values())
             with bench.worker("featx") as featx:
                 keras.ask("open", backbone=backbone, weights=weights_of(backbone))
                 engines = {
