@@ -19,7 +19,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,8 +166,9 @@ class FeatureStore:
             shard, row = self._rows[bytes.fromhex(digest)]
             places.setdefault(shard.path, []).append((position, row))
         for path, pairs in places.items():
-            positions, rows = zip(*pairs, strict=True)
-            out[list(positions)] = self._shards[path].vectors[list(rows)]
+            vectors = self._shards[path].vectors
+            for position, row, count in _runs(pairs):
+                out[position : position + count] = vectors[row : row + count]
 
     def create(self) -> None:
         """Make the folder, so that a cache which cannot be written is known before the work.
@@ -247,6 +248,17 @@ class FeatureStore:
             first.reason,
             more,
         )
+
+
+def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Yield positions and rows that follow one another as (first position, first row, count)."""
+    start = 0
+    for end in range(1, len(pairs) + 1):
+        ahead = end - start
+        position, row = pairs[start]
+        if end == len(pairs) or pairs[end] != (position + ahead, row + ahead):
+            yield position, row, ahead
+            start = end
 
 
 def shards_folder(cache: str | os.PathLike[str]) -> Path:

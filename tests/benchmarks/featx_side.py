@@ -6,6 +6,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from featx.backbones.engine import Engine, open_engine
 from featx.features.embed import prepare
 from featx.features.recipe import Recipe
 from featx.features.store import FeatureStore, cache_folder
-from featx.images.decode import decode, quiet_pillow
+from featx.images.decode import decode, decode_rgb, quiet_pillow
 from featx.images.digests import digest_bytes, read_file
 
 _SAMPLE_SECONDS = 0.02
@@ -55,14 +56,19 @@ class FeatxSide:
             return count * engine.batch_size / (time.perf_counter() - start)
 
     def decoding(self, folder: str, recipe: dict[str, Any]) -> float:
-        """Read, digest and decode alone, in as many threads as featx takes; return images/s."""
+        """Read, digest, decode and resize alone; return images/s."""
         _, settled = prepare(**recipe)
-        paths = sorted(Path(folder).iterdir())
-        with quiet_pillow(), ThreadPoolExecutor(os.cpu_count()) as pool:
-            start = time.perf_counter()
-            for _ in pool.map(lambda path: _pixels(path, settled), paths):
-                pass
-            return len(paths) / (time.perf_counter() - start)
+        return _rate(lambda path: _pixels(path, settled), folder)
+
+    def decoding_unresized(self, folder: str) -> float:
+        """Read, digest and decode alone, in full; return images/s."""
+
+        def decoded(path: Path) -> None:
+            data, _ = read_file(path)
+            digest_bytes(data)
+            decode_rgb(data)
+
+        return _rate(decoded, folder)
 
     def fill(self, folder: str, cache: str, recipe: dict[str, Any], shard_bytes: int) -> None:
         """Fill a cache with random vectors of a folder's images, as a first run would leave it."""
@@ -147,6 +153,16 @@ def _engine(recipe: dict[str, Any]) -> tuple[Engine, Recipe]:
         cache=cache_folder(),
     )
     return engine, settled
+
+
+def _rate(work: Callable[[Path], object], folder: str) -> float:
+    """Return the files/s of some work, in as many threads as featx decodes in."""
+    paths = sorted(Path(folder).iterdir())
+    with quiet_pillow(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        start = time.perf_counter()
+        for _ in pool.map(work, paths):
+            pass
+        return len(paths) / (time.perf_counter() - start)
 
 
 def _pixels(path: Path, recipe: Recipe) -> np.ndarray:
