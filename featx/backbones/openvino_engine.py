@@ -101,7 +101,11 @@ def computes_in_bfloat16() -> bool:
 
 @cached
 def _core() -> openvino.Core:
-    return import_openvino().Core()
+    openvino = import_openvino()
+    # Its table of dtypes is made at the first use; two threads at that together wait for each
+    # other for ever (2026.4), so it is made here, by one.
+    openvino.Tensor(np.zeros(1, np.uint8)).data.tobytes()
+    return openvino.Core()
 
 
 def _compiled(

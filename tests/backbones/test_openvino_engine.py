@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -322,3 +324,46 @@ def test_a_network_that_is_not_kept_is_not_measured(small, stopwatch, monkeypatc
     assert engine.bfloat16_speedup is None
     assert stopwatch == []
     np.testing.assert_array_equal(engine.embed_batch(small_pictures), expected)
+
+
+# Two threads that embed first of all, at the same moment, in a process that switches all the time.
+AT_ONCE = """
+import sys, threading
+from pathlib import Path
+import numpy as np
+from featx.backbones.backbone import Backbone
+from featx.backbones.engine import open_engine
+engine = open_engine(
+    Backbone.load("efficientnet_lite0"),
+    layer=None, pooling="avg", input_size=32, engine="openvino", cache=Path(sys.argv[1]),
+)
+sys.setswitchinterval(1e-6)
+pixels = np.zeros((1, 32, 32, 3), np.uint8)
+barrier = threading.Barrier(4)
+found = []
+
+def embed():
+    barrier.wait()
+    found.append(engine.embed_batch(pixels))
+
+threads = [threading.Thread(target=embed, daemon=True) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(timeout=60)
+print(len(found), flush=True)
+import os
+os._exit(0)
+"""
+
+
+@pytest.mark.keras
+def test_the_first_batches_of_a_process_may_be_embedded_at_once(engines):
+    """OpenVINO hangs in about half of such processes unless one thread was there before."""
+    ends = [
+        subprocess.run(
+            [sys.executable, "-c", AT_ONCE, str(engines)], capture_output=True, text=True
+        ).stdout.split()[-1:]
+        for _ in range(6)
+    ]
+    assert ends == [["4"]] * 6, "the threads that came back, of four"
