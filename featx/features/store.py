@@ -19,10 +19,13 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +33,8 @@ from featx.errors import StorageError
 from featx.features.recipe import Recipe
 from featx.features.shard import DamagedShardError, Shard, open_shard, write_shard
 from featx.files import check_writable, storage_errors, written
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -140,16 +145,24 @@ class FeatureStore:
         """
         wanted = {bytes.fromhex(digest) for digest in digests}
         while True:
-            bad = {
-                shard.path
-                for shard, row in (self._rows[key] for key in wanted if key in self._rows)
-                if not shard.is_sound(row)
-            }
+            found = wanted & self._rows.keys()
+            bad = self._unsound(found)
             if not bad:
-                return {key.hex() for key in wanted if key in self._rows}
+                return {key.hex() for key in found}
             for path in bad:
                 self._drop(path)
             self._report([Damage(path, "a vector does not match its checksum") for path in bad])
+
+    def _unsound(self, keys: Collection[bytes]) -> list[Path]:
+        """List the shards that hold vectors of these keys which fail their checksum."""
+        rows: defaultdict[Path, list[int]] = defaultdict(list)
+        for shard, row in map(self._rows.__getitem__, keys):
+            rows[shard.path].append(row)
+
+        def is_sound(path: Path) -> bool:
+            return self._shards[path].are_sound(rows[path])
+
+        return [path for path, sound in _in_threads(is_sound, rows) if not sound]
 
     def read(self, digests: Sequence[str], out: np.ndarray) -> None:
         """Copy vectors into an array.
@@ -161,14 +174,17 @@ class FeatureStore:
         out : ndarray of shape (len(digests), width), float32
             Row i receives the vector of digests[i].
         """
-        places: dict[Path, list[tuple[int, int]]] = {}
+        places: defaultdict[Path, list[tuple[int, int]]] = defaultdict(list)
         for position, digest in enumerate(digests):
             shard, row = self._rows[bytes.fromhex(digest)]
-            places.setdefault(shard.path, []).append((position, row))
-        for path, pairs in places.items():
+            places[shard.path].append((position, row))
+
+        def copy(path: Path) -> None:
             vectors = self._shards[path].vectors
-            for position, row, count in _runs(pairs):
+            for position, row, count in _runs(places[path]):
                 out[position : position + count] = vectors[row : row + count]
+
+        _in_threads(copy, places)
 
     def create(self) -> None:
         """Make the folder, so that a cache which cannot be written is known before the work.
@@ -248,6 +264,14 @@ class FeatureStore:
             first.reason,
             more,
         )
+
+
+def _in_threads(function: Callable[[Path], T], paths: Collection[Path]) -> list[tuple[Path, T]]:
+    """Return every path with what a function makes of it, several at a time."""
+    if len(paths) < 2:
+        return [(path, function(path)) for path in paths]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(zip(paths, pool.map(function, paths), strict=True))
 
 
 def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:

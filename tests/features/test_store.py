@@ -279,6 +279,26 @@ def test_a_damaged_shard_is_a_miss_as_a_whole_unless_others_have_its_rows(tmp_pa
     assert [damage.reason for damage in later.damages] == ["a vector does not match its checksum"]
 
 
+@pytest.mark.parametrize(("asked", "one_by_one"), [(1, 1), (2, 0), (3, 0)])
+def test_most_rows_of_a_shard_are_checked_together(tmp_path, shard, monkeypatch, asked, one_by_one):
+    checked = []
+    is_sound = shard_module.Shard.is_sound
+    monkeypatch.setattr(
+        shard_module.Shard,
+        "is_sound",
+        lambda each, row: checked.append(row) or is_sound(each, row),
+    )
+    assert FeatureStore(tmp_path, RECIPE).sound(keys(asked)) == set(keys(asked))
+    assert len(checked) == one_by_one
+
+
+def test_rows_that_are_sound_are_so_whatever_becomes_of_the_checksum_of_all(tmp_path, shard, whole):
+    total = str(shard_module.open_shard(shard).total).encode()
+    assert whole.count(total) == 2, "in the schema and in the footer"
+    shard.write_bytes(whole.replace(total, total[:-1] + bytes([total[-1] ^ 1])))
+    assert FeatureStore(tmp_path, RECIPE).sound(keys(3)) == set(keys(3))
+
+
 def test_only_damaged_shards_are_discarded(tmp_path, store, shard, caplog):
     store.append(keys(1, start=3), matrix(1))
     shard.write_bytes(b"")
