@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from featx.features.matrix import Features
     from featx.features.recipe import Recipe
     from featx.images.folder import ImageFolder
+    from featx.insight.charts import plot_comparison, plot_confusion, plot_learning_curve
     from featx.insight.plots import plot_gallery
+    from featx.insight.report import write_report
     from featx.learning.classifiers import CLASSIFIERS, make_classifier
+    from featx.learning.comparing import compare
+    from featx.learning.comparison import Candidate, Comparison
+    from featx.learning.curve import LearningCurve, learning_curve
     from featx.learning.embedder import ImageEmbedder
-    from featx.learning.evaluation import CrossValidation, Evaluation, cross_validate
+    from featx.learning.evaluation import Evaluation
     from featx.learning.label import label
     from featx.learning.model import ImageClassifier, load, train
+    from featx.learning.validation import CrossValidation, cross_validate
 
 __version__ = "0.1.0"
 
@@ -33,13 +39,22 @@ _HOMES = {
     "Features": "featx.features.matrix",
     "Recipe": "featx.features.recipe",
     "ImageFolder": "featx.images.folder",
+    "plot_comparison": "featx.insight.charts",
+    "plot_confusion": "featx.insight.charts",
     "plot_gallery": "featx.insight.plots",
+    "plot_learning_curve": "featx.insight.charts",
+    "write_report": "featx.insight.report",
     "CLASSIFIERS": "featx.learning.classifiers",
     "make_classifier": "featx.learning.classifiers",
+    "compare": "featx.learning.comparing",
+    "Candidate": "featx.learning.comparison",
+    "Comparison": "featx.learning.comparison",
+    "LearningCurve": "featx.learning.curve",
+    "learning_curve": "featx.learning.curve",
     "ImageEmbedder": "featx.learning.embedder",
-    "CrossValidation": "featx.learning.evaluation",
+    "CrossValidation": "featx.learning.validation",
     "Evaluation": "featx.learning.evaluation",
-    "cross_validate": "featx.learning.evaluation",
+    "cross_validate": "featx.learning.validation",
     "label": "featx.learning.label",
     "ImageClassifier": "featx.learning.model",
     "load": "featx.learning.model",
@@ -50,6 +65,8 @@ __all__ = [
     "BACKBONES",
     "CLASSIFIERS",
     "Backbone",
+    "Candidate",
+    "Comparison",
     "CrossValidation",
     "Evaluation",
     "Features",
@@ -57,14 +74,21 @@ __all__ = [
     "ImageClassifier",
     "ImageEmbedder",
     "ImageFolder",
+    "LearningCurve",
     "Recipe",
+    "compare",
     "cross_validate",
     "embed",
     "label",
+    "learning_curve",
     "load",
     "make_classifier",
+    "plot_comparison",
+    "plot_confusion",
     "plot_gallery",
+    "plot_learning_curve",
     "train",
+    "write_report",
 ]
 
 

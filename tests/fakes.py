@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 import featx.features.embed
+from featx.features.matrix import Features, as_labels, as_paths
+from featx.features.recipe import Recipe
 from featx.images.decode import decode
 from featx.images.fit import Fit
 
@@ -29,7 +31,8 @@ class FakeEngine:
     _lock = threading.Lock()
 
     def __init__(self, layer=None, pooling="avg", batch_size=8):
-        self.shape = (1, 3, 3) if pooling == "none" else (9,)
+        self.times = len(pooling.split("+"))
+        self.shape = (1, 3, 3) if pooling == "none" else (9 * self.times,)
         self.batch_size = batch_size
         self._offset = np.float32(len(layer or ""))
 
@@ -41,7 +44,8 @@ class FakeEngine:
             FakeEngine.embedded += len(images)
         pixels = images.reshape(len(images), -1, 3).astype(np.float32)
         parts = [pixels.mean(axis=1), pixels.min(axis=1), pixels.max(axis=1)]
-        return (np.concatenate(parts, axis=1) + self._offset).reshape(len(images), *self.shape)
+        vectors = np.concatenate(parts * self.times, axis=1) + self._offset
+        return vectors.reshape(len(images), *self.shape)
 
 
 def open_fake(backbone, *, layer, pooling, batch_size=None, **_):
@@ -120,3 +124,14 @@ def draw_folder(root: Path, classes=("blue", "green", "red"), each=6, start=0) -
         for i in range(start, start + each):
             draw(root / name / f"{i:03d}.png", colors[name], seed=1000 * len(name) + i)
     return root
+
+
+RECIPE = Recipe(backbone="resnet50", weights="0" * 64, input_size=224)
+
+
+def as_features(X, labels, recipe=RECIPE) -> Features:
+    """Put rows and labels together as if images had been embedded."""
+    paths = [f"photos/{label}/{i}.jpg" for i, label in enumerate(labels)]
+    return Features(
+        X=np.asarray(X, np.float32), y=as_labels(labels), paths=as_paths(paths), recipe=recipe
+    )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from featx.backbones.backbone import Backbone
 
 POOLINGS = ("avg", "max", "flatten", "none")
+JOINT_POOLINGS = ("avg", "max")  # what one engine gives side by side as "avg+max"
 PRECISIONS = ("float32", "bfloat16")
 ENGINES = ("auto", "openvino", "keras")
 
@@ -104,6 +105,14 @@ def settle_precision(precision: str, engine: str) -> str:
     return "float32"
 
 
+def joins_poolings(backbone: Backbone, layer: str | None) -> bool:
+    """Whether one run of a network can give several poolings of a layer.
+
+    ConvNeXt cannot at its end, where it normalises after a pooling of its own.
+    """
+    return layer is not None or not backbone.name.startswith("convnext")
+
+
 @lru_cache(maxsize=4)
 def open_engine(
     backbone: Backbone,
@@ -127,8 +136,9 @@ def open_engine(
         The network and its weights.
     layer : str or None
         The layer to read; None for the last one before the classifier.
-    pooling : {"avg", "max", "flatten", "none"}
+    pooling : {"avg", "max", "flatten", "none", "avg+max"}
         How its map becomes a vector. A layer that gives vectors already is taken as it is.
+        "avg+max" gives both vectors, one behind the other; see `joins_poolings`.
     input_size : int
         Side of the pictures, in pixels.
     precision : {"float32", "bfloat16"}, default="float32"

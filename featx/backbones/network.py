@@ -152,6 +152,10 @@ def _output(network, layers, name: str | None, backbone: str):
 def _pooled(keras, output, pooling: str):
     """Pool over everything between the first axis and the last."""
     rank = len(output.shape)
+    if "+" in pooling:
+        return keras.layers.Concatenate()(
+            [_pooled(keras, output, each) for each in pooling.split("+")]
+        )
     if pooling == "none" or rank == 2:
         return output
     if pooling == "flatten":

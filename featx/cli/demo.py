@@ -58,7 +58,7 @@ def demo(out: str, as_json: bool) -> None:
         model.save(folder / "fruit.featx")
         said.append(
             f"{' and '.join(model.classes)}: {percent(validation.accuracy)} right "
-            f"in {len(validation.scores)}-fold cross-validation"
+            f"in {validation.splits.folds}-fold cross-validation"
         )
     with step("predict") as said:
         test = model.features(images / "test")

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import click
 
 import featx
-from featx.cli.classifying import evaluate, label, predict, train
+from featx.cli.comparing import compare
 from featx.cli.demo import demo
 from featx.cli.embedding import backbones, embed
 from featx.cli.housekeeping import cache
 from featx.cli.output import complain, short_warnings
+from featx.cli.predicting import label, predict
+from featx.cli.training import evaluate, train
 from featx.errors import FeatxError
 
 _HELP = """Transfer learning with frozen image features.
@@ -42,7 +44,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (backbones, embed, train, predict, evaluate, label, cache, demo):
+for command in (backbones, embed, train, predict, evaluate, compare, label, cache, demo):
     cli.add_command(command)
 
 

@@ -9,6 +9,7 @@ import click
 
 from featx.backbones.engine import ENGINES, POOLINGS, PRECISIONS
 from featx.backbones.table import DEFAULT_BACKBONE
+from featx.errors import OptionError
 from featx.features.store import cache_folder
 from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES
 
@@ -39,6 +40,27 @@ fast_option = click.option(
     help="Both --decode scaled and --precision bfloat16: several times faster, for nearly the same "
     "features.",
 )
+
+
+model_weights_option = click.option(
+    "--weights", metavar="PATH", help="Weights of the model's network, if they have moved."
+)
+report_option = click.option(
+    "--report",
+    metavar="FILE.html",
+    help="Write a page to look at: accuracy, confusions, pictures, a map of the features.",
+)
+
+
+def check_report(path: str | None) -> None:
+    """Refuse a report that cannot be written, before any work is done."""
+    if path is None:
+        return
+    from featx.files import check_writable
+
+    if not path.lower().endswith((".html", ".htm")):
+        raise OptionError(f"cannot write {path}: expected a name that ends in .html")
+    check_writable(path)
 
 
 def _check_cache(context: click.Context, option: click.Parameter, cache: Any) -> Any:
@@ -95,15 +117,19 @@ def run_options(command: Command) -> Command:
 
 def embedding_options(command: Command) -> Command:
     """Add every option of `featx.embed`, under its Python name."""
+    pooling_option = click.option(
+        "--pooling",
+        type=click.Choice(POOLINGS),
+        default="avg",
+        show_default=True,
+        help="How the last map becomes a vector.",
+    )
+    return backbone_option(pooling_option(shared_embedding_options(command)))
+
+
+def shared_embedding_options(command: Command) -> Command:
+    """Add the options of `featx.embed` that several networks and poolings may share."""
     options: list[Callable[[Command], Command]] = [
-        backbone_option,
-        click.option(
-            "--pooling",
-            type=click.Choice(POOLINGS),
-            default="avg",
-            show_default=True,
-            help="How the last map becomes a vector.",
-        ),
         click.option("--layer", metavar="NAME", help="Read this layer instead of the last one."),
         click.option(
             "--input-size",

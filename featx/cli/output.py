@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -83,6 +84,11 @@ def count(number: int, noun: str) -> str:
     """Write a number with its noun: 1 image, 2 images."""
     plural = {"class": "classes"}.get(noun, noun + "s")
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def command_line() -> str:
+    """Return the command that is running, as it could be typed."""
+    return shlex.join(["featx", *sys.argv[1:]])
 
 
 def complain(message: str) -> None:

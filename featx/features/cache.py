@@ -197,6 +197,7 @@ def _clear_recipe(folder: Path, limit: float, now: float) -> int:
             removed += _remove(path, now - _WRITING_SECONDS)
     if not shard_paths(folder):
         _remove(folder / "recipe.json")
+        _remove(folder / "speed.json")
         with suppress(OSError):  # there are files in it that are not ours
             folder.rmdir()
     return removed

@@ -15,24 +15,30 @@ from typing import Any, overload
 import numpy as np
 
 from featx.backbones.backbone import CLASSIFIER_LAYERS, Backbone
-from featx.backbones.engine import PRECISIONS, choose_engine, open_engine, settle_precision
+from featx.backbones.engine import (
+    JOINT_POOLINGS,
+    PRECISIONS,
+    choose_engine,
+    joins_poolings,
+    open_engine,
+    settle_precision,
+)
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import ImageSourceError, OptionError, check_choice
+from featx.errors import OptionError, check_choice
 from featx.features.advice import Advice
+from featx.features.assembly import assemble
 from featx.features.filling import Filling
 from featx.features.lane import Lane
-from featx.features.matrix import Features, as_labels, as_paths
+from featx.features.matrix import Features
 from featx.features.recipe import Recipe
 from featx.features.store import FeatureStore, cache_folder
-from featx.files import storage_errors
-from featx.images.decode import DECODE_VERSION, Outcome
+from featx.images.decode import DECODE_VERSION
 from featx.images.digests import DigestMemo
 from featx.images.fit import DECODES
 from featx.images.folder import ImageFolder
 
 ON_ERROR = ("skip", "raise")
 _MAX_INPUT_SIZE = 4096  # px
-_MEMORY_MAP_BYTES = 192 << 20  # a larger matrix comes back as a memory map
 
 
 @overload
@@ -141,7 +147,7 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
         )
         for each in backbones
     ]
-    features = _embed_all(
+    features = embed_recipes(
         images,
         prepared,
         engine=engine,
@@ -227,10 +233,10 @@ def embed_images(
 
     `options` are `engine`, `cache`, `on_error`, `batch_size` and `progress` of `embed`.
     """
-    return _embed_all(images, [(backbone, recipe)], **options)[0]
+    return embed_recipes(images, [(backbone, recipe)], **options)[0]
 
 
-def _embed_all(
+def embed_recipes(
     images: ImageFolder,
     prepared: Sequence[tuple[Backbone, Recipe]],
     *,
@@ -240,6 +246,11 @@ def _embed_all(
     batch_size: int | None = None,
     progress: bool = True,
 ) -> list[Features]:
+    """Embed images by several recipes that `prepare` has settled, each picture decoded once.
+
+    A network runs once for recipes that differ by the pooling alone, "avg" and "max". The options
+    are those of `embed`.
+    """
     check_choice("on_error", on_error, ON_ERROR)
     if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
         raise OptionError(f"batch size {batch_size!r}: expected a whole number from 1 up")
@@ -256,15 +267,16 @@ def _embed_all(
         memo = stack.enter_context(
             DigestMemo(None if cache is False else folder / "digests.sqlite")
         )
+        joined = _joined(prepared)
         lanes = [
             Lane(
-                FeatureStore(folder, recipe),
+                [FeatureStore(folder, replace(recipe, pooling=each)) for each in poolings],
                 recipe.fit,
                 partial(
                     open_engine,
                     backbone,
                     layer=recipe.layer,
-                    pooling=recipe.pooling,
+                    pooling="+".join(poolings),
                     input_size=recipe.input_size,
                     precision=recipe.precision,
                     engine=engine,
@@ -272,14 +284,14 @@ def _embed_all(
                     cache=kept,
                 ),
             )
-            for backbone, recipe in prepared
+            for backbone, recipe, poolings in joined
         ]
         filling = Filling(
             images.paths,
             lanes,
             digests=memo.known(images.paths),
             raise_errors=on_error == "raise",
-            progress=", ".join(backbone.name for backbone, _ in prepared) if progress else None,
+            progress=", ".join(backbone.name for backbone, *_ in joined) if progress else None,
             advise=Advice(images.paths, lanes),
         )
         try:
@@ -288,54 +300,30 @@ def _embed_all(
             for lane in lanes:
                 lane.close()
             memo.remember(filling.read)
+        filled = {
+            (backbone, store.recipe): (store, embedded)
+            for (backbone, *_), lane in zip(joined, lanes, strict=True)
+            for store, embedded in zip(lane.stores, lane.embedded, strict=True)
+        }
         return [
-            _assemble(images, backbone, lane, filling)
-            for (backbone, _), lane in zip(prepared, lanes, strict=True)
+            replace(
+                assemble(images, each[0], *filled[each], filling.digests, filling.failures),
+                seconds=filling.seconds,
+            )
+            for each in prepared
         ]
 
 
-def _assemble(images: ImageFolder, backbone: Backbone, lane: Lane, filling: Filling) -> Features:
-    """Read the matrix of a filled store, in the order of the images."""
-    store = lane.store
-    outcomes = []
-    for index, path in enumerate(images.paths):
-        if index in filling.failures:
-            outcomes.append(replace(filling.failures[index], path=path))
-            continue
-        note = store.note(filling.digests[path])
-        outcomes.append(
-            Outcome(
-                status="embedded" if index in lane.embedded else "cached",
-                notes=tuple(note.split("; ")) if note else (),
-                path=path,
-            )
-        )
-    rows = [index for index, outcome in enumerate(outcomes) if outcome.ok]
-    if not rows:
-        first = outcomes[0]
-        raise ImageSourceError(
-            f"none of {len(outcomes)} images can be read ({first.path}: {first.reason})"
-        )
-    assert store.shape is not None
-    X = _allocate(len(rows), int(np.prod(store.shape)), store.folder)
-    store.read([filling.digests[images.paths[index]] for index in rows], out=X)
-    return Features(
-        X=X.reshape(len(rows), *store.shape),
-        y=as_labels([images.labels[index] for index in rows]),
-        paths=as_paths([images.paths[index] for index in rows]),
-        outcomes=tuple(outcomes),
-        recipe=store.recipe,
-        n_other=images.n_other,
-        weights=backbone.weights.source if backbone.weights else "imagenet",
-        seconds=filling.seconds,
-    )
-
-
-def _allocate(rows: int, width: int, folder: Path) -> np.ndarray:
-    """Make room for a matrix: in memory, or where it is very large in a nameless file."""
-    if rows * width * 4 <= _MEMORY_MAP_BYTES:
-        return np.empty((rows, width), np.float32)
-    with storage_errors(folder), tempfile.TemporaryFile(prefix=".matrix-", dir=folder) as file:
-        if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
-            os.posix_fallocate(file.fileno(), 0, rows * width * 4)
-        return np.memmap(file, np.float32, "w+", shape=(rows, width))
+def _joined(
+    prepared: Sequence[tuple[Backbone, Recipe]],
+) -> list[tuple[Backbone, Recipe, tuple[str, ...]]]:
+    """List each network once, with the poolings that one run of it gives."""
+    runs: dict[tuple[Backbone, Recipe], list[str]] = {}
+    for backbone, recipe in prepared:
+        joins = recipe.pooling in JOINT_POOLINGS and joins_poolings(backbone, recipe.layer)
+        run = replace(recipe, pooling=JOINT_POOLINGS[0]) if joins else recipe
+        runs.setdefault((backbone, run), []).append(recipe.pooling)
+    return [
+        (backbone, recipe, tuple(sorted(set(poolings))))
+        for (backbone, recipe), poolings in runs.items()
+    ]

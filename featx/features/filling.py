@@ -86,6 +86,7 @@ class Filling:
         self.seconds = 0.0
         self._paths = paths
         self._lanes = lanes
+        self._stores = [store for lane in lanes for store in lane.stores]
         self._raise_errors = raise_errors
         self._progress = progress
         self._advise = advise
@@ -104,21 +105,21 @@ class Filling:
         for _ in range(_PASSES):
             todo = self._missing()
             if not todo:
-                for lane in self._lanes:
-                    lane.store.discard_damaged()
+                for store in self._stores:
+                    store.discard_damaged()
                 return
             for lane in self._lanes:
                 lane.begin()
             self._pass(todo)
         if self._missing():
-            folders = ", ".join(str(lane.store.folder) for lane in self._lanes)
+            folders = ", ".join(str(store.folder) for store in self._stores)
             raise StorageError(
                 f"the cache {folders} does not keep what is written to it; choose another folder"
             )
 
     def _missing(self) -> list[int]:
         wanted = list(self.digests.values())
-        sound = set.intersection(*(lane.store.sound(wanted) for lane in self._lanes))
+        sound = set.intersection(*(store.sound(wanted) for store in self._stores))
         return [
             index
             for index, path in enumerate(self._paths)

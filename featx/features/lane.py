@@ -1,4 +1,4 @@
-"""The way of pictures through one network into its store: batches in, shards out."""
+"""The way of pictures through one network into its stores: batches in, shards out."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ class Picture:
 
 
 class Lane:
-    """One network and the store that receives its vectors.
+    """One network and the stores that receive its vectors.
 
     Parameters
     ----------
-    store : FeatureStore
-        Receives the vectors that it lacks.
+    stores : sequence of FeatureStore
+        Receive the vectors that they lack. Several of them, one for each pooling, share what the
+        engine gives, column by column in equal parts.
     fit : Fit
         The square of pixels that the network takes.
     open_engine : callable
@@ -45,33 +46,38 @@ class Lane:
     ----------
     engine : Engine or None
         The engine, once it is open.
-    embedded : set of int
-        Places of the files whose vectors were computed now.
+    embedded : tuple of set of int
+        For each store, places of the files whose vectors were computed now.
     """
 
-    def __init__(self, store: FeatureStore, fit: Fit, open_engine: Callable[[], Engine]) -> None:
-        self.store = store
+    def __init__(
+        self, stores: Sequence[FeatureStore], fit: Fit, open_engine: Callable[[], Engine]
+    ) -> None:
+        self.stores = tuple(stores)
         self.fit = fit
         self.engine: Engine | None = None
-        self.embedded: set[int] = set()
+        self.embedded: tuple[set[int], ...] = tuple(set() for _ in stores)
         self._open_engine = open_engine
         self._claimed: set[str] = set()
         self._workers: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._count = 0
+        self._busy = 0.0  # seconds of all threads together
         self._batch: list[Picture] = []
         self._buffer: list[tuple[Picture, np.ndarray]] = []
         self._start = self._last_write = time.perf_counter()
 
     def begin(self) -> None:
         """Begin a pass over files: what earlier passes claimed and did not store is open again."""
-        self.store.create()
+        for store in self.stores:
+            store.create()
         self._claimed.clear()
         self._start = self._last_write = time.perf_counter()
 
     def claim(self, digest: str) -> bool:
         """Whether a file must be embedded: it is neither stored nor on its way already."""
         with self._lock:
-            if digest in self._claimed or digest in self.store:
+            if digest in self._claimed or all(digest in store for store in self.stores):
                 return False
             self._claimed.add(digest)
             return True
@@ -103,12 +109,16 @@ class Lane:
 
     def _embed(self, batch: Sequence[Picture]) -> np.ndarray:
         assert self.engine is not None
-        return self.engine.embed_batch(np.stack([picture.pixels for picture in batch]))
+        start = time.perf_counter()
+        vectors = self.engine.embed_batch(np.stack([picture.pixels for picture in batch]))
+        with self._lock:
+            self._count += len(batch)
+            self._busy += time.perf_counter() - start
+        return vectors
 
     def keep(self, batch: Sequence[Picture], vectors: np.ndarray) -> None:
         """Take the vectors of a batch, and write a shard when it is time to."""
         self._buffer += zip(batch, vectors, strict=True)
-        self.embedded |= {picture.index for picture in batch}
         now = time.perf_counter()
         size = len(self._buffer) * vectors[0].nbytes
         due = max(_SHARD_SECONDS, _SHARD_SHARE * (now - self._start))
@@ -116,16 +126,28 @@ class Lane:
             self.write()
 
     def close(self) -> None:
-        """Let the threads go."""
-        if self._workers is not None:
-            self._workers.shutdown(cancel_futures=True)
+        """Let the threads go, and note in the stores how fast the network was."""
+        if self._workers is None:
+            return
+        self._workers.shutdown(cancel_futures=True)
+        assert self.engine is not None
+        if self._count:
+            for store in self.stores:
+                store.note_speed(self._count * self.engine.streams / self._busy, self._count)
 
     def write(self) -> None:
         """Write what was computed and is not written yet."""
         buffer, self._buffer = self._buffer, []
         self._last_write = time.perf_counter()
-        if buffer:
-            pictures, vectors = zip(*buffer, strict=True)
-            digests = [picture.digest for picture in pictures]
-            notes = [picture.note for picture in pictures]
-            self.store.append(digests, np.stack(vectors), notes)
+        if not buffer:
+            return
+        pictures, vectors = zip(*buffer, strict=True)
+        parts = np.split(np.stack(vectors), len(self.stores), axis=1)
+        for store, part, embedded in zip(self.stores, parts, self.embedded, strict=True):
+            rows = [row for row, each in enumerate(pictures) if each.digest not in store]
+            store.append(
+                [pictures[row].digest for row in rows],
+                part if len(rows) == len(part) else part[rows],
+                [pictures[row].note for row in rows],
+            )
+            embedded |= {pictures[row].index for row in rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -49,6 +50,8 @@ class Features:
         What to ask for to get the weights of the recipe again: "imagenet", "random" or a path.
     seconds : float
         Time from the first image opened to the last vector, start-up apart.
+    images_per_second : float
+        How fast the network was on the machine that made the vectors; NaN if unknown.
     """
 
     X: np.ndarray
@@ -59,6 +62,7 @@ class Features:
     n_other: int = 0
     weights: str = "imagenet"
     seconds: float = field(default=0.0, repr=False)
+    images_per_second: float = field(default=math.nan, repr=False)
 
     def __post_init__(self) -> None:
         rows = {"X": len(self.X), "paths": len(self.paths)}
@@ -112,6 +116,7 @@ class Features:
             outcomes=tuple(by_path[path] for path in paths if path in by_path),
             recipe=self.recipe,
             weights=self.weights,
+            images_per_second=self.images_per_second,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -149,12 +154,14 @@ class Features:
         StorageError
             The file cannot be written; an older one at `path` is left as it was.
         """
-        about = {
+        about: dict[str, Any] = {
             "recipe": self.recipe.to_dict() if self.recipe else None,
             "outcomes": [asdict(outcome) for outcome in self.outcomes],
             "n_other": self.n_other,
             "weights": self.weights,
         }
+        if not math.isnan(self.images_per_second):
+            about["images_per_second"] = self.images_per_second
         labels = None
         if self.y is not None:
             labels = [None if label is None else str(label) for label in self.y.tolist()]
@@ -187,8 +194,9 @@ class Features:
                 recipe=None if about["recipe"] is None else Recipe.from_dict(about["recipe"]),
                 n_other=about["n_other"],
                 weights=about["weights"],
+                images_per_second=float(about.get("images_per_second", math.nan)),
             )
-        except (OptionError, KeyError, TypeError) as error:
+        except (OptionError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{path} cannot be used: {error}") from error
 
 

@@ -5,6 +5,7 @@ On disk, below the cache folder::
     digests.sqlite              digests of unchanged files, so that they are not read again
     features/<fingerprint>/
         recipe.json             the settings, for a person to read
+        speed.json              images/s of the network when it made the vectors
         <time>-<random>.arrow   a shard: one Arrow file of keys, notes, vectors and checksums
 
 A shard is written beside and renamed into place, and never changed afterwards; so a reader sees
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import secrets
 import time
@@ -35,6 +37,7 @@ from featx.features.shard import DamagedShardError, Shard, open_shard, write_sha
 from featx.files import check_writable, storage_errors, written
 
 T = TypeVar("T")
+_TELLING = 16  # images that tell a speed
 
 log = logging.getLogger(__name__)
 
@@ -236,6 +239,24 @@ class FeatureStore:
         with written(self.folder / name) as file:
             write_shard(file, [bytes.fromhex(each) for each in digests], notes, vectors)
         self.refresh()
+
+    @property
+    def images_per_second(self) -> float:
+        """How fast the network was on this machine when it made the vectors; NaN if unknown."""
+        try:
+            return float(json.loads(self._speed_file.read_text())["images_per_second"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return math.nan
+
+    def note_speed(self, images_per_second: float, count: int) -> None:
+        """Note how fast the network was; a few images do not replace what more of them told."""
+        if count >= _TELLING or math.isnan(self.images_per_second):
+            with suppress(OSError, StorageError), written(self._speed_file) as file:
+                file.write_text(json.dumps({"images_per_second": images_per_second}) + "\n")
+
+    @property
+    def _speed_file(self) -> Path:
+        return self.folder / "speed.json"
 
     def discard_damaged(self) -> None:
         """Remove the damaged shards; call it once their rows are stored anew."""

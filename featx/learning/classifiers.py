@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from featx.errors import OptionError, UnknownClassifierError
 
@@ -21,10 +23,10 @@ class ClassifierSpec:
 
     name: str
     description: str
-    build: Callable[[int], Pipeline]  # from the number of images in the smallest class
+    build: Callable[[int, int], Pipeline]  # from images in the smallest class, and columns
 
 
-def _logistic(smallest: int) -> Pipeline:
+def _logistic(smallest: int, columns: int) -> Pipeline:
     """Standardise, rotate, and regress with the penalty that predicts held-out images best.
 
     The rotation (a full PCA) keeps every distance between training images, so it changes no
@@ -48,7 +50,7 @@ def _logistic(smallest: int) -> Pipeline:
     return _pipeline(scale=StandardScaler(), rotate=PCA(svd_solver="full"), logistic=regression)
 
 
-def _mlp(smallest: int) -> Pipeline:
+def _mlp(smallest: int, columns: int) -> Pipeline:
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.neural_network import MLPClassifier
 
@@ -58,7 +60,7 @@ def _mlp(smallest: int) -> Pipeline:
     )
 
 
-def _pca_mlp(smallest: int) -> Pipeline:
+def _pca_mlp(smallest: int, columns: int) -> Pipeline:
     from sklearn.decomposition import PCA
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.neural_network import MLPClassifier
@@ -70,18 +72,37 @@ def _pca_mlp(smallest: int) -> Pipeline:
     )
 
 
-def _svm(smallest: int) -> Pipeline:
-    from sklearn.calibration import CalibratedClassifierCV
+def _svm(smallest: int, columns: int) -> Pipeline:
+    from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    machine: Any = SVC(kernel="linear", C=0.01)
-    if smallest >= 2:  # probabilities need held-out images
-        machine = CalibratedClassifierCV(machine, cv=min(5, smallest), ensemble=False)
-    return _pipeline(scale=StandardScaler(), svm=machine)
+    machine = _calibrated(SVC(kernel="linear", C=0.01), smallest)
+    return _pipeline(scale=StandardScaler(), rotate=PCA(svd_solver="full"), svm=machine)
 
 
-def _knn(smallest: int) -> Pipeline:
+def _svd_svm(smallest: int, columns: int) -> Pipeline:
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.preprocessing import Normalizer
+    from sklearn.svm import SVC
+
+    return _pipeline(
+        normalize=Normalizer(),
+        svd=TruncatedSVD(min(100, columns), random_state=0),
+        svm=_calibrated(SVC(kernel="rbf", C=10.0), smallest),
+    )
+
+
+def _calibrated(machine: Any, smallest: int) -> Any:
+    """Give a machine probabilities, which need images held out of its training."""
+    from sklearn.calibration import CalibratedClassifierCV
+
+    if smallest < 2:
+        return machine
+    return CalibratedClassifierCV(machine, cv=min(5, smallest), ensemble=False)
+
+
+def _knn(smallest: int, columns: int) -> Pipeline:
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.preprocessing import Normalizer
 
@@ -93,7 +114,7 @@ def _knn(smallest: int) -> Pipeline:
     return _pipeline(normalize=Normalizer(), knn=neighbors)
 
 
-def _centroid(smallest: int) -> Pipeline:
+def _centroid(smallest: int, columns: int) -> Pipeline:
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.neighbors import NearestCentroid
     from sklearn.preprocessing import Normalizer
@@ -118,13 +139,20 @@ CLASSIFIERS = {
         ClassifierSpec("mlp", "variance threshold and a perceptron of 100 and 10 units", _mlp),
         ClassifierSpec("pca-mlp", "95 % of the variance by PCA, then the perceptron", _pca_mlp),
         ClassifierSpec("svm", "scaling and a linear support vector machine, calibrated", _svm),
+        ClassifierSpec(
+            "svd-svm",
+            "angle, a truncated SVD to 100 columns, and a support vector machine (RBF)",
+            _svd_svm,
+        ),
         ClassifierSpec("knn", "the nearest pictures by angle, weighted by distance", _knn),
         ClassifierSpec("centroid", "the nearest class mean by angle", _centroid),
     )
 }
 
 
-def make_classifier(classifier: str | Any = DEFAULT_CLASSIFIER, smallest: int = 5) -> Any:
+def make_classifier(
+    classifier: str | Any = DEFAULT_CLASSIFIER, smallest: int = 5, columns: int = 2048
+) -> Any:
     """Build an unfitted classifier.
 
     Parameters
@@ -134,6 +162,8 @@ def make_classifier(classifier: str | Any = DEFAULT_CLASSIFIER, smallest: int = 
         cloned.
     smallest : int, default=5
         Images in the smallest class; inner cross-validation has at most so many folds.
+    columns : int, default=2048
+        Columns of the features; a truncated SVD keeps no more.
 
     Returns
     -------
@@ -152,7 +182,7 @@ def make_classifier(classifier: str | Any = DEFAULT_CLASSIFIER, smallest: int = 
                 f"unknown classifier {classifier!r}: expected one of {', '.join(CLASSIFIERS)}, "
                 "or a scikit-learn classifier"
             )
-        return CLASSIFIERS[classifier].build(smallest)
+        return CLASSIFIERS[classifier].build(smallest, columns)
     from sklearn.base import BaseEstimator, clone, is_classifier
 
     if not isinstance(classifier, BaseEstimator) or not is_classifier(classifier):
@@ -166,3 +196,28 @@ def make_classifier(classifier: str | Any = DEFAULT_CLASSIFIER, smallest: int = 
             "or a scikit-learn classifier"
         )
     return clone(classifier)
+
+
+def probabilities_of(classifier: Any, X: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+    """Predict probabilities in columns for given classes.
+
+    Parameters
+    ----------
+    classifier : estimator
+        A fitted classifier of some of these classes.
+    X : ndarray of shape (n, columns), float32
+        Features.
+    classes : sequence of str
+        Sorted; a class that the classifier does not know has the probability 0.
+
+    Returns
+    -------
+    ndarray of shape (n, len(classes)), float, or None
+        None where the classifier gives no probabilities.
+    """
+    if not hasattr(classifier, "predict_proba"):
+        return None
+    probabilities = np.zeros((len(X), len(classes)))
+    columns = np.searchsorted(np.array(classes), np.asarray(classifier.classes_, dtype=str))
+    probabilities[:, columns] = classifier.predict_proba(X)
+    return probabilities

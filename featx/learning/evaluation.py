@@ -1,22 +1,19 @@
-"""How good a classifier is: on held-out images, and by cross-validation."""
+"""How good a classifier is on labelled images that it was not trained on."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ImageSourceError
-from featx.features.matrix import Features
-from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
+from featx.learning.intervals import Estimate, accuracy_interval, effective_size
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MOST_FOLDS = 5
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +30,8 @@ class Evaluation:
         The classes of the classifier and of the images, sorted.
     n_failed : int
         Images that could not be read; they count nowhere.
+    probabilities : ndarray of shape (n, n_classes), float, or None
+        Columns in the order of `classes`; None where the classifier gives none.
     """
 
     paths: np.ndarray
@@ -40,11 +39,32 @@ class Evaluation:
     y_pred: np.ndarray
     classes: tuple[str, ...]
     n_failed: int = 0
+    probabilities: np.ndarray | None = None
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """Every prediction, of shape (repeats, n): one repeat, unless cross-validated."""
+        return self.y_pred[None]
+
+    @property
+    def hits(self) -> np.ndarray:
+        """Which predictions are right, of shape (repeats, n)."""
+        return np.asarray(self.predictions == self.y_true)
 
     @property
     def accuracy(self) -> float:
-        """Share of the images that were predicted right, 0 to 1."""
-        return float(np.mean(self.y_true == self.y_pred))
+        """Share of the predictions that are right, 0 to 1."""
+        return float(np.mean(self.hits))
+
+    @property
+    def size(self) -> float:
+        """How many independent images the accuracy stands on."""
+        return effective_size(np.arange(len(self.y_true)))
+
+    @property
+    def interval(self) -> Estimate:
+        """The accuracy with its 95 % interval, by Wilson's method."""
+        return accuracy_interval(self.accuracy, self.size)
 
     @property
     def report(self) -> pd.DataFrame:
@@ -52,167 +72,162 @@ class Evaluation:
         import pandas as pd
         from sklearn.metrics import precision_recall_fscore_support
 
-        columns = precision_recall_fscore_support(
-            self.y_true, self.y_pred, labels=list(self.classes), zero_division=0
+        *columns, support = precision_recall_fscore_support(
+            *self._flat(), labels=list(self.classes), zero_division=0
         )
         names = ["precision", "recall", "f1", "support"]
-        frame = pd.DataFrame(
+        columns.append(support // len(self.predictions))
+        return pd.DataFrame(
             dict(zip(names, columns, strict=True)), index=pd.Index(self.classes, name="class")
         )
-        return frame
 
     @property
     def confusion(self) -> pd.DataFrame:
-        """Counts of images: a row for each true class, a column for each predicted one."""
+        """Counts of images: a row for each true class, a column for each predicted one.
+
+        After several repeats, the mean count of a repeat.
+        """
         import pandas as pd
         from sklearn.metrics import confusion_matrix
 
-        counts = confusion_matrix(self.y_true, self.y_pred, labels=list(self.classes))
+        counts = confusion_matrix(*self._flat(), labels=list(self.classes))
+        repeats = len(self.predictions)
         index = pd.Index(self.classes, name="true")
-        return pd.DataFrame(counts, index=index, columns=pd.Index(self.classes, name="predicted"))
+        return pd.DataFrame(
+            counts if repeats == 1 else counts / repeats,
+            index=index,
+            columns=pd.Index(self.classes, name="predicted"),
+        )
+
+    @property
+    def mistakes(self) -> pd.DataFrame:
+        """The images that were predicted wrong, the surest mistake first.
+
+        Columns are `path`, `true`, `predicted`, `probability` (of the predicted class, NaN where
+        there is none) and `wrong` (share of the repeats in which it was wrong, 0 to 1).
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            {
+                "path": self.paths,
+                "true": self.y_true,
+                "predicted": self.y_pred,
+                "probability": self.certainty,
+                "wrong": 1 - self.hits.mean(axis=0),
+            }
+        )
+        wrong = frame[frame.true != frame.predicted]
+        order = ["wrong", "probability"]
+        return wrong.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
+
+    @property
+    def suspects(self) -> pd.DataFrame:
+        """Images that look mislabelled, the clearest first.
+
+        An image is one if another class has a probability above that class's usual one among its
+        own images, and the label's is the lower (Northcutt, Jiang and Chuang, Confident learning,
+        Journal of Artificial Intelligence Research 70, 2021). Columns are `path`, `label`,
+        `looks_like`, `probability` (of what it looks like) and `probability_of_label`. Empty
+        where the classifier gives no probabilities.
+        """
+        import pandas as pd
+
+        names = ["path", "label", "looks_like", "probability", "probability_of_label"]
+        known = np.isin(self.y_true, self.classes)
+        if self.probabilities is None or not known.any():
+            return pd.DataFrame(columns=names)
+        classes = np.array(self.classes)
+        own = np.searchsorted(classes, self.y_true[known])
+        shares = self.probabilities[known]
+        mine = shares[np.arange(len(own)), own]
+        usual = np.full(len(classes), np.inf)  # of a class without images: nothing looks like it
+        for number in np.unique(own):
+            usual[number] = mine[own == number].mean()
+        above = np.where(shares >= usual, shares, -1.0)
+        looks = above.argmax(axis=1)
+        top = above.max(axis=1)
+        found = (top > mine) & (looks != own)
+        frame = pd.DataFrame(
+            {
+                "path": self.paths[known][found],
+                "label": self.y_true[known][found],
+                "looks_like": classes[looks[found]],
+                "probability": top[found],
+                "probability_of_label": mine[found],
+            },
+            columns=names,
+        )
+        order = np.argsort(frame.probability_of_label - frame.probability, kind="stable")
+        return frame.iloc[order].reset_index(drop=True)
+
+    @property
+    def certainty(self) -> np.ndarray:
+        """Probability of each predicted class, of shape (n,); NaN where there is none."""
+        if self.probabilities is None:
+            return np.full(len(self.y_true), np.nan)
+        columns = np.searchsorted(np.array(self.classes), self.y_pred)
+        return self.probabilities[np.arange(len(columns)), columns]
+
+    def without(self, paths: Collection[str]) -> Evaluation | None:
+        """Return the evaluation of the other images, or None if there are none."""
+        keep = np.array([path not in paths for path in self.paths])
+        if not keep.any():
+            return None
+        shares = self.probabilities
+        return Evaluation(
+            paths=self.paths[keep],
+            y_true=self.y_true[keep],
+            y_pred=self.y_pred[keep],
+            classes=self.classes,
+            n_failed=self.n_failed,
+            probabilities=None if shares is None else shares[keep],
+        )
+
+    def plot_confusion(self, ax: Axes | None = None) -> Axes:
+        """Draw the confusion matrix; see `featx.plot_confusion`."""
+        import featx
+
+        return featx.plot_confusion(self, ax)
+
+    def gallery(self, *, mistakes: bool = False, **options: Any) -> Figure:
+        """Draw the images with their predictions, mistakes first; see `featx.plot_gallery`.
+
+        Parameters
+        ----------
+        mistakes : bool, default=False
+            Only the mistakes.
+        **options
+            `columns` of `plot_gallery`.
+
+        Raises
+        ------
+        OptionError
+            There is nothing to draw: no mistake was made.
+        """
+        import featx
+
+        right = self.y_true == self.y_pred
+        order = np.lexsort((-np.nan_to_num(self.certainty), right))
+        order = order[: int(np.sum(~right))] if mistakes else order
+        return featx.plot_gallery(
+            self.paths[order].tolist(),
+            self.y_pred[order].tolist(),
+            true=self.y_true[order].tolist(),
+            probabilities=self.certainty[order].tolist(),
+            **options,
+        )
+
+    def _flat(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return true and predicted classes of all repeats, one after the other."""
+        return np.tile(self.y_true, len(self.predictions)), self.predictions.ravel()
 
     def __repr__(self) -> str:
         right = int(np.sum(self.y_true == self.y_pred))
         return f"Evaluation(accuracy {self.accuracy:.3f}, {right} of {len(self.y_true)} right)"
 
-
-@dataclass(frozen=True)
-class CrossValidation:
-    """Accuracies of a classifier on parts of the images that it was not trained on.
-
-    Attributes
-    ----------
-    scores : tuple of float
-        Accuracy on each fold, 0 to 1.
-    """
-
-    scores: tuple[float, ...]
-
-    @property
-    def accuracy(self) -> float:
-        """Mean accuracy over the folds."""
-        return float(np.mean(self.scores))
-
-    @property
-    def std(self) -> float:
-        """Standard deviation of the accuracy between folds."""
-        return float(np.std(self.scores))
-
-    def __repr__(self) -> str:
-        return f"CrossValidation({self.accuracy:.3f} ± {self.std:.3f}, {len(self.scores)} folds)"
-
-
-def cross_validate(
-    features: Features, classifier: str | Any = DEFAULT_CLASSIFIER, *, seed: int = 0
-) -> CrossValidation:
-    """Measure a classifier by stratified cross-validation.
-
-    Parameters
-    ----------
-    features : Features
-        Labelled features.
-    classifier : str or estimator, default="logistic"
-        As for `train`.
-    seed : int, default=0
-        Of the shuffling.
-
-    Returns
-    -------
-    CrossValidation
-        Of five folds, or of as many as the smallest class has images.
-
-    Raises
-    ------
-    ImageSourceError
-        There are no classes, or one has a single image.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    y = labels_to_learn(features)
-    smallest = min(Counter(y.tolist()).values())
-    folds = min(_MOST_FOLDS, smallest)
-    splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    scores = []
-    X = features.matrix
-    for train, test in splits.split(X, y):
-        model = make_classifier(classifier, min(Counter(y[train].tolist()).values()))
-        model.fit(X[train], y[train])
-        scores.append(float(np.mean(model.predict(X[test]) == y[test])))
-    return CrossValidation(tuple(scores))
-
-
-def labels_to_learn(features: Features) -> np.ndarray:
-    """Return the labels of features if a classifier can learn from them.
-
-    Raises
-    ------
-    ImageSourceError
-        As for `require_learnable`.
-    """
-    require_learnable(features.paths.tolist(), labels_of(features))
-    assert features.y is not None
-    return features.y
-
-
-def labels_of(features: Features) -> list[str | None]:
-    """Return the label of each row, None where there is none."""
-    return [None] * len(features) if features.y is None else features.y.tolist()
-
-
-def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> None:
-    """Check that a classifier can learn these labels, which may be done before embedding.
-
-    Raises
-    ------
-    ImageSourceError
-        There are no labels, some are missing, there is one class only, or a class has one image.
-    """
-    unlabelled = [path for path, label in zip(paths, labels, strict=True) if label is None]
-    if len(unlabelled) == len(labels):
-        raise ImageSourceError(
-            "the images have no classes: expected a sub-folder for each class, such as "
-            "photos/cat and photos/dog, or a table with a column `label`"
+    def _repr_html_(self) -> str:
+        return (
+            f"<p><b>accuracy {self.interval}</b>, {len(self.y_true):,} images</p>"
+            f"{self.report.to_html(float_format='{:.2f}'.format)}"
         )
-    if unlabelled:
-        raise ImageSourceError(
-            f"{len(unlabelled)} of {len(labels)} images are in no class folder, such as "
-            f"{unlabelled[0]}; move them into one, or out of the folder"
-        )
-    counts = Counter(map(str, labels))
-    if len(counts) < 2:
-        raise ImageSourceError(
-            f"all images are of one class, {next(iter(counts))!r}: expected at least two classes"
-        )
-    single = [label for label, count in sorted(counts.items()) if count == 1]
-    if single:
-        has = "class {} has" if len(single) == 1 else "classes {} have"
-        raise ImageSourceError(
-            f"{has.format(_some(single))} only one readable image: expected at least two of each "
-            "class; add images or remove the class"
-        )
-
-
-def require_known(labels: Sequence[str | None], classes: Sequence[str]) -> None:
-    """Check that a classifier of `classes` can be judged by these labels.
-
-    Raises
-    ------
-    ImageSourceError
-        Labels are missing, or none of them is one of the classes.
-    """
-    if any(label is None for label in labels):
-        raise ImageSourceError(
-            "some images have no class: expected a sub-folder for each class, named as in "
-            f"training ({_some(classes)})"
-        )
-    if not set(labels) & set(classes):
-        found = sorted({str(label) for label in labels})
-        raise ImageSourceError(
-            f"the model knows none of the classes {_some(found)}: expected {_some(classes)}"
-        )
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    """List names, not more than fit a message."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -18,9 +18,9 @@ from featx.features.matrix import Features
 from featx.features.recipe import Recipe
 from featx.images.folder import ImageFolder
 from featx.learning import model_file
-from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
-from featx.learning.evaluation import (
-    Evaluation,
+from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, probabilities_of
+from featx.learning.evaluation import Evaluation
+from featx.learning.labels import (
     labels_of,
     labels_to_learn,
     require_known,
@@ -195,12 +195,14 @@ class ImageClassifier:
         features = self.features(source, **options)
         require_known(labels_of(features), self.classes)
         assert features.y is not None
+        classes = tuple(sorted({*self.classes, *features.classes}))
         return Evaluation(
             paths=features.paths,
             y_true=features.y,
             y_pred=np.asarray(self.pipeline.predict(features.matrix)),
-            classes=tuple(sorted({*self.classes, *features.classes})),
+            classes=classes,
             n_failed=len(features.failed),
+            probabilities=probabilities_of(self.pipeline, features.matrix, classes),
         )
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -275,8 +277,9 @@ def train(
             "embed the images with featx"
         )
     y = labels_to_learn(features)
-    pipeline = make_classifier(classifier, min(Counter(y.tolist()).values()))
-    pipeline.fit(features.matrix, y)
+    X = features.matrix
+    pipeline = make_classifier(classifier, min(Counter(y.tolist()).values()), X.shape[1])
+    pipeline.fit(X, y)
     return ImageClassifier(pipeline, features.recipe, weights=features.weights, backbone=own)
 
 

@@ -33,7 +33,7 @@ def test_the_commands_are_those_that_were_promised():
     names = [path.removeprefix("featx").strip() for path in COMMANDS]
     assert sorted(names) == [
         *("", "backbones", "cache", "cache clear", "cache info", "cache verify"),
-        *("demo", "embed", "evaluate", "label", "predict", "train"),
+        *("compare", "demo", "embed", "evaluate", "label", "predict", "train"),
     ]
 
 
@@ -126,9 +126,14 @@ EMBEDDING_OPTIONS = RUN_OPTIONS | {
     [
         ("backbones", {"--json"}),
         ("embed", EMBEDDING_OPTIONS),
-        ("train", EMBEDDING_OPTIONS | {"--classifier", "--test"}),
+        ("train", EMBEDDING_OPTIONS | {"--classifier", "--test", "--report"}),
+        (
+            "compare",
+            (EMBEDDING_OPTIONS - {"--backbone", "--pooling"})
+            | {"--backbones", "--poolings", "--classifiers", "--out", "--report"},
+        ),
         ("predict", RUN_OPTIONS | {"--out", "--gallery", "--weights"}),
-        ("evaluate", RUN_OPTIONS | {"--weights"}),
+        ("evaluate", RUN_OPTIONS | {"--weights", "--report"}),
         ("label", RUN_OPTIONS | {"--top", "--backbone", "--weights", "--fast"}),
         ("cache info", {"--json"}),
         ("cache clear", {"--older-than", "--json"}),

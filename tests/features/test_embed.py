@@ -22,8 +22,7 @@ from PIL import Image
 
 import featx
 from featx.errors import ImageError, ImageSourceError, OptionError, StorageError
-from featx.features import embed as embed_module
-from featx.features import filling
+from featx.features import assembly, filling
 from featx.features.cache import contents
 from featx.features.embed import prepare
 from featx.features.matrix import Features
@@ -133,7 +132,7 @@ def test_no_vector_depends_on_the_batch_size_or_its_neighbours(run, photos, batc
 
 def test_a_large_matrix_is_a_memory_map_of_the_same_numbers(run, photos, monkeypatch):
     in_memory, _ = run(photos)
-    monkeypatch.setattr(embed_module, "_MEMORY_MAP_BYTES", 100)
+    monkeypatch.setattr(assembly, "_MEMORY_MAP_BYTES", 100)
     mapped, _ = run(photos)
     assert isinstance(mapped.X.base, np.memmap), type(mapped.X.base)
     assert not isinstance(in_memory.X.base, np.memmap)
@@ -144,7 +143,7 @@ def test_a_matrix_that_finds_no_room_is_an_error_and_no_crash(run, photos, monke
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(embed_module, "_MEMORY_MAP_BYTES", 100)
+    monkeypatch.setattr(assembly, "_MEMORY_MAP_BYTES", 100)
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(StorageError, match="the disk is full; make room"):
         run(photos)

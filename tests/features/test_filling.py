@@ -129,7 +129,7 @@ def filling_of(*lanes) -> Filling:
 
 def lane_of(size: int, batch_size: int | None = None) -> SimpleNamespace:
     engine = None if batch_size is None else SimpleNamespace(batch_size=batch_size)
-    return SimpleNamespace(fit=Fit(size), engine=engine)
+    return SimpleNamespace(fit=Fit(size), engine=engine, stores=())
 
 
 @pytest.mark.parametrize(

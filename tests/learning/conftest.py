@@ -5,19 +5,7 @@ from __future__ import annotations
 import fakes
 import numpy as np
 import pytest
-
-from featx.features.matrix import Features, as_labels, as_paths
-from featx.features.recipe import Recipe
-
-RECIPE = Recipe(backbone="resnet50", weights="0" * 64, input_size=224)
-
-
-def as_features(X, labels, recipe=RECIPE) -> Features:
-    """Put rows and labels together as if images had been embedded."""
-    paths = [f"photos/{label}/{i}.jpg" for i, label in enumerate(labels)]
-    return Features(
-        X=np.asarray(X, np.float32), y=as_labels(labels), paths=as_paths(paths), recipe=recipe
-    )
+from fakes import as_features
 
 
 @pytest.fixture

@@ -41,7 +41,15 @@ def fit(pipeline, X, y):
 
 
 def test_the_names_are_the_promised_ones_and_the_default_is_among_them():
-    assert list(CLASSIFIERS) == ["logistic", "mlp", "pca-mlp", "svm", "knn", "centroid"]
+    assert list(CLASSIFIERS) == [
+        "logistic",
+        "mlp",
+        "pca-mlp",
+        "svm",
+        "svd-svm",
+        "knn",
+        "centroid",
+    ]
     assert DEFAULT_CLASSIFIER == "logistic"
     assert type(make_classifier().named_steps["logistic"]) is GridSearchCV
 
@@ -77,7 +85,7 @@ def test_a_pipeline_can_be_printed_cloned_and_changed(name):
 def test_easy_classes_are_told_apart_with_few_images_and_wide_features(name, each, width):
     X, y = blobs(each, width)
     X_new, y_new = blobs(10, width, seed=1)
-    pipeline = fit(make_classifier(name, smallest=each), X, y)
+    pipeline = fit(make_classifier(name, each, width), X, y)
     accuracy = np.mean(pipeline.predict(X_new) == y_new)
     assert accuracy >= 0.9, f"{name} reads {accuracy:.2f} with {each} images of {width} features"
     assert list(pipeline.classes_) == ["class 0", "class 1", "class 2"]
@@ -96,7 +104,7 @@ def test_one_image_of_a_class_is_enough_to_fit(name):
 @every_name
 def test_probabilities_are_of_each_class_and_add_up(name):
     X, y = blobs()
-    probabilities = fit(make_classifier(name), X, y).predict_proba(blobs(seed=1)[0])
+    probabilities = fit(make_classifier(name, columns=40), X, y).predict_proba(blobs(seed=1)[0])
     assert probabilities.shape == (len(X), 3)
     assert probabilities.min() >= 0
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(X)), abs=1e-6)
@@ -105,7 +113,9 @@ def test_probabilities_are_of_each_class_and_add_up(name):
 @every_name
 def test_two_fits_on_the_same_images_predict_the_same_numbers(name):
     X, y = blobs(distance=0.5)
-    first, second = (fit(make_classifier(name), X, y).predict_proba(X) for _ in range(2))
+    first, second = (
+        fit(make_classifier(name, columns=40), X, y).predict_proba(X) for _ in range(2)
+    )
     assert np.array_equal(first, second)
 
 
@@ -117,7 +127,9 @@ def test_inner_folds_are_no_more_than_the_smallest_class_has_images(name, smalle
         for key, value in make_classifier(name, smallest).get_params().items()
         if key.endswith("__cv")
     ]
-    assert folds == ([min(5, smallest)] if name in ("logistic", "svm") and smallest > 1 else [])
+    assert folds == (
+        [min(5, smallest)] if name in ("logistic", "svm", "svd-svm") and smallest > 1 else []
+    )
 
 
 @pytest.mark.parametrize(("noise", "strong"), [(20.0, True), (0.1, False)])
@@ -175,8 +187,8 @@ def test_an_unknown_name_is_told_with_the_known_ones():
     with pytest.raises(UnknownClassifierError) as caught:
         make_classifier("svn")
     assert str(caught.value) == (
-        "unknown classifier 'svn': expected one of logistic, mlp, pca-mlp, svm, knn, centroid, "
-        "or a scikit-learn classifier"
+        "unknown classifier 'svn': expected one of logistic, mlp, pca-mlp, svm, "
+        "svd-svm, knn, centroid, or a scikit-learn classifier"
     )
     assert isinstance(caught.value, ValueError)
 

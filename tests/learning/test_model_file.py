@@ -41,7 +41,7 @@ def fitted(name: str, each: int, width: int, dtype: type):
     X = (random.normal(size=(len(y), width)) + 5 * np.arange(len(y))[:, None] % 3).astype(dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return make_classifier(name, each).fit(X, y)
+        return make_classifier(name, each, width).fit(X, y)
 
 
 @pytest.fixture(scope="module")

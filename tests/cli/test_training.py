@@ -1,4 +1,4 @@
-"""`featx train`, `predict`, `evaluate` and `label`."""
+"""`featx train`, `evaluate`, `predict` and `label`."""
 
 import csv
 import os
@@ -24,12 +24,18 @@ def test_train_says_in_json_how_good_the_model_is(featx_run, photos, new_photos,
         "n_failed": 0,
         "classifier": "logistic",
         "cv_accuracy": 1.0,
+        "cv_accuracy_low": pytest.approx(0.789, abs=1e-3),
+        "cv_accuracy_high": 1.0,
         "cv_std": 0.0,
+        "twins": [],
         "n_test": 6,
         "test_accuracy": 1.0,
+        "test_leaks": {},
+        "test_accuracy_without_leaks": 1.0,
         "fingerprint": featx.load(out).recipe.fingerprint,
         "seconds": 0,
         "out": str(out),
+        "report": None,
     }
     assert document["seconds"] > 0
 
@@ -42,8 +48,9 @@ def test_train_says_to_a_person_how_good_the_model_is(featx_run, photos, new_pho
     assert lines[0].startswith("18 images: 18 embedded, in ")
     assert lines[1].startswith("features 18 x 9 (efficientnet_lite0")
     assert lines[2:] == [
-        "3 classes, classifier centroid: cross-validated accuracy 100.0 % ± 0.0 % (5 folds)",
-        f"accuracy on {new_photos}: 100.0 % of 6 images, 1 failed",
+        "3 classes, classifier centroid: cross-validated accuracy 100.0 % (78.9 to 100.0), "
+        "5 folds, 2 times",
+        f"accuracy on {new_photos}: 100.0 % (61.0 to 100.0) of 6 images, 1 failed",
         f"wrote {out}",
     ]
 
@@ -246,7 +253,7 @@ def test_evaluate_gives_a_table_for_a_person(featx_run, model, new_photos):
     (new_photos / "red" / "100.png").rename(new_photos / "green" / "wrong.png")
     lines = featx_run("evaluate", model, new_photos).out.splitlines()
     assert lines == [
-        "accuracy 83.3 %: 5 of 6 images right",
+        "accuracy 83.3 % (43.6 to 97.0): 5 of 6 images right",
         "class  precision  recall    f1  support",
         "blue        1.00    1.00  1.00        2",
         "green       1.00    0.67  0.80        3",

@@ -1,99 +1,24 @@
-"""`featx train`, `featx predict`, `featx evaluate` and `featx label`."""
+"""`featx predict` and `featx label`."""
 
 from __future__ import annotations
 
 import csv
 import math
-import time
 from typing import Any
 
 import click
 import numpy as np
 
-from featx.cli.embedding import describe
 from featx.cli.options import (
     backbone_option,
-    embedding_options,
     fast_option,
     json_option,
+    model_weights_option,
     run_options,
     weights_option,
 )
-from featx.cli.output import count, emit, percent, table, working
+from featx.cli.output import emit, percent, table, working
 from featx.errors import OptionError
-from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
-
-_model_weights_option = click.option(
-    "--weights", metavar="PATH", help="Weights of the model's network, if they have moved."
-)
-
-
-@click.command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
-@click.argument("folder")
-@click.option("--out", required=True, metavar="MODEL", help="The model file to write.")
-@click.option(
-    "--classifier",
-    type=click.Choice(list(CLASSIFIERS)),
-    default=DEFAULT_CLASSIFIER,
-    show_default=True,
-    help="What learns from the features.",
-)
-@click.option("--test", metavar="FOLDER", help="Labelled pictures to measure the model on.")
-@embedding_options
-@json_option
-def train(
-    folder: str, out: str, classifier: str, test: str | None, as_json: bool, **options: Any
-) -> None:
-    """Train a classifier on labelled pictures.
-
-    FOLDER has a sub-folder of pictures for each class.
-    """
-    import featx
-    from featx.files import check_writable
-    from featx.images.folder import ImageFolder
-    from featx.learning.evaluation import require_known, require_learnable
-
-    check_writable(out)
-    images = ImageFolder.of(folder)
-    require_learnable(images.paths, images.labels)
-    test_images = ImageFolder.of(test) if test else None
-    if test_images:
-        require_known(test_images.labels, images.classes)
-    with working():
-        start = time.perf_counter()
-        features = featx.embed(images, **options)
-        embedding_seconds = time.perf_counter() - start
-        validation = featx.cross_validate(features, classifier)
-        model = featx.train(features, classifier)
-        model.save(out)
-        run = {key: options[key] for key in ("engine", "cache", "on_error", "batch_size")}
-        evaluation = model.evaluate(test_images, **run) if test_images else None
-    document = {
-        "classes": list(model.classes),
-        "n_train": len(features),
-        "n_failed": len(features.failed),
-        "classifier": classifier,
-        "cv_accuracy": validation.accuracy,
-        "cv_std": validation.std,
-        "n_test": len(evaluation.y_true) if evaluation else None,
-        "test_accuracy": evaluation.accuracy if evaluation else None,
-        "fingerprint": model.recipe.fingerprint,
-        "seconds": round(time.perf_counter() - start, 3),
-        "out": out,
-    }
-    lines = [
-        describe(features, embedding_seconds),
-        f"{count(len(model.classes), 'class')}, classifier {classifier}: cross-validated accuracy "
-        f"{percent(validation.accuracy)} ± {percent(validation.std)} "
-        f"({len(validation.scores)} folds)",
-    ]
-    if evaluation:
-        failed = f", {evaluation.n_failed:,} failed" if evaluation.n_failed else ""
-        lines.append(
-            f"accuracy on {test}: {percent(evaluation.accuracy)} "
-            f"of {count(len(evaluation.y_true), 'image')}{failed}"
-        )
-    emit(document, "\n".join([*lines, f"wrote {out}"]), as_json=as_json)
 
 
 @click.command(epilog="Example: featx predict fruit.featx new.jpg more/ --gallery result.png")
@@ -105,7 +30,7 @@ def train(
     metavar="FILE.png",
     help="Draw the pictures with their labels: green or red where the sub-folder tells the truth.",
 )
-@_model_weights_option
+@model_weights_option
 @run_options
 @json_option
 def predict(
@@ -171,45 +96,6 @@ def predict(
         "\n".join([text, *(f"wrote {file}" for file in (out, gallery) if file)]),
         as_json=as_json,
     )
-
-
-@click.command(epilog="Example: featx evaluate fruit.featx test_photos/")
-@click.argument("model")
-@click.argument("folder")
-@_model_weights_option
-@run_options
-@json_option
-def evaluate(model: str, folder: str, weights: str | None, as_json: bool, **options: Any) -> None:
-    """Measure a model on labelled pictures.
-
-    FOLDER has a sub-folder of pictures for each class.
-    """
-    import featx
-
-    with working():
-        classifier = featx.load(model, weights=weights)
-        result = classifier.evaluate(folder, **options)
-        report = result.report
-    document = {
-        "accuracy": result.accuracy,
-        "n_images": len(result.y_true),
-        "n_failed": result.n_failed,
-        "classes": report.reset_index().to_dict(orient="records"),
-    }
-    cells = [
-        [name, f"{row.precision:.2f}", f"{row.recall:.2f}", f"{row.f1:.2f}", int(row.support)]
-        for name, row in report.iterrows()
-    ]
-    header = ["class", "precision", "recall", "f1", "support"]
-    right = sum(result.y_true == result.y_pred)
-    images = count(len(result.y_true), "image")
-    lines = [
-        f"accuracy {percent(result.accuracy)}: {right} of {images} right",
-        table(header, cells, right=header[1:]),
-    ]
-    if result.n_failed:
-        lines.append(f"left out, not readable: {count(result.n_failed, 'file')}")
-    emit(document, "\n".join(lines), as_json=as_json)
 
 
 @click.command(epilog="Example: featx label dog.jpg --top 3 --backbone resnet50")

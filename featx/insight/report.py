@@ -1,0 +1,352 @@
+"""One HTML file that says how good a classifier is, and on what that stands."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.features.matrix import Features
+from featx.files import check_writable, written
+from featx.insight.charts import (
+    INK,
+    LINE,
+    MUTED,
+    RIGHT,
+    WRONG,
+    confusions,
+    inline_svg,
+    plot_comparison,
+    plot_confusion,
+    plot_learning_curve,
+)
+from featx.insight.layout import map_of
+from featx.insight.names import printable, shortener
+from featx.insight.thumbnails import Album
+from featx.learning.comparison import Comparison
+from featx.learning.curve import LearningCurve
+from featx.learning.evaluation import Evaluation
+from featx.learning.validation import CrossValidation
+
+_MOST_CLASSES = 30  # of a confusion matrix as a table
+_MOST_MISTAKES, _MOST_RIGHT, _MOST_SUSPECTS = 40, 20, 24  # pictures shown
+_MOST_PAIRS = 15  # of classes that are confused
+_COLORS = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    LINE: "var(--line)",
+    RIGHT: "var(--right)",
+    WRONG: "var(--wrong)",
+    "#ffffff": "var(--paper)",
+}
+_SIDE = 160  # pixels of a thumbnail in a gallery
+_PACKAGES = ("keras", "openvino", "scikit-learn")
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    features: Features,
+    evaluation: Evaluation,
+    comparison: Comparison | None = None,
+    curve: LearningCurve | None = None,
+    test: Evaluation | None = None,
+    command: str = "",
+    notes: Sequence[str] = (),
+) -> None:
+    """Write one HTML file that holds everything, thumbnails too, and asks nothing of a network.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to write.
+    title : str
+        Its heading.
+    features : Features
+        Those of the images of `evaluation`.
+    evaluation : Evaluation
+        The cross-validation of `features`, or an evaluation on them as test images.
+    comparison : Comparison, optional
+        Of the candidates that this one was chosen from.
+    curve : LearningCurve, optional
+        What more photographs would give.
+    test : Evaluation, optional
+        A further evaluation, on images that nothing was trained on.
+    command : str, default=""
+        What to type to make the report again.
+    notes : sequence of str, optional
+        What else a reader should know, a sentence each.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    check_writable(path)
+    here = Path(__file__).parent
+    short = shortener(
+        [*features.paths, *evaluation.paths, *(each.path for each in features.failed)]
+        + ([] if test is None else list(test.paths))
+    )
+    album = Album()
+    environment = Environment(
+        loader=FileSystemLoader(here),
+        autoescape=True,
+        finalize=_legible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "number": _number, "sentence": _sentence}
+    page = {
+        "title": title,
+        "main": _measured(evaluation, "main", album, short),
+        "test": None if test is None else _measured(test, "test", album, short),
+        "run": _run(features, evaluation, notes, short),
+        "comparison": None if comparison is None else _compared(comparison),
+        "curve": None if curve is None else _curve(curve),
+        "map": map_of(features, evaluation, album, short),
+        "suspects": _suspects(evaluation, album, short),
+        "again": _again(features, command),
+        "css": Markup((here / "report.css").read_text(encoding="utf-8")),
+        "js": Markup((here / "report.js").read_text(encoding="utf-8")),
+        "pictures": Markup(album.style_sheet()),
+    }
+    html = environment.get_template("report.html.j2").render(page)
+    with written(path) as file:
+        file.write_text(html, encoding="utf-8")
+
+
+def _measured(
+    evaluation: Evaluation, name: str, album: Album, short: Callable[[str], str]
+) -> dict[str, Any]:
+    """Gather what one evaluation says: accuracy, confusions, classes, predictions."""
+    counts, classes = confusions(evaluation), evaluation.classes
+    numbered = _numbered(evaluation)
+    many = len(classes) > _MOST_CLASSES
+    chart = ""
+    if many:
+        about = "Confusion matrix of all classes"
+        chart = _chart(plot_confusion, evaluation, (6.4, 6.4), f"{name}-confusion", about)
+    off = counts * (1 - np.eye(len(classes)))
+    pairs = [divmod(int(each), len(classes)) for each in np.argsort(-off, axis=None, kind="stable")]
+    right = evaluation.y_true == evaluation.y_pred
+    sure = np.nan_to_num(evaluation.certainty)
+    wrong_rows = [int(row) for row in numbered.mistakes.path]
+    right_rows = [int(row) for row in np.argsort(sure, kind="stable") if right[row]]
+    shares = 1 - evaluation.hits.mean(axis=0)
+    return {
+        "accuracy": evaluation.interval,
+        "n": len(evaluation.y_true),
+        "n_failed": evaluation.n_failed,
+        "method": getattr(evaluation, "method", None),
+        "repeats": len(evaluation.predictions),
+        "guess": Counter(evaluation.y_true.tolist()).most_common(1)[0][1] / len(evaluation.y_true),
+        "classes": classes,
+        "counts": None if many else counts.tolist(),
+        "shares": (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)).tolist(),
+        "totals": counts.sum(axis=1).tolist(),
+        "confused": [
+            (classes[row], classes[column], counts[row, column], counts[row].sum())
+            for row, column in pairs[:_MOST_PAIRS]
+            if off[row, column] > 0
+        ],
+        "chart": chart,
+        "report": [
+            (name, *row)
+            for name, row in zip(
+                classes, numbered.report.itertuples(index=False, name=None), strict=True
+            )
+        ],
+        "wrong": [
+            _picture(evaluation, row, shares[row], album, short)
+            for row in wrong_rows[:_MOST_MISTAKES]
+        ],
+        "sure": evaluation.probabilities is not None,
+        "n_wrong": len(wrong_rows),
+        "right": [
+            _picture(evaluation, row, shares[row], album, short) for row in right_rows[:_MOST_RIGHT]
+        ],
+        "n_right": len(right_rows),
+    }
+
+
+def _picture(
+    evaluation: Evaluation,
+    row: int,
+    share: float,
+    album: Album,
+    short: Callable[[str], str],
+) -> dict[str, Any]:
+    repeats = len(evaluation.predictions)
+    return {
+        "thumb": album.place(evaluation.paths[row], _SIDE),
+        "path": short(evaluation.paths[row]),
+        "true": evaluation.y_true[row],
+        "predicted": evaluation.y_pred[row],
+        "probability": float(evaluation.certainty[row]),
+        "wrong": round(share * repeats) if 0 < share < 1 else None,
+    }
+
+
+def _run(
+    features: Features,
+    evaluation: Evaluation,
+    notes: Sequence[str],
+    short: Callable[[str], str],
+) -> dict[str, Any]:
+    """Gather what went in: images, classes, files left out, copies, recipe."""
+    splits = getattr(evaluation, "splits", None)
+    twins = evaluation.twins if isinstance(evaluation, CrossValidation) else None
+    return {
+        "n": len(features),
+        "classes": sorted(Counter(evaluation.y_true.tolist()).items()),
+        "n_failed": max(len(features.failed), evaluation.n_failed),
+        "failed": [
+            (short(each.path), each.reason.replace(each.path, short(each.path)))
+            for each in features.failed
+        ],
+        "n_other": features.n_other,
+        "twins": None if twins is None else [[short(path) for path in each] for each in twins],
+        "recipe": None if features.recipe is None else str(features.recipe),
+        "width": features.matrix.shape[1],
+        "notes": [*notes, *(splits.notes if splits is not None else ())],
+    }
+
+
+def _compared(comparison: Comparison) -> dict[str, Any]:
+    """Gather the rows of the comparison, its plot and what it says."""
+    frame = comparison.frame
+    low, high = float(frame.accuracy_low.min()), float(frame.accuracy_high.max())
+    return {
+        "verdict": comparison.verdict,
+        "best": comparison.best.name,
+        "expected": comparison.best_accuracy if len(frame) > 1 else None,
+        "rows": frame.to_dict("records"),
+        "n_rivals": int(frame.rival.sum()),
+        "scale": (low, max(high - low, 1e-9)),
+        "timed": bool(np.isfinite(frame.images_per_second.astype(float)).any()),
+        "chart": _chart(
+            plot_comparison,
+            comparison,
+            (5.4, 3.6),
+            "comparison",
+            "Accuracy of the candidates, with intervals, against their speed; the numbers are "
+            "those of the table",
+        ),
+    }
+
+
+def _curve(curve: LearningCurve) -> dict[str, Any]:
+    return {
+        "verdict": curve.verdict,
+        "rows": list(zip(curve.sizes.tolist(), curve.estimates, strict=True)),
+        "double": (2 * curve.per_class, curve.forecast(2 * curve.per_class)),
+        "chart": _chart(
+            plot_learning_curve,
+            curve,
+            (4.8, 3.2),
+            "curve",
+            "Accuracy rising with the photographs a class, and its forecast; the numbers are "
+            "those of the table",
+        ),
+    }
+
+
+def _suspects(evaluation: Evaluation, album: Album, short: Callable[[str], str]) -> dict[str, Any]:
+    found = _numbered(evaluation).suspects
+    classes, shown = evaluation.classes, []
+    for each in found.head(_MOST_SUSPECTS).to_dict("records"):
+        path = evaluation.paths[int(each["path"])]
+        each |= {key: classes[int(each[key])] for key in ("label", "looks_like")}
+        shown.append(each | {"thumb": album.place(path, _SIDE), "path": short(path)})
+    return {"judged": evaluation.probabilities is not None, "n": len(found), "rows": shown}
+
+
+def _numbered(evaluation: Evaluation) -> Evaluation:
+    """Return an evaluation with numbers for its paths and classes.
+
+    For its tables: pandas takes no name that is not Unicode, and those of files need not be.
+    """
+    classes = np.array(evaluation.classes)
+    codes = np.array([f"{number:06d}" for number in range(len(classes))])  # sorted as the classes
+    changed: dict[str, Any] = {
+        "paths": np.arange(len(evaluation.paths)),
+        "classes": tuple(codes.tolist()),
+        "y_true": codes[np.searchsorted(classes, evaluation.y_true)],
+        "y_pred": codes[np.searchsorted(classes, evaluation.y_pred)],
+    }
+    if isinstance(evaluation, CrossValidation):
+        changed["all_predictions"] = codes[np.searchsorted(classes, evaluation.all_predictions)]
+    return replace(evaluation, **changed)
+
+
+def _again(features: Features, command: str) -> dict[str, Any]:
+    """Gather what somebody needs who wants the same result."""
+    import featx
+
+    versions = [("featx", featx.__version__)]
+    for name in _PACKAGES:
+        try:
+            versions.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            versions.append((name, "not installed"))
+    recipe = features.recipe
+    return {
+        "command": command,
+        "versions": versions,
+        "recipe": None if recipe is None else json.dumps(recipe.to_dict(), indent=2),
+        "fingerprint": None if recipe is None else recipe.fingerprint,
+        "date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+    }
+
+
+def _chart(
+    plot: Callable[..., Any], made: Any, size: tuple[float, float], name: str, description: str
+) -> Any:
+    """Draw a chart of so many inches for the middle of the page."""
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    plot(made, figure.add_subplot())
+    return Markup(inline_svg(figure, name, description, _COLORS))
+
+
+def _legible(value: Any) -> Any:
+    """Make any text printable, line by line; Jinja escapes it afterwards."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return "\n".join(map(printable, value.split("\n")))
+
+
+def _sentence(text: str) -> str:
+    """Return a text that begins like a sentence, unless it begins with a name, and ends as one."""
+    begins = text.startswith(("no ", "with "))
+    return (text[:1].upper() + text[1:] if begins else text).rstrip(".") + "."
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def _number(value: float) -> str:
+    """Write a count, or the mean of several, as people read it."""
+    if math.isnan(value):
+        return "–"
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

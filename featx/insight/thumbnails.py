@@ -1,0 +1,80 @@
+"""Small pictures for an HTML page, each of them in it once."""
+
+from __future__ import annotations
+
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from featx.images.decode import decode_rgb, quiet_pillow
+
+_QUALITY = 70
+_SIDES = ((60, 160), (200, 112), (500, 80), (1000, 64))  # pixels for up to so many pictures
+_SMALLEST = 48
+
+
+def side_for(n: int) -> int:
+    """Return the side in pixels at which n thumbnails keep a page small enough to mail."""
+    return next((side for most, side in _SIDES if n <= most), _SMALLEST)
+
+
+def thumbnail(path: str, side: int) -> str:
+    """Return a picture as a small JPEG in a data URI.
+
+    Parameters
+    ----------
+    path : str
+        The file; a missing or broken one gives a grey square.
+    side : int
+        The longer side of the thumbnail in pixels. The whole picture is shown, upright.
+
+    Returns
+    -------
+    str
+        "data:image/jpeg;base64,...".
+    """
+    try:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError):
+        data = b""
+    image, _ = decode_rgb(data, 8)
+    if image is not None and max(image.size) < 2 * side:  # too far reduced, or a small picture
+        whole = 8 * max(image.size)
+        reduction = next((each for each in (4, 2) if whole >= 2 * side * each), 1)
+        image, _ = decode_rgb(data, reduction)
+    if image is None:
+        image = Image.new("RGB", (8, 8), (208, 208, 208))
+    image.thumbnail((side, side))
+    stream = BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+class Album:
+    """The pictures of one page: a CSS class for each, however often it is shown."""
+
+    def __init__(self) -> None:
+        self._sides: dict[str, int] = {}
+        self._classes: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._sides)
+
+    def place(self, path: str, side: int) -> str:
+        """Return the CSS class of a picture, which is made at the largest side asked for."""
+        self._sides[path] = max(side, self._sides.get(path, 0))
+        return self._classes.setdefault(path, f"t{len(self._classes)}")
+
+    def style_sheet(self) -> str:
+        """Return the rules that give every class its picture; copies share one."""
+        with quiet_pillow(), ThreadPoolExecutor() as pool:
+            made = list(pool.map(thumbnail, self._sides, self._sides.values()))
+        classes: dict[str, list[str]] = {}
+        for path, uri in zip(self._sides, made, strict=True):
+            classes.setdefault(uri, []).append(f".{self._classes[path]}")
+        return "\n".join(
+            f"{','.join(names)}{{background-image:url({uri})}}" for uri, names in classes.items()
+        )

@@ -1,0 +1,88 @@
+"""Labels that a classifier can learn from or be judged by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from featx.errors import ImageSourceError
+from featx.features.matrix import Features
+
+
+def labels_to_learn(features: Features) -> np.ndarray:
+    """Return the labels of features if a classifier can learn from them.
+
+    Raises
+    ------
+    ImageSourceError
+        As for `require_learnable`.
+    """
+    require_learnable(features.paths.tolist(), labels_of(features))
+    assert features.y is not None
+    return features.y
+
+
+def labels_of(features: Features) -> list[str | None]:
+    """Return the label of each row, None where there is none."""
+    return [None] * len(features) if features.y is None else features.y.tolist()
+
+
+def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> None:
+    """Check that a classifier can learn these labels, which may be done before embedding.
+
+    Raises
+    ------
+    ImageSourceError
+        There are no labels, some are missing, there is one class only, or a class has one image.
+    """
+    unlabelled = [path for path, label in zip(paths, labels, strict=True) if label is None]
+    if len(unlabelled) == len(labels):
+        raise ImageSourceError(
+            "the images have no classes: expected a sub-folder for each class, such as "
+            "photos/cat and photos/dog, or a table with a column `label`"
+        )
+    if unlabelled:
+        raise ImageSourceError(
+            f"{len(unlabelled)} of {len(labels)} images are in no class folder, such as "
+            f"{unlabelled[0]}; move them into one, or out of the folder"
+        )
+    counts = Counter(map(str, labels))
+    if len(counts) < 2:
+        raise ImageSourceError(
+            f"all images are of one class, {next(iter(counts))!r}: expected at least two classes"
+        )
+    single = [label for label, count in sorted(counts.items()) if count == 1]
+    if single:
+        has = "class {} has" if len(single) == 1 else "classes {} have"
+        raise ImageSourceError(
+            f"{has.format(_some(single))} only one readable image: expected at least two of each "
+            "class; add images or remove the class"
+        )
+
+
+def require_known(labels: Sequence[str | None], classes: Sequence[str]) -> None:
+    """Check that a classifier of `classes` can be judged by these labels.
+
+    Raises
+    ------
+    ImageSourceError
+        Labels are missing, or none of them is one of the classes.
+    """
+    if any(label is None for label in labels):
+        raise ImageSourceError(
+            "some images have no class: expected a sub-folder for each class, named as in "
+            f"training ({_some(classes)})"
+        )
+    if not set(labels) & set(classes):
+        found = sorted({str(label) for label in labels})
+        raise ImageSourceError(
+            f"the model knows none of the classes {_some(found)}: expected {_some(classes)}"
+        )
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    """List names, not more than fit a message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,174 @@
+"""Cross-validation: how good a classifier is on images that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from featx.features.matrix import Features
+from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
+from featx.learning.duplicates import find_duplicates
+from featx.learning.evaluation import Evaluation
+from featx.learning.fitting import Fitted, Task, fit_all
+from featx.learning.intervals import effective_size
+from featx.learning.labels import labels_to_learn
+from featx.learning.splits import FOLDS, REPEATS, Splits, split
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class CrossValidation(Evaluation):
+    """Predictions of images by classifiers that were trained on the others.
+
+    `y_pred` is what an image was predicted to be most often, and `probabilities` are the means
+    over the repeats.
+
+    Attributes
+    ----------
+    all_predictions : ndarray of shape (repeats, n)
+        The predictions of each repeat.
+    splits : Splits
+        What was trained on and what was predicted.
+    fit_seconds : float
+        Mean time of one fit, on one core.
+    """
+
+    all_predictions: np.ndarray
+    splits: Splits
+    fit_seconds: float
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """Every prediction, of shape (repeats, n)."""
+        return self.all_predictions
+
+    @property
+    def size(self) -> float:
+        """How many independent images the accuracy stands on; see `featx.learning.intervals`."""
+        return effective_size(self.splits.groups, self.splits.folds)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Accuracy on each fold of each repeat, 0 to 1."""
+        folds = self.splits.folds
+        return tuple(
+            float(self.hits[number // folds, test].mean())
+            for number, (_, test) in enumerate(self.splits.parts)
+        )
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the accuracy between folds."""
+        return float(np.std(self.scores))
+
+    @property
+    def twins(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of the images that are copies of one another, a tuple for each photograph."""
+        names, counts = np.unique(self.splits.groups, return_counts=True)
+        return tuple(
+            tuple(self.paths[self.splits.groups == name].tolist()) for name in names[counts > 1]
+        )
+
+    @property
+    def method(self) -> str:
+        """How this was measured, in a sentence."""
+        splits = self.splits
+        apart = ", copies of a photograph kept together" if self.twins else ""
+        return (
+            f"{splits.folds}-fold stratified cross-validation, repeated {splits.repeats} times"
+            f"{apart}; 95 % interval by Wilson with the correction of Nadeau and Bengio"
+        )
+
+    def __repr__(self) -> str:
+        splits = self.splits
+        return f"CrossValidation(accuracy {self.interval}, {splits.repeats} x {splits.folds} folds)"
+
+
+def cross_validate(
+    features: Features,
+    classifier: str | Any = DEFAULT_CLASSIFIER,
+    *,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    progress: bool = False,
+) -> CrossValidation:
+    """Measure a classifier by repeated, stratified cross-validation.
+
+    Copies of a photograph, exact ones and near ones, stay on one side of every split.
+
+    Parameters
+    ----------
+    features : Features
+        Labelled features.
+    classifier : str or estimator, default="logistic"
+        As for `train`.
+    folds : int, default=5
+        Parts that are predicted in turn; no more than the largest class has different images.
+    repeats : int, default=2
+        Times that everything is shuffled and predicted anew.
+    seed : int, default=0
+        Of the shuffling.
+    n_jobs : int, optional
+        Processes; by default one per core where the work is long.
+    progress : bool, default=False
+        Show a progress bar on stderr for work of more than a second.
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    ImageSourceError
+        There are no classes, or one has a single image.
+    OptionError
+        A number of folds or repeats that cannot be.
+    """
+    make_classifier(classifier)  # a wrong name is told before anything else
+    y = labels_to_learn(features)
+    splits = split(y, find_duplicates(features).groups, folds=folds, repeats=repeats, seed=seed)
+    tasks = tasks_of(features, splits, classifier)
+    return validation_of(
+        features, splits, fit_all(tasks, n_jobs=n_jobs, progress="folds" if progress else None)
+    )
+
+
+def tasks_of(
+    features: Features, splits: Splits, classifier: str | Any, memory: Any = None
+) -> list[Task]:
+    """List the fits of a cross-validation, in the order of the splits."""
+    assert features.y is not None
+    return [
+        Task(features.matrix, features.y, train, test, classifier, memory)
+        for train, test in splits.parts
+    ]
+
+
+def validation_of(features: Features, splits: Splits, fitted: Sequence[Fitted]) -> CrossValidation:
+    """Put the results of `tasks_of` together."""
+    y = features.y
+    assert y is not None
+    classes = np.array(features.classes)
+    predictions = np.empty((splits.repeats, len(y)), dtype=classes.dtype)
+    shares = np.zeros((len(y), len(classes)))
+    for number, ((_, test), each) in enumerate(zip(splits.parts, fitted, strict=True)):
+        predictions[number // splits.folds, test] = each.predicted
+        if each.probabilities is not None:
+            shares[test] += each.probabilities / splits.repeats
+    # Shares below 1 decide between classes that were predicted equally often.
+    votes = (predictions[:, :, None] == classes).sum(axis=0) + shares / 2
+    return CrossValidation(
+        paths=features.paths,
+        y_true=y,
+        y_pred=classes[votes.argmax(axis=1)],
+        classes=features.classes,
+        n_failed=len(features.failed),
+        probabilities=shares if all(each.probabilities is not None for each in fitted) else None,
+        all_predictions=predictions,
+        splits=splits,
+        fit_seconds=float(np.mean([each.seconds for each in fitted])),
+    )
