@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +81,20 @@ class Features:
         classes = "no labels" if self.y is None else f"{len(self.classes)} classes"
         failed = f", {len(self.failed)} failed" if self.failed else ""
         return f"Features({' x '.join(map(str, self.X.shape))}, {classes}{failed}; {self.recipe})"
+
+    def _repr_html_(self) -> str:
+        counts = Counter(
+            "no label" if y is None else y for y in ([] if self.y is None else self.y.tolist())
+        )
+        rows = {"images": f"{len(self):,}", "features": " x ".join(map(str, self.X.shape[1:]))}
+        if self.y is not None:
+            named = [f"{name} ({count})" for name, count in sorted(counts.items())]
+            rows["classes"] = ", ".join(named[:20]) + (", …" if len(named) > 20 else "")
+        if self.failed:
+            rows["failed"] = ", ".join(f"{each.path}: {each.reason}" for each in self.failed[:5])
+        rows["recipe"] = str(self.recipe) if self.recipe else "none: made elsewhere"
+        cells = [f"<tr><th>{key}</th><td>{escape(text)}</td></tr>" for key, text in rows.items()]
+        return f"<table>{''.join(cells)}</table>"
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ from featx.learning.curve import LearningCurve
 from featx.learning.evaluation import Evaluation
 from featx.learning.validation import CrossValidation
 
+Short = Callable[[str], str]  # writes a path as people read it
+
 _MOST_CLASSES = 30  # of a confusion matrix as a table
 _MOST_MISTAKES, _MOST_RIGHT, _MOST_SUSPECTS = 40, 20, 24  # pictures shown
 _MOST_PAIRS = 15  # of classes that are confused
@@ -125,14 +127,12 @@ def write_report(
         "js": Markup((here / "report.js").read_text(encoding="utf-8")),
         "pictures": Markup(album.style_sheet()),
     }
-    html = environment.get_template("report.html.j2").render(page)
+    html = environment.get_template("report.html.j2").render(page).lstrip()
     with written(path) as file:
         file.write_text(html, encoding="utf-8")
 
 
-def _measured(
-    evaluation: Evaluation, name: str, album: Album, short: Callable[[str], str]
-) -> dict[str, Any]:
+def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> dict[str, Any]:
     """Gather what one evaluation says: accuracy, confusions, classes, predictions."""
     counts, classes = confusions(evaluation), evaluation.classes
     numbered = _numbered(evaluation)
@@ -178,18 +178,15 @@ def _measured(
         "sure": evaluation.probabilities is not None,
         "n_wrong": len(wrong_rows),
         "right": [
-            _picture(evaluation, row, shares[row], album, short) for row in right_rows[:_MOST_RIGHT]
+            _picture(evaluation, row, shares[row], album, short)
+            for row in right_rows[: _MOST_RIGHT if name == "main" else 0]
         ],
         "n_right": len(right_rows),
     }
 
 
 def _picture(
-    evaluation: Evaluation,
-    row: int,
-    share: float,
-    album: Album,
-    short: Callable[[str], str],
+    evaluation: Evaluation, row: int, share: float, album: Album, short: Short
 ) -> dict[str, Any]:
     repeats = len(evaluation.predictions)
     return {
@@ -203,10 +200,7 @@ def _picture(
 
 
 def _run(
-    features: Features,
-    evaluation: Evaluation,
-    notes: Sequence[str],
-    short: Callable[[str], str],
+    features: Features, evaluation: Evaluation, notes: Sequence[str], short: Short
 ) -> dict[str, Any]:
     """Gather what went in: images, classes, files left out, copies, recipe."""
     splits = getattr(evaluation, "splits", None)
@@ -266,7 +260,7 @@ def _curve(curve: LearningCurve) -> dict[str, Any]:
     }
 
 
-def _suspects(evaluation: Evaluation, album: Album, short: Callable[[str], str]) -> dict[str, Any]:
+def _suspects(evaluation: Evaluation, album: Album, short: Short) -> dict[str, Any]:
     found = _numbered(evaluation).suspects
     classes, shown = evaluation.classes, []
     for each in found.head(_MOST_SUSPECTS).to_dict("records"):

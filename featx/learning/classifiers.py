@@ -213,11 +213,15 @@ def probabilities_of(classifier: Any, X: np.ndarray, classes: Sequence[str]) -> 
     Returns
     -------
     ndarray of shape (n, len(classes)), float, or None
-        None where the classifier gives no probabilities.
+        None where the classifier gives no probabilities, as the nearest centroid of a single
+        image of each class, which has no spread.
     """
     if not hasattr(classifier, "predict_proba"):
         return None
     probabilities = np.zeros((len(X), len(classes)))
     columns = np.searchsorted(np.array(classes), np.asarray(classifier.classes_, dtype=str))
-    probabilities[:, columns] = classifier.predict_proba(X)
+    try:
+        probabilities[:, columns] = classifier.predict_proba(X)
+    except ValueError:
+        return None
     return probabilities

@@ -91,13 +91,16 @@ class LearningCurve:
         """
         if not per_class > 0:
             raise OptionError(f"{per_class} photographs a class: expected more than 0")
-        values = self._at(per_class)
-        return self._estimate(values, 0.0, 1.0)
+        fitted = self._estimate(self._at(per_class))
+        measured = accuracy_interval(fitted.value, self.size)  # a forecast is no surer than that
+        return Estimate(
+            fitted.value, min(fitted.low, measured.low), max(fitted.high, measured.high)
+        )
 
     @property
     def gain(self) -> Estimate:
         """How much more accurate a classifier of twice the photographs would be."""
-        return self._estimate(self._at(2 * self.per_class) - self._at(self.per_class), 0.0, 1.0)
+        return self._estimate(self._at(2 * self.per_class) - self._at(self.per_class))
 
     @property
     def verdict(self) -> str:
@@ -129,17 +132,17 @@ class LearningCurve:
             f"{self.frame.to_html(index=False, float_format='{:.3f}'.format)}<p>{self.verdict}</p>"
         )
 
-    def _estimate(self, values: np.ndarray, least: float, most: float) -> Estimate:
+    def _estimate(self, values: np.ndarray) -> Estimate:
         """Return the first value with the interval of the others, which are bootstraps of it."""
-        value = float(np.clip(values[0], least, most))
+        value = float(np.clip(values[0], 0, 1))
         # Bootstraps see the photographs, not the training on them: widened as the accuracy is.
         independent = effective_size(self.splits.groups)
         spread = np.sqrt(independent / self.size)
         low, high = np.quantile(values[1:], [0.025, 0.975]) - values[0]
         return Estimate(
             value,
-            float(np.clip(value + spread * min(low, 0.0), least, most)),
-            float(np.clip(value + spread * max(high, 0.0), least, most)),
+            float(np.clip(value + spread * min(low, 0.0), 0, 1)),
+            float(np.clip(value + spread * max(high, 0.0), 0, 1)),
         )
 
     def _at(self, per_class: float) -> np.ndarray:
@@ -210,17 +213,17 @@ def learning_curve(
             counts.append(len(rows) / len(features.classes))
             tasks.append(Task(features.matrix, y, rows, test, classifier))
     sizes = np.array(counts).reshape(len(splits.parts), len(kept)).mean(axis=0)
-    fitted = fit_all(tasks, n_jobs=n_jobs, progress="learning curve" if progress else None)
-    hits = np.zeros((len(kept), len(y)))
-    for number, each in enumerate(fitted):
-        _, test = splits.parts[number // len(kept)]
-        hits[number % len(kept), test] += (each.predicted == y[test]) / splits.repeats
     distinct = np.flatnonzero(np.diff(sizes, prepend=0) > 0.4)
     if len(distinct) < 2:
         raise ImageSourceError(
             f"{len(y)} photographs of {len(features.classes)} classes are too few for a learning "
             "curve: expected at least three of each class; add photographs"
         )
+    fitted = fit_all(tasks, n_jobs=n_jobs, progress="learning curve" if progress else None)
+    hits = np.zeros((len(kept), len(y)))
+    for number, each in enumerate(fitted):
+        _, test = splits.parts[number // len(kept)]
+        hits[number % len(kept), test] += (each.predicted == y[test]) / splits.repeats
     return LearningCurve(sizes[distinct], hits[distinct], splits, len(y) / len(features.classes))
 
 

@@ -77,9 +77,7 @@ class Evaluation:
         )
         names = ["precision", "recall", "f1", "support"]
         columns.append(support // len(self.predictions))
-        return pd.DataFrame(
-            dict(zip(names, columns, strict=True)), index=pd.Index(self.classes, name="class")
-        )
+        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=self._index("class"))
 
     @property
     def confusion(self) -> pd.DataFrame:
@@ -92,16 +90,15 @@ class Evaluation:
 
         counts = confusion_matrix(*self._flat(), labels=list(self.classes))
         repeats = len(self.predictions)
-        index = pd.Index(self.classes, name="true")
         return pd.DataFrame(
             counts if repeats == 1 else counts / repeats,
-            index=index,
-            columns=pd.Index(self.classes, name="predicted"),
+            index=self._index("true"),
+            columns=self._index("predicted"),
         )
 
     @property
     def mistakes(self) -> pd.DataFrame:
-        """The images that were predicted wrong, the surest mistake first.
+        """The images that were predicted wrong, the most constant and surest mistakes first.
 
         Columns are `path`, `true`, `predicted`, `probability` (of the predicted class, NaN where
         there is none) and `wrong` (share of the repeats in which it was wrong, 0 to 1).
@@ -110,9 +107,9 @@ class Evaluation:
 
         frame = pd.DataFrame(
             {
-                "path": self.paths,
-                "true": self.y_true,
-                "predicted": self.y_pred,
+                "path": _as_objects(self.paths),
+                "true": _as_objects(self.y_true),
+                "predicted": _as_objects(self.y_pred),
                 "probability": self.certainty,
                 "wrong": 1 - self.hits.mean(axis=0),
             }
@@ -150,9 +147,9 @@ class Evaluation:
         found = (top > mine) & (looks != own)
         frame = pd.DataFrame(
             {
-                "path": self.paths[known][found],
-                "label": self.y_true[known][found],
-                "looks_like": classes[looks[found]],
+                "path": _as_objects(self.paths[known][found]),
+                "label": _as_objects(self.y_true[known][found]),
+                "looks_like": _as_objects(classes[looks[found]]),
                 "probability": top[found],
                 "probability_of_label": mine[found],
             },
@@ -218,6 +215,11 @@ class Evaluation:
             **options,
         )
 
+    def _index(self, name: str) -> pd.Index:
+        import pandas as pd
+
+        return pd.Index(self.classes, name=name, dtype=object)
+
     def _flat(self) -> tuple[np.ndarray, np.ndarray]:
         """Return true and predicted classes of all repeats, one after the other."""
         return np.tile(self.y_true, len(self.predictions)), self.predictions.ravel()
@@ -231,3 +233,10 @@ class Evaluation:
             f"<p><b>accuracy {self.interval}</b>, {len(self.y_true):,} images</p>"
             f"{self.report.to_html(float_format='{:.2f}'.format)}"
         )
+
+
+def _as_objects(values: np.ndarray) -> pd.Series:
+    """Return a column of texts as they are: names of files need not be Unicode."""
+    import pandas as pd
+
+    return pd.Series(np.asarray(values, dtype=object), dtype=object)

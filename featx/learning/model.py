@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,11 @@ class ImageClassifier:
 
     def __repr__(self) -> str:
         return f"ImageClassifier({len(self.classes)} classes; {self.recipe})"
+
+    def _repr_html_(self) -> str:
+        draw = getattr(self.pipeline, "_repr_html_", None)
+        drawn = draw() if draw else f"<pre>{escape(repr(self.pipeline))}</pre>"
+        return f"<p>{escape(repr(self))}: {escape(', '.join(self.classes[:20]))}</p>{drawn}"
 
     @property
     def backbone(self) -> Backbone:

@@ -308,7 +308,7 @@ def test_many_classes_are_a_list_of_confusions_and_a_chart(hard, full):
 def test_without_probabilities_nothing_is_said_of_them(hard):
     assert "Not known: this classifier gives no probabilities." in hard.text
     assert "nan" not in hard.text.lower().split()
-    assert "The surest first" not in hard.text
+    assert "the probability of the wrong class" not in hard.text
     assert not hard.all("use", **{"data-probability": "0"})
 
 
@@ -338,6 +338,7 @@ def test_mistakes_come_first_and_the_rest_is_counted(insects, tmp_path):
     evaluation = Evaluation(features.paths, features.y, predicted, ("ant", "bee"), 0, shares)
     made = written(tmp_path, features=features, evaluation=evaluation)
     assert "50 mistakes, of which 40 are shown" in made.text
+    assert "The surest first; the number is the probability of the wrong class." in made.text
     assert "10 more are not shown." in made.text
     assert "70 right, of which the 20 least sure are shown" in made.text
     kinds = [each["class"] for each in made.all("li") if each.get("class") in ("right", "wrong")]
@@ -384,7 +385,7 @@ def test_a_thumbnail_is_all_of_a_picture_upright_and_not_enlarged(tmp_path, size
     made = decoded(thumbnail(str(path), 96))
     assert made.size == expected
     away = np.asarray(made, int) - np.asarray(picture.resize(expected), int)
-    assert np.median(np.abs(away[..., :2])) < 6  # of red and green, which are smooth
+    assert np.median(np.abs(away[..., :2])) < 8  # of red and green, which are smooth
 
 
 def test_a_thumbnail_of_a_turned_photograph_is_upright(tmp_path):
