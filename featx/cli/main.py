@@ -54,9 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     A mistake of the user is one line on stderr and status 2; a run that was interrupted ends with
     status 130.
     """
+    words = [str(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     try:
         with short_warnings():
-            status = cli.main(arguments, prog_name="featx", standalone_mode=False)
+            status = cli.main(words, prog_name="featx", standalone_mode=False, obj=words)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "featx"
         complain(f"{error.format_message().rstrip('.')} (see `{where} --help`)")
@@ -71,7 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain("out of memory; use a smaller --batch-size or --input-size, or pooling avg")
         status = 2
     except (KeyboardInterrupt, click.Abort):
-        words = sys.argv[1:] if arguments is None else arguments
         kept = "what was finished is in the cache, run the same command to go on"
         complain("interrupted" if "--no-cache" in words else f"interrupted; {kept}")
         status = 130

@@ -88,7 +88,7 @@ def count(number: int, noun: str) -> str:
 
 def command_line() -> str:
     """Return the command that is running, as it could be typed."""
-    return shlex.join(["featx", *sys.argv[1:]])
+    return shlex.join(["featx", *click.get_current_context().find_root().obj])
 
 
 def complain(message: str) -> None:
