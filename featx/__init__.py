@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from featx.learning.comparing import compare
     from featx.learning.comparison import Candidate, Comparison
     from featx.learning.curve import LearningCurve, learning_curve
+    from featx.learning.duplicates import find_duplicates, find_leaks
     from featx.learning.embedder import ImageEmbedder
     from featx.learning.evaluation import Evaluation
     from featx.learning.label import label
@@ -51,6 +52,8 @@ _HOMES = {
     "Comparison": "featx.learning.comparison",
     "LearningCurve": "featx.learning.curve",
     "learning_curve": "featx.learning.curve",
+    "find_duplicates": "featx.learning.duplicates",
+    "find_leaks": "featx.learning.duplicates",
     "ImageEmbedder": "featx.learning.embedder",
     "CrossValidation": "featx.learning.validation",
     "Evaluation": "featx.learning.evaluation",
@@ -79,6 +82,8 @@ __all__ = [
     "compare",
     "cross_validate",
     "embed",
+    "find_duplicates",
+    "find_leaks",
     "label",
     "learning_curve",
     "load",

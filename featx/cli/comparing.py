@@ -9,8 +9,9 @@ import click
 
 from featx.cli.options import check_report, json_option, report_option, shared_embedding_options
 from featx.cli.output import command_line, emit, working
+from featx.cli.training import curve_of
 from featx.errors import OptionError
-from featx.learning.classifiers import DEFAULT_CLASSIFIER
+from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
 
 
 @click.command(epilog="Example: featx compare photos/ --backbones vgg16,resnet50 --out table.csv")
@@ -34,7 +35,7 @@ from featx.learning.classifiers import DEFAULT_CLASSIFIER
     default=DEFAULT_CLASSIFIER,
     show_default=True,
     metavar="A,B",
-    help="What learns from the features.",
+    help=f"What learns from the features: {', '.join(CLASSIFIERS)}.",
 )
 @click.option("--out", metavar="FILE.csv", help="Write the table, with every column.")
 @report_option
@@ -85,6 +86,7 @@ def compare(
                 features=best.features,
                 evaluation=best.validation,
                 comparison=comparison,
+                curve=curve_of(best.features, best.estimator),
                 command=command_line(),
                 notes=splits.notes,
             )

@@ -83,7 +83,7 @@ def train(
                 title=f"{Path(folder).resolve().name}: {count(len(model.classes), 'class')}",
                 features=features,
                 evaluation=validation,
-                curve=_curve(features, classifier),
+                curve=curve_of(features, classifier),
                 test=evaluation,
                 command=command_line(),
                 notes=[*validation.splits.notes, *_about_leaks(leaks, evaluation, fair)],
@@ -194,7 +194,7 @@ def evaluate(
     emit(document, "\n".join(lines), as_json=as_json)
 
 
-def _curve(features: Any, classifier: str) -> Any:
+def curve_of(features: Any, classifier: Any) -> Any:
     """Measure the learning curve of a report; None where there are too few pictures for one."""
     import featx
 
