@@ -90,6 +90,7 @@ class Filling:
         self._raise_errors = raise_errors
         self._progress = progress
         self._advise = advise
+        self._workers: ThreadPoolExecutor | None = None
         self._pending: deque[tuple[Lane, list[Picture], Future[np.ndarray]]] = deque()
 
     def run(self) -> None:
@@ -135,6 +136,7 @@ class Filling:
             stack.enter_context(quiet_pillow())
             bar = stack.enter_context(_bar(self._progress, len(todo)))
             jobs = stack.enter_context(closing(self._jobs(todo)))
+            stack.callback(self._stop)
             stack.callback(self._write)  # what was computed is kept, whatever ends the run
             for done, job in enumerate(jobs, 1):
                 bar.update()
@@ -170,11 +172,22 @@ class Filling:
                 self.failures[index] = failed[digest]
 
     def _submit(self, lane: Lane, batch: list[Picture]) -> None:
-        """Hand a batch to the network; one more waits than is computed, so that none idles."""
-        self._pending.append((lane, batch, lane.submit(batch)))
+        """Hand a batch to its network.
+
+        No more batches are computed at once than the processor has streams for, whichever networks
+        they are of, so that the speed of each can be told; some wait, so that no stream idles.
+        """
         streams = max(each.engine.streams for each in self._lanes if each.engine)
-        while len(self._pending) > streams + 1:
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(streams, thread_name_prefix="featx-embed")
+        self._pending.append((lane, batch, self._workers.submit(lane.embed, batch)))
+        while len(self._pending) > streams + len(self._lanes):
             self._collect()
+
+    def _stop(self) -> None:
+        if self._workers is not None:
+            self._workers.shutdown(cancel_futures=True)
+            self._workers = None
 
     def _collect(self) -> None:
         lane, batch, vectors = self._pending.popleft()

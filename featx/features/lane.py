@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +58,6 @@ class Lane:
         self.embedded: tuple[set[int], ...] = tuple(set() for _ in stores)
         self._open_engine = open_engine
         self._claimed: set[str] = set()
-        self._workers: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._count = 0
         self._busy = 0.0  # seconds of all threads together
@@ -88,7 +86,6 @@ class Lane:
             return 0.0
         start = time.perf_counter()
         self.engine = self._open_engine()
-        self._workers = ThreadPoolExecutor(self.engine.streams, thread_name_prefix="featx-embed")
         return time.perf_counter() - start
 
     def add(self, picture: Picture) -> list[Picture]:
@@ -102,12 +99,8 @@ class Lane:
         batch, self._batch = self._batch, []
         return batch
 
-    def submit(self, batch: Sequence[Picture]) -> Future[np.ndarray]:
-        """Hand a batch to the network, and return its vectors to come."""
-        assert self._workers is not None
-        return self._workers.submit(self._embed, batch)
-
-    def _embed(self, batch: Sequence[Picture]) -> np.ndarray:
+    def embed(self, batch: Sequence[Picture]) -> np.ndarray:
+        """Return the vectors of a batch; as many threads may call it as the engine has streams."""
         assert self.engine is not None
         start = time.perf_counter()
         vectors = self.engine.embed_batch(np.stack([picture.pixels for picture in batch]))
@@ -126,12 +119,9 @@ class Lane:
             self.write()
 
     def close(self) -> None:
-        """Let the threads go, and note in the stores how fast the network was."""
-        if self._workers is None:
-            return
-        self._workers.shutdown(cancel_futures=True)
-        assert self.engine is not None
+        """Note in the stores how fast the network was, if it ran."""
         if self._count:
+            assert self.engine is not None
             for store in self.stores:
                 store.note_speed(self._count * self.engine.streams / self._busy, self._count)
 

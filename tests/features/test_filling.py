@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from fakes import alone, assert_rows
 
+import featx
 from featx.errors import StorageError
 from featx.features import embed as embed_module
 from featx.features import filling
@@ -77,9 +78,10 @@ def test_rows_keep_their_order_though_batches_end_in_another(run, photos, slow_f
     assert again.X.tobytes() == features.X.tobytes()
 
 
+@pytest.mark.parametrize("networks", [1, 3])
 @pytest.mark.parametrize("streams", [1, 2, 5])
 def test_no_more_batches_run_at_once_than_the_engine_has_streams(
-    run, photos, fake_engine, monkeypatch, streams
+    photos, fake_engine, monkeypatch, streams, networks
 ):
     embed_batch = fake_engine.embed_batch
     lock = threading.Lock()
@@ -98,9 +100,11 @@ def test_no_more_batches_run_at_once_than_the_engine_has_streams(
 
     monkeypatch.setattr(fake_engine, "embed_batch", count)
     monkeypatch.setattr(fake_engine, "streams", streams)
-    features, _ = run(photos, batch_size=2)
+    backbones = ["resnet50", "vgg16", "xception"][:networks]
+    options = {"weights": "random", "batch_size": 2, "progress": False}
+    for features in featx.embed(photos, backbones, **options):
+        assert len(features) == 18
     assert most[0] <= streams, most
-    assert_rows(features)
 
 
 def test_a_run_leaves_no_threads_behind(run, photos):
