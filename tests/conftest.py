@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def _no_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
     monkeypatch.delenv("FEATX_WEIGHTS_URL", raising=False)
     monkeypatch.delenv("FEATX_WEIGHTS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_windows(monkeypatch):
+    """Draw without a screen, and leave no figure behind."""
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

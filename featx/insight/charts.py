@@ -239,12 +239,12 @@ def _size_only(font: re.Match[str]) -> str:
 
 
 def _axes(ax: Axes | None, width: float, height: float) -> Axes:
-    """Return the axes given, or those of a new figure of so many inches."""
-    from matplotlib.figure import Figure
-
+    """Return the axes given, or those of a new figure of so many inches, which pyplot shows."""
     if ax is not None:
         return ax
-    return Figure(figsize=(width, height), dpi=150, layout="constrained").add_subplot()
+    from matplotlib import pyplot
+
+    return pyplot.figure(figsize=(width, height), layout="constrained").add_subplot()
 
 
 def _dress(ax: Axes, x: str, y: str) -> None:

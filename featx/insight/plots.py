@@ -58,7 +58,7 @@ def plot_gallery(
     OptionError
         The sequences are empty or of different lengths.
     """
-    from matplotlib.figure import Figure
+    from featx.insight.gallery import GalleryFigure
 
     n = len(paths)
     lengths = {
@@ -89,7 +89,7 @@ def plot_gallery(
     height += line + _GAP if caption else 0
     with quiet_pillow():
         pictures = [_thumbnail(path, round(side * _DPI)) for path in paths[:shown]]
-    figure = Figure(figsize=(width, height), dpi=_DPI)
+    figure = GalleryFigure(figsize=(width, height), dpi=_DPI)
     top = height - _MARGIN
     for row in range(rows):
         top -= lines[row] * line + _PAD

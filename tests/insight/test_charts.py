@@ -190,7 +190,7 @@ def test_a_learning_curve_shows_what_was_measured_and_what_is_foretold():
     assert high >= 90
 
 
-def test_charts_are_drawn_into_the_axes_given_and_touch_no_figure_of_the_user():
+def test_charts_are_drawn_into_the_axes_given_and_touch_nothing_else():
     before = dict(plt.rcParams)
     calls = (
         (plot_confusion, evaluation(["a", "b"], ["a", "b"])),
@@ -200,10 +200,16 @@ def test_charts_are_drawn_into_the_axes_given_and_touch_no_figure_of_the_user():
     for plot, made in calls:
         ax = Figure().add_subplot()
         assert plot(made, ax) is ax
-        assert plot(made).figure is not ax.figure
         inline_svg(ax.figure, "x", "y", {})
     assert plt.get_fignums() == []
     assert dict(plt.rcParams) == before
+
+
+def test_a_chart_without_axes_is_a_new_figure_that_pyplot_and_notebooks_show():
+    mine = plt.figure()
+    ax = plot_learning_curve(curve())
+    assert ax.figure is not mine
+    assert plt.get_fignums() == [mine.number, ax.figure.number]
 
 
 def test_an_inline_drawing_has_ids_of_its_own_the_colours_of_the_page_and_no_style_sheet():
