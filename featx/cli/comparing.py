@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from featx.cli.options import check_report, json_option, report_option, shared_embedding_options
-from featx.cli.output import command_line, emit, working
+from featx.cli.output import command_line, emit, short_name, working
 from featx.cli.training import curve_of
 from featx.errors import OptionError
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
@@ -82,7 +81,7 @@ def compare(
         if report:
             featx.write_report(
                 report,
-                title=f"{Path(folder).resolve().name}: {len(comparison.candidates)} candidates",
+                title=f"{short_name(folder)}: {len(comparison.candidates)} candidates",
                 features=best.features,
                 evaluation=best.validation,
                 comparison=comparison,

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import click
@@ -84,6 +85,12 @@ def count(number: int, noun: str) -> str:
     """Write a number with its noun: 1 image, 2 images."""
     plural = {"class": "classes"}.get(noun, noun + "s")
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def short_name(folder: str) -> str:
+    """Name a folder by its last two parts: fruit/train."""
+    parts = [part for part in Path(folder).parts if part != ".." and part != Path(folder).anchor]
+    return "/".join(parts[-2:]) or Path(folder).resolve().name
 
 
 def command_line() -> str:

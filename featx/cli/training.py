@@ -18,7 +18,7 @@ from featx.cli.options import (
     report_option,
     run_options,
 )
-from featx.cli.output import command_line, count, emit, table, working
+from featx.cli.output import command_line, count, emit, short_name, table, working
 from featx.errors import ImageSourceError
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
 
@@ -80,7 +80,7 @@ def train(
         if report:
             featx.write_report(
                 report,
-                title=f"{Path(folder).resolve().name}: {count(len(model.classes), 'class')}",
+                title=f"{short_name(folder)}: {count(len(model.classes), 'class')}",
                 features=features,
                 evaluation=validation,
                 curve=curve_of(features, classifier),
@@ -162,7 +162,7 @@ def evaluate(
         if report:
             featx.write_report(
                 report,
-                title=f"{Path(model).name} on {Path(folder).resolve().name}",
+                title=f"{Path(model).name} on {short_name(folder)}",
                 features=features,
                 evaluation=result,
                 command=command_line(),

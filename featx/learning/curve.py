@@ -99,14 +99,21 @@ class LearningCurve:
 
     @property
     def gain(self) -> Estimate:
-        """How much more accurate a classifier of twice the photographs would be."""
-        return self._estimate(self._at(2 * self.per_class) - self._at(self.per_class))
+        """How much more accurate a classifier of twice the photographs would be.
+
+        At most what is wrong today.
+        """
+        gain = self._estimate(self._at(2 * self.per_class) - self._at(self.per_class))
+        most = 1 - float(self.hits[-1].mean())
+        return Estimate(min(gain.value, most), min(gain.low, most), min(gain.high, most))
 
     @property
     def verdict(self) -> str:
         """What more photographs would give, in a sentence."""
         gain = self.gain
         now = f"about {self.per_class:.0f} photographs a class"
+        if gain.high <= 0:
+            return f"with {now} nothing is wrong: more photographs would only make that surer"
         if round(100 * gain.value) < 1:
             return (
                 f"with {now} the curve is nearly flat: twice the photographs would give less than "

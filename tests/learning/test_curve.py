@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,9 +39,19 @@ def test_more_photographs_are_better_and_the_curve_says_by_how_much(cloud):
 
 
 def test_a_flat_curve_is_said_to_be_flat(cloud):
-    curve = learning_curve(cloud(each=20, distance=3.0), "centroid")
+    features = cloud(each=20, distance=3.0)
+    y = features.y.copy()
+    y[::10] = np.roll(y, 20)[::10]  # labels that no number of photographs makes right
+    curve = learning_curve(replace(features, y=y), "centroid")
     assert curve.gain.value < 0.005
     assert "nearly flat" in curve.verdict
+
+
+def test_no_gain_is_promised_where_nothing_is_wrong(cloud):
+    curve = learning_curve(cloud(each=10, distance=0.8), "centroid")
+    assert curve.estimates[0].value < curve.estimates[-1].value == 1.0
+    assert curve.gain.high == 0
+    assert "nothing is wrong" in curve.verdict
 
 
 def test_the_forecast_from_half_of_the_photographs_meets_what_all_of_them_give(cloud):
