@@ -6,7 +6,6 @@ import math
 import textwrap
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import ImageOps
 from featx.errors import OptionError
 from featx.files import written
 from featx.images.decode import decode_rgb, quiet_pillow
+from featx.images.digests import read_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,7 +165,7 @@ def _frame(ax: Axes, title: str, label: str, truth: str | None, font: float) -> 
 def _thumbnail(path: str, side: int) -> np.ndarray:
     """Decode the middle of a picture; one that is gone since it was predicted is a grey square."""
     try:
-        data = Path(path).read_bytes()
+        data, _ = read_file(path)
     except OSError:
         data = b""
     image, _ = decode_rgb(data)
