@@ -226,8 +226,9 @@ def _as_path(item: Any, what: str) -> str:
         return item
     path = os.fspath(item) if isinstance(item, os.PathLike) else item
     if not isinstance(path, str):
+        stack = "; give one array of all pictures (np.stack)" if hasattr(path, "shape") else ""
         raise ImageSourceError(
-            f"{what} is a {type(path).__name__}: expected a path, as str or pathlib.Path"
+            f"{what} is a {type(path).__name__}: expected a path, as str or pathlib.Path{stack}"
         )
     return str(path)  # of numpy.str_ a plain one
 

@@ -48,7 +48,7 @@ def label_texts(labels: Any, n: int) -> tuple[str | None, ...]:
         columns = getattr(labels, "columns", range(array.shape[1]))
         return tuple(str(columns[number]) for number in _numbers(array))
     if array.dtype.kind == "f":
-        whole = np.isnan(array) | (array == np.rint(array))
+        whole = np.isnan(array) | (np.isfinite(array) & (array == np.rint(array)))
         if not whole.all():
             raise OptionError(f"there is a label {array[~whole][0]}: {_EXPECTED}")
         return tuple(None if each != each else str(int(each)) for each in array.tolist())
