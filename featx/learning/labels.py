@@ -80,7 +80,7 @@ def require_known(labels: Sequence[str | None], classes: Sequence[str]) -> None:
     if any(label is None for label in labels):
         raise ImageSourceError(
             "some images have no class: expected a sub-folder for each class, named as in "
-            f"training ({_some(classes)})"
+            f"training ({_some(classes)}), or give labels="
         )
     if not set(labels) & set(classes):
         found = sorted({str(label) for label in labels})
