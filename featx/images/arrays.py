@@ -109,16 +109,9 @@ def _as_bytes(array: np.ndarray) -> np.ndarray:
     highest = 255 if array.dtype.kind in "iu" else 1
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= highest):  # NaN is neither
-        advice = "divide by the highest value there can be"
-        if highest == 1 and low >= 0 and high <= 255:
-            advice = 'give array.astype("uint8") if they are 0 to 255, or else ' + advice
-        elif not np.isfinite([low, high]).all():
-            advice = "replace what is not finite"
-        elif low < 0:
-            advice = "shift and scale them"
         raise ImageSourceError(
-            f"the array of images is {array.dtype} with values from {low:g} to {high:g}: expected "
-            f"0 to {highest}; {advice}"
+            f"the array of images is {array.dtype} with values from {low} to {high}: expected "
+            f"0 to {highest}; {_advice(low, high, highest)}"
         )
     out = np.empty(array.shape, np.uint8)
     rows = max(1, _BLOCK_BYTES * len(array) // array.nbytes)
@@ -130,3 +123,17 @@ def _as_bytes(array: np.ndarray) -> np.ndarray:
             block = block * np.uint8(255)
         out[start : start + rows] = block
     return out
+
+
+def _advice(low: Any, high: Any, highest: int) -> str:
+    """Say what to do with values from `low` to `high` so that they are from 0 to `highest`."""
+    if not np.isfinite([low, high]).all():
+        return "replace what is not finite"
+    if highest == 1 and low > -0.01 and high < 1.01:
+        return "give np.clip(array, 0, 1)"
+    if low < 0:
+        return "shift and scale them"
+    divide = "divide by the highest value there can be"
+    if highest == 1 and high <= 255:
+        return f'give array.astype("uint8") if they are 0 to 255, or else {divide}'
+    return divide

@@ -13,6 +13,7 @@ from PIL import ImageOps
 
 from featx.errors import OptionError
 from featx.files import written
+from featx.images.arrays import array_images
 from featx.images.decode import decode_rgb, quiet_pillow
 from featx.images.digests import read_file
 
@@ -27,7 +28,7 @@ _MARGIN, _GAP, _PAD = 0.14, 0.14, 0.04  # inches: around all, between pictures, 
 
 
 def plot_gallery(
-    paths: Sequence[str],
+    paths: Sequence[str] | np.ndarray,
     predicted: Sequence[str],
     *,
     true: Sequence[str | None] | None = None,
@@ -38,8 +39,8 @@ def plot_gallery(
 
     Parameters
     ----------
-    paths : sequence of str
-        The pictures; of more than 100, the first 100.
+    paths : sequence of str, or array of pictures
+        The pictures; of more than 100, the first 100. An array is as for `featx.embed`.
     predicted : sequence of str
         Their predicted labels.
     true : sequence of (str or None), optional
@@ -60,6 +61,8 @@ def plot_gallery(
     """
     from matplotlib.figure import Figure
 
+    if isinstance(paths, np.ndarray) and paths.ndim > 1:
+        paths = array_images(paths)
     n = len(paths)
     lengths = {
         n,

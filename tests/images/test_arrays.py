@@ -147,12 +147,15 @@ def high(value, dtype=np.float32) -> np.ndarray:
 BAD_VALUES = {
     "bytes as floats": (
         high(255),
-        r'is float32 with values from 0 to 255: expected 0 to 1; give array.astype\("uint8"\) if',
+        r'float32 with values from 0.0 to 255.0: expected 0 to 1; give array.astype\("uint8"\) if',
     ),
-    "negative floats": (high(-1), "from -1 to 0: expected 0 to 1; shift and scale"),
-    "a little too much": (high(1.001), "from 0 to 1.001: expected 0 to 1"),
+    "negative floats": (high(-1), "from -1.0 to 0.0: expected 0 to 1; shift and scale"),
+    "a little too much": (
+        high(1.001),
+        r"from 0.0 to 1.001\d*: expected 0 to 1; give np.clip\(array, 0, 1\)",
+    ),
     "NaN": (high(np.nan), "from nan to nan: expected 0 to 1; replace what is not finite"),
-    "infinity": (high(np.inf), "from 0 to inf: expected 0 to 1; replace what is not finite"),
+    "infinity": (high(np.inf), "from 0.0 to inf: expected 0 to 1; replace what is not finite"),
     "16-bit integers": (
         high(65535, np.uint16),
         "uint16 with values from 0 to 65535: expected 0 to 255; divide by the highest",

@@ -73,6 +73,9 @@ def test_galleries_show_the_pictures_and_grey_squares_where_only_names_are_left(
     figure = model.evaluate(X, y).gallery()
     shown = [ax.images[0].get_array().mean(axis=(0, 1)).argmax() for ax in figure.axes]
     assert sorted(shown) == sorted(y.tolist())  # the strongest colour is the class
+    direct = featx.plot_gallery(X, model.predict(X))
+    shown = [ax.images[0].get_array().mean(axis=(0, 1)).argmax() for ax in direct.axes]
+    assert shown == y.tolist()
     features.save(tmp_path / "x.npz")
     loaded = featx.Features.load(tmp_path / "x.npz")
     figure = featx.plot_gallery(loaded.paths, model.predict(loaded))
