@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from featx.features.lane import Lane
 from featx.images.decode import decode_all
+from featx.images.digests import read_file
 
 _SLOW_SECONDS = 60.0  # a run that takes longer is worth a word,
 _FIRST_SECONDS = 5.0  # once it can be foretold
@@ -64,8 +64,8 @@ class Advice:
         if min(speedups) == 1.0 and all(fit.decode == "scaled" for fit in fits):
             return 1.0
         full = scaled = 0.0
-        with suppress(OSError, ValueError):
-            data = Path(self._paths[len(self._paths) // 2]).read_bytes()
+        with suppress(OSError):
+            data, _ = read_file(self._paths[len(self._paths) // 2])
             decode_all(data, fits)  # the first time is slower
             start = time.thread_time()
             decode_all(data, fits)

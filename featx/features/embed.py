@@ -49,6 +49,7 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
     source: Any,
     backbone: str | Backbone | Sequence[str | Backbone] = DEFAULT_BACKBONE,
     *,
+    labels: Any = None,
     pooling: str = "avg",
     layer: str | None = None,
     input_size: int | None = None,
@@ -68,12 +69,17 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
 
     Parameters
     ----------
-    source : str, path, sequence of paths, pandas.DataFrame or ImageFolder
+    source : str, path, sequence of paths, pandas.DataFrame, ImageFolder or array of pictures
         A folder (its sub-folders are the classes), one picture, a list of pictures, or a table
-        with a column `path` and perhaps a column `label`.
+        with a column `path` and perhaps a column `label`. Or the pictures themselves, an array of
+        shape (n, height, width) or (n, height, width, 1, 3 or 4): integers 0 to 255, floats 0 to
+        1, or bool. Their rows are called "array[0]", "array[1]" and so on.
     backbone : str or Backbone, or a sequence of them, default="efficientnet_lite0"
         A network of the table (`featx backbones`), or one of your own (`Backbone.from_keras`).
         For several of them each picture is read and decoded once.
+    labels : sequence or array, optional
+        The class of each picture, where the source has none: numbers (which become "0", "1" and
+        so on), names, or one-hot rows of shape (n, classes).
     pooling : {"avg", "max", "flatten", "none"}, default="avg"
         How the last map becomes a vector; "none" keeps it, of shape (height, width, channels).
     layer : str, optional
@@ -113,8 +119,8 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
     Returns
     -------
     Features
-        Rows follow the sorted relative paths of a folder, or the order of a list. A list of
-        Features, one for each backbone, if a sequence of backbones was given.
+        Rows follow the sorted relative paths of a folder, or the order of a list or array. A list
+        of Features, one for each backbone, if a sequence of backbones was given.
 
     Raises
     ------
@@ -127,7 +133,7 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
     WeightsError, UnknownBackboneError, UnknownLayerError, ConversionError, StorageError
         What their names say.
     """
-    images = ImageFolder.of(source)
+    images = ImageFolder.of(source, labels)
     single = isinstance(backbone, str | Backbone)
     backbones: Any = [backbone] if single else _checked(backbone)
     check_choice("precision", precision, PRECISIONS)

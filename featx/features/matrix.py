@@ -41,7 +41,8 @@ class Features:
         The class of each row; None where no image has one. In a folder that mixes images in
         class folders with others, the others have the label None.
     paths : ndarray of shape (n,), object
-        The file of each row.
+        The file of each row, or the picture itself where it came in an array (`ArrayImage`). Saved
+        features know the names of such pictures, but not the pixels.
     outcomes : tuple of Outcome
         One per input file, in order, failed ones too.
     recipe : Recipe or None

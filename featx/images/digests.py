@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from featx.images.arrays import ArrayImage
+
 logger = logging.getLogger(__name__)
 
 # The name of the table carries its format; rows of another format are not seen.
@@ -51,20 +53,22 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
     Parameters
     ----------
     path : str or PathLike
-        A file.
+        A file, or a picture in memory.
 
     Returns
     -------
     data : bytes
         All of it.
     stamp : Stamp or None
-        None if it is too young to be remembered.
+        None if it is too young to be remembered, or in memory.
 
     Raises
     ------
     OSError
         It cannot be read.
     """
+    if isinstance(path, ArrayImage):
+        return path.read(), None
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
@@ -102,7 +106,9 @@ class DigestMemo:
             self._give_up(error)
 
     def known(self, paths: Sequence[str]) -> dict[str, str]:
-        """Return the digests of those files that are unchanged since they were remembered.
+        """Return the digests of the files that are unchanged since they were remembered.
+
+        Those of pictures in memory are computed.
 
         Parameters
         ----------
@@ -118,7 +124,11 @@ class DigestMemo:
             return {}
         current: dict[bytes, Stamp] = {}
         keys: dict[str, bytes] = {}
+        computed: dict[str, str] = {}
         for path in paths:
+            if isinstance(path, ArrayImage):
+                computed[path] = digest_bytes(path.read())
+                continue
             try:
                 key = keys[path] = _key(path)
                 current[key] = _stamp(os.stat(path))
@@ -140,7 +150,8 @@ class DigestMemo:
                         remembered[key] = digest.hex()
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)
-        return {path: remembered[key] for path, key in keys.items() if key in remembered}
+        known = {path: remembered[key] for path, key in keys.items() if key in remembered}
+        return known | computed
 
     def remember(self, entries: Iterable[tuple[str, str, Stamp | None]]) -> None:
         """Remember digests.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from featx.errors import ImageSourceError
+import numpy as np
+
+from featx.errors import ImageSourceError, OptionError
+from featx.images.arrays import ArrayImage, array_images
+from featx.images.labels import label_texts
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -18,7 +22,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 _EXPECTED = (
-    "a folder of images, an image, a list of paths, or a pandas DataFrame with a column `path`"
+    "a folder of images, an image, a list of paths, a pandas DataFrame with a column `path`, or an "
+    "array of pictures"
 )
 
 
@@ -29,7 +34,7 @@ class ImageFolder:
     Parameters
     ----------
     paths : tuple of str
-        Can be opened from the current directory.
+        Can be opened from the current directory, or pictures in memory (`ArrayImage`).
     labels : tuple of (str or None)
         Class of each image, or None.
     n_other : int
@@ -106,16 +111,20 @@ class ImageFolder:
         )
 
     @classmethod
-    def of(cls, source: Any) -> ImageFolder:
+    def of(cls, source: Any, labels: Any = None) -> ImageFolder:
         """Take images from whatever names them.
 
         Parameters
         ----------
-        source : ImageFolder, str, PathLike, sequence of paths, or DataFrame
+        source : ImageFolder, str, PathLike, sequence of paths, DataFrame, or array of pictures
             A folder (see `scan`), one image, paths in a list, tuple, array, Index or Series, or a
             pandas DataFrame with a column `path` and possibly a column `label`. A folder within a
             sequence of paths is replaced by its images. A file that is missing is none the less
-            an image to work on: that it cannot be read is its outcome.
+            an image to work on: that it cannot be read is its outcome. Pictures in a numpy array
+            (see `featx.images.arrays.array_images`) are called "array[0]", "array[1]" and so on.
+        labels : sequence or array, optional
+            The class of each image, where `source` has none: numbers, names or one-hot rows (see
+            `featx.images.labels.label_texts`).
 
         Returns
         -------
@@ -126,9 +135,23 @@ class ImageFolder:
         ------
         ImageSourceError
             There is no image in `source`, or it is something else.
+        OptionError
+            The labels do not fit the images, or the images have labels already.
         """
+        images = cls._of(source)
+        if labels is None:
+            return images
+        if any(label is not None for label in images.labels):
+            raise OptionError("the images have labels already: leave out labels=")
+        return replace(images, labels=label_texts(labels, len(images)))
+
+    @classmethod
+    def _of(cls, source: Any) -> ImageFolder:
         if isinstance(source, ImageFolder):
             return source
+        if isinstance(source, np.ndarray) and source.ndim > 1 and source.dtype.kind in "biufc":
+            pictures = array_images(source)
+            return cls(paths=pictures, labels=(None,) * len(pictures))
         if isinstance(source, str | os.PathLike):
             return cls._of_path(_as_path(source, "images"))
         if hasattr(source, "columns") and hasattr(source, "iloc"):
@@ -158,7 +181,7 @@ class ImageFolder:
         n_other = 0
         for position, item in enumerate(source):
             path = _as_path(item, f"item {position} of the images")
-            if os.path.isdir(path):
+            if not isinstance(path, ArrayImage) and os.path.isdir(path):
                 folder = cls.scan(path)
                 paths.extend(folder.paths)
                 labels.extend(folder.labels)
@@ -199,10 +222,13 @@ def _named_as_image(name: str) -> bool:
 
 
 def _as_path(item: Any, what: str) -> str:
+    if isinstance(item, ArrayImage):
+        return item
     path = os.fspath(item) if isinstance(item, os.PathLike) else item
     if not isinstance(path, str):
+        stack = "; give one array of all pictures (np.stack)" if hasattr(path, "shape") else ""
         raise ImageSourceError(
-            f"{what} is a {type(path).__name__}: expected a path, as str or pathlib.Path"
+            f"{what} is a {type(path).__name__}: expected a path, as str or pathlib.Path{stack}"
         )
     return str(path)  # of numpy.str_ a plain one
 

@@ -6,7 +6,6 @@ import math
 import textwrap
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,9 @@ from PIL import ImageOps
 
 from featx.errors import OptionError
 from featx.files import written
+from featx.images.arrays import array_images
 from featx.images.decode import decode_rgb, quiet_pillow
+from featx.images.digests import read_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ _MARGIN, _GAP, _PAD = 0.14, 0.14, 0.04  # inches: around all, between pictures, 
 
 
 def plot_gallery(
-    paths: Sequence[str],
+    paths: Sequence[str] | np.ndarray,
     predicted: Sequence[str],
     *,
     true: Sequence[str | None] | None = None,
@@ -38,8 +39,8 @@ def plot_gallery(
 
     Parameters
     ----------
-    paths : sequence of str
-        The pictures; of more than 100, the first 100.
+    paths : sequence of str, or array of pictures
+        The pictures; of more than 100, the first 100. An array is as for `featx.embed`.
     predicted : sequence of str
         Their predicted labels.
     true : sequence of (str or None), optional
@@ -60,6 +61,8 @@ def plot_gallery(
     """
     from featx.insight.gallery import GalleryFigure
 
+    if isinstance(paths, np.ndarray) and paths.ndim > 1:
+        paths = array_images(paths)
     n = len(paths)
     lengths = {
         n,
@@ -165,7 +168,7 @@ def _frame(ax: Axes, title: str, label: str, truth: str | None, font: float) -> 
 def _thumbnail(path: str, side: int) -> np.ndarray:
     """Decode the middle of a picture; one that is gone since it was predicted is a grey square."""
     try:
-        data = Path(path).read_bytes()
+        data, _ = read_file(path)
     except OSError:
         data = b""
     image, _ = decode_rgb(data)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image
 
 from featx.images.decode import decode_rgb, quiet_pillow
+from featx.images.digests import read_file
 
 _QUALITY = 70
 _SIDES = ((60, 160), (200, 112), (500, 80), (1000, 64))  # pixels for up to so many pictures
@@ -37,8 +37,8 @@ def thumbnail(path: str, side: int) -> str:
         "data:image/jpeg;base64,...".
     """
     try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError):
+        data, _ = read_file(path)
+    except OSError:
         data = b""
     image, _ = decode_rgb(data, 8)
     if image is not None and max(image.size) < 2 * side:  # too far reduced, or a small picture

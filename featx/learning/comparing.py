@@ -20,7 +20,7 @@ from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
 from featx.learning.comparison import Candidate, Comparison
 from featx.learning.duplicates import find_duplicates
 from featx.learning.fitting import fit_all
-from featx.learning.labels import labels_to_learn, require_learnable
+from featx.learning.labels import labels_to_learn, refuse_labels, require_learnable
 from featx.learning.splits import FOLDS, REPEATS, split
 from featx.learning.validation import tasks_of, validation_of
 
@@ -34,6 +34,7 @@ def compare(
     poolings: str | Sequence[str] = "avg",
     classifiers: Any = DEFAULT_CLASSIFIER,
     *,
+    labels: Any = None,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = 0,
@@ -56,6 +57,8 @@ def compare(
         As for `embed`.
     classifiers : str, estimator, sequence or mapping of them, default="logistic"
         Names of `featx.CLASSIFIERS`, or classifiers of your own; the keys of a mapping name them.
+    labels : sequence or array, optional
+        As for `embed`, where the images have none.
     folds, repeats, seed : int
         As for `cross_validate`.
     n_jobs : int, optional
@@ -81,13 +84,15 @@ def compare(
         make_classifier(estimator)
     given = [source] if isinstance(source, Features) else source
     if isinstance(given, list | tuple) and given and isinstance(given[0], Features):
+        refuse_labels(labels)
         if embedding:
             raise OptionError(
                 f"features are embedded already: {', '.join(embedding)} would change nothing"
             )
         features = list(given)
     else:
-        features = _embedded(source, backbones, poolings, progress=progress, **embedding)
+        images = ImageFolder.of(source, labels)
+        features = _embedded(images, backbones, poolings, progress=progress, **embedding)
     features = _same_images(features)
     y = labels_to_learn(features[0])
     groups = find_duplicates(features[0]).groups
@@ -123,10 +128,9 @@ def compare(
 
 
 def _embedded(
-    source: Any, backbones: Any, poolings: Any, *, progress: bool, **embedding: Any
+    images: ImageFolder, backbones: Any, poolings: Any, *, progress: bool, **embedding: Any
 ) -> list[Features]:
     """Embed images with every backbone and pooling, each network once."""
-    images = ImageFolder.of(source)
     require_learnable(images.paths, images.labels)
     run = {key: embedding.pop(key) for key in _RUN_OPTIONS if key in embedding}
     if "engine" in run:

@@ -21,7 +21,7 @@ ON_ERROR = ("raise", "nan")
 
 
 class ImageEmbedder(TransformerMixin, BaseEstimator):
-    """Turn paths of images into feature vectors, inside a scikit-learn pipeline.
+    """Turn paths or arrays of images into feature vectors, inside a scikit-learn pipeline.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of paths, or table of one column of paths
-            At least one image that can be read.
+        X : sequence of paths, table of one column of paths, or array of pictures
+            At least one image that can be read. An array is as for `featx.embed`.
         y : ignored
 
         Returns
@@ -125,7 +125,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of paths, or table of one column of paths
+        X : sequence of paths, table of one column of paths, or array of pictures
             The images.
 
         Returns
@@ -194,19 +194,22 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
+        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = []
         tags.no_validation = True
         return tags
 
 
 def _images(X: Any) -> ImageFolder:
-    """Return the images of a list, a column of a table, or an array of one column, row by row."""
+    """Return the images of a list, a column, or an array of paths or of pictures, row by row."""
+    if isinstance(X, np.ndarray) and X.ndim > 2:
+        return ImageFolder.of(X)
     values = np.asarray(X, dtype=object)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
         raise OptionError(
             f"X has shape {values.shape}: expected a sequence of paths of images, "
-            "or a table of one column of paths"
+            "a table of one column of paths, or an array of pictures"
         )
     return ImageFolder.of(pd.DataFrame({"path": values}, dtype=object))

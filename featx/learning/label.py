@@ -63,7 +63,7 @@ def label(
     Parameters
     ----------
     source
-        What `embed` takes: a folder, a picture, a list of pictures.
+        What `embed` takes: a folder, a picture, a list or an array of pictures.
     top : int, default=3
         Labels for each picture, 1 to 1000.
     backbone : str, default="efficientnet_lite0"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from featx.errors import ImageSourceError
+from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features
 
 
@@ -41,7 +42,7 @@ def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> Non
     if len(unlabelled) == len(labels):
         raise ImageSourceError(
             "the images have no classes: expected a sub-folder for each class, such as "
-            "photos/cat and photos/dog, or a table with a column `label`"
+            "photos/cat and photos/dog, a table with a column `label`, or labels="
         )
     if unlabelled:
         raise ImageSourceError(
@@ -62,6 +63,12 @@ def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> Non
         )
 
 
+def refuse_labels(labels: Any) -> None:
+    """Raise an `OptionError` for labels that are given beside features."""
+    if labels is not None:
+        raise OptionError("features carry their labels: give labels= to embed, which makes them")
+
+
 def require_known(labels: Sequence[str | None], classes: Sequence[str]) -> None:
     """Check that a classifier of `classes` can be judged by these labels.
 
@@ -73,7 +80,7 @@ def require_known(labels: Sequence[str | None], classes: Sequence[str]) -> None:
     if any(label is None for label in labels):
         raise ImageSourceError(
             "some images have no class: expected a sub-folder for each class, named as in "
-            f"training ({_some(classes)})"
+            f"training ({_some(classes)}), or give labels="
         )
     if not set(labels) & set(classes):
         found = sorted({str(label) for label in labels})

@@ -24,6 +24,7 @@ from featx.learning.evaluation import Evaluation
 from featx.learning.labels import (
     labels_of,
     labels_to_learn,
+    refuse_labels,
     require_known,
     require_learnable,
 )
@@ -127,22 +128,15 @@ class ImageClassifier:
         if isinstance(source, Features):
             self.recipe.require(source.recipe, "these features")
             return source
-        return embed_images(
-            ImageFolder.of(source),
-            self.backbone,
-            self.recipe,
-            **options,
-        )
+        return embed_images(ImageFolder.of(source), self.backbone, self.recipe, **options)
 
     def predict(self, source: Any, **options: Any) -> np.ndarray:
         """Predict the class of each image.
 
         Parameters
         ----------
-        source
-            What `embed` takes, or Features.
-        **options
-            `engine`, `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
+        source, **options
+            As for `features`.
 
         Returns
         -------
@@ -178,13 +172,15 @@ class ImageClassifier:
         features = self.features(source, **options)
         return _per_file(features, self.pipeline.predict_proba(features.matrix), np.nan)
 
-    def evaluate(self, source: Any, **options: Any) -> Evaluation:
+    def evaluate(self, source: Any, labels: Any = None, **options: Any) -> Evaluation:
         """Predict labelled images and count what is right.
 
         Parameters
         ----------
         source, **options
             As for `predict`; the images need labels.
+        labels : sequence or array, optional
+            As for `embed`, where the source has none.
 
         Returns
         -------
@@ -194,9 +190,13 @@ class ImageClassifier:
         ------
         ImageSourceError
             The images have no classes, or none that the model knows.
+        OptionError
+            The labels do not fit the images, or these have labels already.
         """
-        if not isinstance(source, Features):
-            source = ImageFolder.of(source)
+        if isinstance(source, Features):
+            refuse_labels(labels)
+        else:
+            source = ImageFolder.of(source, labels)
             require_known(source.labels, self.classes)
         features = self.features(source, **options)
         require_known(labels_of(features), self.classes)
@@ -234,6 +234,7 @@ def train(
     source: Any,
     classifier: str | Any = DEFAULT_CLASSIFIER,
     *,
+    labels: Any = None,
     backbone: str | Backbone = DEFAULT_BACKBONE,
     **embedding: Any,
 ) -> ImageClassifier:
@@ -243,10 +244,12 @@ def train(
     ----------
     source : Features, or what `embed` takes
         Labelled images: a folder with a sub-folder for each class, a table with `path` and
-        `label`, or features of them.
+        `label`, a list of paths or an array of pictures with `labels`, or features of them.
     classifier : str or estimator, default="logistic"
         "logistic", "mlp", "pca-mlp", "svm", "knn", "centroid", or a scikit-learn classifier or
         pipeline of your own.
+    labels : sequence or array, optional
+        As for `embed`, where the images have none.
     backbone : str or Backbone, default="efficientnet_lite0"
         The network, where `source` is images; with features, a network of your own that made them.
     **embedding
@@ -260,6 +263,8 @@ def train(
     ------
     ImageSourceError
         There are no classes, only one, or one with a single readable image.
+    OptionError
+        The labels do not fit the images, or these have labels already.
     UnknownClassifierError
         No classifier has this name.
     """
@@ -268,13 +273,14 @@ def train(
         raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
     own = backbone if isinstance(backbone, Backbone) else None
     if isinstance(source, Features):
+        refuse_labels(labels)
         if embedding:
             raise OptionError(
                 f"features are embedded already: {', '.join(embedding)} would change nothing"
             )
         features = source
     else:
-        images = ImageFolder.of(source)
+        images = ImageFolder.of(source, labels)
         require_learnable(images.paths, images.labels)  # told before the images are embedded, too
         features = embed(images, backbone, **embedding)
     if features.recipe is None:

@@ -15,6 +15,7 @@ from PIL import Image
 from featx.errors import StorageError
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.recipe import Recipe
+from featx.images.arrays import array_images
 from featx.images.decode import Outcome
 from featx.insight.report import write_report
 from featx.insight.thumbnails import Album, side_for, thumbnail
@@ -414,6 +415,30 @@ def test_an_album_keeps_the_largest_size_asked_for_and_joins_copies(tmp_path):
     assert sheet.count("data:") == 1
     assert sheet.startswith(".t0,.t1{background-image:url(data:")
     assert decoded(re.search(r"url\((.*?)\)", sheet)[1]).size == (64, 32)
+
+
+def test_pictures_of_two_arrays_have_thumbnails_of_their_own_under_the_same_names(tmp_path):
+    (one, *_), (other, *_) = (array_images(fakes.draw_array(start=seed)[0]) for seed in (0, 1))
+    assert decoded(thumbnail(one, 96)).size == (32, 24)
+    album = Album()
+    assert album.place(one, 96) != album.place(other, 96)
+    assert album.style_sheet().count("url(") == 2
+
+
+def test_a_report_of_arrays_shows_them_and_without_them_their_names(tmp_path):
+    X, y = fakes.draw_array()
+    random = np.random.default_rng(0)
+    vectors = (random.normal(size=(18, 20)) + y[:, None]).astype(np.float32)
+    labels = as_labels(y.tolist())
+    features = Features(vectors, labels, as_paths(array_images(X)), recipe=RECIPE)
+    evaluation = cross_validate(features, n_jobs=1)
+    made = written(tmp_path, features=features, evaluation=evaluation)
+    assert len(re.findall(r"url\((data:image/[^)]*)\)", made.html)) == 18
+    assert "array[17]" in made.html
+    features.save(tmp_path / "x.npz")
+    loaded = Features.load(tmp_path / "x.npz")
+    made = written(tmp_path, features=loaded, evaluation=cross_validate(loaded, n_jobs=1))
+    assert len(re.findall(r"url\((data:image/[^)]*)\)", made.html)) == 1  # a grey square
 
 
 def test_thumbnails_of_many_pictures_are_small():

@@ -1,0 +1,72 @@
+"""Labels that are given beside images: numbers, names or one-hot rows, as texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from featx.errors import OptionError
+
+_EXPECTED = "expected a class number or name for each image, or one-hot rows"
+
+
+def label_texts(labels: Any, n: int) -> tuple[str | None, ...]:
+    """Return a text for each label.
+
+    Parameters
+    ----------
+    labels : sequence, array, Series or table, of length n
+        Numbers of classes, which become "0", "1" and so on; or their names; in a column perhaps.
+        One-hot rows of shape (n, classes), 0 and 1 of any dtype, mean the number of the column,
+        or its name in a pandas DataFrame. What is missing (None, NaN) is no label.
+    n : int
+        How many images there are.
+
+    Returns
+    -------
+    tuple of (str or None)
+
+    Raises
+    ------
+    OptionError
+        There are more or fewer labels than images, or they are something else.
+    """
+    try:
+        array = np.asarray(labels)
+        if array.dtype.kind == "U" and not isinstance(labels, np.ndarray):
+            array = np.asarray(labels, dtype=object)  # numpy writes None and NaN as texts
+    except ValueError as error:  # rows of different lengths
+        raise OptionError(f"the labels are no array ({error}): {_EXPECTED}") from error
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim not in (1, 2):
+        raise OptionError(f"the labels have the shape {array.shape}: {_EXPECTED}")
+    if len(array) != n:
+        raise OptionError(f"there are {len(array)} labels for {n} images: expected one for each")
+    if array.ndim == 2:
+        columns = getattr(labels, "columns", range(array.shape[1]))
+        return tuple(str(columns[number]) for number in _numbers(array))
+    if array.dtype.kind == "f":
+        whole = np.isnan(array) | (np.isfinite(array) & (array == np.rint(array)))
+        if not whole.all():
+            raise OptionError(f"there is a label {array[~whole][0]}: {_EXPECTED}")
+        return tuple(None if each != each else str(int(each)) for each in array.tolist())
+    if array.dtype.kind != "O":
+        return tuple(str(each) for each in array.tolist())
+    import pandas as pd
+
+    missing = pd.isna(array)
+    return tuple(None if absent else str(each) for each, absent in zip(array, missing, strict=True))
+
+
+def _numbers(rows: np.ndarray) -> list[int]:
+    """Return the column of the one in each row of one-hot labels."""
+    ones = rows == 1
+    wrong = np.flatnonzero((ones.sum(axis=1) != 1) | (ones != rows.astype(bool)).any(axis=1))
+    if len(wrong):
+        raise OptionError(
+            f"the labels have the shape {rows.shape}, but row {wrong[0]} is not one-hot: expected "
+            "one 1 and else 0; give labels.argmax(axis=1) if these are probabilities"
+        )
+    return ones.argmax(axis=1).tolist()

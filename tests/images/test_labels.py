@@ -1,0 +1,96 @@
+"""Labels beside images: whatever way they are written, a text for each image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from featx.errors import OptionError
+from featx.images.folder import ImageFolder
+from featx.images.labels import label_texts
+
+PATHS = ["a.png", "b.png", "c.png"]
+NUMBERS = {
+    "list": [2, 0, 10],
+    "bytes": np.array([2, 0, 10], np.uint8),
+    "column": np.array([[2], [0], [10]]),
+    "whole floats": np.array([2.0, 0.0, 10.0], np.float32),
+    "one-hot floats": np.eye(11, dtype=np.float32)[[2, 0, 10]],
+    "one-hot bytes": np.eye(11, dtype=np.uint8)[[2, 0, 10]],
+    "one-hot bool": np.eye(11, dtype=bool)[[2, 0, 10]],
+    "one-hot lists": np.eye(11, dtype=int)[[2, 0, 10]].tolist(),
+    "series": pd.Series([2, 0, 10], index=[5, 6, 7]),
+    "column of a table": pd.DataFrame({"y": [2, 0, 10]}),
+    "texts": ["2", "0", "10"],
+}
+NAMES = {
+    "list": ["dog", "cat", "dog"],
+    "tuple": ("dog", "cat", "dog"),
+    "array": np.array(["dog", "cat", "dog"]),
+    "objects": np.array(["dog", "cat", "dog"], dtype=object),
+    "category": pd.Series(["dog", "cat", "dog"], dtype="category"),
+    "one-hot table": pd.get_dummies(["dog", "cat", "dog"]),
+}
+
+
+@pytest.mark.parametrize("labels", NUMBERS.values(), ids=NUMBERS)
+def test_numbers_of_classes_become_their_digits(labels):
+    assert ImageFolder.of(PATHS, labels).labels == ("2", "0", "10")
+
+
+@pytest.mark.parametrize("labels", NAMES.values(), ids=NAMES)
+def test_names_of_classes_stay_what_they_are(labels):
+    images = ImageFolder.of(PATHS, labels=labels)
+    assert images.labels == ("dog", "cat", "dog")
+    assert [type(label) for label in images.labels] == [str] * 3
+    assert images.paths == tuple(PATHS)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["dog", None, "7"],
+        ["dog", float("nan"), 7],
+        pd.Series(["dog", pd.NA, 7], dtype=object),
+        pd.Series(["dog", None, "7"], dtype="string"),
+    ],
+)
+def test_a_missing_label_is_none(labels):
+    assert label_texts(labels, 3) == ("dog", None, "7")
+    assert label_texts([1.0, float("nan")], 2) == ("1", None)
+
+
+MISTAKES = {
+    "too few": ([1, 2], "there are 2 labels for 3 images: expected one for each"),
+    "too many one-hot rows": (np.eye(4), "there are 4 labels for 3 images"),
+    "probabilities": (
+        [[0.9, 0.1], [0.2, 0.8], [1, 0]],
+        r"shape \(3, 2\), but row 0 is not one-hot: .*labels.argmax\(axis=1\)",
+    ),
+    "two ones": ([[1, 0], [1, 1], [0, 1]], "row 1 is not one-hot"),
+    "no one": ([[1, 0], [0, 1], [0, 0]], "row 2 is not one-hot"),
+    "minus one": ([[1, 0], [-1, 1], [0, 1]], "row 1 is not one-hot"),
+    "missing in a row": ([[1, 0], [0, 1], [np.nan, 1]], "row 2 is not one-hot"),
+    "rows of names": (np.array([["a", "b"]] * 3), "row 0 is not one-hot"),
+    "rows of different lengths": ([[1, 0], [1], [0, 1]], "the labels are no array"),
+    "fractions": ([0.0, 1.5, 2.0], "there is a label 1.5: expected a class number or name"),
+    "infinity": ([0.0, np.inf, 2.0], "there is a label inf: expected a class number"),
+    "one name": ("cat", r"the labels have the shape \(\): expected a class number or name for"),
+    "a picture": (np.zeros((3, 2, 2)), r"the labels have the shape \(3, 2, 2\)"),
+}
+
+
+@pytest.mark.parametrize(("labels", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_labels_that_do_not_fit_are_told(labels, message):
+    with pytest.raises(OptionError, match=message) as error:
+        ImageFolder.of(PATHS, labels)
+    assert "\n" not in str(error.value)
+
+
+def test_images_that_have_labels_take_no_others():
+    frame = pd.DataFrame({"path": PATHS, "label": ["x", None, "y"]})
+    for source in (frame, ImageFolder.of(PATHS, [1, 2, 3])):
+        with pytest.raises(OptionError, match="have labels already: leave out labels="):
+            ImageFolder.of(source, [1, 2, 3])
+    assert ImageFolder.of(frame.drop(columns="label"), [1, 2, 3]).labels == ("1", "2", "3")
