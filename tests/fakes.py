@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import featx.features.embed
+import featx.features.running
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.recipe import Recipe
 from featx.images.decode import decode
@@ -59,9 +59,9 @@ def install(monkeypatch=None, seconds_per_batch=0.0):
     FakeEngine.embedded = FakeEngine.opened = 0
     FakeEngine.seconds_per_batch = seconds_per_batch
     if monkeypatch is None:
-        featx.features.embed.open_engine = open_fake
+        featx.features.running.open_engine = open_fake
     else:
-        monkeypatch.setattr(featx.features.embed, "open_engine", open_fake)
+        monkeypatch.setattr(featx.features.running, "open_engine", open_fake)
 
 
 def fail_from_batch(monkeypatch, first, error, *, layer=None, last=10**9):

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
-
-from featx.backbones.backbone import CLASSIFIER_LAYERS, Backbone
-from featx.backbones.engine import (
-    JOINT_POOLINGS,
-    PRECISIONS,
-    choose_engine,
-    joins_poolings,
-    open_engine,
-    settle_precision,
-)
+from featx.backbones.backbone import Backbone
+from featx.backbones.engine import PRECISIONS, choose_engine, settle_precision
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, check_choice
-from featx.features.advice import Advice
-from featx.features.assembly import assemble
-from featx.features.filling import Filling
-from featx.features.lane import Lane
 from featx.features.matrix import Features
-from featx.features.recipe import Recipe
-from featx.features.store import FeatureStore, cache_folder
-from featx.images.decode import DECODE_VERSION
-from featx.images.digests import DigestMemo
+from featx.features.plan import plan
+from featx.features.running import embed_plans
 from featx.images.fit import DECODES
 from featx.images.folder import ImageFolder
-
-ON_ERROR = ("skip", "raise")
-_MAX_INPUT_SIZE = 4096  # px
 
 
 @overload
@@ -52,6 +28,7 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
     labels: Any = None,
     pooling: str = "avg",
     layer: str | None = None,
+    views: int = 0,
     input_size: int | None = None,
     resize: str = "squash",
     interpolation: str = "bilinear",
@@ -76,14 +53,19 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
         1, or bool. Their rows are called "array[0]", "array[1]" and so on.
     backbone : str or Backbone, or a sequence of them, default="efficientnet_lite0"
         A network of the table (`featx backbones`), or one of your own (`Backbone.from_keras`).
-        For several of them each picture is read and decoded once.
+        For several of them each picture is read and decoded once. "resnet50+xception" joins the
+        vectors of both, each brought to length 1.
     labels : sequence or array, optional
         The class of each picture, where the source has none: numbers (which become "0", "1" and
         so on), names, or one-hot rows of shape (n, classes).
     pooling : {"avg", "max", "flatten", "none"}, default="avg"
         How the last map becomes a vector; "none" keeps it, of shape (height, width, channels).
     layer : str, optional
-        An inner layer to read instead of the last one before the classifier.
+        An inner layer to read instead of the last one before the classifier. Of several with "+"
+        between, such as "conv4_block6_out+conv5_block3_out", the vectors are joined.
+    views : int, default=0
+        Augmented views of each picture to embed with it (mirrored, part of it, tilted, in another
+        light), which classifiers learn from, too; see `Features.views`.
     input_size : int, optional
         Side of the square picture that the network sees, in pixels; by default its own.
     resize : {"squash", "crop", "pad"}, default="squash"
@@ -138,11 +120,12 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
     backbones: Any = [backbone] if single else _checked(backbone)
     check_choice("precision", precision, PRECISIONS)
     precision = settle_precision("bfloat16" if fast else precision, choose_engine(engine))
-    prepared = [
-        prepare(
+    plans = [
+        plan(
             each,
             pooling=pooling,
             layer=layer,
+            views=views,
             input_size=input_size,
             resize=resize,
             interpolation=interpolation,
@@ -153,9 +136,9 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
         )
         for each in backbones
     ]
-    features = embed_recipes(
+    features = embed_plans(
         images,
-        prepared,
+        plans,
         engine=engine,
         cache=cache,
         on_error=on_error,
@@ -172,164 +155,3 @@ def _checked(given: Any) -> list[str | Backbone]:
         f"backbone is {given!r}: expected a name of `featx backbones`, "
         "Backbone.from_keras(model) for a network of your own, or a list of them"
     )
-
-
-def prepare(
-    backbone: str | Backbone = DEFAULT_BACKBONE,
-    *,
-    pooling: str = "avg",
-    layer: str | None = None,
-    input_size: int | None = None,
-    resize: str = "squash",
-    interpolation: str = "bilinear",
-    decode: str = "full",
-    precision: str = "float32",
-    fast: bool = False,
-    weights: str | PathLike[str] = "imagenet",
-    engine: str = "auto",
-) -> tuple[Backbone, Recipe]:
-    """Settle what `embed` would do, without doing it: find the weights and write the recipe.
-
-    Parameters and errors are those of `embed`.
-
-    Returns
-    -------
-    backbone : Backbone
-    recipe : Recipe
-    """
-    if isinstance(backbone, str):
-        backbone = Backbone.load(backbone, os.fspath(weights), layer=layer)
-    elif not isinstance(backbone, Backbone):
-        raise OptionError(
-            f"backbone is a {type(backbone).__name__}: expected a name of `featx backbones`, or "
-            "Backbone.from_keras(model) for a network of your own"
-        )
-    elif weights != "imagenet":
-        raise OptionError("weights go with the name of a backbone; this Backbone has its own")
-    layer = layer or backbone.layer
-    size = backbone.input_size if input_size is None else input_size
-    if not isinstance(size, int | np.integer) or not backbone.min_size <= size <= _MAX_INPUT_SIZE:
-        raise OptionError(
-            f"input size {size!r} does not fit {backbone.name}: "
-            f"expected {backbone.min_size} to {_MAX_INPUT_SIZE} pixels"
-        )
-    check_choice("decode", decode, DECODES)
-    check_choice("precision", precision, PRECISIONS)
-    recipe = Recipe(
-        backbone=backbone.name,
-        weights=backbone.digest,
-        input_size=int(size),
-        layer=layer,
-        pooling=pooling,
-        resize=resize,
-        interpolation=interpolation,
-        preprocessing=backbone.preprocessing,
-        decode=f"{'scaled' if fast else decode}/{DECODE_VERSION}",
-        precision=settle_precision("bfloat16" if fast else precision, choose_engine(engine)),
-    )
-    if layer in CLASSIFIER_LAYERS:  # vectors already: no pooling changes them
-        recipe = replace(recipe, pooling="none")
-    return backbone, recipe
-
-
-def embed_images(
-    images: ImageFolder, backbone: Backbone, recipe: Recipe, **options: Any
-) -> Features:
-    """Embed images by a recipe that `prepare` has settled, here or on another machine.
-
-    `options` are `engine`, `cache`, `on_error`, `batch_size` and `progress` of `embed`.
-    """
-    return embed_recipes(images, [(backbone, recipe)], **options)[0]
-
-
-def embed_recipes(
-    images: ImageFolder,
-    prepared: Sequence[tuple[Backbone, Recipe]],
-    *,
-    engine: str = "auto",
-    cache: str | PathLike[str] | bool | None = None,
-    on_error: str = "skip",
-    batch_size: int | None = None,
-    progress: bool = True,
-) -> list[Features]:
-    """Embed images by several recipes that `prepare` has settled, each picture decoded once.
-
-    A network runs once for recipes that differ by the pooling alone, "avg" and "max". The options
-    are those of `embed`.
-    """
-    check_choice("on_error", on_error, ON_ERROR)
-    if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
-        raise OptionError(f"batch size {batch_size!r}: expected a whole number from 1 up")
-    chosen = choose_engine(engine)
-    prepared = [
-        (backbone, replace(recipe, precision=settle_precision(recipe.precision, chosen)))
-        for backbone, recipe in prepared
-    ]
-    kept = cache_folder(None if isinstance(cache, bool) else cache)  # converted networks always are
-    with ExitStack() as stack:
-        folder = kept
-        if cache is False:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-")))
-        memo = stack.enter_context(
-            DigestMemo(None if cache is False else folder / "digests.sqlite")
-        )
-        joined = _joined(prepared)
-        lanes = [
-            Lane(
-                [FeatureStore(folder, replace(recipe, pooling=each)) for each in poolings],
-                recipe.fit,
-                partial(
-                    open_engine,
-                    backbone,
-                    layer=recipe.layer,
-                    pooling="+".join(poolings),
-                    input_size=recipe.input_size,
-                    precision=recipe.precision,
-                    engine=engine,
-                    batch_size=None if batch_size is None else int(batch_size),
-                    cache=kept,
-                ),
-            )
-            for backbone, recipe, poolings in joined
-        ]
-        filling = Filling(
-            images.paths,
-            lanes,
-            digests=memo.known(images.paths),
-            raise_errors=on_error == "raise",
-            progress=", ".join(backbone.name for backbone, *_ in joined) if progress else None,
-            advise=Advice(images.paths, lanes),
-        )
-        try:
-            filling.run()
-        finally:
-            for lane in lanes:
-                lane.close()
-            memo.remember(filling.read)
-        filled = {
-            (backbone, store.recipe): (store, embedded)
-            for (backbone, *_), lane in zip(joined, lanes, strict=True)
-            for store, embedded in zip(lane.stores, lane.embedded, strict=True)
-        }
-        return [
-            replace(
-                assemble(images, each[0], *filled[each], filling.digests, filling.failures),
-                seconds=filling.seconds,
-            )
-            for each in prepared
-        ]
-
-
-def _joined(
-    prepared: Sequence[tuple[Backbone, Recipe]],
-) -> list[tuple[Backbone, Recipe, tuple[str, ...]]]:
-    """List each network once, with the poolings that one run of it gives."""
-    runs: dict[tuple[Backbone, Recipe], list[str]] = {}
-    for backbone, recipe in prepared:
-        joins = recipe.pooling in JOINT_POOLINGS and joins_poolings(backbone, recipe.layer)
-        run = replace(recipe, pooling=JOINT_POOLINGS[0]) if joins else recipe
-        runs.setdefault((backbone, run), []).append(recipe.pooling)
-    return [
-        (backbone, recipe, tuple(sorted(set(poolings))))
-        for (backbone, recipe), poolings in runs.items()
-    ]

@@ -15,6 +15,7 @@ import numpy as np
 
 from featx.errors import OptionError, StorageError
 from featx.features import formats
+from featx.features.fusion import Fusion, read_recipe
 from featx.features.recipe import Recipe
 from featx.images.decode import Outcome
 
@@ -45,7 +46,7 @@ class Features:
         features know the names of such pictures, but not the pixels.
     outcomes : tuple of Outcome
         One per input file, in order, failed ones too.
-    recipe : Recipe or None
+    recipe : Recipe, Fusion or None
         What made the vectors; None for a table that was made elsewhere.
     n_other : int
         Files that were left alone because they are no images by name.
@@ -55,20 +56,26 @@ class Features:
         Time from the first image opened to the last vector, start-up apart.
     images_per_second : float
         How fast the network was on the machine that made the vectors; NaN if unknown.
+    views : tuple of ndarray of the shape of X, float32
+        Vectors of augmented views of the same pictures: row i of each belongs to paths[i].
+        Classifiers learn from them as from further pictures, and are judged without them. They
+        are kept in the cache; `save` leaves them out.
     """
 
     X: np.ndarray
     y: np.ndarray | None
     paths: np.ndarray
     outcomes: tuple[Outcome, ...] = ()
-    recipe: Recipe | None = None
+    recipe: Recipe | Fusion | None = None
     n_other: int = 0
     weights: str = "imagenet"
     seconds: float = field(default=0.0, repr=False)
     images_per_second: float = field(default=math.nan, repr=False)
+    views: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         rows = {"X": len(self.X), "paths": len(self.paths)}
+        rows |= {f"view {number}": len(each) for number, each in enumerate(self.views, 1)}
         if self.y is not None:
             rows["y"] = len(self.y)
         if len(set(rows.values())) > 1:
@@ -134,6 +141,7 @@ class Features:
             recipe=self.recipe,
             weights=self.weights,
             images_per_second=self.images_per_second,
+            views=tuple(view[positions] for view in self.views),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -208,7 +216,7 @@ class Features:
                     Outcome(**{**outcome, "notes": tuple(outcome["notes"])})
                     for outcome in about["outcomes"]
                 ),
-                recipe=None if about["recipe"] is None else Recipe.from_dict(about["recipe"]),
+                recipe=None if about["recipe"] is None else read_recipe(about["recipe"]),
                 n_other=about["n_other"],
                 weights=about["weights"],
                 images_per_second=float(about.get("images_per_second", math.nan)),
@@ -217,7 +225,7 @@ class Features:
             raise StorageError(f"{path} cannot be used: {error}") from error
 
 
-def feature_names(recipe: Recipe | None, width: int) -> list[str]:
+def feature_names(recipe: Recipe | Fusion | None, width: int) -> list[str]:
     """Name the columns of a feature matrix, such as resnet50_0, resnet50_1."""
     prefix = recipe.backbone if recipe else "feature"
     return [f"{prefix}_{column}" for column in range(width)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -12,6 +13,7 @@ from featx.backbones.engine import POOLINGS, PRECISIONS
 from featx.errors import OptionError, RecipeMismatchError, check_choice
 from featx.images.decode import DECODE_VERSION
 from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES, Fit
+from featx.images.views import VIEWS_VERSION
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Recipe:
         "full" or "scaled" and the version of the decoder, such as "full/1".
     precision : {"float32", "bfloat16"}
         The number format that the network computes in.
+    view : str or None
+        Number and version of an augmented view, such as "2/1"; None for the picture as it is.
     """
 
     backbone: str
@@ -60,6 +64,7 @@ class Recipe:
     color: str = "rgb"
     decode: str = f"full/{DECODE_VERSION}"
     precision: str = "float32"
+    view: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("pooling", self.pooling, POOLINGS)
@@ -67,22 +72,37 @@ class Recipe:
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         check_choice("decode", self.decode, tuple(f"{each}/{DECODE_VERSION}" for each in DECODES))
         check_choice("precision", self.precision, PRECISIONS)
+        if self.view is not None and not re.fullmatch(rf"[1-9]\d*/{VIEWS_VERSION}", self.view):
+            raise OptionError(f"view {self.view!r}: expected a number, such as '1/{VIEWS_VERSION}'")
 
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal characters that differ wherever the recipe does."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def parts(self) -> tuple[Recipe, ...]:
+        """This recipe alone; a `Fusion` has several."""
+        return (self,)
 
     @property
     def fit(self) -> Fit:
         """The square of pixels that the network sees."""
         decode = self.decode.partition("/")[0]
-        return Fit(self.input_size, self.resize, self.interpolation, decode)
+        view = int(self.view.partition("/")[0]) if self.view else 0
+        return Fit(self.input_size, self.resize, self.interpolation, decode, view)
+
+    def of_view(self, number: int) -> Recipe:
+        """Return the recipe of an augmented view, or with 0 that of the picture as it is."""
+        return replace(self, view=f"{number}/{VIEWS_VERSION}" if number else None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, ready for JSON."""
-        return asdict(self)
+        settings = asdict(self)
+        if self.view is None:  # so that older vectors and models are known by what they were
+            del settings["view"]
+        return settings
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
@@ -94,15 +114,15 @@ class Recipe:
             A setting is missing, unknown or has a value that this version does not know.
         """
         expected = {field.name for field in fields(cls)}
-        if set(settings) != expected:
-            odd = sorted(set(settings) ^ expected)
+        if set(settings) | {"view"} != expected:
+            odd = sorted((set(settings) | {"view"}) ^ expected)
             raise OptionError(
                 f"not a recipe of this version of featx: {', '.join(odd)} missing or unknown; "
                 "update featx or make the file again"
             )
         return cls(**settings)
 
-    def require(self, other: Recipe | None, what: str) -> None:
+    def require(self, other: Any, what: str) -> None:
         """Check that `what`, made by the recipe `other`, may be used where this one is expected.
 
         The precision may differ: features in bfloat16 are those in float32, rounded, and a
@@ -113,8 +133,10 @@ class Recipe:
         RecipeMismatchError
             The recipes differ; the message names each setting with both values.
         """
-        if other is not None and replace(other, precision=self.precision) == self:
+        if isinstance(other, Recipe) and replace(other, precision=self.precision) == self:
             return
+        if not isinstance(other, Recipe | None):
+            raise RecipeMismatchError(f"{what} were made by {other}, expected {self}")
         if other is None:
             raise RecipeMismatchError(
                 f"{what} carry no recipe, expected {self}; embed the images again"
@@ -134,9 +156,10 @@ class Recipe:
         layer = f" at {self.layer}" if self.layer else ""
         scaled = " scaled" if self.decode.startswith("scaled") else ""
         precision = f", {self.precision}" if self.precision != "float32" else ""
+        view = f", view {self.view}" if self.view else ""
         return (
             f"{self.backbone}{layer}, {self.pooling} pooling, {self.input_size} px "
-            f"{self.resize} {self.interpolation}{scaled}{precision}, "
+            f"{self.resize} {self.interpolation}{scaled}{precision}{view}, "
             f"weights {_short(self.weights)}"
         )
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from featx.images.fit import Box, Fit
+from featx.images.fit import Fit
 from featx.images.rgb import to_rgb
+from featx.images.views import Box
 
 #: Raised whenever the same bytes would give other pixels; part of a recipe's fingerprint.
 DECODE_VERSION = 1

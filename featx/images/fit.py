@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from PIL import Image
 
 from featx.errors import OptionError, check_choice
+from featx.images.views import Box, view_of
 
 DECODES = ("full", "scaled")
 RESIZES = ("squash", "crop", "pad")
@@ -17,8 +19,6 @@ CROP_FRACTION = 0.875
 
 #: A scaled JPEG keeps at least this many times the pixels that are needed, along each side.
 SCALED_MARGIN = 2
-
-Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
 _FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
@@ -42,6 +42,8 @@ class Fit:
         "scaled" lets the JPEG decoder leave out detail that the resizing would: it decodes to
         1/2, 1/4 or 1/8 of the size, and at least twice what the square needs. Large photographs
         decode several times faster, to nearly the same pixels; other formats are not touched.
+    view : int, default=0
+        The number of an augmented view (`featx.images.views`); 0 for the photograph as it is.
 
     Raises
     ------
@@ -53,6 +55,7 @@ class Fit:
     resize: str = "squash"
     interpolation: str = "bilinear"
     decode: str = "full"
+    view: int = 0
 
     def __post_init__(self) -> None:
         check_choice("resize", self.resize, RESIZES)
@@ -67,13 +70,21 @@ class Fit:
             return 1
         side = max(width, height) if self.resize == "pad" else min(width, height)
         needed = self.size / CROP_FRACTION if self.resize == "crop" else self.size
+        if self.view:
+            view = view_of(self.view)
+            needed = view.margin(math.ceil(needed)) / view.side
         factor = side / needed / SCALED_MARGIN
         return max((each for each in (2, 4, 8) if each <= factor), default=1)
 
     def square(self, image: Image.Image, box: Box | None = None) -> Image.Image:
         """Resize an RGB image, or the box of it that is the picture, to the square."""
         shape = {"squash": _squash, "crop": _crop, "pad": _pad}[self.resize]
-        return shape(image, box or (0, 0, *image.size), self.size, _FILTERS[self.interpolation])
+        box, resample = box or (0, 0, *image.size), _FILTERS[self.interpolation]
+        if not self.view:
+            return shape(image, box, self.size, resample)
+        view = view_of(self.view)
+        square = shape(image, view.part(box), view.margin(self.size), resample)
+        return view.finish(square, self.size)
 
 
 def _squash(image: Image.Image, box: Box, size: int, resample: Image.Resampling) -> Image.Image:

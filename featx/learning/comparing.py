@@ -12,9 +12,10 @@ import numpy as np
 from featx.backbones.table import BACKBONES
 from featx.backbones.weights import at_hand
 from featx.errors import ImageSourceError, OptionError
-from featx.features.embed import embed_recipes, prepare
 from featx.features.matrix import Features
+from featx.features.plan import prepare
 from featx.features.recipe import Recipe
+from featx.features.running import embed_recipes
 from featx.images.folder import ImageFolder
 from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
 from featx.learning.comparison import Candidate, Comparison

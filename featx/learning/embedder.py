@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import ImageSourceError, OptionError, check_choice
-from featx.features.embed import embed_images, prepare
 from featx.features.matrix import Features, feature_names
+from featx.features.plan import prepare
 from featx.features.recipe import Recipe
+from featx.features.running import embed_images
 from featx.images.folder import ImageFolder
 
 ON_ERROR = ("raise", "nan")

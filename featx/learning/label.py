@@ -11,7 +11,8 @@ import numpy as np
 from featx.backbones.imagenet import classes
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError
-from featx.features.embed import embed_images, prepare
+from featx.features.plan import prepare
+from featx.features.running import embed_images
 from featx.images.decode import Outcome
 from featx.images.folder import ImageFolder
 

@@ -14,9 +14,10 @@ import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, RecipeMismatchError, UnknownBackboneError
-from featx.features.embed import embed, embed_images
+from featx.features.embed import embed
 from featx.features.matrix import Features
 from featx.features.recipe import Recipe
+from featx.features.running import embed_images
 from featx.images.folder import ImageFolder
 from featx.learning import model_file
 from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, probabilities_of

@@ -16,7 +16,7 @@ import numpy as np
 
 import featx
 from featx.backbones.engine import Engine, open_engine
-from featx.features.embed import prepare
+from featx.features.plan import prepare
 from featx.features.recipe import Recipe
 from featx.features.store import FeatureStore, cache_folder
 from featx.images.decode import decode, decode_rgb, quiet_pillow

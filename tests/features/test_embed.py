@@ -24,8 +24,8 @@ import featx
 from featx.errors import ImageError, ImageSourceError, OptionError, StorageError
 from featx.features import assembly, filling
 from featx.features.cache import contents
-from featx.features.embed import prepare
 from featx.features.matrix import Features
+from featx.features.plan import prepare
 
 
 def statuses(features: Features) -> list[str]:

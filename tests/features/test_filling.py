@@ -18,8 +18,7 @@ from fakes import alone, assert_rows
 
 import featx
 from featx.errors import StorageError
-from featx.features import embed as embed_module
-from featx.features import filling
+from featx.features import filling, running
 from featx.features.cache import contents
 from featx.features.filling import Filling
 from featx.images.fit import Fit
@@ -345,6 +344,6 @@ def test_a_cache_that_cannot_be_written_is_known_before_the_work(
 
 
 def test_a_cache_that_keeps_nothing_is_an_error_and_no_endless_loop(run, photos, monkeypatch):
-    monkeypatch.setattr(embed_module.FeatureStore, "append", lambda *args: None)
+    monkeypatch.setattr(running.FeatureStore, "append", lambda *args: None)
     with pytest.raises(StorageError, match="does not keep what is written to it; choose another"):
         run(photos)

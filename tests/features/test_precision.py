@@ -9,7 +9,9 @@ import pytest
 import featx
 from featx.errors import RecipeMismatchError
 from featx.features import embed as embed_module
-from featx.features.embed import embed_images, prepare
+from featx.features import plan, running
+from featx.features.plan import prepare
+from featx.features.running import embed_images
 from featx.images.folder import ImageFolder
 
 
@@ -22,7 +24,8 @@ def processor(monkeypatch):
             assert engine in ("openvino", "keras"), engine
             return precision if asked == "bfloat16" else asked
 
-        monkeypatch.setattr(embed_module, "settle_precision", settle)
+        for module in (embed_module, plan, running):
+            monkeypatch.setattr(module, "settle_precision", settle)
 
     computes_in("bfloat16")
     return computes_in
@@ -40,7 +43,7 @@ def opened(monkeypatch, fake_engine):
             engine._offset += np.float32(0.25)
         return engine
 
-    monkeypatch.setattr(embed_module, "open_engine", open_engine)
+    monkeypatch.setattr(running, "open_engine", open_engine)
     return precisions
 
 
@@ -73,10 +76,11 @@ def test_the_engine_that_was_chosen_is_asked_what_it_computes_in(
     backbone, opened, photos, monkeypatch, engine
 ):
     asked = []
-    monkeypatch.setattr(
-        embed_module, "settle_precision", lambda *words: asked.append(words) or words[0]
-    )
-    monkeypatch.setattr(embed_module, "choose_engine", lambda name: f"{name}, chosen")
+    for module in (embed_module, plan, running):
+        monkeypatch.setattr(
+            module, "settle_precision", lambda *words: asked.append(words) or words[0]
+        )
+        monkeypatch.setattr(module, "choose_engine", lambda name: f"{name}, chosen")
     featx.embed(photos, backbone, precision="bfloat16", engine=engine, progress=False)
     assert set(asked) == {("bfloat16", f"{engine}, chosen")}
     assert opened == ["bfloat16"]

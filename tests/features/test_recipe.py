@@ -22,6 +22,7 @@ OTHER_VALUES = {
     "input_size": 225,
     "decode": "scaled/1",
     "precision": "bfloat16",
+    "view": "1/1",
 }
 SETTINGS = [field.name for field in dataclasses.fields(Recipe)]
 
@@ -37,6 +38,7 @@ recipes = st.builds(
     preprocessing=st.text(),
     decode=st.sampled_from([f"{each}/1" for each in DECODES]),
     precision=st.sampled_from(PRECISIONS),
+    view=st.none() | st.integers(1, 64).map("{}/1".format),
 )
 
 

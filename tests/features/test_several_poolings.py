@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import featx
-from featx.features.embed import embed_recipes, prepare
 from featx.features.matrix import Features
+from featx.features.plan import prepare
+from featx.features.running import embed_recipes
 from featx.features.store import FeatureStore
 from featx.images.folder import ImageFolder
 

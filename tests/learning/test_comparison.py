@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 import featx
 from featx.errors import ImageSourceError, OptionError, UnknownBackboneError, UnknownClassifierError
-from featx.features.embed import prepare
+from featx.features.plan import prepare
 from featx.learning import comparing
 from featx.learning.comparing import compare
 from featx.learning.validation import cross_validate
