@@ -31,7 +31,7 @@ _STANDARD_ERRORS = 1.0
 _FEWEST = 10
 _LEAST = 1e-6  # probability that a class keeps: a vote of no neighbour is not impossible
 _TEMPERATURES = (0.05, 20.0)
-_ROUNDING = 1e-9
+_ROUNDING = 1e-6  # of probabilities in single precision
 _NO_PROBABILITIES = (
     "to reject takes probabilities, which this classifier does not give for these images; "
     "train with another one, such as 'logistic', or without reject"
@@ -246,14 +246,14 @@ def _temperature(probabilities: np.ndarray, y: np.ndarray) -> float:
 
 
 def _tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    logits = np.log(np.maximum(probabilities, _LEAST)) / temperature
+    logits = np.log(np.maximum(probabilities, _LEAST, dtype=float)) / temperature
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
 
 def _out_of_reach(target: float, n: int, best: float, coverage: float) -> str:
     """Say what these images let a model promise instead."""
-    promise = int(100 * best + _ROUNDING) / 100
+    promise = int(100 * best) / 100
     asked = f"a precision of {target:g} is out of reach with these {n} images"
     if promise <= 0:
         return f"{asked}: too few answers are right; add images, or train without reject"
