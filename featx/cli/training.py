@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -242,18 +241,15 @@ def _about_answers(evaluation: Any) -> list[str]:
     return [f"precision of its answers {evaluation.precision}: {answers} of {of}, {share}"]
 
 
-def _answers_of(evaluation: Any, prefix: str = "") -> dict[str, float | None]:
+def _answers_of(evaluation: Any, prefix: str = "") -> dict[str, float]:
     """Return coverage and precision for JSON, where a model that rejects has been measured."""
     if evaluation is None or evaluation.answered is None:
         return {}
-    values: dict[str, float | None] = {}
+    values: dict[str, float] = {}
     for name in ("coverage", "precision"):
         each = getattr(evaluation, name)
-        parts = {"": each.value, "_low": each.low, "_high": each.high}
-        values |= {
-            f"{prefix}{name}{end}": None if math.isnan(part) else part
-            for end, part in parts.items()
-        }
+        ends = {"": each.value, "_low": each.low, "_high": each.high}
+        values |= {f"{prefix}{name}{end}": value for end, value in ends.items()}
     return values
 
 

@@ -71,9 +71,8 @@ def accuracy_interval(accuracy: float, size: float, z: float = _Z) -> Estimate:
     square = z**2 / size
     centre = (accuracy + square / 2) / (1 + square)
     half = np.sqrt(square * (accuracy * (1 - accuracy) + square / 4)) / (1 + square)
-    return Estimate(
-        accuracy, float(min(centre - half, accuracy)), float(max(centre + half, accuracy))
-    )
+    low, high = np.clip([centre - half, centre + half], 0, 1)  # at 0 and 1 it rounds beyond
+    return Estimate(accuracy, float(min(low, accuracy)), float(max(high, accuracy)))
 
 
 def leads(hits: Sequence[np.ndarray], leader: int, size: float, *, seed: int = 0) -> list[Estimate]:
