@@ -98,7 +98,7 @@ def train(
                 notes=[
                     *validation.splits.notes,
                     *_about_rejection(model),
-                    *_about_answers(evaluation),
+                    *_about_answers(evaluation, model),
                     *_about_leaks(leaks, evaluation, fair),
                 ],
             )
@@ -140,7 +140,7 @@ def train(
             f"accuracy on {test}: {evaluation.interval} "
             f"of {count(len(evaluation.y_true), 'image')}{failed}"
         )
-        lines += _about_answers(evaluation)
+        lines += _about_answers(evaluation, model)
         lines += _about_leaks(leaks, evaluation, fair)
     lines += [f"wrote {file}" for file in (out, report) if file]
     emit(document, "\n".join(lines), as_json=as_json)
@@ -184,7 +184,7 @@ def evaluate(
                 features=features,
                 evaluation=result,
                 command=command_line(),
-                notes=_about_answers(result),
+                notes=_about_answers(result, classifier),
             )
     document = {
         "accuracy": result.accuracy,
@@ -205,7 +205,7 @@ def evaluate(
     of = count(len(result.y_true), "image")
     lines = [
         f"accuracy {result.interval}: {right} of {of} right",
-        *_about_answers(result),
+        *_about_answers(result, classifier),
         table(header, cells, right=header[1:]),
     ]
     if result.n_failed:
@@ -229,7 +229,7 @@ def _about_rejection(model: Any) -> list[str]:
     return [str(model.rejection)] if model.rejection else []
 
 
-def _about_answers(evaluation: Any) -> list[str]:
+def _about_answers(evaluation: Any, model: Any) -> list[str]:
     """Say how many images a model that rejects has answered, and how many of these right."""
     if evaluation is None or evaluation.answered is None:
         return []
@@ -238,7 +238,11 @@ def _about_answers(evaluation: Any) -> list[str]:
     if not answers:
         return [f"it answers none of these images: {share}"]
     of = count(len(evaluation.y_true), "image")
-    return [f"precision of its answers {evaluation.precision}: {answers} of {of}, {share}"]
+    line = f"precision of its answers {evaluation.precision}: {answers} of {of}, {share}"
+    target = model.rejection.target
+    if evaluation.precision.high < target:
+        line += f"; less than the {target:g} asked for: these are not like the training images"
+    return [line]
 
 
 def _answers_of(evaluation: Any, prefix: str = "") -> dict[str, float]:

@@ -76,8 +76,9 @@ class Rejection:
 
     def __str__(self) -> str:
         return (
-            f"answers from a certainty of {100 * self.threshold:.1f} % up: "
-            f"expected precision {self.precision}, coverage {self.coverage}"
+            f"answers where a precision of {self.target:g} is to be expected, from a certainty of "
+            f"{100 * self.threshold:.1f} % up: cross-validated precision {self.precision}, "
+            f"coverage {self.coverage}"
         )
 
     def calibrate(self, probabilities: np.ndarray) -> np.ndarray:

@@ -87,6 +87,8 @@ def train(
     pipeline.fit(X, y)
     rejection = None
     if reject is not None:
+        if validation is not None and validation.paths.tolist() != features.paths.tolist():
+            raise OptionError("the validation is of other images: expected one of these features")
         final = settled(classifier, pipeline)
         if validation is None or final is not classifier:
             validation = cross_validate(features, final)

@@ -284,7 +284,7 @@ def test_train_says_from_where_the_model_answers_and_what_to_expect(featx_run, p
     assert document["rejection"] == rejection.to_dict()
     assert rejection.target == 0.9
     assert str(rejection) in featx_run(*words).out.splitlines()
-    assert "expected precision 100.0 % (78.9 to 100.0), coverage 100.0 % (78" in str(rejection)
+    assert "precision 100.0 % (78.9 to 100.0), coverage 100.0 % (78.9" in str(rejection)
 
 
 def test_a_precision_out_of_reach_is_one_line_and_no_model(featx_ends, photos, tmp_path):
@@ -357,6 +357,17 @@ def test_evaluate_tells_coverage_and_precision_beside_the_accuracy(
     lines = featx_run("evaluate", model, test, "--report", tmp_path / "x.html").out.splitlines()
     assert lines[1] == line
     assert "precision of its answers" in (tmp_path / "x.html").read_text().lower()
+
+
+def test_less_than_the_precision_asked_for_is_said_to_be_less(featx_run, unsure):
+    """No threshold helps against pictures of another kind than those of training."""
+    model, test = unsure
+    (test / "red").rename(test / "swapped")
+    (test / "green").rename(test / "red")
+    (test / "swapped").rename(test / "green")
+    line = featx_run("evaluate", model, test).out.splitlines()[1]
+    assert line.startswith("precision of its answers 33.3 % (9.7 to 70.0): 6 of 7 images, coverage")
+    assert line.endswith("; less than the 0.9 asked for: these are not like the training images")
 
 
 def test_a_model_that_answers_nothing_has_no_precision(featx_run, unsure):

@@ -244,6 +244,11 @@ def test_a_validation_that_is_there_is_not_computed_again(features, monkeypatch)
     assert featx.train(features, "knn", reject=0.7, validation=given).rejection == expected
 
 
+def test_a_validation_of_other_images_is_told(features, cloud):
+    with pytest.raises(OptionError, match="the validation is of other images"):
+        featx.train(features, "knn", reject=0.7, validation=featx.cross_validate(cloud(), "knn"))
+
+
 def test_a_search_is_settled_before_its_classifier_is_judged(features):
     search = GridSearchCV(LogisticRegression(), {"C": [1e-3, 1.0]}, cv=2)
     own = make_pipeline(StandardScaler(), search)
@@ -352,6 +357,7 @@ def test_a_rejection_says_what_to_expect(model):
     rejection = model.rejection
     assert Rejection.from_dict(json.loads(json.dumps(rejection.to_dict()))) == rejection
     assert str(rejection) == (
-        f"answers from a certainty of {100 * rejection.threshold:.1f} % up: "
-        f"expected precision {rejection.precision}, coverage {rejection.coverage}"
+        "answers where a precision of 0.85 is to be expected, from a certainty of "
+        f"{100 * rejection.threshold:.1f} % up: cross-validated precision {rejection.precision}, "
+        f"coverage {rejection.coverage}"
     )
