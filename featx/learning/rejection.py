@@ -7,7 +7,7 @@ in the order of their certainty, the calibrated probability of the predicted cla
 threshold is the lowest one at which the precision less one standard error (Wilson's, on
 independent images) is what was asked for: among many thresholds of few images the best looks
 better than it is. That is the selective classification of Geifman and El-Yaniv (NeurIPS 2017)
-with a milder bound: theirs holds in 95 % of trainings, and on a hundred images answers nothing.
+with a milder bound: theirs holds in 95 % of trainings, and on a hundred images answers little.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from featx.learning.classifiers import make_classifier
 from featx.learning.intervals import Estimate, accuracy_interval
 from featx.learning.validation import CrossValidation
 
-# Measured on 20 halves each of cifar10, grocery20 and mnist with six classifiers on two networks:
-# without the standard error a precision of 0.9 asked for came out at 0.87, with it at 0.92; and
-# fewer than ten answers made thresholds of luck (0.59 where 0.8 was asked for).
+# Measured on 20 halves each of cifar10, grocery20 and mnist with four classifiers on two networks,
+# judged on the other halves: without the standard error a precision of 0.9 asked for came out at
+# 0.88, with it at 0.92, and fewer than ten answers made thresholds of luck (0.59 for 0.8). The
+# temperature took the mean calibration error from 0.17 to 0.06 (to 0.10 by log-loss).
 _STANDARD_ERRORS = 1.0
 _FEWEST = 10
 _LEAST = 1e-6  # probability that a class keeps: a vote of no neighbour is not impossible
