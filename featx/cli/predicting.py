@@ -30,6 +30,9 @@ from featx.errors import OptionError
     metavar="FILE.png",
     help="Draw the pictures with their labels: green or red where the sub-folder tells the truth.",
 )
+@click.option(
+    "--answer-all", is_flag=True, help="Label every picture, also where the model is unsure."
+)
 @model_weights_option
 @run_options
 @json_option
@@ -38,6 +41,7 @@ def predict(
     paths: tuple[str, ...],
     out: str | None,
     gallery: str | None,
+    answer_all: bool,
     weights: str | None,
     as_json: bool,
     **options: Any,
@@ -57,40 +61,41 @@ def predict(
         classifier = featx.load(model, weights=weights)
         images = ImageFolder.of(list(paths))
         features = classifier.features(images, **options)
-        labels = classifier.predict(features)
-        probabilities = _probabilities_of(labels, classifier, features)
+        guesses = classifier.predict(features, answer_all=True)
+        labels = guesses if answer_all else classifier.predict(features)
+        probabilities = _probabilities_of(guesses, classifier, features)
     rows: list[dict[str, Any]] = [
         {
             "path": outcome.path,
-            "label": None if label is None else str(label),
+            "label": None if label in (None, featx.UNSURE) else str(label),
+            "best_guess": None if guess is None else str(guess),
             "probability": None if math.isnan(probability) else float(probability),
             "outcome": outcome.status,
             "reason": outcome.reason or None,
         }
-        for outcome, label, probability in zip(
-            features.outcomes, labels, probabilities, strict=True
+        for outcome, label, guess, probability in zip(
+            features.outcomes, labels, guesses, probabilities, strict=True
         )
     ]
-    if out:
-        _write_csv(out, rows)
+    shown = [_shown(row) for row in rows]
+    known = [row for row in rows if row["best_guess"] is not None]
     if gallery:
         from featx.insight.plots import plot_gallery, save_figure
 
-        known = [row for row in rows if row["label"] is not None]
         figure = plot_gallery(
             [row["path"] for row in known],
-            [row["label"] for row in known],
+            [row["best_guess"] for row in known],
             true=_truths(classifier, features),
             probabilities=[_number(row["probability"]) for row in known],
+            answered=[row["label"] is not None for row in known],
         )
         save_figure(figure, gallery)
-    cells = [
-        [row["path"], row["label"], percent(_number(row["probability"]))]
-        if row["label"] is not None
-        else [row["path"], "-", f"failed: {row['reason']}"]
-        for row in rows
-    ]
-    text = table(["path", "label", "probability"], cells)
+    if classifier.rejection is None:
+        for row in rows:
+            del row["best_guess"]  # it is the label
+    if out:
+        _write_csv(out, rows)
+    text = table(["path", "label", "probability"], shown)
     emit(
         rows,
         "\n".join([text, *(f"wrote {file}" for file in (out, gallery) if file)]),
@@ -156,6 +161,15 @@ def _probabilities_of(labels: np.ndarray, classifier: Any, features: Any) -> np.
             for label, row in zip(labels, probabilities, strict=True)
         ]
     )
+
+
+def _shown(row: dict[str, Any]) -> list[str]:
+    """Return the cells of a row for a person."""
+    guess = row["best_guess"]
+    if guess is None:
+        return [row["path"], "-", f"failed: {row['reason']}"]
+    label = f"unsure ({guess}?)" if row["label"] is None else guess
+    return [row["path"], label, percent(_number(row["probability"]))]
 
 
 def _truths(classifier: Any, features: Any) -> list[str | None] | None:

@@ -33,6 +33,12 @@ from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
     show_default=True,
     help="What learns from the features.",
 )
+@click.option(
+    "--reject",
+    type=float,
+    metavar="PRECISION",
+    help="Answer only where this precision is to be expected, such as 0.95; else be unsure.",
+)
 @click.option("--test", metavar="FOLDER", help="Labelled pictures to measure the model on.")
 @report_option
 @embedding_options
@@ -41,6 +47,7 @@ def train(
     folder: str,
     out: str,
     classifier: str,
+    reject: float | None,
     test: str | None,
     report: str | None,
     as_json: bool,
@@ -55,7 +62,9 @@ def train(
     from featx.images.folder import ImageFolder
     from featx.learning.duplicates import find_leaks
     from featx.learning.labels import require_known, require_learnable
+    from featx.learning.rejection import check_classifier
 
+    check_classifier(classifier, reject)
     check_writable(out)
     check_report(report)
     images = ImageFolder.of(folder)
@@ -68,7 +77,7 @@ def train(
         features = featx.embed(images, **options)
         embedding_seconds = time.perf_counter() - start
         validation = featx.cross_validate(features, classifier, progress=True)
-        model = featx.train(features, classifier)
+        model = featx.train(features, classifier, reject=reject, validation=validation)
         model.save(out)
         evaluation, leaks, fair = None, {}, None
         if test_images:
@@ -86,7 +95,12 @@ def train(
                 curve=curve_of(features, classifier),
                 test=evaluation,
                 command=command_line(),
-                notes=[*validation.splits.notes, *_about_leaks(leaks, evaluation, fair)],
+                notes=[
+                    *validation.splits.notes,
+                    *_about_rejection(model),
+                    *_about_answers(evaluation, model),
+                    *_about_leaks(leaks, evaluation, fair),
+                ],
             )
     interval = validation.interval
     document = {
@@ -98,9 +112,11 @@ def train(
         "cv_accuracy_low": interval.low,
         "cv_accuracy_high": interval.high,
         "cv_std": validation.std,
+        "rejection": model.rejection.to_dict() if model.rejection else None,
         "twins": [list(paths) for paths in validation.twins],
         "n_test": len(evaluation.y_true) if evaluation else None,
         "test_accuracy": evaluation.accuracy if evaluation else None,
+        **_answers_of(evaluation, "test_"),
         "test_leaks": leaks,
         "test_accuracy_without_leaks": fair.accuracy if fair else None,
         "fingerprint": model.recipe.fingerprint,
@@ -114,6 +130,7 @@ def train(
         f"{count(len(model.classes), 'class')}, classifier {classifier}: cross-validated accuracy "
         f"{interval}, {splits.folds} folds, {splits.repeats} times",
         *splits.notes,
+        *_about_rejection(model),
     ]
     if validation.twins:
         lines.append(f"copies of one photograph, kept together: {_some(validation.twins)}")
@@ -123,6 +140,7 @@ def train(
             f"accuracy on {test}: {evaluation.interval} "
             f"of {count(len(evaluation.y_true), 'image')}{failed}"
         )
+        lines += _about_answers(evaluation, model)
         lines += _about_leaks(leaks, evaluation, fair)
     lines += [f"wrote {file}" for file in (out, report) if file]
     emit(document, "\n".join(lines), as_json=as_json)
@@ -166,11 +184,13 @@ def evaluate(
                 features=features,
                 evaluation=result,
                 command=command_line(),
+                notes=_about_answers(result, classifier),
             )
     document = {
         "accuracy": result.accuracy,
         "accuracy_low": result.interval.low,
         "accuracy_high": result.interval.high,
+        **_answers_of(result),
         "n_images": len(result.y_true),
         "n_failed": result.n_failed,
         "classes": per_class.reset_index().to_dict(orient="records"),
@@ -185,6 +205,7 @@ def evaluate(
     of = count(len(result.y_true), "image")
     lines = [
         f"accuracy {result.interval}: {right} of {of} right",
+        *_about_answers(result, classifier),
         table(header, cells, right=header[1:]),
     ]
     if result.n_failed:
@@ -202,6 +223,38 @@ def curve_of(features: Any, classifier: Any) -> Any:
         return featx.learning_curve(features, classifier, progress=True)
     except ImageSourceError:
         return None
+
+
+def _about_rejection(model: Any) -> list[str]:
+    return [str(model.rejection)] if model.rejection else []
+
+
+def _about_answers(evaluation: Any, model: Any) -> list[str]:
+    """Say how many images a model that rejects has answered, and how many of these right."""
+    if evaluation is None or evaluation.answered is None:
+        return []
+    share = f"coverage {evaluation.coverage}"
+    answers = int(evaluation.answered.sum())
+    if not answers:
+        return [f"it answers none of these images: {share}"]
+    of = count(len(evaluation.y_true), "image")
+    line = f"precision of its answers {evaluation.precision}: {answers} of {of}, {share}"
+    target = model.rejection.target
+    if evaluation.precision.high < target:
+        line += f"; less than the {target:g} asked for: these are not like the training images"
+    return [line]
+
+
+def _answers_of(evaluation: Any, prefix: str = "") -> dict[str, float]:
+    """Return coverage and precision for JSON, where a model that rejects has been measured."""
+    if evaluation is None or evaluation.answered is None:
+        return {}
+    values: dict[str, float] = {}
+    for name in ("coverage", "precision"):
+        each = getattr(evaluation, name)
+        ends = {"": each.value, "_low": each.low, "_high": each.high}
+        values |= {f"{prefix}{name}{end}": value for end, value in ends.items()}
+    return values
 
 
 def _about_leaks(leaks: dict[str, str], evaluation: Any, fair: Any) -> list[str]:

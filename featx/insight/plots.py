@@ -33,6 +33,7 @@ def plot_gallery(
     *,
     true: Sequence[str | None] | None = None,
     probabilities: Sequence[float] | None = None,
+    answered: Sequence[bool] | None = None,
     columns: int | None = None,
 ) -> Figure:
     """Draw pictures with their predicted labels.
@@ -47,6 +48,8 @@ def plot_gallery(
         Their true labels: a right prediction is green, a wrong one red with the truth beside it.
     probabilities : sequence of float, optional
         Of the predicted labels, 0 to 1; NaN where there is none.
+    answered : sequence of bool, optional
+        False where the model is unsure: the label is its best guess, neither right nor wrong.
     columns : int, optional
         Pictures in a row; by default so many that the rows are full and wider than high.
 
@@ -67,7 +70,7 @@ def plot_gallery(
     lengths = {
         n,
         len(predicted),
-        *(len(each) for each in (true, probabilities) if each is not None),
+        *(len(each) for each in (true, probabilities, answered) if each is not None),
     }
     if n == 0 or len(lengths) > 1:
         raise OptionError(f"a gallery needs as many labels as pictures, at least one: got {n}")
@@ -78,15 +81,22 @@ def plot_gallery(
     line = 1.3 * font / 72
     truths = [None] * n if true is None else list(true)
     shares = [math.nan] * n if probabilities is None else list(probabilities)
+    sure = [True] * n if answered is None else list(answered)
+    shown_as = [label if sure[i] else f"unsure ({label}?)" for i, label in enumerate(predicted)]
     titles = [
-        _title(predicted[i], truths[i], shares[i], int(side * 72 / (0.58 * font)))
+        _title(
+            shown_as[i],
+            truths[i] if sure[i] or truths[i] != predicted[i] else None,
+            shares[i],
+            int(side * 72 / (0.58 * font)),
+        )
         for i in range(shown)
     ]
     lines = [  # of the highest title in each row
         max(title.count("\n") + 1 for title in titles[row * columns : (row + 1) * columns])
         for row in range(rows)
     ]
-    caption = _caption(predicted, truths, shown)
+    caption = _caption(predicted, truths, sure, shown)
     width = 2 * _MARGIN + columns * side + (columns - 1) * _GAP
     height = 2 * _MARGIN + rows * (side + _PAD) + (rows - 1) * _GAP + sum(lines) * line
     height += line + _GAP if caption else 0
@@ -102,7 +112,7 @@ def plot_gallery(
             box = (left / width, (top - side) / height, side / width, side / height)
             ax = figure.add_axes(box, xticks=[], yticks=[])
             ax.imshow(pictures[i], aspect="auto")
-            _frame(ax, titles[i], predicted[i], truths[i], font)
+            _frame(ax, titles[i], predicted[i], truths[i] if sure[i] else None, font)
         top -= side + _GAP
     if caption:
         figure.text(_MARGIN / width, _MARGIN / height, caption, fontsize=font, color=_UNKNOWN)
@@ -146,12 +156,20 @@ def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, max_lines=2, placeholder="…") or [""]
 
 
-def _caption(predicted: Sequence[str], truths: Sequence[str | None], shown: int) -> str:
+def _caption(
+    predicted: Sequence[str], truths: Sequence[str | None], sure: Sequence[bool], shown: int
+) -> str:
     """Count what is right, and say if not all pictures are shown."""
-    known = [(label, truth) for label, truth in zip(predicted, truths, strict=True) if truth]
+    known = [
+        (label, truth)
+        for label, truth, answered in zip(predicted, truths, sure, strict=True)
+        if truth and answered
+    ]
     parts = []
     if known:
         parts.append(f"{sum(label == truth for label, truth in known)} of {len(known)} right")
+    if not all(sure):
+        parts.append(f"{len(sure) - sum(sure)} unsure")
     if shown < len(predicted):
         parts.append(f"the first {shown} of {len(predicted)} pictures are shown")
     return "; ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,9 @@ class Evaluation:
         Images that could not be read; they count nowhere.
     probabilities : ndarray of shape (n, n_classes), float, or None
         Columns in the order of `classes`; None where the classifier gives none.
+    answered : ndarray of shape (n,), bool, or None
+        Which images the model answers; the others it is unsure of, and `y_pred` is its best guess.
+        None where it answers all.
     """
 
     paths: np.ndarray
@@ -40,6 +44,7 @@ class Evaluation:
     classes: tuple[str, ...]
     n_failed: int = 0
     probabilities: np.ndarray | None = None
+    answered: np.ndarray | None = None
 
     @property
     def predictions(self) -> np.ndarray:
@@ -65,6 +70,23 @@ class Evaluation:
     def interval(self) -> Estimate:
         """The accuracy with its 95 % interval, by Wilson's method."""
         return accuracy_interval(self.accuracy, self.size)
+
+    @property
+    def coverage(self) -> Estimate:
+        """Share of the images that the model answers, with its 95 % interval."""
+        share = 1.0 if self.answered is None else float(np.mean(self.answered))
+        return accuracy_interval(share, self.size)
+
+    @property
+    def precision(self) -> Estimate:
+        """Share of right ones among its answers, with its 95 % interval; NaN without answers."""
+        if self.answered is None:
+            return self.interval
+        share = float(np.mean(self.answered))
+        if share == 0:
+            return Estimate(math.nan, 0.0, 1.0)
+        right = float(np.mean(self.hits[:, self.answered]))
+        return accuracy_interval(right, share * self.size)
 
     @property
     def report(self) -> pd.DataFrame:
@@ -179,6 +201,7 @@ class Evaluation:
             classes=self.classes,
             n_failed=self.n_failed,
             probabilities=None if shares is None else shares[keep],
+            answered=None if self.answered is None else self.answered[keep],
         )
 
     def plot_confusion(self, ax: Axes | None = None) -> Axes:
@@ -212,6 +235,7 @@ class Evaluation:
             self.y_pred[order].tolist(),
             true=self.y_true[order].tolist(),
             probabilities=self.certainty[order].tolist(),
+            answered=None if self.answered is None else self.answered[order].tolist(),
             **options,
         )
 

@@ -56,7 +56,7 @@ def effective_size(groups: np.ndarray, folds: int | None = None) -> float:
     return float(independent if folds is None else independent * (folds - 1) / folds)
 
 
-def accuracy_interval(accuracy: float, size: float) -> Estimate:
+def accuracy_interval(accuracy: float, size: float, z: float = _Z) -> Estimate:
     """Return an accuracy with Wilson's interval.
 
     Parameters
@@ -65,13 +65,14 @@ def accuracy_interval(accuracy: float, size: float) -> Estimate:
         Share of right predictions, 0 to 1.
     size : float
         Independent images that it stands on; see `effective_size`.
+    z : float, optional
+        Standard errors on either side; by default those of 95 %.
     """
-    square = _Z**2 / size
+    square = z**2 / size
     centre = (accuracy + square / 2) / (1 + square)
     half = np.sqrt(square * (accuracy * (1 - accuracy) + square / 4)) / (1 + square)
-    return Estimate(
-        accuracy, float(min(centre - half, accuracy)), float(max(centre + half, accuracy))
-    )
+    low, high = np.clip([centre - half, centre + half], 0, 1)  # at 0 and 1 it rounds beyond
+    return Estimate(accuracy, float(min(low, accuracy)), float(max(high, accuracy)))
 
 
 def leads(hits: Sequence[np.ndarray], leader: int, size: float, *, seed: int = 0) -> list[Estimate]:

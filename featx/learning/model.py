@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from os import PathLike
@@ -12,29 +11,22 @@ from typing import Any
 import numpy as np
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, RecipeMismatchError, UnknownBackboneError
-from featx.features.embed import embed
 from featx.features.matrix import Features
 from featx.features.recipe import Recipe
 from featx.features.running import embed_images
 from featx.images.folder import ImageFolder
 from featx.learning import model_file
-from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, probabilities_of
+from featx.learning.classifiers import probabilities_of
 from featx.learning.evaluation import Evaluation
-from featx.learning.labels import (
-    labels_of,
-    labels_to_learn,
-    refuse_labels,
-    require_known,
-    require_learnable,
-)
+from featx.learning.labels import labels_of, refuse_labels, require_known
+from featx.learning.rejection import UNSURE, Rejection
 
 
 class ImageClassifier:
     """A trained classifier: images in, labels out.
 
-    `train` makes one and `load` reads one from a file.
+    `featx.train` makes one and `load` reads one from a file.
 
     Parameters
     ----------
@@ -46,6 +38,8 @@ class ImageClassifier:
         Where to find the weights of the recipe again: "imagenet", "random" or a path.
     backbone : Backbone, optional
         The network, where it is one of your own.
+    rejection : Rejection, optional
+        What calibrates the probabilities, and from which certainty up the model answers.
 
     Attributes
     ----------
@@ -60,10 +54,12 @@ class ImageClassifier:
         *,
         weights: str = "imagenet",
         backbone: Backbone | None = None,
+        rejection: Rejection | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.recipe = recipe
         self.weights = weights
+        self.rejection = rejection
         self._backbone = backbone
 
     @property
@@ -131,24 +127,33 @@ class ImageClassifier:
             return source
         return embed_images(ImageFolder.of(source), self.backbone, self.recipe, **options)
 
-    def predict(self, source: Any, **options: Any) -> np.ndarray:
+    def predict(self, source: Any, *, answer_all: bool = False, **options: Any) -> np.ndarray:
         """Predict the class of each image.
 
         Parameters
         ----------
         source, **options
             As for `features`.
+        answer_all : bool, default=False
+            Give the class of every image, also of those that a model trained with `reject` is
+            unsure of.
 
         Returns
         -------
         ndarray of shape (n,)
-            One label per input file; None for a file that cannot be read.
+            One label per input file; None for a file that cannot be read, and `featx.UNSURE` for
+            an image that the model is unsure of.
         """
         features = self.features(source, **options)
-        return _per_file(features, self.pipeline.predict(features.matrix), None)
+        labels = np.asarray(self.pipeline.predict(features.matrix))
+        if self.rejection is not None and not answer_all:
+            _, answered = self._judged(features, labels)
+            labels = labels.astype(object)
+            labels[~answered] = UNSURE
+        return _per_file(features, labels, None)
 
     def predict_proba(self, source: Any, **options: Any) -> np.ndarray:
-        """Predict the probability of each class.
+        """Predict the probability of each class, calibrated if the model was trained to reject.
 
         Parameters
         ----------
@@ -171,7 +176,10 @@ class ImageClassifier:
                 "this classifier gives no probabilities; train with another one, such as 'logistic'"
             )
         features = self.features(source, **options)
-        return _per_file(features, self.pipeline.predict_proba(features.matrix), np.nan)
+        probabilities = self.pipeline.predict_proba(features.matrix)
+        if self.rejection is not None:
+            probabilities = self.rejection.calibrate(probabilities)
+        return _per_file(features, probabilities, np.nan)
 
     def evaluate(self, source: Any, labels: Any = None, **options: Any) -> Evaluation:
         """Predict labelled images and count what is right.
@@ -203,14 +211,32 @@ class ImageClassifier:
         require_known(labels_of(features), self.classes)
         assert features.y is not None
         classes = tuple(sorted({*self.classes, *features.classes}))
+        labels = np.asarray(self.pipeline.predict(features.matrix))
+        probabilities, answered = self._judged(features, labels)
+        if probabilities is not None:
+            known = np.searchsorted(np.array(classes), np.array(self.classes))
+            spread = np.zeros((len(labels), len(classes)))
+            spread[:, known], probabilities = probabilities, spread
         return Evaluation(
             paths=features.paths,
             y_true=features.y,
-            y_pred=np.asarray(self.pipeline.predict(features.matrix)),
+            y_pred=labels,
             classes=classes,
             n_failed=len(features.failed),
-            probabilities=probabilities_of(self.pipeline, features.matrix, classes),
+            probabilities=probabilities,
+            answered=answered,
         )
+
+    def _judged(self, features: Features, labels: np.ndarray) -> tuple[np.ndarray | None, Any]:
+        """Return the probabilities in columns of `classes`, and which images are answered."""
+        probabilities = probabilities_of(self.pipeline, features.matrix, self.classes)
+        if self.rejection is None:
+            return probabilities, None
+        assert probabilities is not None, "a model that rejects has probabilities"
+        probabilities = self.rejection.calibrate(probabilities)
+        columns = np.searchsorted(np.array(self.classes), labels.astype(str))
+        certainty = probabilities[np.arange(len(labels)), columns]
+        return probabilities, self.rejection.answers(certainty)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save the model to one file, without pickle.
@@ -227,73 +253,8 @@ class ImageClassifier:
         OptionError
             A step of a pipeline of your own cannot be saved without pickle.
         """
-        stored = model_file.StoredModel(self.pipeline, self.recipe, self.weights)
+        stored = model_file.StoredModel(self.pipeline, self.recipe, self.weights, self.rejection)
         model_file.write(Path(path), stored)
-
-
-def train(
-    source: Any,
-    classifier: str | Any = DEFAULT_CLASSIFIER,
-    *,
-    labels: Any = None,
-    backbone: str | Backbone = DEFAULT_BACKBONE,
-    **embedding: Any,
-) -> ImageClassifier:
-    """Train a classifier on a folder of images or on features.
-
-    Parameters
-    ----------
-    source : Features, or what `embed` takes
-        Labelled images: a folder with a sub-folder for each class, a table with `path` and
-        `label`, a list of paths or an array of pictures with `labels`, or features of them.
-    classifier : str or estimator, default="logistic"
-        "logistic", "mlp", "pca-mlp", "svm", "knn", "centroid", or a scikit-learn classifier or
-        pipeline of your own.
-    labels : sequence or array, optional
-        As for `embed`, where the images have none.
-    backbone : str or Backbone, default="efficientnet_lite0"
-        The network, where `source` is images; with features, a network of your own that made them.
-    **embedding
-        Further options of `embed`, where `source` is images.
-
-    Returns
-    -------
-    ImageClassifier
-
-    Raises
-    ------
-    ImageSourceError
-        There are no classes, only one, or one with a single readable image.
-    OptionError
-        The labels do not fit the images, or these have labels already.
-    UnknownClassifierError
-        No classifier has this name.
-    """
-    make_classifier(classifier)  # a wrong name is told before the images are embedded
-    if not isinstance(backbone, str | Backbone):
-        raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
-    own = backbone if isinstance(backbone, Backbone) else None
-    if isinstance(source, Features):
-        refuse_labels(labels)
-        if embedding:
-            raise OptionError(
-                f"features are embedded already: {', '.join(embedding)} would change nothing"
-            )
-        features = source
-    else:
-        images = ImageFolder.of(source, labels)
-        require_learnable(images.paths, images.labels)  # told before the images are embedded, too
-        features = embed(images, backbone, **embedding)
-    if features.recipe is None:
-        raise RecipeMismatchError(
-            "these features carry no recipe, so new images could not be embedded alike; "
-            "embed the images with featx"
-        )
-    y = labels_to_learn(features)
-    X = features.matrix
-    pipeline = make_classifier(classifier, min(Counter(y.tolist()).values()), X.shape[1])
-    pipeline.fit(X, y)
-    return ImageClassifier(pipeline, features.recipe, weights=features.weights, backbone=own)
 
 
 def load(
@@ -335,6 +296,7 @@ def load(
         stored.recipe,
         weights=stored.weights if weights is None else str(weights),
         backbone=backbone,
+        rejection=stored.rejection,
     )
 
 

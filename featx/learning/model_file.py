@@ -12,9 +12,10 @@ from typing import Any
 from featx.errors import ModelFileError, OptionError, StorageError, one_line
 from featx.features.recipe import Recipe
 from featx.files import written
+from featx.learning.rejection import Rejection
 
-FORMAT = 1  # raised when the layout changes
-ABOUT = "model.json"  # format, recipe, weights, classes: readable by a person
+FORMATS = (1, 2)  # 2 rejects: a featx that knows only 1 would answer where it should not
+ABOUT = "model.json"  # format, recipe, weights, classes, rejection: readable by a person
 PIPELINE = "pipeline.skops"
 
 # What the named classifiers hold beyond the types that skops itself trusts. Each was read: it is
@@ -43,11 +44,14 @@ class StoredModel:
         How images become these vectors.
     weights : str
         Where the weights were: "imagenet", "random" or a path.
+    rejection : Rejection or None
+        What calibrates the probabilities, and from which certainty up the model answers.
     """
 
     pipeline: Any
     recipe: Recipe
     weights: str
+    rejection: Rejection | None = None
 
 
 def write(path: Path, model: StoredModel) -> None:
@@ -63,13 +67,15 @@ def write(path: Path, model: StoredModel) -> None:
     import sklearn
     import skops.io
 
-    about = {
-        "format": FORMAT,
+    about: dict[str, Any] = {
+        "format": FORMATS[0],
         "recipe": model.recipe.to_dict(),
         "weights": model.weights,
         "classes": [str(label) for label in model.pipeline.classes_],
         "scikit-learn": sklearn.__version__,
     }
+    if model.rejection is not None:
+        about |= {"format": FORMATS[1], "rejection": model.rejection.to_dict()}
     try:
         pipeline = skops.io.dumps(model.pipeline)
     except TypeError as error:  # skops's UnsupportedTypeException is one
@@ -104,13 +110,16 @@ def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
         with zipfile.ZipFile(path) as archive:
             about = json.loads(archive.read(ABOUT))
             data = archive.read(PIPELINE)
-        if about["format"] != FORMAT:
+        if about["format"] not in FORMATS:
             raise ModelFileError(
-                f"{path} is a model of format {about['format']}, expected {FORMAT}; "
+                f"{path} is a model of format {about['format']}, expected {FORMATS[-1]} or less; "
                 "update featx or train again"
             )
         recipe, weights = Recipe.from_dict(about["recipe"]), _as_text(about, "weights")
+        rejection = Rejection.from_dict(about["rejection"]) if about["format"] > 1 else None
         pipeline = _rebuild(path, data, {*TRUSTED_TYPES, *trusted})
+        if rejection is not None and not hasattr(pipeline, "predict_proba"):
+            raise ValueError("it rejects, but gives no probabilities")
     except (ModelFileError, MemoryError):
         raise
     except OSError as error:
@@ -119,7 +128,7 @@ def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
         raise ModelFileError(
             f"{path} is no featx model, or a damaged one ({one_line(error)}); train it again"
         ) from error
-    return StoredModel(pipeline, recipe, weights)
+    return StoredModel(pipeline, recipe, weights, rejection)
 
 
 def _rebuild(path: Path, data: bytes, trusted: set[str]) -> Any:

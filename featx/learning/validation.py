@@ -29,6 +29,8 @@ class CrossValidation(Evaluation):
     ----------
     all_predictions : ndarray of shape (repeats, n)
         The predictions of each repeat.
+    all_probabilities : ndarray of shape (repeats, n, n_classes), float, or None
+        The probabilities of each repeat.
     splits : Splits
         What was trained on and what was predicted.
     fit_seconds : float
@@ -36,6 +38,7 @@ class CrossValidation(Evaluation):
     """
 
     all_predictions: np.ndarray
+    all_probabilities: np.ndarray | None
     splits: Splits
     fit_seconds: float
 
@@ -154,21 +157,24 @@ def validation_of(features: Features, splits: Splits, fitted: Sequence[Fitted]) 
     assert y is not None
     classes = np.array(features.classes)
     predictions = np.empty((splits.repeats, len(y)), dtype=classes.dtype)
-    shares = np.zeros((len(y), len(classes)))
+    shares = np.zeros((splits.repeats, len(y), len(classes)))
     for number, ((_, test), each) in enumerate(zip(splits.parts, fitted, strict=True)):
         predictions[number // splits.folds, test] = each.predicted
         if each.probabilities is not None:
-            shares[test] += each.probabilities / splits.repeats
+            shares[number // splits.folds, test] = each.probabilities
+    mean = shares.mean(axis=0)
     # Shares below 1 decide between classes that were predicted equally often.
-    votes = (predictions[:, :, None] == classes).sum(axis=0) + shares / 2
+    votes = (predictions[:, :, None] == classes).sum(axis=0) + mean / 2
+    judged = all(each.probabilities is not None for each in fitted)
     return CrossValidation(
         paths=features.paths,
         y_true=y,
         y_pred=classes[votes.argmax(axis=1)],
         classes=features.classes,
         n_failed=len(features.failed),
-        probabilities=shares if all(each.probabilities is not None for each in fitted) else None,
+        probabilities=mean if judged else None,
         all_predictions=predictions,
+        all_probabilities=shares if judged else None,
         splits=splits,
         fit_seconds=float(np.mean([each.seconds for each in fitted])),
     )

@@ -37,6 +37,10 @@ MISTAKES = {
     "unknown option": ("embed photos --slow", "No such option"),
     "no folder": ("embed", "Missing argument 'FOLDER' (see `featx embed --help`)"),
     "no out": ("embed photos", "Missing option '--out' (see `featx embed --help`)"),
+    "a precision in percent": (
+        "train photos --out x.featx --reject 95",
+        "reject is 95.0: expected the precision that answers shall have, a number between 0 and 1",
+    ),
     "two folders": ("embed photos photos --out x.npz", "Got unexpected extra argument (photos)"),
     "a missing folder": ("embed nowhere --out x.npz", "'nowhere' does not exist"),
     "an empty folder": ("embed empty --out x.npz", "no images in 'empty', which has 0 other files"),

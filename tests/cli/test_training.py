@@ -3,6 +3,7 @@
 import csv
 import os
 
+import fakes
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ def test_train_says_in_json_how_good_the_model_is(featx_run, photos, new_photos,
         "cv_accuracy_low": pytest.approx(0.789, abs=1e-3),
         "cv_accuracy_high": 1.0,
         "cv_std": 0.0,
+        "rejection": None,
         "twins": [],
         "n_test": 6,
         "test_accuracy": 1.0,
@@ -260,6 +262,126 @@ def test_evaluate_gives_a_table_for_a_person(featx_run, model, new_photos):
         "red         0.50    1.00  0.67        1",
         "left out, not readable: 1 file",
     ]
+
+
+# ---------------------------------------------------------------- unsure
+
+
+@pytest.fixture
+def unsure(photos, tmp_path, featx_run):
+    """A model that may be unsure, and a folder in which it is, of a purple picture."""
+    model = tmp_path / "unsure.featx"
+    featx_run("train", photos, "--out", model, "--reject", 0.9)
+    test = fakes.draw_folder(tmp_path / "test", each=2, start=100)
+    fakes.draw(test / "red" / "purple.png", (110, 60, 120))
+    return model, test
+
+
+def test_train_says_from_where_the_model_answers_and_what_to_expect(featx_run, photos, tmp_path):
+    words = ["train", photos, "--out", tmp_path / "m.featx", "--reject", 0.9]
+    document = featx_run(*words, "--json").json
+    rejection = featx.load(tmp_path / "m.featx").rejection
+    assert document["rejection"] == rejection.to_dict()
+    assert rejection.target == 0.9
+    assert str(rejection) in featx_run(*words).out.splitlines()
+    assert "precision 100.0 % (78.9 to 100.0), coverage 100.0 % (78.9" in str(rejection)
+
+
+def test_a_precision_out_of_reach_is_one_line_and_no_model(featx_ends, photos, tmp_path):
+    out = tmp_path / "m.featx"
+    ended = featx_ends("train", photos, "--classifier", "knn", "--out", out, "--reject", 0.97)
+    assert (ended.status, ended.out, out.exists()) == (2, "", False)
+    assert ended.err == (
+        "featx: a precision of 0.97 is out of reach with these 18 images: the surest answers, "
+        "100 % of the images, reach 0.93; ask for no more, add images, or train without reject\n"
+    )
+
+
+def test_predict_says_unsure_with_its_best_guess(featx_run, unsure, tmp_path):
+    model, test = unsure
+    out = tmp_path / "predicted.csv"
+    purple = str(test / "red" / "purple.png")
+    rows = {row["path"]: row for row in featx_run("predict", model, test, "--json").json}
+    row = rows.pop(purple)
+    assert list(row) == ["path", "label", "best_guess", "probability", "outcome", "reason"]
+    assert row["label"] is None
+    assert row["best_guess"] in ("red", "blue")
+    assert row["probability"] < featx.load(model).rejection.threshold
+    assert row["outcome"] != "failed"
+    assert all(row["label"] == row["best_guess"] is not None for row in rows.values())
+    lines = featx_run("predict", model, test, "--out", out).out.splitlines()
+    [line] = [line for line in lines if purple in line]
+    assert line.split(maxsplit=1)[1].startswith(f"unsure ({row['best_guess']}?)")
+    assert line.endswith(" %")
+    with out.open(encoding="utf-8", newline="") as file:
+        [written] = [each for each in csv.DictReader(file) if each["path"] == purple]
+    assert (written["label"], written["best_guess"]) == ("", row["best_guess"])
+
+
+def test_every_picture_is_labelled_if_that_is_asked(featx_run, unsure):
+    model, test = unsure
+    rows = featx_run("predict", model, test, "--answer-all", "--json").json
+    assert all(row["label"] == row["best_guess"] is not None for row in rows)
+    assert "unsure" not in featx_run("predict", model, test / "red", "--answer-all").out
+
+
+def test_the_gallery_knows_what_the_model_is_unsure_of(featx_run, unsure, tmp_path, monkeypatch):
+    model, test = unsure
+    (test / "red" / "bad.jpg").write_text("no picture")
+    drawn = Drawn(monkeypatch)
+    featx_run("predict", model, test / "red", "--gallery", tmp_path / "x.png")
+    assert drawn.arguments["answered"] == [True, True, False]
+    assert drawn.arguments["predicted"][:2] == ["red", "red"]
+
+
+def test_evaluate_tells_coverage_and_precision_beside_the_accuracy(
+    featx_run, unsure, photos, tmp_path
+):
+    model, test = unsure
+    document = featx_run("evaluate", model, test, "--json").json
+    result = featx.load(model).evaluate(test)
+    for name in ("coverage", "precision"):
+        each = getattr(result, name)
+        assert [document[name + end] for end in ("", "_low", "_high")] == [
+            *(each.value, each.low, each.high)
+        ]
+    assert (document["coverage"], document["precision"]) == (6 / 7, 1.0)
+    line = (
+        f"precision of its answers 100.0 % (61.0 to 100.0): 6 of 7 images, "
+        f"coverage {result.coverage}"
+    )
+    assert featx_run("evaluate", model, test).out.splitlines()[1] == line
+    words = ["train", photos, "--out", tmp_path / "m.featx", "--reject", 0.9, "--test", test]
+    assert line in featx_run(*words).out.splitlines()
+    assert featx_run(*words, "--json").json["test_coverage"] == 6 / 7
+    lines = featx_run("evaluate", model, test, "--report", tmp_path / "x.html").out.splitlines()
+    assert lines[1] == line
+    assert "precision of its answers" in (tmp_path / "x.html").read_text().lower()
+
+
+def test_less_than_the_precision_asked_for_is_said_to_be_less(featx_run, unsure):
+    """No threshold helps against pictures of another kind than those of training."""
+    model, test = unsure
+    (test / "red").rename(test / "swapped")
+    (test / "green").rename(test / "red")
+    (test / "swapped").rename(test / "green")
+    line = featx_run("evaluate", model, test).out.splitlines()[1]
+    assert line.startswith("precision of its answers 33.3 % (9.7 to 70.0): 6 of 7 images, coverage")
+    assert line.endswith("; less than the 0.9 asked for: these are not like the training images")
+
+
+def test_a_model_that_answers_nothing_has_no_precision(featx_run, unsure):
+    model, test = unsure
+    for name in ("blue", "green"):
+        for path in (test / name).iterdir():
+            path.unlink()
+    for path in (test / "red").glob("1*.png"):
+        path.unlink()
+    ended = featx_run("evaluate", model, test)
+    assert (
+        ended.out.splitlines()[1] == "it answers none of these images: coverage 0.0 % (0.0 to 79.3)"
+    )
+    assert featx_run("evaluate", model, test, "--json").json["precision"] is None
 
 
 # ---------------------------------------------------------------- label

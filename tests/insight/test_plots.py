@@ -104,6 +104,24 @@ def test_without_truths_nothing_is_judged(pictures):
     assert list(figure.texts) == []
 
 
+def test_what_is_unsure_is_grey_a_question_and_not_counted(pictures):
+    figure = plot_gallery(
+        pictures(4),
+        ["cat", "cat", "dog", "dog"],
+        true=["cat", "cat", "cat", None],
+        probabilities=[0.9, 0.4, 0.3, 0.2],
+        answered=[True, False, False, False],
+    )
+    assert [ax.get_title() for ax in figure.axes] == [
+        "cat  90 %",
+        "unsure (cat?)  40 %",
+        "unsure (dog?)  30 %\nis cat",
+        "unsure (dog?)  20 %",
+    ]
+    assert [frame_color(ax) for ax in figure.axes] == [GREEN, GREY, GREY, GREY]
+    assert figure.texts[0].get_text() == "1 of 1 right; 3 unsure"
+
+
 def test_labels_and_probabilities_may_be_arrays(pictures):
     figure = plot_gallery(
         np.array(pictures(2), dtype=object),

@@ -1,10 +1,13 @@
 """How good a classifier is, counted as scikit-learn counts it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix
 
 from featx.learning.evaluation import Evaluation
+from featx.learning.intervals import accuracy_interval
 
 
 def evaluation(seed=0, n=60, classes=("ant", "bee", "cat", "dog")) -> Evaluation:
@@ -55,3 +58,19 @@ def test_the_accuracy_is_the_share_that_is_right():
     right = int(sum(made.y_true == made.y_pred))
     assert made.accuracy == accuracy_score(made.y_true, made.y_pred) == right / 60
     assert repr(made) == f"Evaluation(accuracy {right / 60:.3f}, {right} of 60 right)"
+
+
+def test_answers_are_counted_apart_where_some_images_are_not_answered():
+    made = evaluation()
+    assert (made.coverage.value, made.precision) == (1.0, made.interval)
+    answered = np.arange(60) < 20
+    made = replace(made, answered=answered)
+    right = int(sum(made.y_true[:20] == made.y_pred[:20]))
+    assert made.coverage == accuracy_interval(20 / 60, 60)
+    assert made.precision == accuracy_interval(right / 20, 20)
+    some = made.without({f"{i}.jpg" for i in range(10)})
+    assert some.coverage.value == 10 / 50
+    assert some.gallery().texts
+    none = replace(made, answered=np.zeros(60, bool)).precision
+    assert np.isnan(none.value)
+    assert (none.low, none.high) == (0, 1)
