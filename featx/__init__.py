@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from featx.learning.embedder import ImageEmbedder
     from featx.learning.evaluation import Evaluation
     from featx.learning.label import label
-    from featx.learning.model import ImageClassifier, load, train
+    from featx.learning.model import ImageClassifier, load
+    from featx.learning.training import train
     from featx.learning.validation import CrossValidation, cross_validate
 
 __version__ = "0.1.0"
@@ -61,7 +62,7 @@ _HOMES = {
     "label": "featx.learning.label",
     "ImageClassifier": "featx.learning.model",
     "load": "featx.learning.model",
-    "train": "featx.learning.model",
+    "train": "featx.learning.training",
 }
 
 __all__ = [

@@ -72,8 +72,9 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
         A folder (its sub-folders are the classes), one picture, a list of pictures, or a table
         with a column `path` and perhaps a column `label`.
     backbone : str or Backbone, or a sequence of them, default="efficientnet_lite0"
-        A network of the table (`featx backbones`), or one of your own (`Backbone.from_keras`).
-        For several of them each picture is read and decoded once.
+        A network of the table (`featx backbones`), or one of your own (`Backbone.from_keras`);
+        "pixels" gives the pictures themselves, of shape (size, size, 3), 0 to 255. For several of
+        them each picture is read and decoded once.
     pooling : {"avg", "max", "flatten", "none"}, default="avg"
         How the last map becomes a vector; "none" keeps it, of shape (height, width, channels).
     layer : str, optional
@@ -198,7 +199,7 @@ def prepare(
             f"backbone is a {type(backbone).__name__}: expected a name of `featx backbones`, or "
             "Backbone.from_keras(model) for a network of your own"
         )
-    elif weights != "imagenet":
+    elif weights != "imagenet" and not backbone.is_pixels:
         raise OptionError("weights go with the name of a backbone; this Backbone has its own")
     layer = layer or backbone.layer
     size = backbone.input_size if input_size is None else input_size
@@ -223,6 +224,8 @@ def prepare(
     )
     if layer in CLASSIFIER_LAYERS:  # vectors already: no pooling changes them
         recipe = replace(recipe, pooling="none")
+    if backbone.is_pixels:
+        recipe = replace(recipe, pooling="none", precision="float32")
     return backbone, recipe
 
 

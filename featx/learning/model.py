@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, RecipeMismatchError, UnknownBackboneError
-from featx.features.embed import embed, embed_images
+from featx.features.embed import embed_images
 from featx.features.matrix import Features
 from featx.features.recipe import Recipe
 from featx.images.folder import ImageFolder
 from featx.learning import model_file
-from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, probabilities_of
+from featx.learning.classifiers import probabilities_of
 from featx.learning.evaluation import Evaluation
-from featx.learning.labels import (
-    labels_of,
-    labels_to_learn,
-    require_known,
-    require_learnable,
-)
+from featx.learning.labels import labels_of, per_file, require_known
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ImageClassifier:
@@ -109,6 +105,19 @@ class ImageClassifier:
             )
         return self._backbone
 
+    @property
+    def history(self) -> pd.DataFrame:
+        """How the training of a network went, a row an epoch; see `ScratchNetwork.history`.
+
+        Raises
+        ------
+        OptionError
+            The classifier was not trained in epochs.
+        """
+        if not hasattr(self.pipeline, "history"):
+            raise OptionError(f"{self!r} was not trained in epochs: only 'cnn' has a history")
+        return self.pipeline.history
+
     def features(self, source: Any, **options: Any) -> Features:
         """Embed images by the recipe of the model, or check features that are given.
 
@@ -150,7 +159,7 @@ class ImageClassifier:
             One label per input file; None for a file that cannot be read.
         """
         features = self.features(source, **options)
-        return _per_file(features, self.pipeline.predict(features.matrix), None)
+        return per_file(features, self.pipeline.predict(features.matrix), None)
 
     def predict_proba(self, source: Any, **options: Any) -> np.ndarray:
         """Predict the probability of each class.
@@ -176,7 +185,7 @@ class ImageClassifier:
                 "this classifier gives no probabilities; train with another one, such as 'logistic'"
             )
         features = self.features(source, **options)
-        return _per_file(features, self.pipeline.predict_proba(features.matrix), np.nan)
+        return per_file(features, self.pipeline.predict_proba(features.matrix), np.nan)
 
     def evaluate(self, source: Any, **options: Any) -> Evaluation:
         """Predict labelled images and count what is right.
@@ -230,65 +239,6 @@ class ImageClassifier:
         model_file.write(Path(path), stored)
 
 
-def train(
-    source: Any,
-    classifier: str | Any = DEFAULT_CLASSIFIER,
-    *,
-    backbone: str | Backbone = DEFAULT_BACKBONE,
-    **embedding: Any,
-) -> ImageClassifier:
-    """Train a classifier on a folder of images or on features.
-
-    Parameters
-    ----------
-    source : Features, or what `embed` takes
-        Labelled images: a folder with a sub-folder for each class, a table with `path` and
-        `label`, or features of them.
-    classifier : str or estimator, default="logistic"
-        "logistic", "mlp", "pca-mlp", "svm", "knn", "centroid", or a scikit-learn classifier or
-        pipeline of your own.
-    backbone : str or Backbone, default="efficientnet_lite0"
-        The network, where `source` is images; with features, a network of your own that made them.
-    **embedding
-        Further options of `embed`, where `source` is images.
-
-    Returns
-    -------
-    ImageClassifier
-
-    Raises
-    ------
-    ImageSourceError
-        There are no classes, only one, or one with a single readable image.
-    UnknownClassifierError
-        No classifier has this name.
-    """
-    make_classifier(classifier)  # a wrong name is told before the images are embedded
-    if not isinstance(backbone, str | Backbone):
-        raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
-    own = backbone if isinstance(backbone, Backbone) else None
-    if isinstance(source, Features):
-        if embedding:
-            raise OptionError(
-                f"features are embedded already: {', '.join(embedding)} would change nothing"
-            )
-        features = source
-    else:
-        images = ImageFolder.of(source)
-        require_learnable(images.paths, images.labels)  # told before the images are embedded, too
-        features = embed(images, backbone, **embedding)
-    if features.recipe is None:
-        raise RecipeMismatchError(
-            "these features carry no recipe, so new images could not be embedded alike; "
-            "embed the images with featx"
-        )
-    y = labels_to_learn(features)
-    X = features.matrix
-    pipeline = make_classifier(classifier, min(Counter(y.tolist()).values()), X.shape[1])
-    pipeline.fit(X, y)
-    return ImageClassifier(pipeline, features.recipe, weights=features.weights, backbone=own)
-
-
 def load(
     path: str | PathLike[str],
     *,
@@ -329,14 +279,3 @@ def load(
         weights=stored.weights if weights is None else str(weights),
         backbone=backbone,
     )
-
-
-def _per_file(features: Features, values: np.ndarray, missing: Any) -> np.ndarray:
-    """Spread the rows of readable images over all input files, in order."""
-    values = np.asarray(values)
-    if not features.failed:
-        return values
-    dtype = object if missing is None else values.dtype
-    out = np.full((len(features.outcomes), *values.shape[1:]), missing, dtype=dtype)
-    out[[outcome.ok for outcome in features.outcomes]] = values
-    return out

@@ -27,7 +27,8 @@ from featx.errors import (
     WeightsError,
 )
 from featx.learning.classifiers import CLASSIFIERS
-from featx.learning.model import ImageClassifier, load, train
+from featx.learning.model import ImageClassifier, load
+from featx.learning.training import train
 
 pytestmark = pytest.mark.usefixtures("fake_engine")
 NAMES = ("blue", "green", "red")

@@ -23,8 +23,9 @@ from sklearn.preprocessing import FunctionTransformer
 from featx.errors import ModelFileError, OptionError, StorageError
 from featx.learning import model_file
 from featx.learning.classifiers import CLASSIFIERS, make_classifier
-from featx.learning.model import load, train
+from featx.learning.model import load
 from featx.learning.model_file import ABOUT, PIPELINE, TRUSTED_TYPES
+from featx.learning.training import train
 
 SHAPES = {  # images in each class, width, number format
     "few": (3, 12, np.float32),

@@ -1,0 +1,88 @@
+"""From labelled images or features to a trained classifier."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from featx.backbones.backbone import Backbone
+from featx.backbones.pixels import PIXELS
+from featx.backbones.table import DEFAULT_BACKBONE
+from featx.errors import OptionError, RecipeMismatchError
+from featx.features.embed import embed
+from featx.features.matrix import Features
+from featx.images.folder import ImageFolder
+from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, network_of
+from featx.learning.labels import labels_to_learn, require_learnable
+from featx.learning.model import ImageClassifier
+
+
+def train(
+    source: Any,
+    classifier: str | Any = DEFAULT_CLASSIFIER,
+    *,
+    backbone: str | Backbone | None = None,
+    **embedding: Any,
+) -> ImageClassifier:
+    """Train a classifier on a folder of images or on features.
+
+    Parameters
+    ----------
+    source : Features, or what `embed` takes
+        Labelled images: a folder with a sub-folder for each class, a table with `path` and
+        `label`, or features of them.
+    classifier : str or estimator, default="logistic"
+        A name of `featx.CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own. "cnn"
+        is a small network from scratch, the baseline; a compiled Keras model takes its place.
+    backbone : str or Backbone, optional
+        The network, where `source` is images, by default "efficientnet_lite0", or "pixels" for a
+        network from scratch; with features, a network of your own that made them.
+    **embedding
+        Further options of `embed`, where `source` is images.
+
+    Returns
+    -------
+    ImageClassifier
+
+    Raises
+    ------
+    ImageSourceError
+        There are no classes, only one, or one with a single readable image.
+    UnknownClassifierError
+        No classifier has this name.
+    OptionError
+        A network from scratch is to learn from something else than pixels.
+    """
+    make_classifier(classifier)  # a wrong name is told before the images are embedded
+    network = network_of(classifier)
+    if backbone is None:
+        backbone = PIXELS if network else DEFAULT_BACKBONE
+    if not isinstance(backbone, str | Backbone):
+        raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
+    own = backbone if isinstance(backbone, Backbone) else None
+    if isinstance(source, Features):
+        if embedding:
+            raise OptionError(
+                f"features are embedded already: {', '.join(embedding)} would change nothing"
+            )
+        features = source
+    else:
+        if network:
+            embedding.setdefault("input_size", network.input_size)
+        images = ImageFolder.of(source)
+        require_learnable(images.paths, images.labels)  # told before the images are embedded, too
+        if network:
+            network.require(own.name if own else str(backbone), len(images.classes))
+        features = embed(images, backbone, **embedding)
+    if features.recipe is None:
+        raise RecipeMismatchError(
+            "these features carry no recipe, so new images could not be embedded alike; "
+            "embed the images with featx"
+        )
+    y = labels_to_learn(features)
+    if network:
+        network.require(features.recipe.backbone, len(features.classes))
+    X = features.matrix
+    pipeline = make_classifier(classifier, min(Counter(y.tolist()).values()), X.shape[1])
+    pipeline.fit(X, y)
+    return ImageClassifier(pipeline, features.recipe, weights=features.weights, backbone=own)
