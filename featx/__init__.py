@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from featx.features.recipe import Recipe
     from featx.images.folder import ImageFolder
     from featx.insight.charts import plot_comparison, plot_confusion, plot_learning_curve
+    from featx.insight.history import plot_history
     from featx.insight.plots import plot_gallery
     from featx.insight.report import write_report
     from featx.learning.classifiers import CLASSIFIERS, make_classifier
@@ -45,6 +46,7 @@ _HOMES = {
     "plot_comparison": "featx.insight.charts",
     "plot_confusion": "featx.insight.charts",
     "plot_gallery": "featx.insight.plots",
+    "plot_history": "featx.insight.history",
     "plot_learning_curve": "featx.insight.charts",
     "write_report": "featx.insight.report",
     "CLASSIFIERS": "featx.learning.classifiers",
@@ -95,6 +97,7 @@ __all__ = [
     "plot_comparison",
     "plot_confusion",
     "plot_gallery",
+    "plot_history",
     "plot_learning_curve",
     "train",
     "write_report",

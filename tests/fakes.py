@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 import featx.features.running
+from featx.backbones.pixels import PixelEngine
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.recipe import Recipe
 from featx.images.decode import decode
@@ -48,8 +49,10 @@ class FakeEngine:
         return vectors.reshape(len(images), *self.shape)
 
 
-def open_fake(backbone, *, layer, pooling, batch_size=None, **_):
-    """Stand in for `featx.backbones.engine.open_engine`."""
+def open_fake(backbone, *, layer, pooling, input_size, batch_size=None, **_):
+    """Stand in for `featx.backbones.engine.open_engine`; pixels are pixels."""
+    if backbone.is_pixels:
+        return PixelEngine(input_size, batch_size)
     FakeEngine.opened += 1
     return FakeEngine(layer, pooling, batch_size or 8)
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.backbones import table
+from featx.backbones.pixels import PIXELS, PIXELS_DIGEST, PIXELS_SIZE, SMALLEST_SIZE
 from featx.backbones.preprocessing import PREPROCESSING_VERSION, PREPROCESSINGS
 from featx.backbones.table import BackboneSpec
 from featx.backbones.weights import Weights, locate
-from featx.errors import OptionError
+from featx.errors import OptionError, UnknownLayerError
 
 if TYPE_CHECKING:
     import keras
@@ -68,9 +69,11 @@ class Backbone:
         Parameters
         ----------
         name : str
-            A name of the table (`featx backbones`), in Keras's spelling too.
+            A name of the table (`featx backbones`), in Keras's spelling too; or "pixels", which
+            is no network: every picture stands for itself, 0 to 255.
         weights : str or path, default="imagenet"
-            "imagenet", "random", a weights file, or a folder of files under Keras's names.
+            "imagenet", "random", a weights file, or a folder of files under Keras's names. Pixels
+            have none.
         layer : str, optional
             The layer to read. "predictions" is the classifier: 1000 ImageNet probabilities.
 
@@ -82,9 +85,13 @@ class Backbone:
         ------
         UnknownBackboneError
             No network has this name.
+        UnknownLayerError
+            A layer of pixels is asked for.
         WeightsError
             The weights are not there and cannot be fetched.
         """
+        if name == PIXELS:
+            return _pixels(layer)
         spec = table.find(name)
         found = locate(spec, weights, top=layer in CLASSIFIER_LAYERS)
         return cls(
@@ -159,9 +166,27 @@ class Backbone:
             model=model,
         )
 
+    @property
+    def is_pixels(self) -> bool:
+        """Whether there is no network: pictures stand for themselves."""
+        return self.digest == PIXELS_DIGEST
+
     def __deepcopy__(self, memo: dict[int, object]) -> Backbone:
         """Return itself, as it never changes: scikit-learn copies the parameters that it clones."""
         return self
+
+
+def _pixels(layer: str | None) -> Backbone:
+    if layer is not None:
+        raise UnknownLayerError(f"pixels have no layer {layer!r}: leave the layer out")
+    return Backbone(
+        name=PIXELS,
+        digest=PIXELS_DIGEST,
+        input_size=PIXELS_SIZE,
+        min_size=SMALLEST_SIZE,
+        preprocessing=f"none/{PREPROCESSING_VERSION}",
+        preprocess=PREPROCESSINGS["none"],
+    )
 
 
 def _digest(model: keras.Model, preprocess: Preprocess, size: int) -> str:

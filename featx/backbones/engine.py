@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from featx.backbones.framework import has_gpu, keras_backend
+from featx.backbones.pixels import PixelEngine
 from featx.errors import ConversionError, check_choice
 
 if TYPE_CHECKING:
@@ -164,6 +165,8 @@ def open_engine(
     ConversionError
         `engine` is "openvino", and the network cannot be converted.
     """
+    if backbone.is_pixels:
+        return PixelEngine(input_size, batch_size)
     if choose_engine(engine) == "openvino":
         from featx.backbones.openvino_engine import OpenVINOEngine
 

@@ -34,7 +34,7 @@ from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
     default=DEFAULT_CLASSIFIER,
     show_default=True,
     metavar="A,B",
-    help=f"What learns from the features: {', '.join(CLASSIFIERS)}.",
+    help=f"What learns from the features: {', '.join(CLASSIFIERS)} (on pixels, once).",
 )
 @click.option("--out", metavar="FILE.csv", help="Write the table, with every column.")
 @report_option
@@ -92,6 +92,7 @@ def compare(
     corrected = comparison.best_accuracy
     document = {
         "verdict": comparison.verdict,
+        "transfer_verdict": comparison.transfer_verdict,
         "best": best.name,
         "best_accuracy": corrected.value,
         "best_accuracy_low": corrected.low,

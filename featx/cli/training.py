@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from featx.backbones.pixels import PIXELS
 from featx.cli.embedding import describe
 from featx.cli.options import (
     check_report,
@@ -19,8 +21,8 @@ from featx.cli.options import (
     run_options,
 )
 from featx.cli.output import command_line, count, emit, short_name, table, working
-from featx.errors import ImageSourceError
-from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
+from featx.errors import ImageSourceError, OptionError
+from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER, network_of
 
 
 @click.command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
@@ -31,7 +33,7 @@ from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
     type=click.Choice(list(CLASSIFIERS)),
     default=DEFAULT_CLASSIFIER,
     show_default=True,
-    help="What learns from the features.",
+    help="What learns from the features; cnn is a network from scratch, on pixels.",
 )
 @click.option(
     "--reject",
@@ -67,6 +69,13 @@ def train(
     check_classifier(classifier, reject)
     check_writable(out)
     check_report(report)
+    if network_of(classifier):
+        if _was_given("backbone") and options["backbone"] != PIXELS:
+            raise OptionError(
+                f"--classifier {classifier} learns from pixels, not from the features of "
+                f"{options['backbone']}: leave --backbone out"
+            )
+        options["backbone"] = PIXELS
     images = ImageFolder.of(folder)
     require_learnable(images.paths, images.labels)
     test_images = ImageFolder.of(test) if test else None
@@ -213,6 +222,11 @@ def evaluate(
     if report:
         lines.append(f"wrote {report}")
     emit(document, "\n".join(lines), as_json=as_json)
+
+
+def _was_given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
 def curve_of(features: Any, classifier: Any) -> Any:

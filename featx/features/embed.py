@@ -52,9 +52,10 @@ def embed(  # type: ignore[misc]  # the options of the overloads are those named
         shape (n, height, width) or (n, height, width, 1, 3 or 4): integers 0 to 255, floats 0 to
         1, or bool. Their rows are called "array[0]", "array[1]" and so on.
     backbone : str or Backbone, or a sequence of them, default="efficientnet_lite0"
-        A network of the table (`featx backbones`), or one of your own (`Backbone.from_keras`).
-        For several of them each picture is read and decoded once. "resnet50+xception" joins the
-        vectors of both, each brought to length 1.
+        A network of the table (`featx backbones`), or one of your own (`Backbone.from_keras`);
+        "pixels" gives the pictures themselves, of shape (size, size, 3), 0 to 255. For several of
+        them each picture is read and decoded once. "resnet50+xception" joins the vectors of both,
+        each brought to length 1.
     labels : sequence or array, optional
         The class of each picture, where the source has none: numbers (which become "0", "1" and
         so on), names, or one-hot rows of shape (n, classes).

@@ -119,7 +119,7 @@ def prepare(
             f"backbone is a {type(backbone).__name__}: expected a name of `featx backbones`, or "
             "Backbone.from_keras(model) for a network of your own"
         )
-    elif weights != "imagenet":
+    elif weights != "imagenet" and not backbone.is_pixels:
         raise OptionError("weights go with the name of a backbone; this Backbone has its own")
     layer = layer or backbone.layer
     size = backbone.input_size if input_size is None else input_size
@@ -144,4 +144,6 @@ def prepare(
     )
     if layer in CLASSIFIER_LAYERS:  # vectors already: no pooling changes them
         recipe = replace(recipe, pooling="none")
+    if backbone.is_pixels:
+        recipe = replace(recipe, pooling="none", precision="float32")
     return backbone, recipe

@@ -75,7 +75,7 @@ def plot_confusion(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     ax.set_xticks(ticks, names, rotation=90, parse_math=False)
     ax.set_yticks(ticks, names, parse_math=False)
     ax.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), aspect="equal")
-    _dress(ax, "predicted", "true")
+    dress(ax, "predicted", "true")
     figure = ax.get_figure(root=True)
     if figure is not None:  # of its height the names take a quarter or so
         ax.tick_params(labelsize=min(_FONT, 54 * figure.get_figheight() / max(len(ticks), 1)))
@@ -124,7 +124,7 @@ def plot_comparison(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax.set_ylim(
         max(0, (accuracy - low).min() - 4) if len(x) else 0, min(103, (accuracy + high).max() + 4)
     )
-    _dress(ax, label, "accuracy, %")
+    dress(ax, label, "accuracy, %")
     named = sorted(range(len(frame)), key=lambda row: (not unbeaten[row], row))[:_MOST_LABELS]
     _name_points(
         ax, x, accuracy, [(row, shortened(frame.candidate[row], 32)) for row in named], order
@@ -162,7 +162,7 @@ def plot_learning_curve(curve: LearningCurve, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, further[-1] * 1.02)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     ax.set_ylim(max(0, min(low.min(), coming[:, 1].min()) - 3), 101)
-    _dress(ax, "photographs a class to train on", "accuracy, %")
+    dress(ax, "photographs a class to train on", "accuracy, %")
     ax.legend(loc="lower right", frameon=False, fontsize=_FONT, labelcolor=INK)
     return ax
 
@@ -247,7 +247,8 @@ def _axes(ax: Axes | None, width: float, height: float) -> Axes:
     return pyplot.figure(figsize=(width, height), layout="constrained").add_subplot()
 
 
-def _dress(ax: Axes, x: str, y: str) -> None:
+def dress(ax: Axes, x: str, y: str) -> None:
+    """Give axes their labels and the looks of all charts."""
     ax.set_xlabel(x, color=MUTED, fontsize=_FONT)
     ax.set_ylabel(y, color=MUTED, fontsize=_FONT)
     ax.tick_params(which="both", colors=LINE, labelcolor=INK, labelsize=_FONT, length=3)

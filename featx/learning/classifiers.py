@@ -1,4 +1,7 @@
-"""Named classifiers: plain scikit-learn pipelines, tuned for few images and wide features."""
+"""Named classifiers: plain scikit-learn pipelines, tuned for few images and wide features.
+
+One of them, "cnn", is none: the network that learns from pixels, to hold the others against.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import OptionError, UnknownClassifierError
+from featx.learning.own_network import OwnNetwork, is_keras_model
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+    from featx.learning.scratch import ScratchNetwork
 
 DEFAULT_CLASSIFIER = "logistic"
 PENALTIES = (1e-2, 1e-1, 1e-3, 1.0)  # C of the logistic regression; the first wins a tie
@@ -23,7 +29,8 @@ class ClassifierSpec:
 
     name: str
     description: str
-    build: Callable[[int, int], Pipeline]  # from images in the smallest class, and columns
+    build: Callable[[int, int], Any]  # from images in the smallest class, and columns
+    pixels: bool = False  # learns from pixels, not from features
 
 
 def _logistic(smallest: int, columns: int) -> Pipeline:
@@ -127,6 +134,12 @@ def _centroid(smallest: int, columns: int) -> Pipeline:
     )
 
 
+def _cnn(smallest: int, columns: int) -> ScratchNetwork:
+    from featx.learning.scratch import ScratchNetwork
+
+    return ScratchNetwork()
+
+
 def _pipeline(**steps: Any) -> Pipeline:
     from sklearn.pipeline import Pipeline
 
@@ -149,6 +162,9 @@ CLASSIFIERS = {
         ),
         ClassifierSpec("knn", "the nearest pictures by angle, weighted by distance", _knn),
         ClassifierSpec("centroid", "the nearest class mean by angle", _centroid),
+        ClassifierSpec(
+            "cnn", "the baseline: a small network from scratch, on pixels", _cnn, pixels=True
+        ),
     )
 }
 
@@ -162,7 +178,7 @@ def make_classifier(
     ----------
     classifier : str or estimator, default="logistic"
         A name of `CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own, which is
-        cloned.
+        cloned; or a compiled Keras model, which learns from pixels and is copied.
     smallest : int, default=5
         Images in the smallest class; inner cross-validation has at most so many folds.
     columns : int, default=2048
@@ -170,14 +186,14 @@ def make_classifier(
 
     Returns
     -------
-    sklearn.pipeline.Pipeline, or the clone
+    sklearn.pipeline.Pipeline, ScratchNetwork for "cnn" and Keras models, or the clone
 
     Raises
     ------
     UnknownClassifierError
         No classifier has this name.
     OptionError
-        It is neither a name nor a scikit-learn classifier.
+        It is neither a name nor a scikit-learn classifier, or a Keras model that does not fit.
     """
     if isinstance(classifier, str):
         if classifier not in CLASSIFIERS:
@@ -186,6 +202,10 @@ def make_classifier(
                 "or a scikit-learn classifier"
             )
         return CLASSIFIERS[classifier].build(smallest, columns)
+    if is_keras_model(classifier):
+        from featx.learning.scratch import ScratchNetwork
+
+        return ScratchNetwork(OwnNetwork.of(classifier))
     from sklearn.base import BaseEstimator, clone, is_classifier
 
     if not isinstance(classifier, BaseEstimator) or not is_classifier(classifier):
@@ -199,6 +219,15 @@ def make_classifier(
             "or a scikit-learn classifier"
         )
     return clone(classifier)
+
+
+def network_of(classifier: str | Any) -> ScratchNetwork | None:
+    """Return the network that a classifier is, unfitted; None where it learns from features."""
+    own = hasattr(classifier, "check_file") or is_keras_model(classifier)
+    named = isinstance(classifier, str) and classifier in CLASSIFIERS
+    if own or (named and CLASSIFIERS[classifier].pixels):
+        return make_classifier(classifier)
+    return None
 
 
 def probabilities_of(classifier: Any, X: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:

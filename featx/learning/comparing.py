@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.backbones.pixels import PIXELS
 from featx.backbones.table import BACKBONES
 from featx.backbones.weights import at_hand
 from featx.errors import ImageSourceError, OptionError
@@ -17,13 +18,17 @@ from featx.features.plan import prepare
 from featx.features.recipe import Recipe
 from featx.features.running import embed_recipes
 from featx.images.folder import ImageFolder
-from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
+from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, network_of
 from featx.learning.comparison import Candidate, Comparison
 from featx.learning.duplicates import find_duplicates
 from featx.learning.fitting import fit_all
 from featx.learning.labels import labels_to_learn, refuse_labels, require_learnable
+from featx.learning.own_network import is_keras_model
 from featx.learning.splits import FOLDS, REPEATS, split
 from featx.learning.validation import tasks_of, validation_of
+
+if TYPE_CHECKING:
+    from featx.learning.scratch import ScratchNetwork
 
 _RUN_OPTIONS = ("engine", "cache", "on_error", "batch_size")
 _TOLD = ("layer", "pooling", "input_size", "resize", "interpolation", "decode", "precision")
@@ -58,6 +63,8 @@ def compare(
         As for `embed`.
     classifiers : str, estimator, sequence or mapping of them, default="logistic"
         Names of `featx.CLASSIFIERS`, or classifiers of your own; the keys of a mapping name them.
+        "cnn" and compiled Keras models are networks from scratch: each is one candidate, on
+        pixels, whatever the backbones.
     labels : sequence or array, optional
         As for `embed`, where the images have none.
     folds, repeats, seed : int
@@ -67,7 +74,8 @@ def compare(
     progress : bool, default=True
         Show progress bars on stderr for work of more than a second.
     **embedding
-        Further options of `embed`, where `source` is images.
+        Further options of `embed`, where `source` is images. `input_size` is that of the
+        backbones; it is that of networks from scratch where nothing else is compared.
 
     Returns
     -------
@@ -83,6 +91,12 @@ def compare(
     estimators = _named(classifiers)
     for estimator in estimators.values():
         make_classifier(estimator)
+    networks = {
+        name: network
+        for name, estimator in estimators.items()
+        if (network := network_of(estimator)) is not None
+    }
+    others = [name for name in estimators if name not in networks]
     given = [source] if isinstance(source, Features) else source
     if isinstance(given, list | tuple) and given and isinstance(given[0], Features):
         refuse_labels(labels)
@@ -90,59 +104,94 @@ def compare(
             raise OptionError(
                 f"features are embedded already: {', '.join(embedding)} would change nothing"
             )
-        features = list(given)
+        features = list(given) if others else []
+        pixels = [_pixels_of(given, network) for network in networks.values()]
     else:
         images = ImageFolder.of(source, labels)
-        features = _embedded(images, backbones, poolings, progress=progress, **embedding)
-    features = _same_images(features)
-    y = labels_to_learn(features[0])
-    groups = find_duplicates(features[0]).groups
+        require_learnable(images.paths, images.labels)
+        for network in networks.values():
+            network.require(None, len(images.classes))
+        alone = None if others else embedding.get("input_size")
+        features, pixels = _embedded(
+            images,
+            _networks(backbones) if others else [],
+            poolings,
+            [alone or network.input_size for network in networks.values()],
+            progress=progress,
+            **embedding,
+        )
+    every = _same_images([*features, *pixels])
+    features, pixels = every[: len(features)], every[len(features) :]
+    y = labels_to_learn(every[0])
+    groups = find_duplicates(every[0]).groups
     splits = split(y, groups, folds=folds, repeats=repeats, seed=seed)
+    pairs = [(each, name) for each in features for name in others]
+    pairs += zip(pixels, networks, strict=True)
     with tempfile.TemporaryDirectory(prefix="featx-") as place:
         from joblib import Memory
 
         memory = Memory(place, verbose=0)
         tasks = [
             task
-            for each in features
-            for estimator in estimators.values()
-            for task in tasks_of(each, splits, estimator, memory)
+            for each, name in pairs
+            for task in tasks_of(each, splits, estimators[name], memory)
         ]
         fitted = fit_all(tasks, n_jobs=n_jobs, progress="fitting" if progress else None)
     recipes = _names_of([each.recipe for each in features])
+    named = dict(zip(map(id, features), recipes, strict=True))
     candidates = []
-    for number, (recipe, each) in enumerate(zip(recipes, features, strict=True)):
-        for position, (name, estimator) in enumerate(estimators.items()):
-            first = (number * len(estimators) + position) * len(splits.parts)
-            results = fitted[first : first + len(splits.parts)]
-            parts = [recipe] if len(features) > 1 or len(estimators) == 1 else []
-            parts += [name] if len(estimators) > 1 else []
-            validation = validation_of(each, splits, results)
-            candidates.append(Candidate(" ".join(parts), each, name, estimator, validation))
+    for number, (each, name) in enumerate(pairs):
+        results = fitted[number * len(splits.parts) : (number + 1) * len(splits.parts)]
+        parts = []
+        if name not in networks and (len(features) > 1 or len(others) == 1):
+            parts.append(named[id(each)])
+        if len(estimators) > 1 or name in networks:
+            parts.append(name)
+        validation = validation_of(each, splits, results)
+        candidates.append(Candidate(" ".join(parts), each, name, estimators[name], validation))
     candidates.sort(
-        key=lambda each: (
-            -each.validation.accuracy,
-            -np.nan_to_num(each.features.images_per_second),
-        )
+        key=lambda each: (-each.validation.accuracy, -np.nan_to_num(each.images_per_second))
     )
     return Comparison(tuple(candidates))
 
 
 def _embedded(
-    images: ImageFolder, backbones: Any, poolings: Any, *, progress: bool, **embedding: Any
-) -> list[Features]:
-    """Embed images with every backbone and pooling, each network once."""
-    require_learnable(images.paths, images.labels)
+    images: ImageFolder,
+    backbones: Sequence[Any],
+    poolings: Any,
+    pixel_sizes: Sequence[int],
+    *,
+    progress: bool,
+    **embedding: Any,
+) -> tuple[list[Features], list[Features]]:
+    """Embed images with every backbone and pooling, each network once, and as pixels."""
     run = {key: embedding.pop(key) for key in _RUN_OPTIONS if key in embedding}
     if "engine" in run:
         embedding["engine"] = run["engine"]
     prepared = []
-    for backbone in _networks(backbones):
+    for backbone in backbones:
         for pooling in [poolings] if isinstance(poolings, str) else poolings:
             prepared.append(prepare(backbone, pooling=pooling, **embedding))
-    if not prepared:
+    if backbones and not prepared:
         raise OptionError("poolings is empty: expected at least one, such as 'avg'")
-    return embed_recipes(images, prepared, progress=progress, **run)
+    options = embedding | {"layer": None, "weights": "imagenet"}
+    for size in pixel_sizes:
+        prepared.append(prepare(PIXELS, **options | {"input_size": size}))
+    features = embed_recipes(images, prepared, progress=progress, **run)
+    count = len(features) - len(pixel_sizes)
+    return features[:count], features[count:]
+
+
+def _pixels_of(features: Sequence[Features], network: ScratchNetwork) -> Features:
+    """Return the features that a network can learn from."""
+    pixels = [each for each in features if each.recipe and each.recipe.backbone == PIXELS]
+    fitting = [each for each in pixels if each.X.shape[1] == network.input_size]
+    if not pixels:
+        raise OptionError(
+            "a network from scratch learns from pixels, and none of the features are: add "
+            f"featx.embed(photos, 'pixels', input_size={network.input_size}) to them"
+        )
+    return (fitting or pixels)[0]
 
 
 def _networks(backbones: Any) -> list[Any]:
@@ -176,6 +225,8 @@ def _named(classifiers: Any) -> dict[str, Any]:
 def _name_of(estimator: Any) -> str:
     if isinstance(estimator, str):
         return estimator
+    if is_keras_model(estimator):
+        return str(estimator.name)
     if hasattr(estimator, "named_steps"):
         return "+".join(estimator.named_steps)
     return type(estimator).__name__

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.backbones.pixels import PIXELS
 from featx.features.matrix import Features
+from featx.learning.classifiers import network_of
 from featx.learning.intervals import Estimate, accuracy_interval, accuracy_of_best, leads
 from featx.learning.validation import CrossValidation
 
@@ -45,6 +47,22 @@ class Candidate:
     def accuracy(self) -> Estimate:
         """Cross-validated accuracy with its 95 % interval."""
         return self.validation.interval
+
+    @property
+    def is_scratch(self) -> bool:
+        """Whether it is a network from scratch."""
+        return network_of(self.estimator) is not None
+
+    @property
+    def images_per_second(self) -> float:
+        """How fast the network was when the features were made.
+
+        On pixels, which cost nothing to make, how fast the classifier predicts.
+        """
+        recipe = self.features.recipe
+        if recipe is not None and recipe.backbone == PIXELS:
+            return 1 / max(self.validation.predict_seconds, 1e-9)
+        return self.features.images_per_second
 
     def __repr__(self) -> str:
         return f"Candidate({self.name}: {self.accuracy})"
@@ -109,15 +127,57 @@ class Comparison:
         return f"no clear winner among {named}"
 
     @cached_property
+    def transfer(self) -> Estimate | None:
+        """By how much the best on features of a network leads the best network from scratch.
+
+        Its interval holds together with those of all other candidates; None where there is no
+        such pair.
+        """
+        pair = self._transfer_pair
+        if pair is None:
+            return None
+        hits = [each.validation.hits for each in self.candidates]
+        return leads(hits, pair[0], self.best.validation.size)[pair[1]]
+
+    @property
+    def transfer_verdict(self) -> str | None:
+        """What transfer learning buys here, in one sentence; None as for `transfer`."""
+        lead, pair = self.transfer, self._transfer_pair
+        if lead is None or pair is None:
+            return None
+        learned, scratch = (self.candidates[position].name for position in pair)
+        interval = f"(95 % interval {100 * lead.low:.1f} to {100 * lead.high:.1f})"
+        more = "more" if lead.value >= 0 else "fewer"
+        if lead.value < 0:
+            interval = f"(95 % interval {-100 * lead.high:.1f} to {-100 * lead.low:.1f})"
+        unclear = "; that may be chance" if lead.low <= 0 <= lead.high else ""
+        return (
+            f"transfer learning ({learned}) reads {100 * abs(lead.value):.1f} points {more} than a "
+            f"network from scratch ({scratch}) {interval}{unclear}"
+        )
+
+    @property
+    def _transfer_pair(self) -> tuple[int, int] | None:
+        """Positions of the best on features of a network and of the best from scratch."""
+        scratch = [row for row, each in enumerate(self.candidates) if each.is_scratch]
+        learned = [
+            row
+            for row, each in enumerate(self.candidates)
+            if each.features.recipe is None or each.features.recipe.backbone != PIXELS
+        ]
+        return (learned[0], scratch[0]) if scratch and learned else None
+
+    @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per candidate, the most accurate first.
 
         Columns are `rank`, `backbone`, `pooling`, `classifier`, `accuracy`, `accuracy_low` and
         `accuracy_high` (0 to 1), `behind`, `behind_low` and `behind_high` (by how much it is
         behind the first, with simultaneous intervals), `rival` (it may be as good as the first),
-        `images_per_second` (of the network, when the features were made), `fit_seconds` (one
-        fit on one core), `n_features`, `feature_bytes` and `efficient` (no other candidate is
-        both as fast and more accurate, or as accurate and faster).
+        `images_per_second` (of the network, when the features were made; on pixels of the
+        classifier), `fit_seconds` (one fit on one core; of a network from scratch, on all),
+        `n_features`, `feature_bytes` and `efficient` (no other candidate is both as fast and more
+        accurate, or as accurate and faster).
         """
         import pandas as pd
 
@@ -137,7 +197,7 @@ class Comparison:
                     "behind_low": lead.low,
                     "behind_high": lead.high,
                     "rival": lead.low <= 0,
-                    "images_per_second": each.features.images_per_second,
+                    "images_per_second": each.images_per_second,
                     "fit_seconds": each.validation.fit_seconds,
                     "n_features": width,
                     "feature_bytes": 4 * width * len(each.features),
@@ -176,13 +236,14 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """The verdict, and what to expect of the best, in two lines."""
+        """The verdict, what to expect of the best, and what transfer buys, a line each."""
         count = len(self.candidates)
         chosen = (
             f"\n{self.best.name} was chosen as the best of {count}: without that luck, expect "
             f"{self.best_accuracy}"
         )
-        return self.verdict + (chosen if count > 1 else "")
+        transfer = f"\n{self.transfer_verdict}" if self.transfer else ""
+        return self.verdict + (chosen if count > 1 else "") + transfer
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw accuracy against images/s; see `featx.plot_comparison`."""

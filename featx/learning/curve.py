@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features
-from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
+from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, network_of
 from featx.learning.duplicates import find_duplicates
 from featx.learning.fitting import Task, fit_all
 from featx.learning.intervals import Estimate, accuracy_interval, bootstraps, effective_size
@@ -208,6 +208,9 @@ def learning_curve(
     if not shares or not all(0 < share <= 1 for share in shares):
         raise OptionError(f"shares {tuple(shares)}: expected numbers above 0, up to 1")
     y = labels_to_learn(features)
+    if network := network_of(classifier):
+        name = features.recipe.backbone if features.recipe else None
+        network.require(name, len(features.classes))
     splits = split(y, find_duplicates(features).groups, folds=folds, repeats=repeats, seed=seed)
     smallest = min(int((y[train] == name).sum()) for train, _ in splits.parts for name in set(y))
     kept = sorted({share for share in (1.0, *shares) if share * smallest >= 1})

@@ -7,13 +7,16 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from featx.learning.classifiers import make_classifier, probabilities_of
+from featx.backbones.framework import import_keras
+from featx.learning.classifiers import make_classifier, network_of, probabilities_of
 
 _WORTH_PROCESSES = 6.0  # seconds of work left; starting processes takes some two
 
@@ -55,12 +58,15 @@ class Fitted:
     probabilities : ndarray of shape (n_test, n_classes), float, or None
         Columns in the order of the sorted classes of all rows; None if there are none.
     seconds : float
-        Time of fitting on one core.
+        Time of fitting, on one core; of a network from scratch, on all.
+    predict_seconds : float
+        Time of predicting.
     """
 
     predicted: np.ndarray
     probabilities: np.ndarray | None
     seconds: float
+    predict_seconds: float
 
 
 def fit_all(
@@ -68,7 +74,8 @@ def fit_all(
 ) -> list[Fitted]:
     """Fit and judge classifiers, in order or in several processes.
 
-    Every fit computes on one core, so the numbers do not depend on how the work was shared out.
+    Every fit computes on one core, so the numbers do not depend on how the work was shared out;
+    but those of networks from scratch come one after the other, on all cores, in this process.
 
     Parameters
     ----------
@@ -87,7 +94,7 @@ def fit_all(
     from tqdm import tqdm
 
     bar = tqdm(
-        _fit_in_turn(tasks, n_jobs or os.cpu_count() or 1),
+        _fit_groups(tasks, n_jobs or os.cpu_count() or 1),
         total=len(tasks),
         desc=progress,
         unit=" fits",
@@ -95,6 +102,13 @@ def fit_all(
         disable=progress is None,
     )
     return list(bar)
+
+
+def _fit_groups(tasks: Sequence[Task], processes: int) -> Iterator[Fitted]:
+    for networks, group in groupby(tasks, lambda task: network_of(task.classifier) is not None):
+        if networks:
+            import_keras()  # its seconds are not those of the first fit
+        yield from _fit_in_turn(list(group), 1 if networks else processes)
 
 
 def _fit_in_turn(tasks: Sequence[Task], processes: int) -> Iterator[Fitted]:
@@ -128,13 +142,16 @@ def _fit(task: Task) -> Fitted:
     classifier = make_classifier(task.classifier, min(Counter(y.tolist()).values()), X.shape[1])
     if task.memory is not None and isinstance(classifier, Pipeline) and classifier.memory is None:
         classifier.set_params(memory=task.memory)
-    with _threads().limit(limits=1), warnings.catch_warnings():
+    own_threads = network_of(classifier) is not None
+    with nullcontext() if own_threads else _threads().limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
         start = time.perf_counter()
         classifier.fit(X, y)
         seconds = time.perf_counter() - start
         rows = task.X[task.test]
+        start = time.perf_counter()
         predicted = np.asarray(classifier.predict(rows))
+        predict_seconds = time.perf_counter() - start
         probabilities = probabilities_of(classifier, rows, np.unique(task.y).tolist())
-    return Fitted(predicted, probabilities, seconds)
+    return Fitted(predicted, probabilities, seconds, predict_seconds)

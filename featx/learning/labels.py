@@ -1,4 +1,4 @@
-"""Labels that a classifier can learn from or be judged by."""
+"""Labels that a classifier can learn from or be judged by, and those that it gives."""
 
 from __future__ import annotations
 
@@ -87,6 +87,17 @@ def require_known(labels: Sequence[str | None], classes: Sequence[str]) -> None:
         raise ImageSourceError(
             f"the model knows none of the classes {_some(found)}: expected {_some(classes)}"
         )
+
+
+def per_file(features: Features, values: np.ndarray, missing: Any) -> np.ndarray:
+    """Spread the rows of readable images over all input files, in order."""
+    values = np.asarray(values)
+    if not features.failed:
+        return values
+    dtype = object if missing is None else values.dtype
+    out = np.full((len(features.outcomes), *values.shape[1:]), missing, dtype=dtype)
+    out[[outcome.ok for outcome in features.outcomes]] = values
+    return out
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:

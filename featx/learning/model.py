@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from featx.images.folder import ImageFolder
 from featx.learning import model_file
 from featx.learning.classifiers import probabilities_of
 from featx.learning.evaluation import Evaluation
-from featx.learning.labels import labels_of, refuse_labels, require_known
+from featx.learning.labels import labels_of, per_file, refuse_labels, require_known
 from featx.learning.rejection import UNSURE, Rejection
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ImageClassifier:
@@ -107,6 +110,19 @@ class ImageClassifier:
             )
         return self._backbone
 
+    @property
+    def history(self) -> pd.DataFrame:
+        """How the training of a network went, a row an epoch; see `ScratchNetwork.history`.
+
+        Raises
+        ------
+        OptionError
+            The classifier was not trained in epochs.
+        """
+        if not hasattr(self.pipeline, "history"):
+            raise OptionError(f"{self!r} was not trained in epochs: only 'cnn' has a history")
+        return self.pipeline.history
+
     def features(self, source: Any, **options: Any) -> Features:
         """Embed images by the recipe of the model, or check features that are given.
 
@@ -150,7 +166,7 @@ class ImageClassifier:
             _, answered = self._judged(features, labels)
             labels = labels.astype(object)
             labels[~answered] = UNSURE
-        return _per_file(features, labels, None)
+        return per_file(features, labels, None)
 
     def predict_proba(self, source: Any, **options: Any) -> np.ndarray:
         """Predict the probability of each class, calibrated if the model was trained to reject.
@@ -179,7 +195,7 @@ class ImageClassifier:
         probabilities = self.pipeline.predict_proba(features.matrix)
         if self.rejection is not None:
             probabilities = self.rejection.calibrate(probabilities)
-        return _per_file(features, probabilities, np.nan)
+        return per_file(features, probabilities, np.nan)
 
     def evaluate(self, source: Any, labels: Any = None, **options: Any) -> Evaluation:
         """Predict labelled images and count what is right.
@@ -298,14 +314,3 @@ def load(
         backbone=backbone,
         rejection=stored.rejection,
     )
-
-
-def _per_file(features: Features, values: np.ndarray, missing: Any) -> np.ndarray:
-    """Spread the rows of readable images over all input files, in order."""
-    values = np.asarray(values)
-    if not features.failed:
-        return values
-    dtype = object if missing is None else values.dtype
-    out = np.full((len(features.outcomes), *values.shape[1:]), missing, dtype=dtype)
-    out[[outcome.ok for outcome in features.outcomes]] = values
-    return out

@@ -12,6 +12,7 @@ from typing import Any
 from featx.errors import ModelFileError, OptionError, StorageError, one_line
 from featx.features.recipe import Recipe
 from featx.files import written
+from featx.learning.architecture import ArchitectureError
 from featx.learning.rejection import Rejection
 
 FORMATS = (1, 2)  # 2 rejects: a featx that knows only 1 would answer where it should not
@@ -24,6 +25,7 @@ PIPELINE = "pipeline.skops"
 # values of a file's choice does no harm. No function is among them, and no compiled type such as
 # sklearn.neighbors._kd_tree.KDTree, whose code would take the numbers of a file for addresses.
 TRUSTED_TYPES = (
+    "featx.learning.scratch.ScratchNetwork",  # cnn; what it describes is checked on top
     "sklearn.calibration._CalibratedClassifier",  # svm
     "sklearn.calibration._SigmoidCalibration",  # svm
     "sklearn.metrics._scorer._PassthroughScorer",  # logistic, whose search scores by accuracy
@@ -143,6 +145,15 @@ def _rebuild(path: Path, data: bytes, trusted: set[str]) -> Any:
     pipeline = skops.io.loads(data, trusted=sorted(trusted))
     if not (hasattr(pipeline, "predict") and hasattr(pipeline, "classes_")):
         raise ValueError(f"a {type(pipeline).__name__}, not a fitted classifier")
+    for step in (pipeline, *(step for _, step in getattr(pipeline, "steps", ()))):
+        if hasattr(step, "check_file"):
+            try:
+                step.check_file()
+            except ArchitectureError as error:
+                raise ModelFileError(
+                    f"{path} holds a network with what is not known to be safe: {error}; "
+                    "nothing of it was run"
+                ) from error
     return pipeline
 
 

@@ -1,4 +1,4 @@
-"""From labelled images to a trained classifier of images."""
+"""From labelled images or features to a trained classifier."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import Counter
 from typing import Any
 
 from featx.backbones.backbone import Backbone
+from featx.backbones.pixels import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, RecipeMismatchError
 from featx.features.embed import embed
 from featx.features.matrix import Features
 from featx.images.folder import ImageFolder
-from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
+from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, network_of
 from featx.learning.labels import labels_to_learn, refuse_labels, require_learnable
 from featx.learning.model import ImageClassifier
 from featx.learning.rejection import check_classifier, choose_rejection, settled
@@ -36,12 +37,13 @@ def train(
         Labelled images: a folder with a sub-folder for each class, a table with `path` and
         `label`, a list of paths or an array of pictures with `labels`, or features of them.
     classifier : str or estimator, default="logistic"
-        "logistic", "mlp", "pca-mlp", "svm", "knn", "centroid", or a scikit-learn classifier or
-        pipeline of your own.
+        A name of `featx.CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own. "cnn"
+        is a small network from scratch, the baseline; a compiled Keras model takes its place.
     labels : sequence or array, optional
         As for `embed`, where the images have none.
     backbone : str or Backbone, default="efficientnet_lite0"
         The network, where `source` is images; with features, a network of your own that made them.
+        A network from scratch has "pixels" instead.
     reject : float, optional
         The precision that answers shall have, such as 0.95: the model answers `featx.UNSURE` where
         less is to be expected, and its probabilities are calibrated. Both are learned by
@@ -64,9 +66,13 @@ def train(
         No classifier has this name.
     OptionError
         The precision asked for cannot be reached, or the classifier gives no probabilities; the
-        labels do not fit the images, or these have labels already.
+        labels do not fit the images, or these have labels already; a network from scratch is to
+        learn from something else than pixels.
     """
     check_classifier(classifier, reject)  # a mistake is told before the images are embedded
+    network = network_of(classifier)
+    if network and backbone == DEFAULT_BACKBONE:
+        backbone = PIXELS
     if not isinstance(backbone, str | Backbone):
         raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
     own = backbone if isinstance(backbone, Backbone) else None
@@ -78,8 +84,12 @@ def train(
             )
         features = source
     else:
+        if network:
+            embedding.setdefault("input_size", network.input_size)
         images = ImageFolder.of(source, labels)
         require_learnable(images.paths, images.labels)  # told before the images are embedded, too
+        if network:
+            network.require(own.name if own else str(backbone), len(images.classes))
         features = embed(images, backbone, **embedding)
     if features.recipe is None:
         raise RecipeMismatchError(
@@ -87,6 +97,8 @@ def train(
             "embed the images with featx"
         )
     y = labels_to_learn(features)
+    if network:
+        network.require(features.recipe.backbone, len(features.classes))
     X = features.matrix
     pipeline = make_classifier(classifier, min(Counter(y.tolist()).values()), X.shape[1])
     pipeline.fit(X, y)

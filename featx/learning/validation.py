@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from featx.features.matrix import Features
-from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier
+from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, network_of
 from featx.learning.duplicates import find_duplicates
 from featx.learning.evaluation import Evaluation
 from featx.learning.fitting import Fitted, Task, fit_all
@@ -34,13 +34,16 @@ class CrossValidation(Evaluation):
     splits : Splits
         What was trained on and what was predicted.
     fit_seconds : float
-        Mean time of one fit, on one core.
+        Mean time of one fit, on one core; of a network from scratch, on all.
+    predict_seconds : float
+        Mean time of predicting one image from its features.
     """
 
     all_predictions: np.ndarray
     all_probabilities: np.ndarray | None
     splits: Splits
     fit_seconds: float
+    predict_seconds: float
 
     @property
     def predictions(self) -> np.ndarray:
@@ -129,7 +132,8 @@ def cross_validate(
     ImageSourceError
         There are no classes, or one has a single image.
     OptionError
-        A number of folds or repeats that cannot be.
+        A number of folds or repeats that cannot be, or features that are no pixels for a network
+        from scratch.
     """
     make_classifier(classifier)  # a wrong name is told before anything else
     y = labels_to_learn(features)
@@ -145,6 +149,9 @@ def tasks_of(
 ) -> list[Task]:
     """List the fits of a cross-validation, in the order of the splits."""
     assert features.y is not None
+    if network := network_of(classifier):
+        name = features.recipe.backbone if features.recipe else None
+        network.require(name, len(features.classes))
     return [
         Task(features.matrix, features.y, train, test, classifier, memory)
         for train, test in splits.parts
@@ -177,4 +184,5 @@ def validation_of(features: Features, splits: Splits, fitted: Sequence[Fitted]) 
         all_probabilities=shares if judged else None,
         splits=splits,
         fit_seconds=float(np.mean([each.seconds for each in fitted])),
+        predict_seconds=sum(each.predict_seconds for each in fitted) / predictions.size,
     )

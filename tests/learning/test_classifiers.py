@@ -19,7 +19,8 @@ from featx.learning.classifiers import (
     make_classifier,
 )
 
-every_name = pytest.mark.parametrize("name", CLASSIFIERS)
+PIPELINES = [name for name, spec in CLASSIFIERS.items() if not spec.pixels]
+every_name = pytest.mark.parametrize("name", PIPELINES)
 
 
 def blobs(each=6, width=40, classes=3, distance=4.0, seed=0):
@@ -49,7 +50,9 @@ def test_the_names_are_the_promised_ones_and_the_default_is_among_them():
         "svd-svm",
         "knn",
         "centroid",
+        "cnn",
     ]
+    assert [name for name in CLASSIFIERS if name not in PIPELINES] == ["cnn"]
     assert DEFAULT_CLASSIFIER == "logistic"
     assert type(make_classifier().named_steps["logistic"]) is GridSearchCV
 
@@ -188,7 +191,7 @@ def test_an_unknown_name_is_told_with_the_known_ones():
         make_classifier("svn")
     assert str(caught.value) == (
         "unknown classifier 'svn': expected one of logistic, mlp, pca-mlp, svm, "
-        "svd-svm, knn, centroid, or a scikit-learn classifier"
+        "svd-svm, knn, centroid, cnn, or a scikit-learn classifier"
     )
     assert isinstance(caught.value, ValueError)
 

@@ -53,6 +53,7 @@ def strange_types() -> dict[tuple[str, str], set[str]]:
             skops.io.get_untrusted_types(data=skops.io.dumps(fitted(name, *SHAPES[shape])))
         )
         for name in CLASSIFIERS
+        if name != "cnn"
         for shape in SHAPES
     }
 
@@ -63,7 +64,8 @@ def test_the_trusted_types_are_enough_for_every_classifier_on_any_shape(strange_
 
 
 def test_no_trusted_type_is_superfluous(strange_types):
-    assert set(TRUSTED_TYPES) - set().union(*strange_types.values()) == set()
+    network = "featx.learning.scratch.ScratchNetwork"  # of cnn; see test_scratch.py
+    assert set(TRUSTED_TYPES) - set().union(*strange_types.values()) == {network}
     assert len(set(TRUSTED_TYPES)) == len(TRUSTED_TYPES)
 
 
