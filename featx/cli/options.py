@@ -31,7 +31,7 @@ backbone_option = click.option(
     default=DEFAULT_BACKBONE,
     show_default=True,
     metavar="NAME",
-    help="The network; `featx backbones` lists them.",
+    help="The network; `featx backbones` lists them. resnet50+xception joins two.",
 )
 
 fast_option = click.option(
@@ -130,7 +130,19 @@ def embedding_options(command: Command) -> Command:
 def shared_embedding_options(command: Command) -> Command:
     """Add the options of `featx.embed` that several networks and poolings may share."""
     options: list[Callable[[Command], Command]] = [
-        click.option("--layer", metavar="NAME", help="Read this layer instead of the last one."),
+        click.option(
+            "--layer",
+            metavar="NAME",
+            help="Read this layer instead of the last one; A+B joins two.",
+        ),
+        click.option(
+            "--views",
+            type=int,
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Augmented views of each picture to go along: mirrored, tilted, a part of it.",
+        ),
         click.option(
             "--input-size",
             type=int,

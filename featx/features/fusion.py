@@ -89,6 +89,8 @@ def read_recipe(settings: Mapping[str, Any]) -> Recipe | Fusion:
     """
     if set(settings) != {"parts"}:
         return Recipe.from_dict(settings)
+    if not isinstance(settings["parts"], list):
+        raise OptionError(f"parts of a recipe are {settings['parts']!r}: expected a list")
     return Fusion(tuple(Recipe.from_dict(part) for part in settings["parts"]))
 
 

@@ -120,6 +120,11 @@ class Features:
         return self.X.reshape(len(self.X), int(np.prod(self.X.shape[1:])))
 
     @property
+    def view_matrices(self) -> tuple[np.ndarray, ...]:
+        """The views as tables, as `matrix` is that of X."""
+        return tuple(view.reshape(self.matrix.shape) for view in self.views)
+
+    @property
     def feature_names(self) -> list[str]:
         """Names of the columns of `matrix`."""
         return feature_names(self.recipe, self.matrix.shape[1])

@@ -19,7 +19,7 @@ from featx.images.decode import DECODE_VERSION
 from featx.images.fit import DECODES
 
 _MAX_INPUT_SIZE = 4096  # px
-_MAX_VIEWS = 64
+MAX_VIEWS = 64
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def plan(
     Parameters and errors are those of `embed`: a "+" joins networks in `backbone`, or layers of
     one network in `layer`.
     """
-    if not isinstance(views, int | np.integer) or not 0 <= views <= _MAX_VIEWS:
-        raise OptionError(f"views {views!r}: expected a whole number from 0 to {_MAX_VIEWS}")
+    if not isinstance(views, int | np.integer) or not 0 <= views <= MAX_VIEWS:
+        raise OptionError(f"views {views!r}: expected a whole number from 0 to {MAX_VIEWS}")
     names: list[Any] = _split(backbone, "backbone")
     layers: list[Any] = _split(layer, "layer")
     if len(names) > 1 and len(layers) > 1:

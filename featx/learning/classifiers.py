@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from featx.learning.scratch import ScratchNetwork
 
+Folds = int | Sequence[tuple[np.ndarray, np.ndarray]] | None  # of a search inside a classifier
+
 DEFAULT_CLASSIFIER = "logistic"
 PENALTIES = (1e-2, 1e-1, 1e-3, 1.0)  # C of the logistic regression; the first wins a tie
 
@@ -29,11 +31,11 @@ class ClassifierSpec:
 
     name: str
     description: str
-    build: Callable[[int, int], Any]  # from images in the smallest class, and columns
+    build: Callable[[int, int, Folds], Any]  # from images in the smallest class, columns, folds
     pixels: bool = False  # learns from pixels, not from features
 
 
-def _logistic(smallest: int, columns: int) -> Pipeline:
+def _logistic(smallest: int, columns: int, folds: Folds) -> Pipeline:
     """Standardise, rotate, and regress with the penalty that predicts held-out images best.
 
     The rotation (a full PCA) keeps every distance between training images, so it changes no
@@ -46,18 +48,18 @@ def _logistic(smallest: int, columns: int) -> Pipeline:
     from sklearn.model_selection import GridSearchCV
     from sklearn.preprocessing import StandardScaler
 
-    if smallest < 2:  # nothing to hold out
+    if folds is None:  # nothing to hold out
         regression: Any = LogisticRegression(C=0.01, max_iter=300, tol=1e-2)
     else:
         regression = GridSearchCV(
             LogisticRegression(max_iter=300, tol=1e-2),
             {"C": list(PENALTIES)},  # judged by accuracy, as classifiers are by default
-            cv=min(5, smallest),
+            cv=folds,
         )
     return _pipeline(scale=StandardScaler(), rotate=PCA(svd_solver="full"), logistic=regression)
 
 
-def _mlp(smallest: int, columns: int) -> Pipeline:
+def _mlp(smallest: int, columns: int, folds: Folds) -> Pipeline:
     """Standardise and learn: unscaled, the maxima of a map (hundreds in VGG16) kill the units."""
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.neural_network import MLPClassifier
@@ -70,7 +72,7 @@ def _mlp(smallest: int, columns: int) -> Pipeline:
     )
 
 
-def _pca_mlp(smallest: int, columns: int) -> Pipeline:
+def _pca_mlp(smallest: int, columns: int, folds: Folds) -> Pipeline:
     from sklearn.decomposition import PCA
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.neural_network import MLPClassifier
@@ -82,16 +84,16 @@ def _pca_mlp(smallest: int, columns: int) -> Pipeline:
     )
 
 
-def _svm(smallest: int, columns: int) -> Pipeline:
+def _svm(smallest: int, columns: int, folds: Folds) -> Pipeline:
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    machine = _calibrated(SVC(kernel="linear", C=0.01), smallest)
+    machine = _calibrated(SVC(kernel="linear", C=0.01), folds)
     return _pipeline(scale=StandardScaler(), rotate=PCA(svd_solver="full"), svm=machine)
 
 
-def _svd_svm(smallest: int, columns: int) -> Pipeline:
+def _svd_svm(smallest: int, columns: int, folds: Folds) -> Pipeline:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.preprocessing import Normalizer
     from sklearn.svm import SVC
@@ -99,20 +101,20 @@ def _svd_svm(smallest: int, columns: int) -> Pipeline:
     return _pipeline(
         normalize=Normalizer(),
         svd=TruncatedSVD(min(100, columns), random_state=0),
-        svm=_calibrated(SVC(kernel="rbf", C=10.0), smallest),
+        svm=_calibrated(SVC(kernel="rbf", C=10.0), folds),
     )
 
 
-def _calibrated(machine: Any, smallest: int) -> Any:
+def _calibrated(machine: Any, folds: Folds) -> Any:
     """Give a machine probabilities, which need images held out of its training."""
     from sklearn.calibration import CalibratedClassifierCV
 
-    if smallest < 2:
+    if folds is None:
         return machine
-    return CalibratedClassifierCV(machine, cv=min(5, smallest), ensemble=False)
+    return CalibratedClassifierCV(machine, cv=folds, ensemble=False)
 
 
-def _knn(smallest: int, columns: int) -> Pipeline:
+def _knn(smallest: int, columns: int, folds: Folds) -> Pipeline:
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.preprocessing import Normalizer
 
@@ -124,7 +126,7 @@ def _knn(smallest: int, columns: int) -> Pipeline:
     return _pipeline(normalize=Normalizer(), knn=neighbors)
 
 
-def _centroid(smallest: int, columns: int) -> Pipeline:
+def _centroid(smallest: int, columns: int, folds: Folds) -> Pipeline:
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.neighbors import NearestCentroid
     from sklearn.preprocessing import Normalizer
@@ -134,7 +136,7 @@ def _centroid(smallest: int, columns: int) -> Pipeline:
     )
 
 
-def _cnn(smallest: int, columns: int) -> ScratchNetwork:
+def _cnn(smallest: int, columns: int, folds: Folds) -> ScratchNetwork:
     from featx.learning.scratch import ScratchNetwork
 
     return ScratchNetwork()
@@ -170,7 +172,10 @@ CLASSIFIERS = {
 
 
 def make_classifier(
-    classifier: str | Any = DEFAULT_CLASSIFIER, smallest: int = 5, columns: int = 2048
+    classifier: str | Any = DEFAULT_CLASSIFIER,
+    smallest: int = 5,
+    columns: int = 2048,
+    folds: Folds = None,
 ) -> Any:
     """Build an unfitted classifier.
 
@@ -180,9 +185,12 @@ def make_classifier(
         A name of `CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own, which is
         cloned; or a compiled Keras model, which learns from pixels and is copied.
     smallest : int, default=5
-        Images in the smallest class; inner cross-validation has at most so many folds.
+        Images in the smallest class.
     columns : int, default=2048
         Columns of the features; a truncated SVD keeps no more.
+    folds : int or sequence of (train, test), optional
+        Of the search inside some classifiers: a number, or rows; by default 5, or as many as the
+        smallest class has images.
 
     Returns
     -------
@@ -201,7 +209,9 @@ def make_classifier(
                 f"unknown classifier {classifier!r}: expected one of {', '.join(CLASSIFIERS)}, "
                 "or a scikit-learn classifier"
             )
-        return CLASSIFIERS[classifier].build(smallest, columns)
+        if folds is None and smallest > 1:
+            folds = min(5, smallest)
+        return CLASSIFIERS[classifier].build(smallest, columns, folds)
     if is_keras_model(classifier):
         from featx.learning.scratch import ScratchNetwork
 

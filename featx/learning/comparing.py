@@ -13,10 +13,11 @@ from featx.backbones.pixels import PIXELS
 from featx.backbones.table import BACKBONES
 from featx.backbones.weights import at_hand
 from featx.errors import ImageSourceError, OptionError
+from featx.features.fusion import Fusion
 from featx.features.matrix import Features
-from featx.features.plan import prepare
+from featx.features.plan import plan
 from featx.features.recipe import Recipe
-from featx.features.running import embed_recipes
+from featx.features.running import embed_plans
 from featx.images.folder import ImageFolder
 from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, network_of
 from featx.learning.comparison import Candidate, Comparison
@@ -168,16 +169,16 @@ def _embedded(
     run = {key: embedding.pop(key) for key in _RUN_OPTIONS if key in embedding}
     if "engine" in run:
         embedding["engine"] = run["engine"]
-    prepared = []
+    plans = []
     for backbone in backbones:
         for pooling in [poolings] if isinstance(poolings, str) else poolings:
-            prepared.append(prepare(backbone, pooling=pooling, **embedding))
-    if backbones and not prepared:
+            plans.append(plan(backbone, pooling=pooling, **embedding))
+    if backbones and not plans:
         raise OptionError("poolings is empty: expected at least one, such as 'avg'")
     options = embedding | {"layer": None, "weights": "imagenet"}
     for size in pixel_sizes:
-        prepared.append(prepare(PIXELS, **options | {"input_size": size}))
-    features = embed_recipes(images, prepared, progress=progress, **run)
+        plans.append(plan(PIXELS, **options | {"input_size": size}))
+    features = embed_plans(images, plans, progress=progress, **run)
     count = len(features) - len(pixel_sizes)
     return features[:count], features[count:]
 
@@ -232,10 +233,11 @@ def _name_of(estimator: Any) -> str:
     return type(estimator).__name__
 
 
-def _names_of(recipes: Sequence[Recipe | None]) -> list[str]:
+def _names_of(recipes: Sequence[Recipe | Fusion | None]) -> list[str]:
     """Name recipes by the backbone and the settings in which those of one backbone differ."""
     values: dict[str, dict[str, set[object]]] = defaultdict(lambda: defaultdict(set))
-    for each in filter(None, recipes):
+    known = [each for each in recipes if each is not None]
+    for each in known:
         for key in _TOLD:
             values[key][each.backbone].add(getattr(each, key))
     told = [key for key in _TOLD if any(len(own) > 1 for own in values[key].values())]

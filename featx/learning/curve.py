@@ -215,13 +215,14 @@ def learning_curve(
     smallest = min(int((y[train] == name).sum()) for train, _ in splits.parts for name in set(y))
     kept = sorted({share for share in (1.0, *shares) if share * smallest >= 1})
     random = np.random.default_rng(seed)
+    X, views = features.matrix, features.view_matrices
     tasks, counts = [], []
     for train, test in splits.parts:
         order = random.permutation(train)
         for share in kept:
             rows = _part(order, y, share)
             counts.append(len(rows) / len(features.classes))
-            tasks.append(Task(features.matrix, y, rows, test, classifier))
+            tasks.append(Task(X, y, rows, test, classifier, views=views))
     sizes = np.array(counts).reshape(len(splits.parts), len(kept)).mean(axis=0)
     distinct = np.flatnonzero(np.diff(sizes, prepend=0) > 0.4)
     if len(distinct) < 2:

@@ -9,13 +9,11 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import ImageSourceError, OptionError, check_choice
 from featx.features.matrix import Features, feature_names
-from featx.features.plan import prepare
-from featx.features.recipe import Recipe
-from featx.features.running import embed_images
+from featx.features.plan import Plan, plan
+from featx.features.running import embed_plans
 from featx.images.folder import ImageFolder
 
 ON_ERROR = ("raise", "nan")
@@ -47,7 +45,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    recipe_ : Recipe
+    recipe_ : Recipe or Fusion
         What makes the features.
     n_features_out_ : int
         Columns of the output.
@@ -108,16 +106,16 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         """
         check_choice("on_error", self.on_error, ON_ERROR)
         images = _images(X)
-        network, recipe = self._prepare()
+        made_by = self._plan()
         for path in images.paths:
             try:
-                features = self._embed(ImageFolder((path,), (None,)), network, recipe)
+                features = self._embed(ImageFolder((path,), (None,)), made_by)
                 break
             except ImageSourceError as error:  # not readable, and on_error is "nan": try the next
                 unreadable = error
         else:
             raise unreadable
-        self.recipe_ = recipe
+        self.recipe_ = made_by.recipe
         self.n_features_out_ = features.matrix.shape[1]
         return self
 
@@ -143,10 +141,10 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         images = _images(X)
-        network, recipe = self._prepare()
-        self.recipe_.require(recipe, "with these parameters features")
+        made_by = self._plan()
+        self.recipe_.require(made_by.recipe, "with these parameters features")
         try:
-            features = self._embed(images, network, recipe)
+            features = self._embed(images, made_by)
         except ImageSourceError:  # not one can be read, and on_error is "nan"
             return self._unknown(len(images))
         if not features.failed:
@@ -160,8 +158,8 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array(feature_names(self.recipe_, self.n_features_out_), dtype=object)
 
-    def _prepare(self) -> tuple[Backbone, Recipe]:
-        return prepare(
+    def _plan(self) -> Plan:
+        return plan(
             self.backbone,
             pooling=self.pooling,
             layer=self.layer,
@@ -175,17 +173,16 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
             engine=self.engine,
         )
 
-    def _embed(self, images: ImageFolder, network: Backbone, recipe: Recipe) -> Features:
-        return embed_images(
+    def _embed(self, images: ImageFolder, made_by: Plan) -> Features:
+        return embed_plans(
             images,
-            network,
-            recipe,
+            [made_by],
             engine=self.engine,
             cache=self.cache,
             on_error="raise" if self.on_error == "raise" else "skip",
             batch_size=self.batch_size,
             progress=False,
-        )
+        )[0]
 
     def _unknown(self, rows: int) -> np.ndarray:
         return np.full((rows, self.n_features_out_), np.nan, np.float32)

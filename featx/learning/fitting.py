@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from featx.backbones.framework import import_keras
-from featx.learning.classifiers import make_classifier, network_of, probabilities_of
+from featx.learning.classifiers import network_of
+from featx.learning.views import classifier_for, fit, predict
 
 _WORTH_PROCESSES = 6.0  # seconds of work left; starting processes takes some two
 
@@ -29,6 +29,8 @@ class Task:
     ----------
     X : ndarray of shape (n, columns), float32
         Features; shared by many tasks.
+    views : tuple of ndarray of the shape of X
+        Features of augmented views of the same images.
     y : ndarray of shape (n,), str
         Their classes.
     train, test : ndarray of int
@@ -45,6 +47,7 @@ class Task:
     test: np.ndarray
     classifier: Any
     memory: Any = None
+    views: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +142,8 @@ def _fit(task: Task) -> Fitted:
     from sklearn.pipeline import Pipeline
 
     X, y = task.X[task.train], task.y[task.train]
-    classifier = make_classifier(task.classifier, min(Counter(y.tolist()).values()), X.shape[1])
+    views = [each[task.train] for each in task.views]
+    classifier = classifier_for(task.classifier, y, X.shape[1], len(views))
     if task.memory is not None and isinstance(classifier, Pipeline) and classifier.memory is None:
         classifier.set_params(memory=task.memory)
     own_threads = network_of(classifier) is not None
@@ -147,11 +151,10 @@ def _fit(task: Task) -> Fitted:
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
         start = time.perf_counter()
-        classifier.fit(X, y)
+        fit(classifier, X, y, views)
         seconds = time.perf_counter() - start
-        rows = task.X[task.test]
+        rows, views = task.X[task.test], [each[task.test] for each in task.views]
         start = time.perf_counter()
-        predicted = np.asarray(classifier.predict(rows))
+        predicted, probabilities = predict(classifier, rows, views, np.unique(task.y).tolist())
         predict_seconds = time.perf_counter() - start
-        probabilities = probabilities_of(classifier, rows, np.unique(task.y).tolist())
     return Fitted(predicted, probabilities, seconds, predict_seconds)

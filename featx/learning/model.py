@@ -12,15 +12,17 @@ import numpy as np
 
 from featx.backbones.backbone import Backbone
 from featx.errors import OptionError, RecipeMismatchError, UnknownBackboneError
+from featx.features.fusion import Fusion
 from featx.features.matrix import Features
+from featx.features.plan import Plan
 from featx.features.recipe import Recipe
-from featx.features.running import embed_images
+from featx.features.running import embed_plans
 from featx.images.folder import ImageFolder
 from featx.learning import model_file
-from featx.learning.classifiers import probabilities_of
 from featx.learning.evaluation import Evaluation
 from featx.learning.labels import labels_of, per_file, refuse_labels, require_known
 from featx.learning.rejection import UNSURE, Rejection
+from featx.learning.views import predict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +37,15 @@ class ImageClassifier:
     ----------
     pipeline : estimator
         A fitted scikit-learn pipeline over feature vectors.
-    recipe : Recipe
+    recipe : Recipe or Fusion
         How images become these vectors.
     weights : str, default="imagenet"
         Where to find the weights of the recipe again: "imagenet", "random" or a path.
     backbone : Backbone, optional
         The network, where it is one of your own.
+    views : int, default=0
+        Augmented views of each image that were learned from; predictions are the mean of those of
+        the image and of as many views.
     rejection : Rejection, optional
         What calibrates the probabilities, and from which certainty up the model answers.
 
@@ -53,17 +58,19 @@ class ImageClassifier:
     def __init__(
         self,
         pipeline: Any,
-        recipe: Recipe,
+        recipe: Recipe | Fusion,
         *,
         weights: str = "imagenet",
         backbone: Backbone | None = None,
+        views: int = 0,
         rejection: Rejection | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.recipe = recipe
         self.weights = weights
+        self.views = views
         self.rejection = rejection
-        self._backbone = backbone
+        self._backbones = {} if backbone is None else {recipe.parts[0]: backbone}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -78,8 +85,10 @@ class ImageClassifier:
         return f"<p>{escape(repr(self))}: {escape(', '.join(self.classes[:20]))}</p>{drawn}"
 
     @property
-    def backbone(self) -> Backbone:
-        """The network, with weights of the very digest that the model was trained on.
+    def backbones(self) -> tuple[Backbone, ...]:
+        """The networks, with weights of the very digests that the model was trained on.
+
+        One, or one for each part of a `Fusion`.
 
         Raises
         ------
@@ -90,25 +99,26 @@ class ImageClassifier:
         WeightsError
             There are no weights.
         """
-        if self._backbone is None:
+        return tuple(self._backbone_of(part) for part in self.recipe.parts)
+
+    def _backbone_of(self, part: Recipe) -> Backbone:
+        if part not in self._backbones:
             try:
-                self._backbone = Backbone.load(
-                    self.recipe.backbone, self.weights, layer=self.recipe.layer
-                )
+                self._backbones[part] = Backbone.load(part.backbone, self.weights, layer=part.layer)
             except UnknownBackboneError as error:
                 raise UnknownBackboneError(
-                    f"the model was trained on a network of your own, {self.recipe.backbone!r}: "
+                    f"the model was trained on a network of your own, {part.backbone!r}: "
                     "load it in Python, with backbone= that network"
                 ) from error
-        if self._backbone.digest != self.recipe.weights:
-            found, self._backbone = self._backbone, None
+        if self._backbones[part].digest != part.weights:
+            found = self._backbones.pop(part)
             place = found.weights.path if found.weights else found.name
             raise RecipeMismatchError(
-                f"the model was trained on {self.recipe.backbone} weights "
-                f"{self.recipe.weights[:12]}, but the weights found ({place}) are "
-                f"{found.digest[:12]}; load the model with weights= the file it was trained on"
+                f"the model was trained on {part.backbone} weights {part.weights[:12]}, but the "
+                f"weights found ({place}) are {found.digest[:12]}; load the model with weights= "
+                "the file it was trained on"
             )
-        return self._backbone
+        return self._backbones[part]
 
     @property
     def history(self) -> pd.DataFrame:
@@ -141,7 +151,8 @@ class ImageClassifier:
         if isinstance(source, Features):
             self.recipe.require(source.recipe, "these features")
             return source
-        return embed_images(ImageFolder.of(source), self.backbone, self.recipe, **options)
+        made_by = Plan(self.backbones, self.recipe, self.views)
+        return embed_plans(ImageFolder.of(source), [made_by], **options)[0]
 
     def predict(self, source: Any, *, answer_all: bool = False, **options: Any) -> np.ndarray:
         """Predict the class of each image.
@@ -161,9 +172,8 @@ class ImageClassifier:
             an image that the model is unsure of.
         """
         features = self.features(source, **options)
-        labels = np.asarray(self.pipeline.predict(features.matrix))
-        if self.rejection is not None and not answer_all:
-            _, answered = self._judged(features, labels)
+        labels, _, answered = self._judged(features)
+        if answered is not None and not answer_all:
             labels = labels.astype(object)
             labels[~answered] = UNSURE
         return per_file(features, labels, None)
@@ -192,9 +202,7 @@ class ImageClassifier:
                 "this classifier gives no probabilities; train with another one, such as 'logistic'"
             )
         features = self.features(source, **options)
-        probabilities = self.pipeline.predict_proba(features.matrix)
-        if self.rejection is not None:
-            probabilities = self.rejection.calibrate(probabilities)
+        _, probabilities, _ = self._judged(features)
         return per_file(features, probabilities, np.nan)
 
     def evaluate(self, source: Any, labels: Any = None, **options: Any) -> Evaluation:
@@ -227,8 +235,7 @@ class ImageClassifier:
         require_known(labels_of(features), self.classes)
         assert features.y is not None
         classes = tuple(sorted({*self.classes, *features.classes}))
-        labels = np.asarray(self.pipeline.predict(features.matrix))
-        probabilities, answered = self._judged(features, labels)
+        labels, probabilities, answered = self._judged(features)
         if probabilities is not None:
             known = np.searchsorted(np.array(classes), np.array(self.classes))
             spread = np.zeros((len(labels), len(classes)))
@@ -243,16 +250,18 @@ class ImageClassifier:
             answered=answered,
         )
 
-    def _judged(self, features: Features, labels: np.ndarray) -> tuple[np.ndarray | None, Any]:
-        """Return the probabilities in columns of `classes`, and which images are answered."""
-        probabilities = probabilities_of(self.pipeline, features.matrix, self.classes)
+    def _judged(self, features: Features) -> tuple[np.ndarray, Any, Any]:
+        """Return labels, probabilities in columns of `classes`, and which images are answered."""
+        labels, probabilities = predict(
+            self.pipeline, features.matrix, features.view_matrices, self.classes
+        )
         if self.rejection is None:
-            return probabilities, None
+            return labels, probabilities, None
         assert probabilities is not None, "a model that rejects has probabilities"
         probabilities = self.rejection.calibrate(probabilities)
         columns = np.searchsorted(np.array(self.classes), labels.astype(str))
         certainty = probabilities[np.arange(len(labels)), columns]
-        return probabilities, self.rejection.answers(certainty)
+        return labels, probabilities, self.rejection.answers(certainty)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save the model to one file, without pickle.
@@ -269,7 +278,9 @@ class ImageClassifier:
         OptionError
             A step of a pipeline of your own cannot be saved without pickle.
         """
-        stored = model_file.StoredModel(self.pipeline, self.recipe, self.weights, self.rejection)
+        stored = model_file.StoredModel(
+            self.pipeline, self.recipe, self.weights, self.views, self.rejection
+        )
         model_file.write(Path(path), stored)
 
 
@@ -312,5 +323,6 @@ def load(
         stored.recipe,
         weights=stored.weights if weights is None else str(weights),
         backbone=backbone,
+        views=stored.views,
         rejection=stored.rejection,
     )

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import ModelFileError, OptionError, StorageError, one_line
+from featx.features.fusion import Fusion, read_recipe
+from featx.features.plan import MAX_VIEWS
 from featx.features.recipe import Recipe
 from featx.files import written
 from featx.learning.architecture import ArchitectureError
 from featx.learning.rejection import Rejection
 
-FORMATS = (1, 2)  # 2 rejects: a featx that knows only 1 would answer where it should not
-ABOUT = "model.json"  # format, recipe, weights, classes, rejection: readable by a person
+FORMATS = (1, 2)  # 2 rejects or has views: a featx that knows only 1 would pass over them
+ABOUT = "model.json"  # format, recipe, weights, classes and so on: readable by a person
 PIPELINE = "pipeline.skops"
 
 # What the named classifiers hold beyond the types that skops itself trusts. Each was read: it is
@@ -42,17 +44,20 @@ class StoredModel:
     ----------
     pipeline : estimator
         A fitted scikit-learn classifier over feature vectors.
-    recipe : Recipe
+    recipe : Recipe or Fusion
         How images become these vectors.
     weights : str
         Where the weights were: "imagenet", "random" or a path.
+    views : int
+        Augmented views that predictions are averaged over.
     rejection : Rejection or None
         What calibrates the probabilities, and from which certainty up the model answers.
     """
 
     pipeline: Any
-    recipe: Recipe
+    recipe: Recipe | Fusion
     weights: str
+    views: int = 0
     rejection: Rejection | None = None
 
 
@@ -76,6 +81,8 @@ def write(path: Path, model: StoredModel) -> None:
         "classes": [str(label) for label in model.pipeline.classes_],
         "scikit-learn": sklearn.__version__,
     }
+    if model.views:
+        about |= {"format": FORMATS[1], "views": model.views}
     if model.rejection is not None:
         about |= {"format": FORMATS[1], "rejection": model.rejection.to_dict()}
     try:
@@ -117,8 +124,11 @@ def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
                 f"{path} is a model of format {about['format']}, expected {FORMATS[-1]} or less; "
                 "update featx or train again"
             )
-        recipe, weights = Recipe.from_dict(about["recipe"]), _as_text(about, "weights")
-        rejection = Rejection.from_dict(about["rejection"]) if about["format"] > 1 else None
+        recipe, weights = read_recipe(about["recipe"]), _as_text(about, "weights")
+        views = about.get("views", 0)
+        if not isinstance(views, int) or not 0 <= views <= MAX_VIEWS:
+            raise ValueError(f"views {views!r}")
+        rejection = Rejection.from_dict(about["rejection"]) if "rejection" in about else None
         pipeline = _rebuild(path, data, {*TRUSTED_TYPES, *trusted})
         if rejection is not None and not hasattr(pipeline, "predict_proba"):
             raise ValueError("it rejects, but gives no probabilities")
@@ -130,7 +140,7 @@ def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
         raise ModelFileError(
             f"{path} is no featx model, or a damaged one ({one_line(error)}); train it again"
         ) from error
-    return StoredModel(pipeline, recipe, weights, rejection)
+    return StoredModel(pipeline, recipe, weights, views, rejection)
 
 
 def _rebuild(path: Path, data: bytes, trusted: set[str]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from featx.backbones.backbone import Backbone
@@ -12,11 +11,12 @@ from featx.errors import OptionError, RecipeMismatchError
 from featx.features.embed import embed
 from featx.features.matrix import Features
 from featx.images.folder import ImageFolder
-from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, network_of
+from featx.learning.classifiers import DEFAULT_CLASSIFIER, network_of
 from featx.learning.labels import labels_to_learn, refuse_labels, require_learnable
 from featx.learning.model import ImageClassifier
 from featx.learning.rejection import check_classifier, choose_rejection, settled
 from featx.learning.validation import CrossValidation, cross_validate
+from featx.learning.views import classifier_for, fit
 
 
 def train(
@@ -99,9 +99,8 @@ def train(
     y = labels_to_learn(features)
     if network:
         network.require(features.recipe.backbone, len(features.classes))
-    X = features.matrix
-    pipeline = make_classifier(classifier, min(Counter(y.tolist()).values()), X.shape[1])
-    pipeline.fit(X, y)
+    X, views = features.matrix, features.view_matrices
+    pipeline = fit(classifier_for(classifier, y, X.shape[1], len(views)), X, y, views)
     rejection = None
     if reject is not None:
         if validation is not None and validation.paths.tolist() != features.paths.tolist():
@@ -111,5 +110,10 @@ def train(
             validation = cross_validate(features, final)
         rejection = choose_rejection(validation, reject)
     return ImageClassifier(
-        pipeline, features.recipe, weights=features.weights, backbone=own, rejection=rejection
+        pipeline,
+        features.recipe,
+        weights=features.weights,
+        backbone=own,
+        views=len(views),
+        rejection=rejection,
     )

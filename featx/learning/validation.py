@@ -152,8 +152,9 @@ def tasks_of(
     if network := network_of(classifier):
         name = features.recipe.backbone if features.recipe else None
         network.require(name, len(features.classes))
+    views = features.view_matrices
     return [
-        Task(features.matrix, features.y, train, test, classifier, memory)
+        Task(features.matrix, features.y, train, test, classifier, memory, views)
         for train, test in splits.parts
     ]
 

@@ -347,7 +347,7 @@ def test_a_rejection_that_cannot_be_is_a_damaged_file(model, tmp_path, change):
 def test_a_file_that_rejects_without_probabilities_is_damaged(features, model, tmp_path):
     path = tmp_path / "m.featx"
     pipeline = SVC().fit(features.X, features.y)
-    stored = model_file.StoredModel(pipeline, model.recipe, "imagenet", model.rejection)
+    stored = model_file.StoredModel(pipeline, model.recipe, "imagenet", 0, model.rejection)
     model_file.write(path, stored)
     with pytest.raises(ModelFileError, match="it rejects, but gives no probabilities"):
         featx.load(path)

@@ -1,0 +1,99 @@
+"""Learning from augmented views without learning by heart, and predicting by several of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from featx.learning.classifiers import Folds, make_classifier, probabilities_of
+
+
+def classifier_for(classifier: str | Any, y: np.ndarray, columns: int, views: int = 0) -> Any:
+    """Build an unfitted classifier for images of these classes; see `make_classifier`.
+
+    Parameters
+    ----------
+    classifier : str or estimator
+        As for `make_classifier`.
+    y : ndarray of shape (n,), str
+        The classes of the images to learn from.
+    columns : int
+        Columns of their features.
+    views : int, default=0
+        Views that go along with each: a search inside the classifier has all views of an image on
+        one side of each split, so that it is not judged on what it has seen.
+    """
+    smallest = min(Counter(y.tolist()).values())
+    folds: Folds = None
+    if views and smallest > 1:
+        from sklearn.model_selection import StratifiedKFold
+
+        splits = StratifiedKFold(min(5, smallest)).split(y, y)
+        folds = [
+            (_with_views(train, len(y), views), _with_views(test, len(y), views))
+            for train, test in splits
+        ]
+    return make_classifier(classifier, smallest, columns, folds)
+
+
+def _with_views(rows: np.ndarray, n: int, views: int) -> np.ndarray:
+    return (rows + n * np.arange(views + 1)[:, None]).ravel()
+
+
+def fit(classifier: Any, X: np.ndarray, y: np.ndarray, views: Sequence[np.ndarray] = ()) -> Any:
+    """Fit a classifier to images and their views, which are rows of the same classes.
+
+    Parameters
+    ----------
+    classifier : estimator
+        What `classifier_for` gave.
+    X : ndarray of shape (n, columns), float32
+        Features of the images.
+    y : ndarray of shape (n,), str
+        Their classes.
+    views : sequence of ndarray of the shape of X
+        Features of their views.
+    """
+    if not len(views):
+        return classifier.fit(X, y)
+    return classifier.fit(np.concatenate([X, *views]), np.tile(y, 1 + len(views)))
+
+
+def predict(
+    classifier: Any, X: np.ndarray, views: Sequence[np.ndarray], classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predict images; where there are views, by the mean probability of image and views.
+
+    Parameters
+    ----------
+    classifier : estimator
+        A fitted classifier of some of these classes.
+    X : ndarray of shape (n, columns), float32
+        Features of the images.
+    views : sequence of ndarray of the shape of X
+        Features of their views, or nothing.
+    classes : sequence of str
+        Sorted.
+
+    Returns
+    -------
+    predicted : ndarray of shape (n,), str
+        Where there are views and no probabilities, what is predicted most often; the image itself
+        decides where several are.
+    probabilities : ndarray of shape (n, len(classes)), float, or None
+    """
+    probabilities = probabilities_of(classifier, X, classes)
+    if not len(views):
+        return np.asarray(classifier.predict(X)), probabilities
+    names = np.array(classes)
+    if probabilities is None:
+        votes = 0.5 * (np.asarray(classifier.predict(X))[:, None] == names)
+        for each in (X, *views):
+            votes += np.asarray(classifier.predict(each))[:, None] == names
+        return names[votes.argmax(axis=1)], None
+    for each in views:
+        probabilities += probabilities_of(classifier, each, classes)
+    return names[probabilities.argmax(axis=1)], probabilities / (1 + len(views))
