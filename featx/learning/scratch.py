@@ -212,7 +212,7 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
                 told = self._epoch(model.test_on_batch, model, X, labels, held)
                 logs |= {f"val_{name}": value for name, value in told.items()}
             for name, values in history.items():
-                values.append(float(logs[name]))
+                values.append(logs[name])
             if epoch == 0 or watched[-1] < watched[best]:
                 best, weights = epoch, model.get_weights()
             waited = epoch - best
@@ -227,11 +227,13 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
         self, step: Any, model: keras.Model, X: np.ndarray, labels: np.ndarray, rows: np.ndarray
     ) -> dict[str, float]:
         """Go through rows in batches, of nearly the same size, and return the mean metrics."""
-        model.reset_metrics()
-        logs: dict[str, float] = {}
+        means = {"loss": 0.0, "accuracy": 0.0}
         for batch in np.array_split(rows, -(-len(rows) // self.batch_size)):
+            model.reset_metrics()
             logs = step(self._pictures(X[batch]), labels[batch], return_dict=True)
-        return logs
+            for name in means:
+                means[name] += float(logs[name]) * len(batch) / len(rows)
+        return means
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Predict the probability of each class, of shape (n, n_classes), float64."""

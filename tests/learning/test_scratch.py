@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import fakes
 import numpy as np
@@ -94,6 +95,21 @@ def test_colours_are_learned_and_the_history_tells_how(photos, new_photos, quick
     assert model.pipeline.best_epoch_ == history.val_loss.idxmin()
     assert (model.recipe.backbone, model.recipe.input_size) == ("pixels", 16)
     featx.plot_history(model)
+
+
+def test_an_epoch_reports_the_mean_of_all_its_pictures(pixels):
+    labels = np.arange(len(pixels)) ** 2
+    rows = np.arange(3, 14)
+
+    def step(pictures, numbers, return_dict):
+        assert np.array_equal(pictures[0], pixels.X[int(np.sqrt(numbers[0]))])
+        return {"loss": numbers.mean(), "accuracy": np.float32(numbers[0] % 2 == 0)}
+
+    network = ScratchNetwork(batch_size=4)
+    network._channels = 3
+    silent = SimpleNamespace(reset_metrics=lambda: None)
+    means = network._epoch(step, silent, pixels.matrix, labels, rows)
+    assert means["loss"] == pytest.approx(labels[rows].mean())
 
 
 def test_training_ends_when_the_held_out_part_is_predicted_no_better(pixels):
