@@ -372,9 +372,12 @@ def test_weights_of_another_network_are_told(saved, new_photos):
 
 
 def test_the_shell_trains_predicts_and_evaluates_it(
-    tmp_path, photos, new_photos, quick, capsys, fake_engine
+    tmp_path, photos, new_photos, quick, capsys, monkeypatch
 ):
     from featx.cli.main import main
+
+    for name, value in {"folds": 2, "repeats": 1}.items():
+        monkeypatch.setitem(featx.cross_validate.__kwdefaults__, name, value)
 
     def run(*words) -> str:
         with pytest.raises(SystemExit) as end:
