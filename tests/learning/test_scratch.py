@@ -28,7 +28,7 @@ pytestmark = pytest.mark.keras
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     """Let the network be smaller still."""
-    monkeypatch.setattr("featx.learning.scratch._FILTERS", (4, 8))
+    monkeypatch.setattr("featx.learning.small_network._FILTERS", (4, 8))
 
 
 @pytest.fixture
