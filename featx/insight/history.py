@@ -98,7 +98,5 @@ def _draw(ax: Axes, history: pd.DataFrame, name: str, scale: float) -> None:
             fontsize=_FONT,
             annotation_clip=False,
         )
-    for label in ax.texts:
-        label.set_in_layout(True)
     ax.margins(x=0.02)
     ax.tick_params(labelcolor=INK)

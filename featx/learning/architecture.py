@@ -284,6 +284,9 @@ class _Zeros:
             raise ArchitectureError("weights of another network")
         return import_keras().ops.zeros(shape, dtype)
 
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
 
 def _built(
     keras: Any, description: Mapping[str, Any], zeros: _Zeros, name: str | None = None

@@ -146,14 +146,16 @@ class Comparison:
         if lead is None or pair is None:
             return None
         learned, scratch = (self.candidates[position].name for position in pair)
+        several = sum(each.is_scratch for each in self.candidates) > 1
+        from_scratch = f"{scratch}, a network from scratch" if several else "a network from scratch"
         interval = f"(95 % interval {100 * lead.low:.1f} to {100 * lead.high:.1f})"
         more = "more" if lead.value >= 0 else "fewer"
         if lead.value < 0:
             interval = f"(95 % interval {-100 * lead.high:.1f} to {-100 * lead.low:.1f})"
         unclear = "; that may be chance" if lead.low <= 0 <= lead.high else ""
         return (
-            f"transfer learning ({learned}) reads {100 * abs(lead.value):.1f} points {more} than a "
-            f"network from scratch ({scratch}) {interval}{unclear}"
+            f"transfer learning ({learned}) reads {100 * abs(lead.value):.1f} points {more} than "
+            f"{from_scratch} {interval}{unclear}"
         )
 
     @property

@@ -130,6 +130,8 @@ class OwnNetwork:
         seeds = iter(range(seed, seed + 1_000_000))
 
         def seeded(layer: Any) -> Any:
+            if type(layer) is keras.layers.Lambda:  # Keras makes none from a configuration
+                return keras.layers.Lambda(layer.function, name=layer.name)
             config = layer.get_config()
             if "seed" in config and config["seed"] is None:
                 config["seed"] = next(seeds)

@@ -1,0 +1,83 @@
+"""The backbone "pixels" gives pictures as they are, from the cache like all features."""
+
+import fakes
+import numpy as np
+import pytest
+from PIL import Image
+
+import featx
+from featx.backbones.backbone import Backbone
+from featx.errors import OptionError, UnknownLayerError
+from featx.features.matrix import Features
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return fakes.draw_folder(tmp_path / "photos", each=2)
+
+
+def test_a_picture_of_the_right_size_is_its_own_feature(tmp_path):
+    path = fakes.draw(tmp_path / "a.png", (200, 40, 90), size=(16, 16), seed=1)
+    features = featx.embed(path, "pixels", input_size=16)
+    with Image.open(path) as image:
+        assert np.array_equal(features.X[0], np.asarray(image))
+    assert features.X.dtype == np.float32
+    assert features.feature_names[-1] == "pixels_767"
+
+
+def test_pixels_go_through_the_cache_and_a_file_like_any_features(photos, tmp_path):
+    first, second = featx.embed(photos, "pixels"), featx.embed(photos, "pixels")
+    assert {outcome.status for outcome in second.outcomes} == {"cached"}
+    assert np.array_equal(first.X, second.X)
+    first.save(tmp_path / "pixels.npz")
+    loaded = Features.load(tmp_path / "pixels.npz")
+    assert loaded.recipe == first.recipe
+    assert np.array_equal(loaded.X, first.X)
+
+
+def test_no_option_of_a_network_changes_the_recipe():
+    plain = featx.features.embed.prepare("pixels")[1]
+    for options in ({"pooling": "max"}, {"precision": "bfloat16"}, {"weights": "random"}):
+        assert featx.features.embed.prepare("pixels", **options)[1] == plain, options
+    assert (plain.pooling, plain.precision) == ("none", "float32")
+    assert plain != featx.features.embed.prepare("pixels", input_size=64)[1]
+
+
+def test_pixels_and_a_network_are_embedded_together(photos, fake_engine):
+    pixels, features = featx.embed(photos, ["pixels", "resnet50"], weights="random")
+    assert pixels.X.shape[1:] == (32, 32, 3)
+    assert features.X.shape[1:] == (9,)
+    assert pixels.paths.tolist() == features.paths.tolist()
+
+
+def test_pixels_have_no_layers_and_are_not_smaller_than_eight():
+    with pytest.raises(UnknownLayerError, match="pixels have no layer 'conv1': leave"):
+        Backbone.load("pixels", layer="conv1")
+    with pytest.raises(OptionError, match="input size 4 does not fit pixels: expected 8 to"):
+        featx.features.embed.prepare("pixels", input_size=4)
+
+
+def test_pixels_need_neither_weights_nor_a_framework(photos):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    code = (
+        "import featx, sys; featx.embed(sys.argv[1], 'pixels'); "
+        "print(*{'keras', 'openvino', 'tensorflow'} & set(sys.modules))"
+    )
+    root = Path(featx.__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", code, photos],
+        env={"PATH": "", "PYTHONPATH": str(root), "FEATX_CACHE": f"{photos}.cache"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == []
+
+
+def test_a_network_of_ones_own_of_that_name_is_not_mistaken_for_it():
+    assert Backbone.load("pixels").is_pixels
+    other = Backbone("pixels", "f" * 64, 32, 8, "custom", preprocess=lambda pixels: pixels)
+    assert not other.is_pixels
