@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import featx.features.embed
+import featx.features.plan
 import featx.features.running
 from featx.backbones.pixels import PixelEngine
 from featx.features.matrix import Features, as_labels, as_paths
@@ -65,6 +67,12 @@ def install(monkeypatch=None, seconds_per_batch=0.0):
         featx.features.running.open_engine = open_fake
     else:
         monkeypatch.setattr(featx.features.running, "open_engine", open_fake)
+
+
+def settle_precision(monkeypatch, settle):
+    """Let a function say what the processor computes in, wherever that is asked."""
+    for module in (featx.features.embed, featx.features.plan, featx.features.running):
+        monkeypatch.setattr(module, "settle_precision", settle)
 
 
 def fail_from_batch(monkeypatch, first, error, *, layer=None, last=10**9):

@@ -129,6 +129,8 @@ def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
         if not isinstance(views, int) or not 0 <= views <= MAX_VIEWS:
             raise ValueError(f"views {views!r}")
         rejection = Rejection.from_dict(about["rejection"]) if "rejection" in about else None
+        if about["format"] == FORMATS[1] and rejection is None and not views:
+            raise ValueError("it neither rejects nor has views")
         pipeline = _rebuild(path, data, {*TRUSTED_TYPES, *trusted})
         if rejection is not None and not hasattr(pipeline, "predict_proba"):
             raise ValueError("it rejects, but gives no probabilities")

@@ -9,6 +9,7 @@ import featx
 from featx.backbones.backbone import Backbone
 from featx.errors import OptionError, UnknownLayerError
 from featx.features.matrix import Features
+from featx.features.plan import prepare
 
 
 @pytest.fixture
@@ -36,11 +37,11 @@ def test_pixels_go_through_the_cache_and_a_file_like_any_features(photos, tmp_pa
 
 
 def test_no_option_of_a_network_changes_the_recipe():
-    plain = featx.features.embed.prepare("pixels")[1]
+    plain = prepare("pixels")[1]
     for options in ({"pooling": "max"}, {"precision": "bfloat16"}, {"weights": "random"}):
-        assert featx.features.embed.prepare("pixels", **options)[1] == plain, options
+        assert prepare("pixels", **options)[1] == plain, options
     assert (plain.pooling, plain.precision) == ("none", "float32")
-    assert plain != featx.features.embed.prepare("pixels", input_size=64)[1]
+    assert plain != prepare("pixels", input_size=64)[1]
 
 
 def test_pixels_and_a_network_are_embedded_together(photos, fake_engine):
@@ -54,7 +55,7 @@ def test_pixels_have_no_layers_and_are_not_smaller_than_eight():
     with pytest.raises(UnknownLayerError, match="pixels have no layer 'conv1': leave"):
         Backbone.load("pixels", layer="conv1")
     with pytest.raises(OptionError, match="input size 4 does not fit pixels: expected 8 to"):
-        featx.features.embed.prepare("pixels", input_size=4)
+        prepare("pixels", input_size=4)
 
 
 def test_pixels_need_neither_weights_nor_a_framework(photos):

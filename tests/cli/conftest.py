@@ -11,7 +11,7 @@ import fakes
 import numpy as np
 import pytest
 
-import featx.features.embed
+import featx.features.running
 from featx.cli.main import main
 
 
@@ -96,7 +96,7 @@ def guessing(monkeypatch, fake_engine):
             return probabilities
 
     monkeypatch.setattr(
-        featx.features.embed, "open_engine", lambda *_, batch_size, **__: Guesser(batch_size)
+        featx.features.running, "open_engine", lambda *_, batch_size, **__: Guesser(batch_size)
     )
 
 
@@ -110,7 +110,7 @@ def bfloat16(monkeypatch):
                 self.append((asked, engine))
                 return asked if precision is None else precision
 
-            monkeypatch.setattr(featx.features.embed, "settle_precision", settle)
+            fakes.settle_precision(monkeypatch, settle)
 
     asked = Asked()
     asked.gives(None)

@@ -12,7 +12,7 @@ import fakes
 import pytest
 
 import featx
-import featx.features.embed
+import featx.features.running
 from featx.cli import main as module
 from featx.cli.output import complain, count, emit, percent, size, table
 
@@ -62,7 +62,7 @@ def test_an_interrupted_run_without_a_cache_promises_nothing(
     ],
 )
 def test_what_the_machine_lacks_is_one_line(featx_ends, photos, tmp_path, monkeypatch, error, line):
-    monkeypatch.setattr(featx.features.embed, "open_engine", raises(error))
+    monkeypatch.setattr(featx.features.running, "open_engine", raises(error))
     ended = featx_ends("embed", photos, "--out", tmp_path / "x.npz")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith(f"featx: {line}")
@@ -70,7 +70,7 @@ def test_what_the_machine_lacks_is_one_line(featx_ends, photos, tmp_path, monkey
 
 
 def test_a_mistake_of_featx_itself_is_not_hidden(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(featx.features.embed, "open_engine", raises(AssertionError("a bug")))
+    monkeypatch.setattr(featx.features.running, "open_engine", raises(AssertionError("a bug")))
     with pytest.raises(AssertionError, match="a bug"):
         module.main(["embed", str(photos), "--out", str(tmp_path / "x.npz")])
 
@@ -78,14 +78,14 @@ def test_a_mistake_of_featx_itself_is_not_hidden(photos, tmp_path, monkeypatch):
 def test_a_warning_of_featx_is_one_line_and_those_of_libraries_are_none(
     featx_run, photos, tmp_path, monkeypatch
 ):
-    opened = featx.features.embed.open_engine
+    opened = featx.features.running.open_engine
 
     def noisy(*args, **kwargs):
         print("a library prints")
         warnings.warn("a library warns", DeprecationWarning, stacklevel=1)
         return opened(*args, **kwargs)
 
-    monkeypatch.setattr(featx.features.embed, "open_engine", noisy)
+    monkeypatch.setattr(featx.features.running, "open_engine", noisy)
     for _ in range(2):
         ended = featx_run(
             *("embed", photos, "--weights", "random", "--no-cache"),

@@ -217,7 +217,7 @@ def test_a_network_without_the_layer_is_told(featx_ends, photos, tmp_path, monke
     def refuse(*args, **kwargs):
         raise UnknownLayerError("vgg16 has no layer 'x': expected one of its 19 layers")
 
-    monkeypatch.setattr(featx.features.embed, "open_engine", refuse)
+    monkeypatch.setattr(featx.features.running, "open_engine", refuse)
     ended = featx_ends("embed", photos, "--layer", "x", "--out", tmp_path / "x.npz")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == "featx: vgg16 has no layer 'x': expected one of its 19 layers\n"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import featx
-import featx.features.embed
+import featx.features.running
 from featx.features import advice
 
 
@@ -18,7 +18,7 @@ def engines(monkeypatch, fake_engine):
         opened.append(tuple(options[key] for key in ("engine", "precision", "batch_size")))
         return fakes.open_fake(backbone, **options)
 
-    monkeypatch.setattr(featx.features.embed, "open_engine", open_engine)
+    monkeypatch.setattr(featx.features.running, "open_engine", open_engine)
     return opened
 
 

@@ -24,8 +24,7 @@ def processor(monkeypatch):
             assert engine in ("openvino", "keras"), engine
             return precision if asked == "bfloat16" else asked
 
-        for module in (embed_module, plan, running):
-            monkeypatch.setattr(module, "settle_precision", settle)
+        fakes.settle_precision(monkeypatch, settle)
 
     computes_in("bfloat16")
     return computes_in
@@ -76,10 +75,8 @@ def test_the_engine_that_was_chosen_is_asked_what_it_computes_in(
     backbone, opened, photos, monkeypatch, engine
 ):
     asked = []
+    fakes.settle_precision(monkeypatch, lambda *words: asked.append(words) or words[0])
     for module in (embed_module, plan, running):
-        monkeypatch.setattr(
-            module, "settle_precision", lambda *words: asked.append(words) or words[0]
-        )
         monkeypatch.setattr(module, "choose_engine", lambda name: f"{name}, chosen")
     featx.embed(photos, backbone, precision="bfloat16", engine=engine, progress=False)
     assert set(asked) == {("bfloat16", f"{engine}, chosen")}

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import featx
-import featx.features.embed
+import featx.features.running
 from featx.backbones.backbone import Backbone
 from featx.errors import (
     ImageError,
@@ -289,9 +289,7 @@ FAST = {"decode": "scaled", "precision": "bfloat16", "fast": True, "engine": "ke
 @pytest.fixture
 def bfloat16(monkeypatch):
     """Let this processor have bfloat16."""
-    monkeypatch.setattr(
-        featx.features.embed, "settle_precision", lambda precision, engine: precision
-    )
+    fakes.settle_precision(monkeypatch, lambda precision, engine: precision)
 
 
 def test_parameters_of_speed_are_parameters_like_others():
@@ -330,14 +328,14 @@ def test_the_engine_that_is_named_is_the_one_opened(paths, monkeypatch, engine):
         asked.append(options["engine"])
         return fakes.open_fake(backbone, **options)
 
-    monkeypatch.setattr(featx.features.embed, "open_engine", open_engine)
+    monkeypatch.setattr(featx.features.running, "open_engine", open_engine)
     ImageEmbedder(engine=engine).fit(paths)
     assert asked == [engine]
 
 
 def test_a_pickle_from_a_machine_with_bfloat16_works_without(paths, bfloat16, monkeypatch):
     data = pickle.dumps(ImageEmbedder(fast=True).fit(paths))
-    monkeypatch.setattr(featx.features.embed, "settle_precision", lambda *_: "float32")
+    fakes.settle_precision(monkeypatch, lambda *_: "float32")
     embedder = pickle.loads(data)
     assert embedder.recipe_.precision == "bfloat16"
     assert np.array_equal(

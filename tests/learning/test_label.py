@@ -4,7 +4,7 @@ import fakes
 import numpy as np
 import pytest
 
-import featx.features.embed
+import featx.features.running
 from featx.backbones.imagenet import classes
 from featx.errors import ImageError, ImageSourceError, OptionError, UnknownBackboneError
 from featx.learning.label import Label, Labelled, label
@@ -41,7 +41,7 @@ def _guess(monkeypatch):
         return Guesser(batch_size)
 
     monkeypatch.setattr(Guesser, "embedded", 0)
-    monkeypatch.setattr(featx.features.embed, "open_engine", open_guesser)
+    monkeypatch.setattr(featx.features.running, "open_engine", open_guesser)
 
 
 @pytest.fixture
@@ -134,9 +134,7 @@ def test_a_second_run_and_another_number_of_labels_embed_nothing(folder):
 
 def test_fast_labels_have_a_recipe_of_their_own(folder, monkeypatch):
     settled = []
-    monkeypatch.setattr(
-        featx.features.embed, "settle_precision", lambda *words: settled.append(words) or words[0]
-    )
+    fakes.settle_precision(monkeypatch, lambda *words: settled.append(words) or words[0])
     label(folder, **WEIGHTS)
     assert {words[0] for words in settled} == {"float32"}
     settled.clear()

@@ -205,7 +205,7 @@ def test_an_engine_may_be_named_for_every_use_of_a_model(photos, new_photos, mon
         asked.append(options["engine"])
         return fakes.open_fake(backbone, **options)
 
-    monkeypatch.setattr("featx.features.embed.open_engine", open_engine)
+    monkeypatch.setattr("featx.features.running.open_engine", open_engine)
     options = {"engine": "keras", "cache": False}
     model = train(photos, "knn", **options)
     expected = ["blue", "blue", "green", "green", "red", "red"]

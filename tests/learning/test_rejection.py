@@ -55,6 +55,7 @@ def validation(probabilities, y, groups=None, repeats=1) -> CrossValidation:
         all_probabilities=np.tile(probabilities, (repeats, 1, 1)),
         splits=Splits((), 5, repeats, groups),
         fit_seconds=0.0,
+        predict_seconds=0.0,
     )
 
 
