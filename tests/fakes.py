@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
+import zipfile
 from io import BytesIO
 from pathlib import Path
 
@@ -158,3 +160,18 @@ def as_features(X, labels, recipe=RECIPE) -> Features:
     return Features(
         X=np.asarray(X, np.float32), y=as_labels(labels), paths=as_paths(paths), recipe=recipe
     )
+
+
+def about(path) -> dict:
+    """Read what a model file says of itself."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("model.json"))
+
+
+def rewrite(path, document):
+    """Let a model file say something else of itself."""
+    with zipfile.ZipFile(path) as archive:
+        pipeline = archive.read("pipeline.skops")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.json", json.dumps(document))
+        archive.writestr("pipeline.skops", pipeline)

@@ -109,7 +109,8 @@ def describe(features: Features, seconds: float) -> str:
     lines = [f"{count(run['n_images'], 'image')}: {', '.join(parts)}, in {seconds:.1f} s"]
     if run["n_embedded"]:
         lines[0] += f" ({run['images_per_second']:.1f} images/s)"
-    lines.append(f"features {' x '.join(map(str, features.X.shape))} ({features.recipe})")
+    views = f", {count(len(features.views), 'view')} of each" if features.views else ""
+    lines.append(f"features {' x '.join(map(str, features.X.shape))}{views} ({features.recipe})")
     if features.n_other:
         lines.append(f"left alone, no images by name: {count(features.n_other, 'file')}")
     lines += [f"failed: {each.path}: {each.reason}" for each in features.failed]

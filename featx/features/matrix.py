@@ -58,8 +58,8 @@ class Features:
         How fast the network was on the machine that made the vectors; NaN if unknown.
     views : tuple of ndarray of the shape of X, float32
         Vectors of augmented views of the same pictures: row i of each belongs to paths[i].
-        Classifiers learn from them as from further pictures, and are judged without them. They
-        are kept in the cache; `save` leaves them out.
+        Classifiers learn from them as from further pictures, and are judged without them. In a
+        file they are further rows of the same paths, after all others.
     """
 
     X: np.ndarray
@@ -195,8 +195,13 @@ class Features:
         labels = None
         if self.y is not None:
             labels = [None if label is None else str(label) for label in self.y.tolist()]
-        X = np.asanyarray(self.X, dtype=np.float32)
-        stored = formats.Stored(X, self.paths.tolist(), labels, about)
+        X, paths = np.asanyarray(self.X, dtype=np.float32), self.paths.tolist()
+        if self.views:
+            about["views"] = len(self.views)
+            X = np.concatenate([X, *self.views])
+            paths *= 1 + len(self.views)
+            labels = labels and labels * (1 + len(self.views))
+        stored = formats.Stored(X, paths, labels, about)
         formats.save(Path(path), stored, self.feature_names)
 
     @classmethod
@@ -213,10 +218,12 @@ class Features:
         stored = formats.load(Path(path))
         about = stored.about or _NOTHING_KNOWN
         try:
+            n = len(stored.X) // (1 + int(about.get("views", 0)))
             return cls(
-                X=stored.X,
-                y=None if stored.labels is None else as_labels(stored.labels),
-                paths=as_paths(stored.paths),
+                X=stored.X[:n],
+                y=None if stored.labels is None else as_labels(stored.labels[:n]),
+                paths=as_paths(stored.paths[:n]),
+                views=tuple(np.split(stored.X[n:], about["views"])) if about.get("views") else (),
                 outcomes=tuple(
                     Outcome(**{**outcome, "notes": tuple(outcome["notes"])})
                     for outcome in about["outcomes"]
@@ -226,7 +233,7 @@ class Features:
                 weights=about["weights"],
                 images_per_second=float(about.get("images_per_second", math.nan)),
             )
-        except (OptionError, KeyError, TypeError, ValueError) as error:
+        except (OptionError, ArithmeticError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{path} cannot be used: {error}") from error
 
 

@@ -65,6 +65,19 @@ def test_views_follow_a_selection_of_rows_and_a_picture_that_fails(photos, fake_
     assert some.views[1].tobytes() == features.views[1][[4, 1]].tobytes()
 
 
+@pytest.mark.parametrize("suffix", ["npz", "npy", "parquet", "csv"])
+def test_views_survive_a_file_as_further_rows_of_the_same_paths(
+    photos, fake_engine, tmp_path, suffix
+):
+    features = featx.embed(photos, "resnet50", views=2, **OPTIONS)
+    features.save(tmp_path / f"all.{suffix}")
+    loaded = featx.Features.load(tmp_path / f"all.{suffix}")
+    assert loaded.paths.tolist() == features.paths.tolist()
+    assert loaded.y.tolist() == features.y.tolist()
+    assert np.array_equal(loaded.X, features.X)
+    assert np.array_equal(loaded.views, features.views)
+
+
 @pytest.mark.parametrize("views", [-1, 65, 1.5, "2"])
 def test_a_number_of_views_that_cannot_be_is_told(photos, fake_engine, views):
     with pytest.raises(OptionError, match="expected a whole number from 0 to 64"):

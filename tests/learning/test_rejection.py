@@ -4,7 +4,6 @@ import copy
 import json
 import pickle
 import re
-import zipfile
 
 import fakes
 import numpy as np
@@ -278,24 +277,11 @@ def test_a_loaded_model_rejects_as_the_saved_one_did(model, cloud, tmp_path):
     assert np.array_equal(loaded.predict_proba(new), model.predict_proba(new))
 
 
-def about(path) -> dict:
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read("model.json"))
-
-
-def rewrite(path, document):
-    with zipfile.ZipFile(path) as archive:
-        pipeline = archive.read("pipeline.skops")
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("model.json", json.dumps(document))
-        archive.writestr("pipeline.skops", pipeline)
-
-
 def test_a_file_that_older_versions_would_misread_has_a_format_of_its_own(model, cloud, tmp_path):
     model.save(tmp_path / "m.featx")
-    assert about(tmp_path / "m.featx")["format"] == 2
+    assert fakes.about(tmp_path / "m.featx")["format"] == 2
     featx.train(cloud(), "centroid").save(tmp_path / "m.featx")
-    assert about(tmp_path / "m.featx")["format"] == 1
+    assert fakes.about(tmp_path / "m.featx")["format"] == 1
 
 
 def test_a_file_of_format_1_is_a_model_that_answers_all(cloud, tmp_path):
@@ -309,7 +295,7 @@ def test_a_file_of_format_1_is_a_model_that_answers_all(cloud, tmp_path):
         "classes": ["ant", "bee", "cat"],
         "scikit-learn": "1.7.0",
     }
-    rewrite(path, old)
+    fakes.rewrite(path, old)
     loaded = featx.load(path)
     assert loaded.rejection is None
     assert set(loaded.predict(features)) == set(loaded.classes)
@@ -336,11 +322,11 @@ def test_a_file_of_format_1_is_a_model_that_answers_all(cloud, tmp_path):
 def test_a_rejection_that_cannot_be_is_a_damaged_file(model, tmp_path, change):
     path = tmp_path / "m.featx"
     model.save(path)
-    document = about(path)
-    rewrite(path, document | {"rejection": document["rejection"] | change})
+    document = fakes.about(path)
+    fakes.rewrite(path, document | {"rejection": document["rejection"] | change})
     with pytest.raises(ModelFileError, match="a damaged one"):
         featx.load(path)
-    rewrite(path, {key: each for key, each in document.items() if key != "rejection"})
+    fakes.rewrite(path, {key: each for key, each in document.items() if key != "rejection"})
     with pytest.raises(ModelFileError, match="a damaged one"):
         featx.load(path)
 
