@@ -15,6 +15,9 @@ from PIL import Image
 import featx
 from featx.backbones import openvino_engine
 from featx.backbones.engine import settle_precision
+from featx.features.plan import prepare
+from featx.features.running import embed_recipes
+from featx.images.folder import ImageFolder
 
 pytestmark = pytest.mark.keras
 
@@ -34,6 +37,7 @@ POOLINGS = {
     "avg": lambda maps: maps.mean(axis=(1, 2)),
     "max": lambda maps: maps.max(axis=(1, 2)),
 }
+FLATTENED = ("resnet50", "efficientnet_lite0")  # the others in the slow tests, as it is slow
 REAL = {
     "vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
     "vgg19": "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
@@ -170,12 +174,18 @@ def test_features_equal_plain_keras(name, engine, photos, folder):
         (folder / name).mkdir(exist_ok=True)
         weights = folder / name / RANDOM
     maps, inner_maps = plain_maps(name, weights, photos)
-    options = {"weights": weights, "engine": engine}
-    for pooling, pooled in POOLINGS.items():
-        features = embed(photos, name, pooling=pooling, **options)
-        assert_equal(features, pooled(maps), ENGINES[engine])
-    features = embed(photos, name, layer=NETWORKS[name][3], pooling="none", **options)
-    assert_equal(features, inner_maps, ENGINES[engine])
+    expected = {pooling: pooled(maps) for pooling, pooled in POOLINGS.items()}
+    if name not in FLATTENED:
+        del expected["flatten"]
+    options = {"weights": weights, "engine": engine, "interpolation": "nearest"}
+    recipes = [prepare(name, pooling=pooling, **options) for pooling in expected]
+    recipes.append(prepare(name, layer=NETWORKS[name][3], pooling="none", **options))
+    images = ImageFolder.of(list(photos))
+    run = {"engine": engine, "cache": False, "progress": False}
+    *pooled, inner = embed_recipes(images, recipes, **run)
+    for features, values in zip(pooled, expected.values(), strict=True):
+        assert_equal(features.X, values, ENGINES[engine])
+    assert_equal(inner.X, inner_maps, ENGINES[engine])
 
 
 def test_the_photographs_are_compared_with_real_weights(weights_dir):
