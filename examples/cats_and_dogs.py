@@ -5,11 +5,12 @@
     python examples/cats_and_dogs.py PetImages          # Cat/0.jpg, Dog/0.jpg, ...
     python examples/cats_and_dogs.py cats_and_dogs_filtered --each 10 --seed 3
 
-The class of a photograph is its name's beginning or that of a folder it is in: cat, cats, Cat.
+The class of a photograph stands in its name or in that of a folder: cat.0.jpg, Cat, cats.
 """
 
 import argparse
 import random
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -21,13 +22,12 @@ DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
 
 def photographs(folder: Path, classes: list[str]) -> pd.DataFrame:
     """List the photographs of some classes below a folder, with their labels."""
+    pattern = re.compile(rf"({'|'.join(classes)})(s|es)?([ ._-]?\d+)?(\.\w+)?", re.IGNORECASE)
     rows = []
     for path in featx.ImageFolder.of(folder).paths:
-        names = [part.lower() for part in reversed(Path(path).relative_to(folder).parts)]
-        for label in classes:
-            if any(name.startswith(label) and not name.startswith("cats_and") for name in names):
-                rows.append({"path": path, "label": label})
-                break
+        names = map(pattern.fullmatch, reversed(Path(path).relative_to(folder).parts))
+        if match := next(filter(None, names), None):
+            rows.append({"path": path, "label": match[1].lower()})
     found = pd.DataFrame(rows, columns=["path", "label"])
     for label in classes:
         if (found.label == label).sum() < 3:
@@ -72,7 +72,7 @@ def main() -> None:
         print(f"{result.n_failed} files could not be read")
     print(result.report.round(2))
     figure = result.gallery()  # mistakes first
-    figure.savefig(options.out, dpi=110)
+    figure.savefig(options.out, dpi=100)
     print(f"look at {options.out}")
 
 

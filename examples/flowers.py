@@ -1,7 +1,7 @@
 """Flowers by kind: several networks and classifiers, cross-validated, with their intervals.
 
     python examples/flowers.py                          # the drawn fruit of this project instead
-    python examples/flowers.py flower_photos            # TensorFlow's: daisy/*.jpg, roses/*.jpg, ...
+    python examples/flowers.py flower_photos            # TensorFlow's: daisy/*.jpg, roses/*.jpg
     python examples/flowers.py 17flowers/jpg            # Oxford's: image_0001.jpg, 80 of each kind
     python examples/flowers.py flower_photos --each 50 --backbones resnet50 xception
 
@@ -18,10 +18,11 @@ import pandas as pd
 import featx
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "train"
-OXFORD_17 = (
-    "daffodil snowdrop lily-of-the-valley bluebell crocus iris tigerlily tulip fritillary sunflower "
-    "daisy coltsfoot dandelion cowslip buttercup windflower pansy"
-).split()
+OXFORD_17 = [
+    *("daffodil", "snowdrop", "lily of the valley", "bluebell", "crocus", "iris", "tigerlily"),
+    *("tulip", "fritillary", "sunflower", "daisy", "coltsfoot", "dandelion", "cowslip"),
+    *("buttercup", "windflower", "pansy"),
+]
 COLORS = ["#0b5fa5", "#b3450b", "#1a7f37", "#6b3fa0", "#8a6d00", "#5b6770"]
 
 
@@ -44,14 +45,16 @@ def draw(comparison: featx.Comparison, title: str, out: Path) -> None:
     figure, ax = plt.subplots(figsize=(7.5, 1.3 + 0.32 * len(candidates)), layout="constrained")
     for place, each in enumerate(candidates):
         low, value, high = (
-            100 * share for share in (each.accuracy.low, each.accuracy.value, each.accuracy.high)
+            100 * x for x in (each.accuracy.low, each.accuracy.value, each.accuracy.high)
         )
         color = COLORS[networks.index(each.features.recipe.backbone) % len(COLORS)]
         ax.plot([low, high], [place, place], color=color, alpha=0.4, linewidth=3)
         ax.plot(value, place, "o" if each in comparison.rivals else "x", color=color)
     ax.set_yticks(range(len(candidates)), [each.name for each in candidates])
     ax.set(ylim=(len(candidates) - 0.5, -0.5), xlabel="accuracy with its 95 % interval, %")
-    ax.set_title(f"{title}; x: behind the best, beyond chance", fontsize=10, loc="left")
+    if len(comparison.rivals) < len(candidates):
+        title += "; a cross is clearly behind the best"
+    ax.set_title(title, fontsize=10, loc="left")
     ax.grid(axis="x", alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(out, dpi=100)

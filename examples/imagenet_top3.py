@@ -34,7 +34,7 @@ def file_missing(network: str) -> str | None:
 
 def draw(told: dict[str, list], out: Path) -> None:
     """Draw a row for each picture: itself, and the bars of each network."""
-    pictures = list(told.values())[0]
+    pictures = next(iter(told.values()))
     figure, rows = plt.subplots(
         len(pictures),
         1 + len(told),

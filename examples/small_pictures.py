@@ -16,6 +16,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
@@ -26,7 +27,7 @@ import featx
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
-def read(source: str) -> tuple[np.ndarray, ...]:
+def read(source: str) -> list[np.ndarray]:
     """Return pictures and labels to learn from, and pictures and labels to test with."""
     if source == "digits":
         digits = load_digits()
@@ -39,26 +40,22 @@ def read(source: str) -> tuple[np.ndarray, ...]:
             if not images.labelled:
                 raise SystemExit(f"error: {source}/{part} has no sub-folder for each class")
             opened = [Image.open(path).convert("RGB") for path in images.paths]
-            size = opened[0].size
-            arrays += [np.stack([image.resize(size) for image in opened]), np.array(images.labels)]
+            same_size = [np.asarray(image.resize(opened[0].size)) for image in opened]
+            arrays += [np.stack(same_size), np.array(images.labels)]
     elif source in ("mnist", "cifar10"):
         import keras
 
         arrays = [each for part in getattr(keras.datasets, source).load_data() for each in part]
-    elif Path(source).is_file():
+    else:
         try:
             with np.load(source) as file:
                 arrays = [file[name] for name in ("x_train", "y_train", "x_test", "y_test")]
         except (KeyError, ValueError, OSError) as error:
-            raise SystemExit(f"error: {source} is no .npz with x_train and so on: {error}") from None
-    else:
-        raise SystemExit(f"error: {source}: expected mnist, cifar10, an .npz file or a folder")
-    colours = arrays[0].ndim == 4 and "cifar" in source
+            raise SystemExit(f"error: {source}: expected an .npz of x_train ...: {error}") from None
     for place in (1, 3):
-        labels = arrays[place].ravel()
-        named = colours and labels.dtype.kind in "iu"
-        arrays[place] = np.array([CIFAR[each] if named else str(each) for each in labels])
-    return tuple(arrays)
+        names = CIFAR if "cifar" in source and arrays[place].dtype.kind in "iu" else None
+        arrays[place] = np.array([names[y] if names else str(y) for y in arrays[place].ravel()])
+    return arrays
 
 
 def first(labels: np.ndarray, each: int) -> np.ndarray:
@@ -66,28 +63,24 @@ def first(labels: np.ndarray, each: int) -> np.ndarray:
     return np.concatenate([np.flatnonzero(labels == name)[:each] for name in np.unique(labels)])
 
 
-def draw(pictures: np.ndarray, results: dict, history, out: Path) -> None:
-    """Draw the learning curves, and below them what was predicted of two pictures a class."""
-    figure = plt.figure(figsize=(9, 6.4), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.1))
+def draw(pictures: np.ndarray, results: dict, history: pd.DataFrame, out: Path) -> None:
+    """Draw the learning curves, and below them what was predicted of a picture of each class."""
+    figure = plt.figure(figsize=(9, 5), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(2, 1))
     featx.plot_history(history, above.subplots(1, 2))
-    above.suptitle("a network from scratch, by epoch", fontsize=10)
-    truth = results["cnn"].y_true
-    rows = first(truth, 2).reshape(-1, 2).T.ravel()  # one of each class above another
-    axes = below.subplots(2, len(rows) // 2, squeeze=False).ravel()
-    below.suptitle("true, by the features, from scratch", fontsize=10)
-    for ax, row in zip(axes, rows, strict=True):
+    above.suptitle("the network from scratch", fontsize=10)
+    truth = next(iter(results.values())).y_true
+    below.suptitle(f"above: true; below: predicted by {', then by '.join(results)}", fontsize=10)
+    rows = first(truth, 1)[:10]
+    for ax, row in zip(below.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
         ax.imshow(pictures[row], cmap="gray")
         ax.set(xticks=[], yticks=[])
-        ax.set_title(truth[row], fontsize=8, pad=3)
-        for place, result in enumerate(reversed(results.values())):
-            guess = result.y_pred[row]
-            color = "#1a7f37" if guess == truth[row] else "#cf222e"
-            ax.text(
-                *(0.5, -0.06 - 0.2 * place, guess),
-                **{"transform": ax.transAxes, "color": color, "fontsize": 8},
-                **{"ha": "center", "va": "top"},
-            )
+        ax.set_title(truth[row], fontsize=9)
+        ax.set_xlabel("\n\n", fontsize=9)  # room for what stands there
+        for line, result in enumerate(results.values()):
+            color = "#1a7f37" if result.y_pred[row] == truth[row] else "#cf222e"
+            style = {"color": color, "fontsize": 9, "ha": "center", "transform": ax.transAxes}
+            ax.text(0.5, -0.25 - 0.22 * line, result.y_pred[row], **style)
     figure.savefig(out, dpi=100)
 
 
@@ -95,15 +88,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", nargs="?", default="digits")
     parser.add_argument("--each", type=int, default=20, help="training pictures of a class")
-    parser.add_argument("--test", type=int, default=20, help="test pictures of a class")
+    parser.add_argument("--test", type=int, default=50, help="test pictures of a class")
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--epochs", type=int, default=100, help="at most, from scratch")
     parser.add_argument("--out", type=Path, default=Path("small_pictures.png"))
     options = parser.parse_args()
 
     x_train, y_train, x_test, y_test = read(options.source)
-    rows, held_out = first(y_train, options.each), first(y_test, options.test)
-    x_train, y_train, x_test, y_test = x_train[rows], y_train[rows], x_test[held_out], y_test[held_out]
+    rows = first(y_train, options.each)
+    x_train, y_train = x_train[rows], y_train[rows]
+    rows = first(y_test, options.test)
+    x_test, y_test = x_test[rows], y_test[rows]
     print(f"{len(x_train)} pictures to learn from, {len(x_test)} to test with")
 
     scratch = featx.make_classifier("cnn").set_params(epochs=options.epochs)
@@ -113,7 +108,8 @@ def main() -> None:
     }
     results = {name: model.evaluate(x_test, y_test) for name, model in models.items()}
     for name, result in results.items():
-        loss = log_loss(result.y_true, result.probabilities, labels=list(result.classes))
+        shares = result.probabilities / result.probabilities.sum(axis=1, keepdims=True)
+        loss = log_loss(result.y_true, shares, labels=list(result.classes))
         print(f"{name:20} test accuracy {result.interval}, test loss {loss:.2f}")
     draw(x_test, results, models["cnn"].history, options.out)
     print(f"look at {options.out}")
