@@ -65,8 +65,8 @@ def first(labels: np.ndarray, each: int) -> np.ndarray:
 
 def draw(pictures: np.ndarray, results: dict, history: pd.DataFrame, out: Path) -> None:
     """Draw the learning curves, and below them what was predicted of a picture of each class."""
-    figure = plt.figure(figsize=(9, 5), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(2, 1))
+    figure = plt.figure(figsize=(9, 5.6), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(1.7, 1))
     featx.plot_history(history, above.subplots(1, 2))
     above.suptitle("the network from scratch", fontsize=10)
     truth = next(iter(results.values())).y_true
