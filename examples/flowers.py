@@ -32,7 +32,7 @@ def flowers(folder: Path, each: int) -> pd.DataFrame:
     table = pd.DataFrame({"path": images.paths, "label": images.labels})
     if not images.labelled:  # one flat folder: Oxford's kinds follow one another
         numbers = [re.search(r"image_(\d{4})\.jpg$", path) for path in images.paths]
-        if not all(number and int(number[1]) <= 1360 for number in numbers):
+        if not all(number and 0 < int(number[1]) <= 1360 for number in numbers):
             raise SystemExit(f"error: {folder}: expected a sub-folder for each kind of flower")
         table["label"] = [OXFORD_17[(int(number[1]) - 1) // 80] for number in numbers]
     return table.groupby("label").head(each)

@@ -53,7 +53,8 @@ def read(source: str) -> list[np.ndarray]:
         except (KeyError, ValueError, OSError) as error:
             raise SystemExit(f"error: {source}: expected an .npz of x_train ...: {error}") from None
     for place in (1, 3):
-        names = CIFAR if "cifar" in source and arrays[place].dtype.kind in "iu" else None
+        numbered = arrays[place].dtype.kind in "iu"
+        names = CIFAR if numbered and Path(source).stem == "cifar10" else None
         arrays[place] = np.array([names[y] if names else str(y) for y in arrays[place].ravel()])
     return arrays
 

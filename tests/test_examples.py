@@ -99,6 +99,30 @@ def test_small_pictures_come_in_an_array_file_or_a_folder(layout, run, tmp_path)
 
 
 @pytest.mark.keras
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [("mnist", ["0", "1", "2"]), ("cifar10", ["airplane", "automobile", "bird"])],
+)
+def test_small_pictures_come_from_keras_by_name_or_in_its_file(
+    name, classes, tmp_path, monkeypatch
+):
+    import keras
+
+    x, y = fakes.draw_array(each=2)
+    dataset = getattr(keras.datasets, name)
+    monkeypatch.setattr(dataset, "load_data", lambda: ((x, y[:, None]), (x[:4], y[:4])))
+    monkeypatch.chdir(tmp_path)
+    np.savez(f"{name}.npz", x_train=x, y_train=y[:, None], x_test=x[:4], y_test=y[:4])
+    read = runpy.run_path(str(EXAMPLES / "small_pictures.py"))["read"]
+    for source in (name, f"{name}.npz"):
+        x_train, y_train, x_test, y_test = read(source)
+        assert y_train.tolist() == classes * 2
+        assert y_test.tolist() == [*classes, classes[0]]
+        np.testing.assert_array_equal(x_train, x)
+        np.testing.assert_array_equal(x_test, x[:4])
+
+
+@pytest.mark.keras
 def test_per_class_finds_its_way_in_cifar10(run, shared):
     printed = run("per_class.py", shared / "data" / "cifar10")
     accuracy = re.search(rf"accuracy ({ACCURACY}) of 80 pictures", printed)
@@ -208,7 +232,7 @@ def test_a_saved_model_predicts_the_same_in_another_process(run, fruit, tmp_path
 @pytest.mark.parametrize("name", [*SCRIPTS, "which_backbone.ipynb"])
 def test_the_page_of_examples_shows_each_one_with_a_picture(name):
     text = (EXAMPLES / "README.md").read_text()
-    section = re.search(rf"^## .*`{re.escape(name)}`.*?(?=^## |\Z)", text, re.M | re.S)
+    section = re.search(rf"^## [^\n]*`{re.escape(name)}`.*?(?=^## |\Z)", text, re.M | re.S)
     assert section, f"examples/README.md has no section of {name}"
     (picture,) = re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", section[0])
     assert (EXAMPLES / picture).stat().st_size < 150_000
