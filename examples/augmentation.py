@@ -5,8 +5,8 @@
     python examples/augmentation.py PHOTOS --views 0 4 8 --backbone resnet50
 
 A view is the picture mirrored, a part of it, tilted, in another light. The classifier learns from
-the views too, and its prediction is the mean over a picture and its views. They never stand on
-both sides of a split. Where mirrored pictures mean something else (digits!), views do harm.
+the views too, and its prediction is the mean over a picture and its views, which always stand on
+the same side of a split.
 """
 
 import argparse
@@ -66,17 +66,14 @@ def main() -> None:
     several = [featx.embed(table, options.backbone, views=views) for views in options.views]
     comparison = featx.compare(several, classifiers=options.classifier)  # on the same splits
     found = {len(each.features.views): each.accuracy for each in comparison.candidates}
-    for views in options.views:
-        print(f"{views} views: accuracy {found[views]}")
+    accuracies = {views: found[views] for views in options.views}
+    for views, accuracy in accuracies.items():
+        print(f"{views} views: accuracy {accuracy}")
     best, *others = found
     for views, lead in zip(others, comparison.leads[1:], strict=True):
-        low, high = 100 * lead.low, 100 * lead.high
-        print(
-            f"{best} views lead {views} by {100 * lead.value:.1f} points ({low:.1f} to {high:.1f})"
-        )
-    draw(
-        table, {views: found[views] for views in options.views}, max(1, *options.views), options.out
-    )
+        points = f"{100 * lead.value:.1f} points ({100 * lead.low:.1f} to {100 * lead.high:.1f})"
+        print(f"{best} views lead {views} by {points}")
+    draw(table, accuracies, max(1, *options.views), options.out)
     print(f"look at {options.out}")
 
 

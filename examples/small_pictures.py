@@ -13,6 +13,7 @@ what a probability that was too sure costs.
 
 import argparse
 from pathlib import Path
+from zipfile import BadZipFile
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,7 +51,7 @@ def read(source: str) -> list[np.ndarray]:
         try:
             with np.load(source) as file:
                 arrays = [file[name] for name in ("x_train", "y_train", "x_test", "y_test")]
-        except (KeyError, ValueError, OSError) as error:
+        except (KeyError, ValueError, OSError, BadZipFile) as error:
             raise SystemExit(f"error: {source}: expected an .npz of x_train ...: {error}") from None
     for place in (1, 3):
         numbered = arrays[place].dtype.kind in "iu"
