@@ -36,7 +36,7 @@ def pictures(folder: Path, classes: list[str], each: int | None) -> pd.DataFrame
             for path in sorted(place.iterdir())
         ]
         if not found:
-            raise SystemExit(f"{folder} has no folder of {name}")
+            raise SystemExit(f"error: {folder} has no folder of {name}")
         rows += [{"path": path, "label": name} for path in found[:each]]
     return pd.DataFrame(rows)
 
@@ -51,8 +51,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("twenty_images.png"))
     options = parser.parse_args()
 
-    parts = {part.name.lower(): part for part in options.folder.iterdir() if part.is_dir()}
-    train = pictures(parts.get("train") or parts["training"], options.classes, options.each)
+    found = options.folder.iterdir() if options.folder.is_dir() else ()
+    parts = {part.name.lower(): part for part in found if part.is_dir()}
+    training = parts.get("train") or parts.get("training")
+    if training is None or "test" not in parts:
+        raise SystemExit(
+            f"error: {options.folder}: expected a folder that has train and test in it"
+        )
+    train = pictures(training, options.classes, options.each)
     test = pictures(parts["test"], options.classes, None)
 
     features = featx.embed(train, options.backbone, pooling="flatten", weights=options.weights)
@@ -77,4 +83,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except featx.FeatxError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -1,0 +1,96 @@
+"""Class by class: precision, recall, what is taken for what, and the mistakes.
+
+    python examples/per_class.py                 # scikit-learn's handwritten digits
+    python examples/per_class.py PHOTOS          # PHOTOS/train/CLASS/*.jpg, PHOTOS/test/CLASS/*.jpg
+    python examples/per_class.py PHOTOS/train    # without a test folder: cross-validated
+
+Precision: of the pictures called a 3, how many are one. Recall: of the 3s, how many were found.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image, ImageOps
+from sklearn.datasets import load_digits
+
+import featx
+
+
+def write_digits(folder: Path, each: int = 15) -> None:
+    """Write the first digits of each class as pictures: `each` to learn from, as many to test."""
+    digits = load_digits()
+    for digit in range(10):
+        for number, row in enumerate(np.flatnonzero(digits.target == digit)[: 2 * each]):
+            place = folder / ("train" if number < each else "test") / str(digit)
+            place.mkdir(parents=True, exist_ok=True)
+            pixels = (digits.images[row] * 255 / 16).astype(np.uint8)
+            Image.fromarray(pixels).resize((32, 32)).save(place / f"{number:02}.png")
+
+
+def draw(result: featx.Evaluation, out: Path) -> None:
+    """Draw the confusions, precision and recall by class, and the surest mistakes."""
+    n, wrong = len(result.classes), result.mistakes[:10]
+    height = 2.4 + 0.24 * n
+    figure = plt.figure(figsize=(9.5, height + (1.9 if len(wrong) else 0)), layout="constrained")
+    above, below = (
+        figure.subfigures(2, 1, height_ratios=(height, 1.9)) if len(wrong) else (figure, 0)
+    )
+    left, right = above.subplots(1, 2)
+    result.plot_confusion(left)
+
+    report = result.report
+    right.barh(
+        np.arange(n) - 0.19, 100 * report.precision, 0.36, color="#0b5fa5", label="precision"
+    )
+    right.barh(np.arange(n) + 0.19, 100 * report.recall, 0.36, color="#9bc1e3", label="recall")
+    right.set_yticks(range(n), report.index)
+    right.set(ylim=(n - 0.4, -0.6), xlim=(0, 100), xlabel="%")
+    right.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
+    right.spines[["top", "right"]].set_visible(False)
+
+    if len(wrong):
+        below.suptitle(f"the surest of {len(result.mistakes)} mistakes", fontsize=10)
+        for ax, row in zip(below.subplots(1, 10), wrong.itertuples(), strict=False):
+            picture = ImageOps.exif_transpose(Image.open(row.path)).convert("RGB")
+            ax.imshow(ImageOps.fit(picture, (120, 120)))
+            ax.set_title(f"{row.predicted[:13]}\nis {row.true[:13]}", fontsize=8, color="#cf222e")
+        for ax in below.axes:
+            ax.axis("off")
+    figure.savefig(out, dpi=100)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--classifier", default="logistic")
+    parser.add_argument("--out", type=Path, default=Path("per_class.png"))
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as beside:
+        folder = options.folder or Path(beside)
+        if options.folder is None:
+            write_digits(folder)
+        if (folder / "train").is_dir() and (folder / "test").is_dir():
+            model = featx.train(folder / "train", options.classifier, backbone=options.backbone)
+            result = model.evaluate(folder / "test")
+        else:
+            features = featx.embed(folder, options.backbone)
+            result = featx.cross_validate(features, options.classifier)
+            print(result.method)
+        print(f"accuracy {result.interval} of {len(result.y_true)} pictures")
+        print(result.report.round(2))
+        for row in result.mistakes[:5].itertuples():
+            print(f"{Path(row.path).name}: taken for {row.predicted}, is {row.true}")
+        draw(result, options.out)
+    print(f"look at {options.out}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except featx.FeatxError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -1,0 +1,240 @@
+"""The scripts in `examples/`: each runs, says what it found and draws it; a bad folder is one line.
+
+The classic one, on photographs, is in `test_main_job.py`, the notebook in `test_notebook.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+import sys
+
+import fakes
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+EXAMPLES = ROOT / "examples"
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+ACCURACY = r"\d+\.\d % \(\d+\.\d to \d+\.\d\)"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a script, check its picture, and return what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(script, *words):
+        out = tmp_path / "out" / f"{script}.png"
+        out.parent.mkdir(exist_ok=True)
+        monkeypatch.setattr(sys, "argv", [script, *map(str, words), "--out", str(out)])
+        runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+        printed = capsys.readouterr().out
+        assert printed.endswith(f"look at {out}\n")
+        with Image.open(out) as image:
+            width, height = image.size
+            shades = np.asarray(image.convert("L")).std()
+        assert 400 <= width <= 1600, f"{width} x {height}"
+        assert 150 <= height <= 1600, f"{width} x {height}"
+        assert shades > 5, "the picture is blank"
+        return printed
+
+    return run
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_bad_folder_is_one_line(script, tmp_path, monkeypatch, capsys):
+    missing = tmp_path / "missing"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [script, str(missing)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+    assert str(end.value.code).startswith("error: ")
+    assert str(missing) in str(end.value.code)
+    assert "\n" not in str(end.value.code)
+    assert capsys.readouterr().out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- Real networks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.keras
+def test_imagenet_top3_leaves_out_networks_without_weights_and_names_the_strawberry(run):
+    printed = run("imagenet_top3.py", "--most", 1)
+    assert re.search(r"^efficientnet_lite0\n  strawberry_11.jpg: strawberry \d", printed, re.M)
+    left_out = re.findall(r"^(\w+) is left out: \1_weights\w+\.h5 is not here$", printed, re.M)
+    assert left_out == ["vgg16", "vgg19", "inception_v3", "resnet50", "xception"]
+
+
+def small(run, *words):
+    printed = run("small_pictures.py", *words, "--backbone", "pixels")
+    found = re.findall(rf"^(\w+) +test accuracy {ACCURACY}, test loss \d\.\d\d$", printed, re.M)
+    assert found == ["cnn", "pixels"], printed
+    return printed
+
+
+@pytest.mark.keras
+def test_small_pictures_are_learned_from_scratch_and_by_features(run):
+    printed = small(run, "--each", 5, "--test", 3, "--epochs", 3)
+    assert "50 pictures to learn from, 30 to test with" in printed
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("layout", ["npz", "folder"])
+def test_small_pictures_come_in_an_array_file_or_a_folder(layout, run, tmp_path):
+    source = tmp_path / "cifar10.npz"
+    if layout == "npz":
+        x, y = fakes.draw_array(each=5)
+        y = y[:, None]  # as Keras has CIFAR-10
+        np.savez(source, x_train=x, y_train=y, x_test=x[:6], y_test=y[:6])
+    else:
+        source = tmp_path / "photos"
+        fakes.draw_folder(source / "train", each=5)
+        fakes.draw_folder(source / "test", each=2, start=5)
+    printed = small(run, source, "--each", 4, "--epochs", 2)
+    assert "12 pictures to learn from, 6 to test with" in printed
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [("mnist", ["0", "1", "2"]), ("cifar10", ["airplane", "automobile", "bird"])],
+)
+def test_small_pictures_come_from_keras_by_name_or_in_its_file(
+    name, classes, tmp_path, monkeypatch
+):
+    import keras
+
+    x, y = fakes.draw_array(each=2)
+    dataset = getattr(keras.datasets, name)
+    monkeypatch.setattr(dataset, "load_data", lambda: ((x, y[:, None]), (x[:4], y[:4])))
+    monkeypatch.chdir(tmp_path)
+    np.savez(f"{name}.npz", x_train=x, y_train=y[:, None], x_test=x[:4], y_test=y[:4])
+    read = runpy.run_path(str(EXAMPLES / "small_pictures.py"))["read"]
+    for source in (name, f"{name}.npz"):
+        x_train, y_train, x_test, y_test = read(source)
+        assert y_train.tolist() == classes * 2
+        assert y_test.tolist() == [*classes, classes[0]]
+        np.testing.assert_array_equal(x_train, x)
+        np.testing.assert_array_equal(x_test, x[:4])
+
+
+@pytest.mark.keras
+def test_per_class_finds_its_way_in_cifar10(run, shared):
+    printed = run("per_class.py", shared / "data" / "cifar10")
+    accuracy = re.search(rf"accuracy ({ACCURACY}) of 80 pictures", printed)
+    assert float(accuracy[1].partition(" ")[0]) > 40, printed
+    assert re.search(r"^frog +\d\.\d+ +\d\.\d+ +\d\.\d+ +8$", printed, re.M), printed
+
+
+@pytest.mark.keras
+def test_small_pictures_read_folders_of_mnist(run, shared):
+    printed = small(run, shared / "data" / "mnist", "--each", 5, "--test", 2, "--epochs", 1)
+    assert "50 pictures to learn from, 20 to test with" in printed
+
+
+# -- The fake engine, which sees colours -----------------------------------------------------------
+
+
+def test_cats_and_dogs_without_a_folder_are_drawn_fruit_and_that_is_said(run, fake_engine):
+    printed = run("cats_and_dogs.py")
+    assert "no folder of cats and dogs is named: these are the drawn bananas" in printed
+    assert re.search(r"20 pictures to learn from, \d of 8 others right", printed)
+
+
+@pytest.mark.parametrize("layout", ["Kaggle", "PetImages", "filtered"])
+def test_cats_and_dogs_are_found_by_the_names_of_files_and_folders(
+    layout, run, fake_engine, tmp_path
+):
+    folder = tmp_path / "dogs-vs-cats"
+    for number in range(6):
+        for kind, color in (("cat", (200, 60, 60)), ("dog", (60, 60, 200))):
+            name = {
+                "Kaggle": f"train/{kind}.{number}.jpg",
+                "PetImages": f"{kind.title()}/{number}.jpg",
+                "filtered": f"cats_and_dogs_filtered/train/{kind}s/{kind}.{number}.jpg",
+            }[layout]
+            fakes.draw(folder / name, color, seed=number)
+    fakes.draw(folder / "dogs-vs-cats" / "test1" / "7.jpg", (0, 0, 0))  # of no class
+    if layout == "PetImages":
+        (folder / "Cat" / "666.jpg").write_bytes(b"")  # as there
+    printed = run("cats_and_dogs.py", folder, "--each", 2)
+    assert "4 pictures to learn from, 8 of 8 others right" in printed, printed
+
+
+def test_a_folder_without_dogs_is_told(tmp_path, fake_engine, run):
+    fakes.draw_folder(tmp_path / "photos" / "cat", ["red"])
+    with pytest.raises(SystemExit, match=r"error: .*photos has 0 pictures of a dog"):
+        run("cats_and_dogs.py", tmp_path / "photos")
+
+
+@pytest.mark.parametrize("layout", ["none", "folders", "Oxford"])
+def test_flowers_are_compared_with_intervals(layout, run, fake_engine, tmp_path):
+    words = ["--classifiers", "logistic", "centroid"]
+    folder = tmp_path / "flowers"
+    if layout == "folders":
+        fakes.draw_folder(folder, each=6)
+    elif layout == "Oxford":
+        for number in (*range(1, 6), *range(81, 86)):  # daffodils and snowdrops
+            color = (200, 200, 40) if number <= 80 else (200, 200, 200)
+            fakes.draw(folder / f"image_{number:04}.jpg", color, seed=number)
+    printed = run("flowers.py", *([] if layout == "none" else [folder, "--each", 5]), *words)
+    assert ("these are the drawn" in printed) == (layout == "none")
+    counts = {"none": (20, 2), "folders": (15, 3), "Oxford": (10, 2)}[layout]
+    assert "{} pictures of {} kinds".format(*counts) in printed
+    candidates = re.findall(rf"^(\w+) +{ACCURACY}$", printed, re.M)
+    assert sorted(candidates) == ["centroid", "logistic"]
+    assert re.search(r"no clear winner|leads by", printed)
+
+
+def test_per_class_tells_digits_apart_and_shows_mistakes(run, fake_engine):
+    printed = run("per_class.py")
+    assert re.search(rf"accuracy {ACCURACY} of 150 pictures", printed)
+    assert len(re.findall(r"^\d +\d\.\d+ +\d\.\d+ +\d\.\d+ +15$", printed, re.M)) == 10, printed
+    assert len(re.findall(r"^\d\d\.png: taken for \d, is \d$", printed, re.M)) == 5, printed
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_per_class_takes_test_pictures_or_cross_validates(parts, run, fake_engine, tmp_path):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train" if parts else folder)
+    if parts:
+        fakes.draw_folder(folder / "test", each=2, start=6)
+    printed = run("per_class.py", folder)
+    assert re.search(rf"accuracy 100.0 % .* of {6 if parts else 18} pictures", printed), printed
+    assert ("cross-validation" in printed) == (not parts)
+    assert "taken for" not in printed
+
+
+def test_augmentation_compares_numbers_of_views(run, fake_engine):
+    printed = run("augmentation.py", "--each", 5, "--views", 0, 1)
+    assert "10 pictures of 2 classes" in printed
+    assert re.findall(rf"^(\d) views: accuracy {ACCURACY}$", printed, re.M) == ["0", "1"]
+    assert re.search(r"^\d views lead \d by \d+\.\d points \(-\d+\.\d to \d+\.\d\)$", printed, re.M)
+
+
+def test_a_saved_model_predicts_the_same_in_another_process(run, fruit, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    shutil.copytree(fruit, tmp_path / "photos")
+    words = ["--backbone", "pixels", "--classifier", "centroid"]
+    printed = run("save_load_predict.py", tmp_path / "photos", *words)
+    assert len(re.findall(r"^\w+_\d\d\.jpg +(?:banana|strawberry) +\d", printed, re.M)) == 8
+    assert "this process says the same\n" in printed
+    assert (tmp_path / "model.featx").stat().st_size > 1000
+
+
+# -- Their page ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, "which_backbone.ipynb"])
+def test_the_page_of_examples_shows_each_one_with_a_picture(name):
+    text = (EXAMPLES / "README.md").read_text()
+    section = re.search(rf"^## [^\n]*`{re.escape(name)}`.*?(?=^## |\Z)", text, re.M | re.S)
+    assert section, f"examples/README.md has no section of {name}"
+    (picture,) = re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", section[0])
+    assert (EXAMPLES / picture).stat().st_size < 150_000
+    if name.endswith(".py"):
+        assert f"python examples/{name}" in section[0]
