@@ -92,7 +92,9 @@ class Networks:
                 needed = self._foretold(plans[name])
                 left = self.deadline - time.monotonic()
                 if needed > left:
-                    self.skipped[name] = f"{max(left, 0):.0f} s were left of the {needed:.0f} it needs"
+                    self.skipped[name] = (
+                        f"{max(left, 0):.0f} s were left of the {needed:.0f} it needs"
+                    )
                     continue
             done[name] = embed_plans(self.images, plans[name], **self.run)
             busy = max(each.seconds for each in done[name])

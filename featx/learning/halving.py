@@ -127,7 +127,9 @@ class Race:
                 [task for each in both for task in tasks_of(trial.features, each, trial.estimator)]
                 for trial in trials
             ]
-            every = [replace(task, memory=memory) for own in tasks for task in own if len(task.test)]
+            every = [
+                replace(task, memory=memory) for own in tasks for task in own if len(task.test)
+            ]
             label = trials[0].name if self.progress else None
             fitted = iter(fit_all(every, n_jobs=self.n_jobs, progress=label))
         for trial, own in zip(trials, tasks, strict=True):
@@ -171,10 +173,9 @@ class Race:
         most = max(len(each.alike) for each in trials)
         final = [each for each in trials if len(each.alike) == most]
         chosen = final[self._chooser(final)(np.ones(len(self.y)))]
-        return [chosen] + sorted(
-            (each for each in trials if each is not chosen),
-            key=lambda each: (-len(each.alike), -self.score(each), each.cost),
-        )
+        others = [each for each in trials if each is not chosen]
+        others.sort(key=lambda each: (-len(each.alike), -self.score(each), each.cost))
+        return [chosen, *others]
 
     def accuracy(self, trials: Sequence[Trial], kind: str) -> Estimate:
         """Estimate the accuracy of the first of ranked candidates, without the luck of the choice.

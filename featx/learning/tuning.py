@@ -28,6 +28,9 @@ from featx.learning.tuned import Tuning
 CLASSIFIERS_TRIED = ("logistic", "svm", "knn", "centroid")
 _POOLINGS = ("avg", "max")
 _VIEWS = 2
+_JOINED = (
+    4  # networks at most: which of several near-equal ones is best is chance, joined they agree
+)
 _EMBEDDING = 0.6  # share of the time after which no network is started
 _VIEWING = 0.7  # and no views
 _FITTING = 0.95  # and no fits
@@ -48,9 +51,9 @@ def tune(
     """Search networks, poolings, views and classifiers for the best model, within a time.
 
     Networks are embedded while there is time, what the cache has first. Every network and pooling
-    is tried with one classifier; the better half, the best two and three networks joined, and the
-    best with augmented views, with every classifier and penalty; the best eight of these once
-    more, on splits of their own. The score to choose by is the mean of the accuracy on shuffled
+    is tried with the first classifier; the better half, and the best networks alone or joined, with
+    and without augmented views, are tried with every classifier and penalty; the best eight of all
+    once more, on other splits. The score to choose by is the mean of the accuracy on shuffled
     images and that on scenes held out, so that what is robust is preferred; of candidates less
     than one image apart, that with the fastest networks.
 
@@ -153,7 +156,12 @@ def _search(
     """Judge candidates in three rungs; see `tune`."""
     quick = settings[:1]
     every = race.run(
-        [trial for several in embedded.values() for each in several for trial in _trials(each, quick)],
+        [
+            trial
+            for several in embedded.values()
+            for each in several
+            for trial in _trials(each, quick)
+        ],
         0,
     )
     ahead = sorted(every, key=lambda trial: -race.score(trial))
@@ -163,12 +171,9 @@ def _search(
         assert trial.features.recipe is not None
         best.setdefault(trial.features.recipe.backbone, trial.features)
     order = list(best)
-    more = [networks.joined("+".join(order[:n]), best[order[0]]) for n in (2, 3) if len(order) >= n]
-    more += [
-        networks.joined("+".join(order[:n]), best[order[0]], _VIEWS)
-        for n in (1, 2)
-        if len(order) >= n
-    ]
+    counts = [n for n in range(1, _JOINED + 1) if n <= len(order)]
+    more = [networks.joined("+".join(order[:n]), best[order[0]]) for n in counts[1:]]
+    more += [networks.joined("+".join(order[:n]), best[order[0]], _VIEWS) for n in counts]
     known = {id(trial.features) for trial in every}
     wider = [
         trial
@@ -199,7 +204,7 @@ def _checked_backbones(backbones: Any) -> list[str]:
     for name in names:
         if not isinstance(name, str) or "+" in name or name == PIXELS:
             raise OptionError(
-                f"backbone {name!r}: expected a name of `featx backbones`; tune joins networks itself"
+                f"backbone {name!r}: expected a name of `featx backbones`; tune joins them itself"
             )
     return list(dict.fromkeys(find(name).name for name in names))
 
