@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -31,9 +32,13 @@ def seconds_of(budget: str | float) -> float:
     OptionError
         It is none, or not above 0.
     """
-    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([smh]?)\s*", str(budget).lower())
-    seconds = float(found[1]) * _UNITS[found[2] or "s"] if found else 0.0
-    if isinstance(budget, bool) or seconds <= 0:
+    seconds = 0.0
+    if isinstance(budget, str):
+        found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([smh]?)\s*", budget.lower())
+        seconds = float(found[1]) * _UNITS[found[2] or "s"] if found else 0.0
+    elif isinstance(budget, int | float) and not isinstance(budget, bool):
+        seconds = float(budget)
+    if not 0 < seconds < math.inf:
         raise OptionError(
             f"budget {budget!r}: expected a time above 0, such as '90s', '5m', '1h' or seconds"
         )

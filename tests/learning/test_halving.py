@@ -44,18 +44,18 @@ def noise(count, seed, each=20):
 
 def test_where_labels_are_noise_the_best_looks_good_and_the_estimate_is_near_chance():
     own, honest, apart, covered = [], [], [], 0
-    for seed in range(8):
-        race, ranked = run(noise(15, seed))
+    for seed in range(6):
+        race, ranked = run(noise(12, seed))
         own.append(race.hits(ranked[0], "alike").mean())
         estimate = race.accuracy(ranked, "alike")
         honest.append(estimate.value)
         apart.append(race.accuracy(ranked, "apart").value)
         covered += estimate.low <= 1 / 3 <= estimate.high
-    assert np.mean(own) > 0.42, f"the best of 15 reads {np.mean(own):.2f}: not lucky at all"
+    assert np.mean(own) > 0.4, f"the best of 12 reads {np.mean(own):.2f}: not lucky at all"
     assert np.mean(honest) < np.mean(own) - 0.04, f"{np.mean(honest):.2f} of {np.mean(own):.2f}"
     assert np.mean(honest) == pytest.approx(1 / 3, abs=0.07)
     assert np.mean(apart) == pytest.approx(1 / 3, abs=0.07)
-    assert covered >= 6, f"chance is in {covered} of 8 intervals"
+    assert covered >= 4, f"chance is in {covered} of 6 intervals"
 
 
 def test_candidates_of_known_accuracy_are_told_apart_and_the_estimate_holds_it(cloud):

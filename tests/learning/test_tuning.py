@@ -11,7 +11,7 @@ from featx.learning.budget import seconds_of
 
 
 def tune(photos, budget="2m", **options):
-    given = {"backbones": ["resnet50", "vgg16"], "classifiers": ["centroid", "knn"]} | options
+    given = {"backbones": ["resnet50", "vgg16"], "classifiers": ["centroid"]} | options
     return featx.tune(photos, budget, weights="random", n_jobs=1, progress=False, **given)
 
 
@@ -23,14 +23,16 @@ def test_a_budget_is_a_time(text, seconds):
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "5 minutes", "-5m", "0", 0, -1, True, None, "nan"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "5 minutes", "-5m", "0", 0, -1, True, None, "nan", float("inf")]
+)
 def test_what_is_no_budget_is_told(text):
     with pytest.raises(OptionError, match=r"budget .*: expected a time above 0, such as '90s'"):
         seconds_of(text)
 
 
 def test_the_search_ends_with_a_model_that_predicts(photos, new_photos, fake_engine, tmp_path):
-    tuning = tune(photos)
+    tuning = tune(photos, classifiers=["centroid", "knn"])
     names = tuning.frame.candidate.tolist()
     assert {"resnet50 max knn", "resnet50+vgg16 avg knn"} <= set(names) or {
         "vgg16 max knn",
@@ -61,8 +63,7 @@ def test_the_estimate_is_no_better_than_what_the_best_reads(photos, fake_engine)
 @pytest.mark.parametrize("cache", [None, False])
 def test_no_network_sees_a_picture_twice(photos, fake_engine, cache):
     tuning = tune(photos, cache=cache)
-    views = sum(name.count("views") > 0 for name in tuning.frame.candidate) > 0
-    assert views
+    assert any("2 views" in name for name in tuning.frame.candidate)
     assert fake_engine.embedded == 2 * 18 * 3, "two networks, each picture and two views of it"
     if cache is None:
         tune(photos)
