@@ -81,13 +81,13 @@ class Race:
     deadline: float
     n_jobs: int | None = None
     progress: bool = False
-    _slowest: float = field(default=0.0, init=False)  # seconds of a candidate in one round
+    _pace: float = field(default=0.0, init=False)  # seconds of a candidate in one round
 
     def run(self, trials: Sequence[Trial], round: int) -> list[Trial]:
         """Judge candidates in one more round, those of the same features together.
 
         The very first of a race is judged whatever it takes; others only if the time left would
-        do for them, going by the slowest so far.
+        do for them, going by those before.
 
         Parameters
         ----------
@@ -107,11 +107,11 @@ class Race:
             groups.setdefault(id(trial.features), []).append(trial)
         for together in groups.values():
             start = time.monotonic()
-            if self._slowest and start + self._slowest * len(together) > self.deadline:
+            if self._pace and start + self._pace * len(together) > self.deadline:
                 break
             self._fit(together, round)
             pace = (time.monotonic() - start) / len(together)
-            self._slowest = max(self._slowest, pace)
+            self._pace = max(self._pace / 2, pace)
             judged += together
         return judged
 
@@ -122,7 +122,8 @@ class Race:
 
         both = [_round_of(self.alike, round), _round_of(self.apart, round)]
         with tempfile.TemporaryDirectory(prefix="featx-") as place:
-            memory = Memory(place, verbose=0)  # penalties share what comes before the regression
+            # Penalties share what comes before the regression.
+            memory = Memory(place, verbose=0) if len(trials) > 1 else None
             tasks = [
                 [task for each in both for task in tasks_of(trial.features, each, trial.estimator)]
                 for trial in trials
