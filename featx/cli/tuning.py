@@ -18,9 +18,7 @@ from featx.cli.options import (
 )
 from featx.cli.output import command_line, count, emit, short_name, working
 from featx.cli.training import about_leaks
-from featx.learning.classifiers import CLASSIFIERS
-
-_TRIED = "logistic,svm,knn,centroid"
+from featx.learning.classifiers import CLASSIFIERS, TUNED
 
 
 @click.command(epilog="Example: featx tune photos/ --budget 10m --out fruit.featx")
@@ -42,7 +40,7 @@ _TRIED = "logistic,svm,knn,centroid"
 )
 @click.option(
     "--classifiers",
-    default=_TRIED,
+    default=",".join(TUNED),
     show_default=True,
     metavar="A,B",
     help="What learns from the features: "

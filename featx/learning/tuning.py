@@ -15,7 +15,7 @@ from featx.features.fusion import join
 from featx.features.matrix import Features
 from featx.images.folder import ImageFolder
 from featx.learning.budget import Networks, seconds_of
-from featx.learning.classifiers import network_of
+from featx.learning.classifiers import TUNED, network_of
 from featx.learning.comparing import named_networks
 from featx.learning.duplicates import find_duplicates
 from featx.learning.halving import FINALISTS, Race, Trial, settings_of
@@ -25,7 +25,6 @@ from featx.learning.splits import FOLDS, REPEATS, split
 from featx.learning.training import train
 from featx.learning.tuned import Tuning
 
-CLASSIFIERS_TRIED = ("logistic", "svm", "knn", "centroid")
 _POOLINGS = ("avg", "max")
 _VIEWS = 2
 _JOINED = (
@@ -41,7 +40,7 @@ def tune(
     budget: str | float = "5m",
     *,
     backbones: str | Sequence[str] = "all",
-    classifiers: str | Sequence[str] = CLASSIFIERS_TRIED,
+    classifiers: str | Sequence[str] = TUNED,
     labels: Any = None,
     seed: int = 0,
     n_jobs: int | None = None,
