@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from featx.learning.model import ImageClassifier, load
     from featx.learning.rejection import UNSURE
     from featx.learning.training import train
+    from featx.learning.tuned import Tuning
+    from featx.learning.tuning import tune
     from featx.learning.validation import CrossValidation, cross_validate
 
 __version__ = "0.1.0"
@@ -66,6 +68,8 @@ _HOMES = {
     "ImageClassifier": "featx.learning.model",
     "load": "featx.learning.model",
     "train": "featx.learning.training",
+    "tune": "featx.learning.tuning",
+    "Tuning": "featx.learning.tuned",
     "UNSURE": "featx.learning.rejection",
 }
 
@@ -85,6 +89,7 @@ __all__ = [
     "ImageFolder",
     "LearningCurve",
     "Recipe",
+    "Tuning",
     "compare",
     "cross_validate",
     "embed",
@@ -100,6 +105,7 @@ __all__ = [
     "plot_history",
     "plot_learning_curve",
     "train",
+    "tune",
     "write_report",
 ]
 

@@ -68,9 +68,9 @@ def compare(
     with working():
         comparison = featx.compare(
             images,
-            "all" if backbones == "all" else _listed("backbones", backbones),
-            _listed("poolings", poolings),
-            _listed("classifiers", classifiers),
+            "all" if backbones == "all" else listed("backbones", backbones),
+            listed("poolings", poolings),
+            listed("classifiers", classifiers),
             **options,
         )
         if out:
@@ -111,7 +111,7 @@ def compare(
     emit(document, "\n".join(lines), as_json=as_json)
 
 
-def _listed(option: str, text: str) -> list[str]:
+def listed(option: str, text: str) -> list[str]:
     """Split a list at its commas."""
     names = [name.strip() for name in text.split(",")]
     if not all(names) or len(set(names)) < len(names):

@@ -15,6 +15,7 @@ from featx.cli.housekeeping import cache
 from featx.cli.output import complain, short_warnings
 from featx.cli.predicting import label, predict
 from featx.cli.training import evaluate, train
+from featx.cli.tuning import tune
 from featx.errors import FeatxError
 
 _HELP = """Transfer learning with frozen image features.
@@ -44,7 +45,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (backbones, embed, train, predict, evaluate, compare, label, cache, demo):
+for command in (backbones, embed, train, predict, evaluate, compare, tune, label, cache, demo):
     cli.add_command(command)
 
 

@@ -108,7 +108,7 @@ def train(
                     *validation.splits.notes,
                     *_about_rejection(model),
                     *_about_answers(evaluation, model),
-                    *_about_leaks(leaks, evaluation, fair),
+                    *about_leaks(leaks, evaluation, fair),
                 ],
             )
     interval = validation.interval
@@ -150,7 +150,7 @@ def train(
             f"of {count(len(evaluation.y_true), 'image')}{failed}"
         )
         lines += _about_answers(evaluation, model)
-        lines += _about_leaks(leaks, evaluation, fair)
+        lines += about_leaks(leaks, evaluation, fair)
     lines += [f"wrote {file}" for file in (out, report) if file]
     emit(document, "\n".join(lines), as_json=as_json)
 
@@ -271,7 +271,7 @@ def _answers_of(evaluation: Any, prefix: str = "") -> dict[str, float]:
     return values
 
 
-def _about_leaks(leaks: dict[str, str], evaluation: Any, fair: Any) -> list[str]:
+def about_leaks(leaks: dict[str, str], evaluation: Any, fair: Any) -> list[str]:
     """Name test pictures that are copies of training pictures, and say what the others read."""
     if not leaks:
         return []

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Folds = int | Sequence[tuple[np.ndarray, np.ndarray]] | None  # of a search inside a classifier
 
 DEFAULT_CLASSIFIER = "logistic"
+TUNED = ("logistic", "svm", "knn", "centroid")  # what `featx.tune` tries by default
 PENALTIES = (1e-2, 1e-1, 1e-3, 1.0)  # C of the logistic regression; the first wins a tie
 
 

@@ -115,7 +115,7 @@ def compare(
         alone = None if others else embedding.get("input_size")
         features, pixels = _embedded(
             images,
-            _networks(backbones) if others else [],
+            named_networks(backbones) if others else [],
             poolings,
             [alone or network.input_size for network in networks.values()],
             progress=progress,
@@ -195,7 +195,8 @@ def _pixels_of(features: Sequence[Features], network: ScratchNetwork) -> Feature
     return (fitting or pixels)[0]
 
 
-def _networks(backbones: Any) -> list[Any]:
+def named_networks(backbones: Any) -> list[Any]:
+    """Return the networks that are named; for "all", those whose weights are on this machine."""
     if backbones == "all":
         found = [name for name, spec in BACKBONES.items() if at_hand(spec)]
         if not found:

@@ -12,7 +12,7 @@ accuracy (1927), that of Agresti and Min for a difference of paired outcomes (20
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,7 +128,13 @@ def _largest_quantile(differences: np.ndarray, seed: int) -> float:
     return float(np.quantile(np.abs(draws).max(axis=1), CONFIDENCE))
 
 
-def accuracy_of_best(hits: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> float:
+def accuracy_of_best(
+    hits: np.ndarray,
+    groups: np.ndarray,
+    *,
+    choose: Callable[[np.ndarray], int] | None = None,
+    seed: int = 0,
+) -> float:
     """Estimate the accuracy of the best candidate without the luck that made it the best.
 
     The candidate is chosen on images drawn with replacement and judged on those that were not
@@ -142,23 +148,26 @@ def accuracy_of_best(hits: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> 
         Share of the repeats in which each image was predicted right.
     groups : ndarray of shape (n,), int
         Copies of one photograph are drawn together.
+    choose : callable, optional
+        Says which candidate is chosen where each image counts as often as an array of shape (n,)
+        says; by default the one with the most hits.
     seed : int, default=0
         Of the drawing.
 
     Returns
     -------
     float
-        At most the accuracy of the best candidate.
+        At most the accuracy of the candidate that is chosen on all images.
     """
-    best = float(hits.mean(axis=1).max())
+    choose = choose or (lambda weights: int(np.argmax(hits @ weights)))
+    best = float(hits[choose(np.ones(hits.shape[1]))].mean())
     if len(hits) < 2:
         return best
     scores = []
     for weights in bootstraps(groups, seed):
         left_out = weights == 0
         if left_out.any():
-            chosen = int(np.argmax(hits @ weights))
-            scores.append(hits[chosen, left_out].mean())
+            scores.append(hits[choose(weights), left_out].mean())
     return min(best, float(np.mean(scores))) if scores else best
 
 

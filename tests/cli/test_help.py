@@ -33,7 +33,7 @@ def test_the_commands_are_those_that_were_promised():
     names = [path.removeprefix("featx").strip() for path in COMMANDS]
     assert sorted(names) == [
         *("", "backbones", "cache", "cache clear", "cache info", "cache verify"),
-        *("compare", "demo", "embed", "evaluate", "label", "predict", "train"),
+        *("compare", "demo", "embed", "evaluate", "label", "predict", "train", "tune"),
     ]
 
 
@@ -131,6 +131,12 @@ EMBEDDING_OPTIONS = RUN_OPTIONS | {
             "compare",
             (EMBEDDING_OPTIONS - {"--backbone", "--pooling"})
             | {"--backbones", "--poolings", "--classifiers", "--out", "--report"},
+        ),
+        (
+            "tune",
+            RUN_OPTIONS
+            | {"--budget", "--out", "--test", "--report", "--backbones", "--classifiers"}
+            | {"--fast", "--weights"},
         ),
         ("predict", RUN_OPTIONS | {"--out", "--gallery", "--weights"}),
         ("evaluate", RUN_OPTIONS | {"--weights", "--report"}),

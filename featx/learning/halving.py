@@ -1,0 +1,256 @@
+"""A race of candidates: all start, those behind drop out, and the choice among them is honest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from featx.features.matrix import Features
+from featx.learning.classifiers import PENALTIES, make_classifier
+from featx.learning.fitting import Fitted, fit_all
+from featx.learning.intervals import (
+    Estimate,
+    accuracy_interval,
+    accuracy_of_best,
+    effective_size,
+    leads,
+)
+from featx.learning.splits import Splits
+from featx.learning.validation import CrossValidation, tasks_of, validation_of
+
+FINALISTS = 8  # go through every round
+
+
+@dataclass(eq=False)
+class Trial:
+    """A way from images to labels, and how it did so far.
+
+    Attributes
+    ----------
+    name : str
+        What tells it from the others, such as "resnet50 avg logistic C=0.01".
+    features : Features
+        What it learns from.
+    classifier : str
+        The name of its classifier, with its setting.
+    estimator : str or estimator
+        What `train` takes to fit it.
+    cost : float
+        Seconds that the networks take for a new image, views included; 0 where that is unknown.
+    alike, apart : list of Fitted
+        What became of each fold: those of shuffled images, and those that hold out scenes.
+    """
+
+    name: str
+    features: Features
+    classifier: str
+    estimator: Any
+    cost: float
+    alike: list[Fitted] = field(default_factory=list)
+    apart: list[Fitted] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Race:
+    """Images, two kinds of splits of them, and a clock.
+
+    A candidate's score is the mean of two accuracies: on shuffled images, which asks how it does
+    on photographs like these, and on scenes held out, which asks how it does on others.
+
+    Attributes
+    ----------
+    y : ndarray of shape (n,), str
+        The classes.
+    alike, apart : Splits
+        Of shuffled images, and those that hold out scenes; as many folds and repeats of each.
+    deadline : float
+        When `time.monotonic` says so, nothing new is started.
+    n_jobs : int, optional
+        As for `fit_all`.
+    progress : bool
+        Whether to show progress bars.
+    """
+
+    y: np.ndarray
+    alike: Splits
+    apart: Splits
+    deadline: float
+    n_jobs: int | None = None
+    progress: bool = False
+    _pace: float = field(default=0.0, init=False)  # seconds of a candidate in one round
+
+    def run(self, trials: Sequence[Trial], round: int) -> list[Trial]:
+        """Judge candidates in one more round, those of the same features together.
+
+        The very first of a race is judged whatever it takes; others only if the time left would
+        do for them, going by those before.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+            The most promising first.
+        round : int
+            From 0: the repeat of the splits.
+
+        Returns
+        -------
+        list of Trial
+            Those that were judged.
+        """
+        judged: list[Trial] = []
+        groups: dict[int, list[Trial]] = {}
+        for trial in trials:
+            groups.setdefault(id(trial.features), []).append(trial)
+        for together in groups.values():
+            start = time.monotonic()
+            if self._pace and start + self._pace * len(together) > self.deadline:
+                break
+            self._fit(together, round)
+            pace = (time.monotonic() - start) / len(together)
+            self._pace = max(self._pace / 2, pace)
+            judged += together
+        return judged
+
+    def _fit(self, trials: Sequence[Trial], round: int) -> None:
+        import tempfile
+
+        from joblib import Memory
+
+        both = [_round_of(self.alike, round), _round_of(self.apart, round)]
+        with tempfile.TemporaryDirectory(prefix="featx-") as place:
+            # Penalties share what comes before the regression.
+            memory = Memory(place, verbose=0) if len(trials) > 1 else None
+            tasks = [
+                [task for each in both for task in tasks_of(trial.features, each, trial.estimator)]
+                for trial in trials
+            ]
+            every = [
+                replace(task, memory=memory) for own in tasks for task in own if len(task.test)
+            ]
+            label = trials[0].name if self.progress else None
+            fitted = iter(fit_all(every, n_jobs=self.n_jobs, progress=label))
+        for trial, own in zip(trials, tasks, strict=True):
+            results = [next(fitted) if len(task.test) else _NOTHING for task in own]
+            trial.alike += results[: self.alike.folds]
+            trial.apart += results[self.alike.folds :]
+
+    def hits(self, trial: Trial, kind: str | None = None) -> np.ndarray:
+        """Say which predictions of a candidate are right.
+
+        Parameters
+        ----------
+        trial : Trial
+        kind : {"alike", "apart"}, optional
+            Of which splits; by default of both.
+
+        Returns
+        -------
+        ndarray of shape (rounds or twice as many, n), bool
+        """
+        out = []
+        for each in ("alike", "apart") if kind is None else (kind,):
+            splits, fitted = getattr(self, each), getattr(trial, each)
+            hits = np.zeros((len(fitted) // splits.folds, len(self.y)), dtype=bool)
+            for number, result in enumerate(fitted):
+                test = splits.parts[number][1]
+                hits[number // splits.folds, test] = result.predicted == self.y[test]
+            out.append(hits)
+        return np.concatenate(out)
+
+    def score(self, trial: Trial) -> float:
+        """Return the mean of both accuracies, 0 to 1."""
+        return float(self.hits(trial).mean())
+
+    def ranked(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Sort candidates: those of more rounds first, the best of them in front.
+
+        A candidate less than one image behind the best counts as its equal, and the equal with
+        the fastest networks is the one in front.
+        """
+        most = max(len(each.alike) for each in trials)
+        final = [each for each in trials if len(each.alike) == most]
+        chosen = final[self._chooser(final)(np.ones(len(self.y)))]
+        others = [each for each in trials if each is not chosen]
+        others.sort(key=lambda each: (-len(each.alike), -self.score(each), each.cost))
+        return [chosen, *others]
+
+    def accuracy(self, trials: Sequence[Trial], kind: str) -> Estimate:
+        """Estimate the accuracy of the first of ranked candidates, without the luck of the choice.
+
+        The choice, by the scores of both kinds, is made again on images drawn with replacement,
+        scenes drawn whole, and judged on those that were not drawn; see `accuracy_of_best`.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+            Every candidate that was judged, also those that dropped out, in the order of `ranked`.
+        kind : {"alike", "apart"}
+            What to estimate: the accuracy on shuffled images, or on scenes held out.
+        """
+        hits = np.array([self.hits(each, kind).mean(axis=0) for each in trials])
+        value = accuracy_of_best(hits, self.apart.groups, choose=self._chooser(trials))
+        groups = (self.alike if kind == "alike" else self.apart).groups
+        size = effective_size(groups, self.alike.folds)
+        return accuracy_interval(min(value, float(hits[0].mean())), size)
+
+    def leads(self, trials: Sequence[Trial]) -> list[Estimate]:
+        """Return by how much the first of ranked candidates leads each of the same rounds."""
+        size = effective_size(self.apart.groups, self.apart.folds)
+        final = [each for each in trials if len(each.alike) == len(trials[0].alike)]
+        return leads([self.hits(each) for each in final], 0, size)
+
+    def validation(self, trial: Trial) -> CrossValidation:
+        """Return the predictions of a candidate on shuffled images as a cross-validation."""
+        rounds = len(trial.alike) // self.alike.folds
+        parts = self.alike.parts[: len(trial.alike)]
+        return validation_of(
+            trial.features, replace(self.alike, parts=parts, repeats=rounds), trial.alike
+        )
+
+    def _chooser(self, trials: Sequence[Trial]) -> Callable[[np.ndarray], int]:
+        scores = np.array([self.hits(each).mean(axis=0) for each in trials])
+        costs = np.array([each.cost for each in trials])
+
+        def choose(weights: np.ndarray) -> int:
+            means = scores @ weights / weights.sum()
+            equals = np.flatnonzero(means > means.max() - 1 / len(weights))
+            return int(equals[np.lexsort((-means[equals], costs[equals]))[0]])
+
+        return choose
+
+
+_NOTHING = Fitted(np.array([], dtype=str), None, 0.0, 0.0)  # of a fold that has nothing to predict
+
+
+def _round_of(splits: Splits, round: int) -> Splits:
+    first = round * splits.folds
+    return replace(splits, parts=splits.parts[first : first + splits.folds], repeats=1)
+
+
+def settings_of(classifiers: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield classifiers with their settings: logistic regression with each penalty.
+
+    Parameters
+    ----------
+    classifiers : sequence of str
+        Names of `CLASSIFIERS`.
+
+    Yields
+    ------
+    name : str
+        Such as "logistic C=0.01".
+    estimator : str or estimator
+        As for `make_classifier`.
+    """
+    for name in classifiers:
+        if name == "logistic":
+            for penalty in PENALTIES:
+                regression = make_classifier(name, smallest=1)  # without a search of its own
+                yield f"{name} C={penalty:g}", regression.set_params(logistic__C=penalty)
+        else:
+            make_classifier(name)  # a wrong name is told before anything else
+            yield name, name

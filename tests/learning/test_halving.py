@@ -1,0 +1,107 @@
+"""Candidates drop out, the best is chosen, and what to expect of it is honest."""
+
+from __future__ import annotations
+
+import time
+
+import fakes
+import numpy as np
+import pytest
+
+from featx.errors import UnknownClassifierError
+from featx.features.fusion import join
+from featx.learning.classifiers import PENALTIES
+from featx.learning.halving import Race, Trial, settings_of
+from featx.learning.scenes import hold_out_scenes
+from featx.learning.splits import split
+
+
+def race_of(features, **options):
+    y = features[0].y
+    alike = split(y)
+    apart = hold_out_scenes(join([each.X for each in features]), y, np.arange(len(y)))
+    return Race(y, alike, apart, time.monotonic() + options.pop("seconds", 1e6), n_jobs=1)
+
+
+def trial(features, name="centroid", cost=0.0):
+    return Trial(name, features, "centroid", "centroid", cost)
+
+
+def run(features, rounds=2):
+    race = race_of(features)
+    trials = [trial(each, str(number)) for number, each in enumerate(features)]
+    for round in range(rounds):
+        race.run(trials, round)
+    return race, race.ranked(trials)
+
+
+def noise(count, seed, each=20):
+    """Features that know nothing of the labels."""
+    random = np.random.default_rng(seed)
+    labels = np.repeat(["a", "b", "c"], each).tolist()
+    return [fakes.as_features(random.normal(size=(3 * each, 30)), labels) for _ in range(count)]
+
+
+def test_where_labels_are_noise_the_best_looks_good_and_the_estimate_is_near_chance():
+    own, honest, apart, covered = [], [], [], 0
+    for seed in range(6):
+        race, ranked = run(noise(12, seed))
+        own.append(race.hits(ranked[0], "alike").mean())
+        estimate = race.accuracy(ranked, "alike")
+        honest.append(estimate.value)
+        apart.append(race.accuracy(ranked, "apart").value)
+        covered += estimate.low <= 1 / 3 <= estimate.high
+    assert np.mean(own) > 0.4, f"the best of 12 reads {np.mean(own):.2f}: not lucky at all"
+    assert np.mean(honest) < np.mean(own) - 0.04, f"{np.mean(honest):.2f} of {np.mean(own):.2f}"
+    assert np.mean(honest) == pytest.approx(1 / 3, abs=0.07)
+    assert np.mean(apart) == pytest.approx(1 / 3, abs=0.07)
+    assert covered >= 4, f"chance is in {covered} of 6 intervals"
+
+
+def test_candidates_of_known_accuracy_are_told_apart_and_the_estimate_holds_it(cloud):
+    features = [cloud(each=20, width=40, distance=d, seed=9) for d in (0.0, 0.35, 0.0)]
+    race, ranked = run(features)
+    assert ranked[0].name == "1"
+    new = cloud(each=700, width=40, distance=0.35, seed=10)
+    from featx.learning.views import classifier_for, fit
+
+    model = fit(classifier_for("centroid", features[1].y, 40), features[1].X, features[1].y)
+    true = float((model.predict(new.X) == new.y).mean())
+    estimate = race.accuracy(ranked, "alike")
+    assert estimate.low <= true <= estimate.high, f"{true:.2f} is not in {estimate}"
+    assert estimate.value <= race.hits(ranked[0], "alike").mean()
+
+
+def test_of_equals_the_one_with_the_fastest_networks_is_chosen(cloud):
+    features = cloud(each=12)
+    trials = [trial(features, "slow", 2.0), trial(features, "fast", 1.0)]
+    race = race_of([features])
+    race.run(trials, 0)
+    assert [each.name for each in race.ranked(trials)] == ["fast", "slow"]
+
+
+def test_the_choice_is_among_those_of_the_most_rounds(cloud):
+    good, bad = cloud(each=12, distance=3.0), cloud(each=12, distance=0.0, seed=3)
+    trials = [trial(good, "good"), trial(bad, "bad")]
+    race = race_of([good])
+    race.run(trials, 0)
+    race.run(trials[1:], 1)
+    assert [each.name for each in race.ranked(trials)] == ["bad", "good"]
+    assert race.validation(trials[0]).splits.repeats == 1
+    assert race.validation(trials[1]).splits.repeats == 2
+
+
+def test_without_any_time_one_candidate_is_judged_all_the_same(cloud):
+    features = [cloud(each=8, seed=seed) for seed in range(3)]
+    race = race_of(features, seconds=-1)
+    judged = race.run([trial(each) for each in features], 0)
+    assert len(judged) == 1
+    assert race.run([trial(features[1])], 0) == []
+
+
+def test_logistic_regression_is_tried_with_each_penalty():
+    settings = dict(settings_of(["logistic", "knn"]))
+    assert list(settings) == [*(f"logistic C={each:g}" for each in PENALTIES), "knn"]
+    assert settings["logistic C=0.1"].get_params()["logistic__C"] == 0.1
+    with pytest.raises(UnknownClassifierError, match="unknown classifier 'svn'"):
+        list(settings_of(["svn"]))
