@@ -190,6 +190,16 @@ def test_flowers_are_compared_with_intervals(layout, run, fake_engine, tmp_path)
     assert re.search(r"no clear winner|leads by", printed)
 
 
+def test_tuning_ends_with_a_model_and_says_what_to_expect(run, fake_engine, tmp_path):
+    model = tmp_path / "m.featx"
+    test = ROOT / "data" / "fruit" / "test"
+    printed = run("tuning.py", "--budget", "5s", "--test", test, "--model", model)
+    assert "was chosen as the best of" in printed
+    assert re.search(rf"on photographs like these expect {ACCURACY}", printed)
+    assert re.search(rf"on {re.escape(str(test))} it reads {ACCURACY}", printed)
+    assert model.is_file()
+
+
 def test_per_class_tells_digits_apart_and_shows_mistakes(run, fake_engine):
     printed = run("per_class.py")
     assert re.search(rf"accuracy {ACCURACY} of 150 pictures", printed)

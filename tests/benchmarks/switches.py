@@ -46,7 +46,7 @@ def main() -> None:
     """Measure every switch and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", help="a folder with a sub-folder for each class")
-    parser.add_argument("--test", help="labelled photographs of another day, say")
+    parser.add_argument("--test", help="labelled photographs of another kind, say")
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--classifier", default="logistic")
     parser.add_argument("--repeats", type=int, default=10)
