@@ -27,9 +27,7 @@ from featx.learning.tuned import Tuning
 
 _POOLINGS = ("avg", "max")
 _VIEWS = 2
-_JOINED = (
-    4  # networks at most: which of several near-equal ones is best is chance, joined they agree
-)
+_JOINED = 4  # networks at most
 _EMBEDDING = 0.6  # share of the time after which no network is started
 _VIEWING = 0.7  # and no views
 _FITTING = 0.95  # and no fits
