@@ -68,13 +68,21 @@ def _composed(made_by: Plan, features: Mapping[tuple[Backbone, Recipe], Features
         [features[part] for part in made_by.of_view(view)] for view in range(made_by.views + 1)
     ]
     first = views[0][0]
+    embedded = [
+        any(each.outcomes[file].status == "embedded" for parts in views for each in parts)
+        for file in range(len(first.outcomes))
+    ]
+    outcomes = [
+        replace(outcome, status="embedded") if new else outcome
+        for outcome, new in zip(first.outcomes, embedded, strict=True)
+    ]
     if isinstance(made_by.recipe, Fusion):
         X, *others = (join([each.matrix for each in parts]) for parts in views)
         slowness = sum(1 / each.images_per_second for each in views[0])
         first = replace(first, X=X, recipe=made_by.recipe, images_per_second=1 / slowness)
     else:
         others = [parts[0].X for parts in views[1:]]
-    return replace(first, views=tuple(others))
+    return replace(first, outcomes=tuple(outcomes), views=tuple(others))
 
 
 def embed_recipes(

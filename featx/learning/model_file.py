@@ -31,6 +31,7 @@ TRUSTED_TYPES = (
     "sklearn.calibration._CalibratedClassifier",  # svm
     "sklearn.calibration._SigmoidCalibration",  # svm
     "sklearn.metrics._scorer._PassthroughScorer",  # logistic, whose search scores by accuracy
+    "sklearn.model_selection._split._CVIterableWrapper",  # the same with views: rows of each fold
     "sklearn.model_selection._split.StratifiedKFold",  # logistic: the folds of its search
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",  # mlp, pca-mlp
 )

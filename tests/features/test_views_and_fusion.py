@@ -52,6 +52,18 @@ def test_views_are_cached_and_more_of_them_cost_only_what_is_new(photos, fake_en
     assert counts == [3 * 9, 0, 9, 0]
 
 
+def test_a_picture_counts_as_embedded_where_anything_of_it_was(photos, fake_engine):
+    def statuses(*words, **options):
+        features = featx.embed(photos, *words, **options, **OPTIONS)
+        return {outcome.status for outcome in features.outcomes}
+
+    assert statuses("resnet50") == {"embedded"}
+    assert statuses("resnet50", views=1) == {"embedded"}
+    assert statuses("resnet50", views=1) == {"cached"}
+    assert statuses("resnet50+xception") == {"embedded"}
+    assert statuses("resnet50+xception") == {"cached"}
+
+
 def test_views_share_one_engine(photos, fake_engine):
     featx.embed(photos, "resnet50", views=3, **OPTIONS)
     assert fake_engine.opened == 1

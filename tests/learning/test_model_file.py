@@ -26,6 +26,7 @@ from featx.learning.classifiers import CLASSIFIERS, make_classifier
 from featx.learning.model import load
 from featx.learning.model_file import ABOUT, PIPELINE, TRUSTED_TYPES
 from featx.learning.training import train
+from featx.learning.views import classifier_for, fit
 
 SHAPES = {  # images in each class, width, number format
     "few": (3, 12, np.float32),
@@ -34,6 +35,15 @@ SHAPES = {  # images in each class, width, number format
     "narrow": (40, 3, np.float32),
     "double": (6, 12, np.float64),
 }
+
+
+def fitted_with_views(name):
+    """Fit a classifier to images and a view of each."""
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(12, 8)).astype(np.float32), np.repeat(["ant", "bee"], 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fit(classifier_for(name, y, 8, views=1), X, y, [X + 1])
 
 
 def fitted(name: str, each: int, width: int, dtype: type):
@@ -55,6 +65,12 @@ def strange_types() -> dict[tuple[str, str], set[str]]:
         for name in CLASSIFIERS
         if name != "cnn"
         for shape in SHAPES
+    } | {
+        (name, "views"): set(
+            skops.io.get_untrusted_types(data=skops.io.dumps(fitted_with_views(name)))
+        )
+        for name in CLASSIFIERS
+        if name != "cnn"
     }
 
 

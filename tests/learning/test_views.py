@@ -105,6 +105,18 @@ def test_a_model_embeds_the_views_it_was_trained_with_and_survives_its_file(
     assert loaded.evaluate(new_photos, progress=False).accuracy == 1
 
 
+@pytest.mark.parametrize("classifier", [name for name in featx.CLASSIFIERS if name != "cnn"])
+def test_every_named_classifier_that_learned_from_views_survives_its_file(
+    with_views, classifier, tmp_path
+):
+    features = with_views(views=2)
+    model = featx.train(features, classifier)
+    model.save(tmp_path / "m.featx")
+    loaded = featx.load(tmp_path / "m.featx")
+    assert loaded.views == 2
+    assert loaded.predict(features).tolist() == model.predict(features).tolist()
+
+
 @pytest.mark.parametrize("views", [-1, 65, "2", 1.5, None])
 def test_a_file_with_a_number_of_views_that_cannot_be_is_damaged(trained, tmp_path, views):
     path = tmp_path / "m.featx"
