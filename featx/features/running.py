@@ -79,7 +79,8 @@ def _composed(made_by: Plan, features: Mapping[tuple[Backbone, Recipe], Features
     if isinstance(made_by.recipe, Fusion):
         X, *others = (join([each.matrix for each in parts]) for parts in views)
         slowness = sum(1 / each.images_per_second for each in views[0])
-        first = replace(first, X=X, recipe=made_by.recipe, images_per_second=1 / slowness)
+        parts = tuple(each.recipe for each in views[0] if isinstance(each.recipe, Recipe))
+        first = replace(first, X=X, recipe=Fusion(parts), images_per_second=1 / slowness)
     else:
         others = [parts[0].X for parts in views[1:]]
     return replace(first, outcomes=tuple(outcomes), views=tuple(others))

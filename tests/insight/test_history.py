@@ -65,6 +65,7 @@ def test_a_model_is_drawn_by_its_history_into_given_axes():
 def test_a_history_of_an_epoch_or_two_can_be_drawn_and_saved(epochs, tmp_path):
     axes = plot_history(history(epochs))
     axes[0].figure.savefig(tmp_path / "history.png")
+    assert (tmp_path / "history.png").stat().st_size > 5_000
 
 
 @pytest.mark.parametrize("source", [SimpleNamespace(), pd.DataFrame({"label": ["a"]})])

@@ -29,8 +29,10 @@ def described(**changes) -> dict:
     return {"input": [8, 8, 3], "layers": layers, "output": "out"}
 
 
-def test_a_plain_description_passes():
-    check(described())
+def test_a_plain_description_passes_as_it_is():
+    description = described()
+    check(description)
+    assert description == described(), "it was changed"
 
 
 SYSTEM = {"class_name": "function", "module": "os", "config": "system", "registered_name": "system"}
