@@ -227,6 +227,7 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
     low, high = float(frame.accuracy_low.min()), float(frame.accuracy_high.max())
     return {
         "verdict": comparison.verdict,
+        "transfer": comparison.transfer_verdict,
         "best": comparison.best.name,
         "expected": comparison.best_accuracy if len(frame) > 1 else None,
         "rows": frame.to_dict("records"),

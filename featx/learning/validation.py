@@ -81,9 +81,10 @@ class CrossValidation(Evaluation):
     def method(self) -> str:
         """How this was measured, in a sentence."""
         splits = self.splits
+        repeated = f", repeated {splits.repeats} times" if splits.repeats > 1 else ""
         apart = ", copies of a photograph kept together" if self.twins else ""
         return (
-            f"{splits.folds}-fold stratified cross-validation, repeated {splits.repeats} times"
+            f"{splits.folds}-fold stratified cross-validation{repeated}"
             f"{apart}; 95 % interval by Wilson with the correction of Nadeau and Bengio"
         )
 

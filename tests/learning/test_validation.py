@@ -184,3 +184,10 @@ def test_features_without_labels_cannot_be_cross_validated(cloud):
         cross_validate(dataclasses.replace(cloud(), y=None))
     with pytest.raises(UnknownClassifierError, match="svn"):
         cross_validate(cloud(), "svn")
+
+
+@pytest.mark.parametrize(
+    ("repeats", "told"), [(1, "validation;"), (3, "validation, repeated 3 times;")]
+)
+def test_the_method_says_how_often_it_was_repeated(cloud, repeats, told):
+    assert told in cross_validate(cloud(), "centroid", repeats=repeats).method
