@@ -81,7 +81,7 @@ def _pca_mlp(smallest: int, columns: int, folds: Folds) -> Pipeline:
     return _pipeline(
         variance=VarianceThreshold(),
         pca=PCA(0.95, svd_solver="full"),
-        mlp=MLPClassifier((100,), max_iter=1000, random_state=0),
+        mlp=MLPClassifier((100, 10), max_iter=1000, random_state=0),
     )
 
 
@@ -156,7 +156,9 @@ CLASSIFIERS = {
             "logistic", "scaling and logistic regression, penalty by cross-validation", _logistic
         ),
         ClassifierSpec("mlp", "variance threshold, scaling and a perceptron of 100 units", _mlp),
-        ClassifierSpec("pca-mlp", "95 % of the variance by PCA, then the perceptron", _pca_mlp),
+        ClassifierSpec(
+            "pca-mlp", "95 % of the variance by PCA, and a perceptron of 100 and 10 units", _pca_mlp
+        ),
         ClassifierSpec("svm", "scaling and a linear support vector machine, calibrated", _svm),
         ClassifierSpec(
             "svd-svm",
