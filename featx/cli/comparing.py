@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from featx.cli.options import check_report, json_option, report_option, shared_embedding_options
+from featx.cli.options import (
+    backbones_option,
+    check_report,
+    json_option,
+    report_option,
+    shared_embedding_options,
+)
 from featx.cli.output import command_line, emit, short_name, working
 from featx.cli.training import curve_of
 from featx.errors import OptionError
@@ -15,13 +21,7 @@ from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
 
 @click.command(epilog="Example: featx compare photos/ --backbones vgg16,resnet50 --out table.csv")
 @click.argument("folder")
-@click.option(
-    "--backbones",
-    default="all",
-    show_default=True,
-    metavar="all|A,B",
-    help="The networks; all means those whose weights are on this machine.",
-)
+@backbones_option
 @click.option(
     "--poolings",
     default="avg",
@@ -68,7 +68,7 @@ def compare(
     with working():
         comparison = featx.compare(
             images,
-            "all" if backbones == "all" else listed("backbones", backbones),
+            networks_of(backbones),
             listed("poolings", poolings),
             listed("classifiers", classifiers),
             **options,
@@ -87,7 +87,6 @@ def compare(
                 comparison=comparison,
                 curve=curve_of(best.features, best.estimator),
                 command=command_line(),
-                notes=splits.notes,
             )
     corrected = comparison.best_accuracy
     document = {
@@ -109,6 +108,11 @@ def compare(
     lines += [f"failed: {each.path}: {each.reason}" for each in best.features.failed]
     lines += [f"wrote {file}" for file in (out, report) if file]
     emit(document, "\n".join(lines), as_json=as_json)
+
+
+def networks_of(backbones: str) -> Any:
+    """Return what --backbones names: "all", or a list."""
+    return "all" if backbones == "all" else listed("backbones", backbones)
 
 
 def listed(option: str, text: str) -> list[str]:

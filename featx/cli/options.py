@@ -34,6 +34,13 @@ backbone_option = click.option(
     help="The network; `featx backbones` lists them. resnet50+xception joins two.",
 )
 
+backbones_option = click.option(
+    "--backbones",
+    default="all",
+    show_default=True,
+    metavar="all|A,B",
+    help="The networks; all means those whose weights are on this machine.",
+)
 fast_option = click.option(
     "--fast",
     is_flag=True,

@@ -62,7 +62,8 @@ def predict(
         images = ImageFolder.of(list(paths))
         features = classifier.features(images, **options)
         guesses = classifier.predict(features, answer_all=True)
-        labels = guesses if answer_all else classifier.predict(features)
+        unsure = classifier.rejection is not None and not answer_all
+        labels = classifier.predict(features) if unsure else guesses
         probabilities = _probabilities_of(guesses, classifier, features)
     rows: list[dict[str, Any]] = [
         {

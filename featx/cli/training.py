@@ -62,7 +62,6 @@ def train(
     import featx
     from featx.files import check_writable
     from featx.images.folder import ImageFolder
-    from featx.learning.duplicates import find_leaks
     from featx.learning.labels import require_known, require_learnable
     from featx.learning.rejection import check_classifier
 
@@ -88,13 +87,7 @@ def train(
         validation = featx.cross_validate(features, classifier, progress=True)
         model = featx.train(features, classifier, reject=reject, validation=validation)
         model.save(out)
-        evaluation, leaks, fair = None, {}, None
-        if test_images:
-            run = {key: options[key] for key in ("engine", "cache", "on_error", "batch_size")}
-            test_features = model.features(test_images, **run)
-            evaluation = model.evaluate(test_features)
-            leaks = find_leaks(features, test_features)
-            fair = evaluation.without(leaks) if leaks else evaluation
+        evaluation, leaks, fair = judged(model, features, test_images, options)
         if report:
             featx.write_report(
                 report,
@@ -105,7 +98,6 @@ def train(
                 test=evaluation,
                 command=command_line(),
                 notes=[
-                    *validation.splits.notes,
                     *_about_rejection(model),
                     *_about_answers(evaluation, model),
                     *about_leaks(leaks, evaluation, fair),
@@ -227,6 +219,26 @@ def evaluate(
 def _was_given(option: str) -> bool:
     source = click.get_current_context().get_parameter_source(option)
     return source not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
+def judged(
+    model: Any, training: Any, test_images: Any, options: dict[str, Any]
+) -> tuple[Any, dict[str, str], Any]:
+    """Measure a model on test images, where there are any.
+
+    Returns the evaluation, the copies of training images among them, and the evaluation of the
+    others: None where there is nothing to judge.
+    """
+    from featx.features.running import RUN_OPTIONS
+    from featx.learning.duplicates import find_leaks
+
+    if test_images is None:
+        return None, {}, None
+    run = {key: options[key] for key in RUN_OPTIONS}
+    features = model.features(test_images, **run)
+    evaluation = model.evaluate(features)
+    leaks = find_leaks(training, features)
+    return evaluation, leaks, evaluation.without(leaks) if leaks else evaluation
 
 
 def curve_of(features: Any, classifier: Any) -> Any:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from featx.cli.comparing import listed
+from featx.cli.comparing import listed, networks_of
 from featx.cli.options import (
+    backbones_option,
     check_report,
     fast_option,
     json_option,
@@ -17,7 +18,7 @@ from featx.cli.options import (
     weights_option,
 )
 from featx.cli.output import command_line, count, emit, short_name, working
-from featx.cli.training import about_leaks
+from featx.cli.training import about_leaks, judged
 from featx.learning.classifiers import CLASSIFIERS, TUNED
 
 
@@ -31,13 +32,7 @@ from featx.learning.classifiers import CLASSIFIERS, TUNED
     help="The time for the search: 90s, 5m, 1h, or seconds.",
 )
 @click.option("--out", metavar="MODEL", help="The model file to write.")
-@click.option(
-    "--backbones",
-    default="all",
-    show_default=True,
-    metavar="all|A,B",
-    help="The networks; all means those whose weights are on this machine.",
-)
+@backbones_option
 @click.option(
     "--classifiers",
     default=",".join(TUNED),
@@ -72,14 +67,13 @@ def tune(
     from featx.files import check_writable
     from featx.images.folder import ImageFolder
     from featx.learning.budget import seconds_of
-    from featx.learning.duplicates import find_leaks
     from featx.learning.labels import require_known, require_learnable
 
     seconds_of(budget)
     if out:
         check_writable(out)
     check_report(report)
-    names: Any = "all" if backbones == "all" else listed("backbones", backbones)
+    names = networks_of(backbones)
     images = ImageFolder.of(folder)
     require_learnable(images.paths, images.labels)
     test_images = ImageFolder.of(test) if test else None
@@ -97,13 +91,7 @@ def tune(
         best, model, splits = tuning.best, tuning.model, tuning.race.alike
         if out:
             model.save(out)
-        evaluation, leaks, fair = None, {}, None
-        if test_images:
-            run = {key: options[key] for key in ("engine", "cache", "on_error", "batch_size")}
-            test_features = model.features(test_images, **run)
-            evaluation = model.evaluate(test_features)
-            leaks = find_leaks(best.features, test_features)
-            fair = evaluation.without(leaks) if leaks else evaluation
+        evaluation, leaks, fair = judged(model, best.features, test_images, options)
         if report:
             featx.write_report(
                 report,
@@ -115,7 +103,6 @@ def tune(
                 command=command_line(),
                 notes=[
                     *tuning.summary.splitlines(),
-                    *splits.notes,
                     *about_leaks(leaks, evaluation, fair),
                 ],
             )

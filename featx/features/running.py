@@ -37,6 +37,18 @@ from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
 
 ON_ERROR = ("skip", "raise")
+RUN_OPTIONS = ("engine", "cache", "on_error", "batch_size")  # they change no feature
+
+
+def take_run_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of running out of those of embedding, where the engine stays, too.
+
+    It says what precisions there are.
+    """
+    run = {key: options.pop(key) for key in RUN_OPTIONS if key in options}
+    if "engine" in run:
+        options["engine"] = run["engine"]
+    return run
 
 
 def embed_images(
@@ -54,11 +66,10 @@ def embed_plans(images: ImageFolder, plans: Sequence[Plan], **options: Any) -> l
 
     `options` are `engine`, `cache`, `on_error`, `batch_size` and `progress` of `embed`.
     """
-    prepared = [
+    parts = dict.fromkeys(
         part for each in plans for view in range(each.views + 1) for part in each.of_view(view)
-    ]
-    made = iter(embed_recipes(images, list(dict.fromkeys(prepared)), **options))
-    features = dict(zip(dict.fromkeys(prepared), made, strict=True))
+    )
+    features = dict(zip(parts, embed_recipes(images, list(parts), **options), strict=True))
     return [_composed(each, features) for each in plans]
 
 

@@ -17,7 +17,7 @@ from featx.features.fusion import Fusion
 from featx.features.matrix import Features
 from featx.features.plan import plan
 from featx.features.recipe import Recipe
-from featx.features.running import embed_plans
+from featx.features.running import embed_plans, take_run_options
 from featx.images.folder import ImageFolder
 from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, network_of
 from featx.learning.comparison import Candidate, Comparison
@@ -31,7 +31,6 @@ from featx.learning.validation import tasks_of, validation_of
 if TYPE_CHECKING:
     from featx.learning.scratch import ScratchNetwork
 
-_RUN_OPTIONS = ("engine", "cache", "on_error", "batch_size")
 _TOLD = ("layer", "pooling", "input_size", "resize", "interpolation", "decode", "precision")
 
 
@@ -166,9 +165,7 @@ def _embedded(
     **embedding: Any,
 ) -> tuple[list[Features], list[Features]]:
     """Embed images with every backbone and pooling, each network once, and as pixels."""
-    run = {key: embedding.pop(key) for key in _RUN_OPTIONS if key in embedding}
-    if "engine" in run:
-        embedding["engine"] = run["engine"]
+    run = take_run_options(embedding)
     plans = []
     for backbone in backbones:
         for pooling in [poolings] if isinstance(poolings, str) else poolings:

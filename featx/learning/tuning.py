@@ -13,6 +13,7 @@ from featx.backbones.table import find
 from featx.errors import OptionError
 from featx.features.fusion import join
 from featx.features.matrix import Features
+from featx.features.running import take_run_options
 from featx.images.folder import ImageFolder
 from featx.learning.budget import Networks, seconds_of
 from featx.learning.classifiers import TUNED, network_of
@@ -98,13 +99,7 @@ def tune(
             raise OptionError(f"{option} is no option of tune: it searches poolings and views")
     images = ImageFolder.of(source, labels)
     require_learnable(images.paths, images.labels)
-    run = {
-        key: embedding.pop(key)
-        for key in ("engine", "cache", "on_error", "batch_size")
-        if key in embedding
-    }
-    if "engine" in run:
-        embedding["engine"] = run["engine"]
+    run = take_run_options(embedding)
     with ExitStack() as stack:
         if run.get("cache") is False:  # no network runs twice, even so
             run["cache"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))

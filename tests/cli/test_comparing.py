@@ -121,3 +121,18 @@ def test_where_every_test_picture_was_trained_on_the_accuracy_says_nothing(featx
     assert "24 of 24 test images are copies of training images, so that accuracy says nothing" in (
         ended.out
     )
+
+
+@pytest.mark.parametrize("command", ["compare", "train", "tune"])
+def test_a_report_tells_each_note_once(featx_run, photos, tmp_path, command):
+    for path in sorted((photos / "red").iterdir())[3:]:
+        path.unlink()  # fewer than there are folds
+    options = {
+        "compare": [*BACKBONES, "--classifiers", "knn"],
+        "train": ["--classifier", "knn", "--out", tmp_path / "m.featx"],
+        "tune": ["--budget", "1s", "--classifiers", "knn", *BACKBONES],
+    }[command]
+    page = tmp_path / "page.html"
+    out = featx_run(command, photos, *options, "--report", page).out
+    [note] = [line for line in out.splitlines() if "fewer" in line or "folds:" in line]
+    assert page.read_text().count(note.split(":")[0].split(";")[0]) == 1, note
