@@ -138,7 +138,7 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
         if isinstance(self.network, OwnNetwork):
             self.network.require(classes)
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> ScratchNetwork:
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> ScratchNetwork:
         """Train the network.
 
         Parameters
@@ -147,6 +147,9 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
             Pixels, RGB, 0 to 255, row by row: `matrix` of features of "pixels".
         y : ndarray of shape (n,)
             Their classes, at least two.
+        groups : ndarray of shape (n,), optional
+            Rows of one group, such as a picture and its views, are held out together or not at all;
+            by default each row by itself.
 
         Raises
         ------
@@ -161,7 +164,8 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
             self.__dict__.pop(learned, None)
         seed = int(check_random_state(self.random_state).randint(1 << 30))
         generator = np.random.default_rng(seed)
-        held = _held_out(target, self.validation, generator)
+        groups = np.arange(len(target)) if groups is None else np.asarray(groups)
+        held = _held_out(target, groups, self.validation, generator)
         learned_from = np.setdiff1d(np.arange(len(target)), held)
         keras = import_keras()
         with _own_random_state():
@@ -302,13 +306,15 @@ def _side(columns: int) -> int:
     return side
 
 
-def _held_out(target: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
-    """Draw a share of each class, at least one of three pictures."""
+def _held_out(
+    target: np.ndarray, groups: np.ndarray, share: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Draw a share of the groups of each class, at least one of three."""
     held = [np.empty(0, int)]
     for each in np.unique(target):
-        rows = generator.permutation(np.flatnonzero(target == each))
-        held.append(rows[: round(share * len(rows)) if len(rows) > 2 else 0])
-    return np.sort(np.concatenate(held))
+        drawn = generator.permutation(np.unique(groups[target == each]))
+        held.append(drawn[: round(share * len(drawn)) if len(drawn) > 2 else 0])
+    return np.flatnonzero(np.isin(groups, np.concatenate(held)))
 
 
 def _require_same(model: keras.Model, again: keras.Model) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.learning.classifiers import Folds, make_classifier, probabilities_of
+from featx.learning.classifiers import Folds, make_classifier, network_of, probabilities_of
 
 
 def classifier_for(classifier: str | Any, y: np.ndarray, columns: int, views: int = 0) -> Any:
@@ -59,7 +59,10 @@ def fit(classifier: Any, X: np.ndarray, y: np.ndarray, views: Sequence[np.ndarra
     """
     if not len(views):
         return classifier.fit(X, y)
-    return classifier.fit(np.concatenate([X, *views]), np.tile(y, 1 + len(views)))
+    rows, labels = np.concatenate([X, *views]), np.tile(y, 1 + len(views))
+    if network_of(classifier):  # judges itself on pictures that it holds out
+        return classifier.fit(rows, labels, groups=np.tile(np.arange(len(y)), 1 + len(views)))
+    return classifier.fit(rows, labels)
 
 
 def predict(

@@ -21,6 +21,7 @@ import featx
 from featx.errors import ModelFileError, OptionError
 from featx.learning.model_file import PIPELINE
 from featx.learning.scratch import ScratchNetwork
+from featx.learning.views import fit
 
 pytestmark = pytest.mark.keras
 
@@ -115,6 +116,19 @@ def test_an_epoch_reports_the_mean_of_all_its_pictures(pixels):
 def test_training_ends_when_the_held_out_part_is_predicted_no_better(pixels):
     network = ScratchNetwork(epochs=40, patience=2, learning_rate=1.0).fit(pixels.matrix, pixels.y)
     assert len(network.history) == network.best_epoch_ + 2 < 40
+
+
+def test_a_picture_and_its_views_are_held_out_together(pixels, monkeypatch):
+    held = []
+    monkeypatch.setattr(
+        ScratchNetwork, "_train", lambda self, *given: held.extend([given[-3], given[-2]])
+    )
+    n = len(pixels)
+    fit(ScratchNetwork(), pixels.matrix, pixels.y, [pixels.matrix + 1, pixels.matrix + 2])
+    learned_from, held_out = held
+    assert sorted([*learned_from, *held_out]) == list(range(3 * n))
+    assert set(learned_from % n).isdisjoint(held_out % n)
+    assert len(held_out) == 3 * 3  # one of six pictures of each colour
 
 
 def test_the_same_seed_gives_the_same_network_and_leaves_all_generators_alone(pixels):
