@@ -26,13 +26,20 @@ weights_option = click.option(
     help="Weights of the network: ImageNet's, random ones, a file, or a folder of files under "
     "Keras's names.",
 )
-backbone_option = click.option(
-    "--backbone",
-    default=DEFAULT_BACKBONE,
-    show_default=True,
-    metavar="NAME",
-    help="The network; `featx backbones` lists them. resnet50+xception joins two.",
-)
+
+
+def _backbone_option(more: str = "") -> Callable[[Command], Command]:
+    return click.option(
+        "--backbone",
+        default=DEFAULT_BACKBONE,
+        show_default=True,
+        metavar="NAME",
+        help=f"The network; `featx backbones` lists them.{more}",
+    )
+
+
+backbone_option = _backbone_option()
+joined_backbone_option = _backbone_option(" resnet50+xception joins two.")
 
 backbones_option = click.option(
     "--backbones",
@@ -131,7 +138,7 @@ def embedding_options(command: Command) -> Command:
         show_default=True,
         help="How the last map becomes a vector.",
     )
-    return backbone_option(pooling_option(shared_embedding_options(command)))
+    return joined_backbone_option(pooling_option(shared_embedding_options(command)))
 
 
 def shared_embedding_options(command: Command) -> Command:

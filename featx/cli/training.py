@@ -62,18 +62,19 @@ def train(
     import featx
     from featx.files import check_writable
     from featx.images.folder import ImageFolder
-    from featx.learning.labels import require_known, require_learnable
+    from featx.learning.labels import require_every_class, require_known, require_learnable
     from featx.learning.rejection import check_classifier
 
     check_classifier(classifier, reject)
     check_writable(out)
     check_report(report)
     if network_of(classifier):
-        if _was_given("backbone") and options["backbone"] != PIXELS:
-            raise OptionError(
-                f"--classifier {classifier} learns from pixels, not from the features of "
-                f"{options['backbone']}: leave --backbone out"
-            )
+        for option in ("backbone", "weights", "pooling", "layer"):
+            if _was_given(option) and options[option] != PIXELS:
+                raise OptionError(
+                    f"--classifier {classifier} learns from pixels, not from the features of a "
+                    f"network: leave --{option} out"
+                )
         options["backbone"] = PIXELS
     images = ImageFolder.of(folder)
     require_learnable(images.paths, images.labels)
@@ -84,6 +85,7 @@ def train(
         start = time.perf_counter()
         features = featx.embed(images, **options)
         embedding_seconds = time.perf_counter() - start
+        require_every_class(images.classes, features)
         validation = featx.cross_validate(features, classifier, progress=True)
         model = featx.train(features, classifier, reject=reject, validation=validation)
         model.save(out)
@@ -194,7 +196,7 @@ def evaluate(
         **_answers_of(result),
         "n_images": len(result.y_true),
         "n_failed": result.n_failed,
-        "classes": per_class.reset_index().to_dict(orient="records"),
+        "classes": [{"class": name, **row} for name, row in per_class.to_dict("index").items()],
         "report": report,
     }
     cells = [

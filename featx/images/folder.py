@@ -193,8 +193,6 @@ class ImageFolder:
 
     @classmethod
     def _of_frame(cls, frame: Any) -> ImageFolder:
-        import pandas as pd
-
         columns = list(frame.columns)
         if "path" not in columns:
             raise ImageSourceError(
@@ -209,12 +207,7 @@ class ImageFolder:
         )
         if "label" not in columns:
             return cls(paths=paths, labels=(None,) * len(paths))
-        missing = pd.isna(frame["label"]).tolist()
-        labels = tuple(
-            None if absent else str(label)
-            for label, absent in zip(frame["label"].tolist(), missing, strict=True)
-        )
-        return cls(paths=paths, labels=labels)
+        return cls(paths=paths, labels=label_texts(frame["label"], len(paths)))
 
 
 def _named_as_image(name: str) -> bool:

@@ -17,7 +17,8 @@ def label_texts(labels: Any, n: int) -> tuple[str | None, ...]:
     Parameters
     ----------
     labels : sequence, array, Series or table, of length n
-        Numbers of classes, which become "0", "1" and so on; or their names; in a column perhaps.
+        Numbers of classes, which become "0", "1" and so on, whole floats too; or their names, as
+        texts or bytes; in a column perhaps.
         One-hot rows of shape (n, classes), 0 and 1 of any dtype, mean the number of the column,
         or its name in a pandas DataFrame. What is missing (None, NaN) is no label.
     n : int
@@ -47,17 +48,23 @@ def label_texts(labels: Any, n: int) -> tuple[str | None, ...]:
     if array.ndim == 2:
         columns = getattr(labels, "columns", range(array.shape[1]))
         return tuple(str(columns[number]) for number in _numbers(array))
-    if array.dtype.kind == "f":
-        whole = np.isnan(array) | (np.isfinite(array) & (array == np.rint(array)))
-        if not whole.all():
-            raise OptionError(f"there is a label {array[~whole][0]}: {_EXPECTED}")
-        return tuple(None if each != each else str(int(each)) for each in array.tolist())
-    if array.dtype.kind != "O":
-        return tuple(str(each) for each in array.tolist())
     import pandas as pd
 
     missing = pd.isna(array)
-    return tuple(None if absent else str(each) for each, absent in zip(array, missing, strict=True))
+    return tuple(
+        None if absent else _text(each)
+        for each, absent in zip(array.tolist(), missing, strict=True)
+    )
+
+
+def _text(label: Any) -> str:
+    if isinstance(label, bytes):  # as HDF5 and TensorFlow keep names
+        return label.decode(errors="surrogateescape")
+    if isinstance(label, float | np.floating):
+        if not float(label).is_integer():
+            raise OptionError(f"there is a label {label}: {_EXPECTED}")
+        return str(int(label))
+    return str(label)
 
 
 def _numbers(rows: np.ndarray) -> list[int]:

@@ -186,7 +186,8 @@ def make_classifier(
     ----------
     classifier : str or estimator, default="logistic"
         A name of `CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own, which is
-        cloned; or a compiled Keras model, which learns from pixels and is copied.
+        cloned; or a compiled Keras model, which learns from pixels (float32, 0 to 255, so let it
+        begin with a Rescaling layer) and is copied.
     smallest : int, default=5
         Images in the smallest class.
     columns : int, default=2048

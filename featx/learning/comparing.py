@@ -23,7 +23,12 @@ from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, netw
 from featx.learning.comparison import Candidate, Comparison
 from featx.learning.duplicates import find_duplicates
 from featx.learning.fitting import fit_all
-from featx.learning.labels import labels_to_learn, refuse_labels, require_learnable
+from featx.learning.labels import (
+    labels_to_learn,
+    refuse_labels,
+    require_every_class,
+    require_learnable,
+)
 from featx.learning.own_network import is_keras_model
 from featx.learning.splits import FOLDS, REPEATS, split
 from featx.learning.validation import tasks_of, validation_of
@@ -120,6 +125,7 @@ def compare(
             progress=progress,
             **embedding,
         )
+        require_every_class(images.classes, (features or pixels)[0])
     every = _same_images([*features, *pixels])
     features, pixels = every[: len(features)], every[len(features) :]
     y = labels_to_learn(every[0])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from featx.backbones.imagenet import classes
+from featx.backbones.pixels import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError
 from featx.features.plan import prepare
@@ -88,12 +89,18 @@ def label(
     Raises
     ------
     OptionError
-        `top` is out of range, or the network has another classifier.
+        `top` is out of range, or the backbone is no single network with the classifier of
+        ImageNet.
     WeightsError
         There are no weights with the classifier.
     """
     if not isinstance(top, int | np.integer) or not 1 <= top <= len(classes()):
         raise OptionError(f"top {top!r}: expected a whole number from 1 to {len(classes())}")
+    if isinstance(backbone, str) and ("+" in backbone or backbone == PIXELS):
+        raise OptionError(
+            f"backbone {backbone!r}: expected one network of `featx backbones`, which brings its "
+            "classifier along"
+        )
     network, recipe = prepare(
         backbone,
         layer="predictions",

@@ -63,6 +63,24 @@ def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> Non
         )
 
 
+def require_every_class(classes: Sequence[str], features: Features) -> None:
+    """Check that of every class some image could be read.
+
+    Raises
+    ------
+    ImageSourceError
+        A class has no image left.
+    """
+    lost = sorted(set(classes) - set(features.classes))
+    if lost:
+        has = "class {} has" if len(lost) == 1 else "classes {} have"
+        reason = f" ({features.failed[0].path}: {features.failed[0].reason})"
+        raise ImageSourceError(
+            f"{has.format(_some(lost))} no readable image{reason if features.failed else ''}: "
+            "expected at least two of each class; add images or remove the class"
+        )
+
+
 def refuse_labels(labels: Any) -> None:
     """Raise an `OptionError` for labels that are given beside features."""
     if labels is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -146,11 +147,17 @@ class ImageClassifier:
         Raises
         ------
         RecipeMismatchError
-            The features or the weights are not those that the model was trained on.
+            The features or the weights are not those that the model was trained on, or the
+            features have fewer views.
         """
         if isinstance(source, Features):
             self.recipe.require(source.recipe, "these features")
-            return source
+            if len(source.views) < self.views:
+                raise RecipeMismatchError(
+                    f"these features have {len(source.views)} views, but the model predicts by "
+                    f"{self.views}: embed the images with views={self.views}"
+                )
+            return replace(source, views=source.views[: self.views])
         made_by = Plan(self.backbones, self.recipe, self.views)
         return embed_plans(ImageFolder.of(source), [made_by], **options)[0]
 

@@ -41,9 +41,14 @@ class OwnNetwork:
                 f"the Keras model {model.name!r} is not compiled: call its compile(optimizer, "
                 "loss) first"
             )
+        if isinstance(model.loss, list | tuple | dict) and len(model.loss) != 1:
+            raise OptionError(
+                f"the Keras model {model.name!r} has {len(model.loss)} losses: expected one"
+            )
         shape = getattr(model, "input_shape", None)
         if (
             not isinstance(shape, tuple)
+            or isinstance(getattr(model, "input", None), dict)
             or len(shape) != 4
             or shape[1] != shape[2]
             or shape[3] not in (1, 3)
@@ -53,7 +58,8 @@ class OwnNetwork:
                 "square picture, (None, size, size, 3), or with one channel for grey"
             )
         outputs = model.output_shape
-        if not isinstance(outputs, tuple) or len(outputs) != 2 or not outputs[1]:
+        named = isinstance(getattr(model, "output", None), dict)
+        if named or not isinstance(outputs, tuple) or len(outputs) != 2 or not outputs[1]:
             raise OptionError(
                 f"the Keras model {model.name!r} has output shape {outputs}: expected "
                 "(None, n_classes)"
@@ -71,16 +77,24 @@ class OwnNetwork:
         return self._model.input_shape[1]
 
     @property
+    def _loss(self) -> Any:
+        """Its loss, as a name, a function or an object of Keras."""
+        loss = self._model.loss
+        if isinstance(loss, dict):
+            loss = list(loss.values())
+        return loss[0] if isinstance(loss, list | tuple) else loss
+
+    @property
     def one_hot(self) -> bool:
         """Whether its loss takes a row of zeros and a one for each picture, not a number."""
-        loss = self._model.loss
-        name = loss if isinstance(loss, str) else getattr(loss, "name", None) or loss.__name__
-        return "sparse" not in name
+        function = getattr(self._loss, "fn", self._loss)
+        names = (str(self._loss), type(self._loss).__name__, getattr(function, "__name__", ""))
+        return not any("sparse" in name.lower() for name in names)
 
     @property
     def logits(self) -> bool:
         """Whether its outputs are logits, not probabilities."""
-        return bool(getattr(self._model.loss, "from_logits", False))
+        return bool(getattr(self._loss, "from_logits", False))
 
     def require(self, classes: int) -> None:
         """Check that it has as many outputs as there are classes.
@@ -131,7 +145,13 @@ class OwnNetwork:
 
         def seeded(layer: Any) -> Any:
             if type(layer) is keras.layers.Lambda:  # Keras makes none from a configuration
-                return keras.layers.Lambda(layer.function, name=layer.name)
+                return keras.layers.Lambda(
+                    layer.function,
+                    output_shape=layer._output_shape,
+                    mask=layer.mask,
+                    arguments=layer.arguments,
+                    name=layer.name,
+                )
             config = layer.get_config()
             if "seed" in config and config["seed"] is None:
                 config["seed"] = next(seeds)
@@ -139,11 +159,15 @@ class OwnNetwork:
 
         model = self._model
         try:
-            copy = keras.models.clone_model(model, clone_function=seeded, recursive=True)
+            model.compiled = False  # else Keras would look for a loss of one's own by its name
+            try:
+                copy = keras.models.clone_model(model, clone_function=seeded, recursive=True)
+            finally:
+                model.compiled = True
             copy.set_weights(self._weights)
             copy.compile(
                 type(model.optimizer).from_config(model.optimizer.get_config()),
-                model.loss,
+                self._loss,
                 metrics=["accuracy"],
                 run_eagerly=model.run_eagerly,
                 jit_compile=model.jit_compile,

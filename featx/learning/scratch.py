@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,19 @@ from featx.errors import ModelFileError, OptionError
 from featx.learning.architecture import ArchitectureError, check, describe, rebuild, weights_of
 from featx.learning.own_network import OwnNetwork
 from featx.learning.small_network import small_network
+from featx.learning.splits import hold_out
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
 _PREDICTED = 256  # pictures at once
+_PROBED = 16  # pictures
+_LUCK = 0.02  # share of pictures: who guesses may be so much better than by the largest class
+_LEARNED_NOTHING = (
+    "the network {!r} cannot tell even its training pictures apart: it is given pixels from 0 to "
+    "255, so let it begin with keras.layers.Rescaling(1 / 255)"
+)
 
 
 class ScratchNetwork(ClassifierMixin, BaseEstimator):
@@ -165,7 +173,7 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(1 << 30))
         generator = np.random.default_rng(seed)
         groups = np.arange(len(target)) if groups is None else np.asarray(groups)
-        held = _held_out(target, groups, self.validation, generator)
+        held = hold_out(target, groups, self.validation, generator)
         learned_from = np.setdiff1d(np.arange(len(target)), held)
         keras = import_keras()
         with _own_random_state():
@@ -186,9 +194,13 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
                     "what it learned: give it again to train it again"
                 )
             self._channels = int(model.input_shape[3])
+            self._live = model
+            self.predict_proba(X[:_PROBED])  # outputs that are none are told before training
             labels = np.eye(model.output_shape[-1])[target] if one_hot else target
             self._train(model, X, labels, learned_from, held, generator)
-        self._live = model
+        most = np.bincount(target).max() / len(target)
+        if self.network is not None and max(self.history_["accuracy"]) < most + _LUCK:
+            warnings.warn(_LEARNED_NOTHING.format(self.network.name), stacklevel=2)
         return self
 
     def _train(
@@ -217,6 +229,11 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
                 logs |= {f"val_{name}": value for name, value in told.items()}
             for name, values in history.items():
                 values.append(logs[name])
+            if not math.isfinite(watched[-1] + logs["loss"]):
+                raise OptionError(
+                    f"the loss is {watched[-1]} after epoch {epoch + 1}: lower the learning rate, "
+                    "or let the network begin with keras.layers.Rescaling(1 / 255)"
+                )
             if epoch == 0 or watched[-1] < watched[best]:
                 best, weights = epoch, model.get_weights()
             waited = epoch - best
@@ -250,6 +267,11 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
             shares[rows] = outputs[:, : len(self.classes_)]
         if self.logits_:
             shares = np.exp(shares - shares.max(axis=1, keepdims=True))
+        elif shares.min(initial=0) < -1e-6:
+            raise OptionError(
+                f"the network gives {shares.min():.3g} where probabilities are expected: let it "
+                "end in a softmax, or compile it with a loss that has from_logits=True"
+            )
         return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-30)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -274,7 +296,7 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):
         live = state.pop("_live", None)
         if isinstance(self.network, OwnNetwork):
             state["network"] = self.network.name
-        if live is not None and "architecture_" not in state:
+        if live is not None:
             try:
                 description = describe(live)
                 weights = weights_of(live, description)
@@ -304,17 +326,6 @@ def _side(columns: int) -> int:
             "square RGB pictures; use featx.embed(photos, 'pixels')"
         )
     return side
-
-
-def _held_out(
-    target: np.ndarray, groups: np.ndarray, share: float, generator: np.random.Generator
-) -> np.ndarray:
-    """Draw a share of the groups of each class, at least one of three."""
-    held = [np.empty(0, int)]
-    for each in np.unique(target):
-        drawn = generator.permutation(np.unique(groups[target == each]))
-        held.append(drawn[: round(share * len(drawn)) if len(drawn) > 2 else 0])
-    return np.flatnonzero(np.isin(groups, np.concatenate(held)))
 
 
 def _require_same(model: keras.Model, again: keras.Model) -> None:

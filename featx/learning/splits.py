@@ -94,6 +94,33 @@ def split(
     return Splits(tuple(parts), k, int(repeats), groups, tuple(_notes(counts, k, folds)))
 
 
+def hold_out(
+    y: np.ndarray, groups: np.ndarray, share: float, random: np.random.Generator
+) -> np.ndarray:
+    """Draw a share of the images of each class, to judge a network by while it learns.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        The class of each image.
+    groups : ndarray of shape (n,), int
+        Images of one group are drawn together; all are of one class.
+    share : float
+        Of the groups of each class, at least one of three; none of one or two.
+    random : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int
+        Their rows, in order.
+    """
+    held = [np.empty(0, int)]
+    for label in np.unique(y):
+        drawn = random.permutation(np.unique(groups[y == label]))
+        held.append(drawn[: max(1, round(share * len(drawn))) if share and len(drawn) > 2 else 0])
+    return np.flatnonzero(np.isin(groups, np.concatenate(held)))
+
+
 def _notes(counts: dict[str, int], k: int, asked: int) -> list[str]:
     notes = []
     if k < asked:

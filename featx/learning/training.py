@@ -12,7 +12,12 @@ from featx.features.embed import embed
 from featx.features.matrix import Features
 from featx.images.folder import ImageFolder
 from featx.learning.classifiers import DEFAULT_CLASSIFIER, network_of
-from featx.learning.labels import labels_to_learn, refuse_labels, require_learnable
+from featx.learning.labels import (
+    labels_to_learn,
+    refuse_labels,
+    require_every_class,
+    require_learnable,
+)
 from featx.learning.model import ImageClassifier
 from featx.learning.rejection import check_classifier, choose_rejection, settled
 from featx.learning.validation import CrossValidation, cross_validate
@@ -38,7 +43,8 @@ def train(
         `label`, a list of paths or an array of pictures with `labels`, or features of them.
     classifier : str or estimator, default="logistic"
         A name of `featx.CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own. "cnn"
-        is a small network from scratch, the baseline; a compiled Keras model takes its place.
+        is a small network from scratch, the baseline; a compiled Keras model takes its place,
+        which is given float32 pixels from 0 to 255: let it begin with Rescaling(1 / 255).
     labels : sequence or array, optional
         As for `embed`, where the images have none.
     backbone : str or Backbone, default="efficientnet_lite0"
@@ -91,6 +97,7 @@ def train(
         if network:
             network.require(own.name if own else str(backbone), len(images.classes))
         features = embed(images, backbone, **embedding)
+        require_every_class(images.classes, features)
     if features.recipe is None:
         raise RecipeMismatchError(
             "these features carry no recipe, so new images could not be embedded alike; "

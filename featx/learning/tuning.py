@@ -20,7 +20,7 @@ from featx.learning.classifiers import TUNED, network_of
 from featx.learning.comparing import named_networks
 from featx.learning.duplicates import find_duplicates
 from featx.learning.halving import FINALISTS, Race, Trial, settings_of
-from featx.learning.labels import labels_to_learn, require_learnable
+from featx.learning.labels import labels_to_learn, require_every_class, require_learnable
 from featx.learning.scenes import hold_out_scenes
 from featx.learning.splits import FOLDS, REPEATS, split
 from featx.learning.training import train
@@ -107,6 +107,7 @@ def tune(
             images, start + _EMBEDDING * seconds, embedding, run | {"progress": progress}
         )
         embedded = networks.embed(names, _POOLINGS)
+        require_every_class(images.classes, next(iter(embedded.values()))[0])
         networks.deadline = start + _VIEWING * seconds
         race = _race(embedded, start + _FITTING * seconds, seed, n_jobs, progress)
         trials = _search(race, networks, embedded, settings)

@@ -23,24 +23,40 @@ def classifier_for(classifier: str | Any, y: np.ndarray, columns: int, views: in
     columns : int
         Columns of their features.
     views : int, default=0
-        Views that go along with each: a search inside the classifier has all views of an image on
-        one side of each split, so that it is not judged on what it has seen.
+        Views that go along with each: a search inside the classifier, also one of your own in its
+        `cv`, has all views of an image on one side of each split, so that it is not judged on
+        what it has seen.
     """
     smallest = min(Counter(y.tolist()).values())
     folds: Folds = None
     if views and smallest > 1:
-        from sklearn.model_selection import StratifiedKFold
-
-        splits = StratifiedKFold(min(5, smallest)).split(y, y)
-        folds = [
-            (_with_views(train, len(y), views), _with_views(test, len(y), views))
-            for train, test in splits
-        ]
-    return make_classifier(classifier, smallest, columns, folds)
+        folds = _with_views(min(5, smallest), y, views)
+    made = make_classifier(classifier, smallest, columns, folds)
+    if views and not isinstance(classifier, str):
+        _let_search(made, y, views)
+    return made
 
 
-def _with_views(rows: np.ndarray, n: int, views: int) -> np.ndarray:
-    return (rows + n * np.arange(views + 1)[:, None]).ravel()
+def _let_search(estimator: Any, y: np.ndarray, views: int) -> None:
+    """Give the searches of an estimator of a user's own splits that keep views together."""
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps:
+            _let_search(step, y, views)
+    elif hasattr(estimator, "cv") and estimator.cv != "prefit":
+        estimator.set_params(cv=_with_views(estimator.cv, y, views))
+
+
+def _with_views(cv: Any, y: np.ndarray, views: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split images by what scikit-learn takes as `cv`, and let their views follow them."""
+    from sklearn.model_selection import check_cv
+
+    later = len(y) * np.arange(views + 1)[:, None]
+    return [
+        ((train + later).ravel(), (test + later).ravel())
+        for train, test in check_cv(cv, y, classifier=True).split(y, y)
+    ]
 
 
 def fit(classifier: Any, X: np.ndarray, y: np.ndarray, views: Sequence[np.ndarray] = ()) -> Any:

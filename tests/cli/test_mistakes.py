@@ -186,6 +186,11 @@ MISTAKES = {
         "Invalid value for '--top': 1001 is not in the range 1<=x<=1000",
     ),
     "no labels": ("label photos --top 0", "Invalid value for '--top': 0 is not in the range"),
+    "labels of joined networks": (
+        "label photos --backbone resnet50+xception",
+        "backbone 'resnet50+xception': expected one network of `featx backbones`",
+    ),
+    "labels of pixels": ("label photos --backbone pixels", "backbone 'pixels': expected one net"),
     "labels of an unknown network": ("label photos --backbone vgg", "unknown backbone 'vgg'"),
     "a cache that is a file": (
         "cache info --cache text.featx",

@@ -431,3 +431,31 @@ def test_names_of_files_that_are_not_unicode_are_no_obstacle(
     text = featx_run("predict", model, path, "--out", out, "--gallery", gallery).out
     assert "caf�.png" in text or "caf?.png" in text
     assert odd in out.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "tune"])
+def test_a_class_without_a_readable_picture_is_told_not_dropped(
+    featx_ends, photos, tmp_path, command
+):
+    (photos / "violet").mkdir()
+    for number in range(3):
+        (photos / "violet" / f"{number}.png").write_text("no picture")
+    out = tmp_path / "m.featx"
+    options = {
+        "train": ["--out", out],
+        "compare": ["--backbones", "efficientnet_lite0"],
+        "tune": ["--out", out, "--backbones", "efficientnet_lite0"],
+    }
+    ended = featx_ends(command, photos, *options[command])
+    assert ended.status == 2
+    assert "class violet has no readable image (" in ended.err
+    assert ended.err.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes on POSIX only")
+def test_a_class_whose_name_is_no_utf8_is_judged_like_others(featx_run, photos, tmp_path):
+    os.rename(os.fsencode(photos / "red"), os.fsencode(photos) + b"/caf\xe9")
+    featx_run("train", photos, "--out", tmp_path / "m.featx")
+    document = featx_run("evaluate", tmp_path / "m.featx", photos, "--json").json
+    assert [each["support"] for each in document["classes"]] == [6, 6, 6]

@@ -20,6 +20,7 @@ NUMBERS = {
     "one-hot bytes": np.eye(11, dtype=np.uint8)[[2, 0, 10]],
     "one-hot bool": np.eye(11, dtype=bool)[[2, 0, 10]],
     "one-hot lists": np.eye(11, dtype=int)[[2, 0, 10]].tolist(),
+    "whole floats in objects": np.array([2.0, 0.0, 10], dtype=object),
     "series": pd.Series([2, 0, 10], index=[5, 6, 7]),
     "column of a table": pd.DataFrame({"y": [2, 0, 10]}),
     "texts": ["2", "0", "10"],
@@ -29,6 +30,8 @@ NAMES = {
     "tuple": ("dog", "cat", "dog"),
     "array": np.array(["dog", "cat", "dog"]),
     "objects": np.array(["dog", "cat", "dog"], dtype=object),
+    "bytes": np.array([b"dog", b"cat", b"dog"]),
+    "bytes in objects": np.array([b"dog", "cat", b"dog"], dtype=object),
     "category": pd.Series(["dog", "cat", "dog"], dtype="category"),
     "one-hot table": pd.get_dummies(["dog", "cat", "dog"]),
 }
@@ -94,3 +97,9 @@ def test_images_that_have_labels_take_no_others():
         with pytest.raises(OptionError, match="have labels already: leave out labels="):
             ImageFolder.of(source, [1, 2, 3])
     assert ImageFolder.of(frame.drop(columns="label"), [1, 2, 3]).labels == ("1", "2", "3")
+
+
+def test_a_column_of_a_table_and_labels_beside_it_make_the_same_names():
+    given = [1.0, 2.0, None]
+    frame = pd.DataFrame({"path": PATHS, "label": given})
+    assert ImageFolder.of(frame).labels == ImageFolder.of(PATHS, given).labels == ("1", "2", None)

@@ -6,6 +6,7 @@ import pickle
 import random
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from sklearn.base import clone
 import featx
 from featx.errors import ModelFileError, OptionError
 from featx.learning.model_file import PIPELINE
+from featx.learning.own_network import OwnNetwork
 from featx.learning.scratch import ScratchNetwork
 from featx.learning.views import fit
 
@@ -249,6 +251,79 @@ def test_other_losses_and_grey_pictures_are_understood(pixels, loss):
     assert np.mean(network.predict(pixels.matrix) == pixels.y) > 0.5
 
 
+def _loss_of_ones_own(true, predicted):
+    import keras
+
+    return keras.losses.sparse_categorical_crossentropy(true, predicted)
+
+
+@pytest.mark.parametrize("kind", ["function", "list", "by output", "named"])
+def test_a_loss_may_be_given_in_any_way_that_keras_takes(pixels, kind):
+    import keras
+
+    sparse = keras.losses.SparseCategoricalCrossentropy(name="mine")
+    own = own_model()
+    last = own.layers[-1].name
+    losses = {
+        "function": _loss_of_ones_own,
+        "list": ["sparse_categorical_crossentropy"],
+        "by output": {last: sparse},
+        "named": sparse,
+    }
+    own.compile(keras.optimizers.Adam(0.01), losses[kind])
+    network = featx.make_classifier(own).set_params(epochs=2, network=OwnNetwork.of(own))
+    if kind == "function":
+        assert network.network.one_hot
+        own.loss.__name__ = "sparse_of_ones_own"
+    assert not network.network.one_hot
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the network 'mine' cannot tell")  # after two epochs
+        network.fit(pixels.matrix, pixels.y)
+    assert own.compiled
+
+
+def test_a_lambda_layer_keeps_its_arguments(pixels):
+    import keras
+
+    own = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Lambda(lambda x, by: x / by, arguments={"by": 255.0}),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    own.compile("adam", "sparse_categorical_crossentropy")
+    copy = OwnNetwork.of(own).copy(16, 3, 0)
+    assert np.allclose(copy(pixels.X[:2]), own(pixels.X[:2]))
+
+
+def test_outputs_that_are_no_probabilities_are_told_before_training(pixels):
+    own = featx.make_classifier(own_model(activation=None))
+    with pytest.raises(OptionError, match="where probabilities are expected: let it end in a soft"):
+        own.fit(pixels.matrix, pixels.y)
+    assert not hasattr(own, "history_")
+
+
+def test_a_loss_that_is_no_number_is_told(pixels):
+    own = own_model()
+    own.layers[-1].set_weights([np.full((768, 3), np.inf), np.zeros(3)])
+    with pytest.raises(OptionError, match=r"the loss is nan after epoch .*: lower the learning ra"):
+        featx.make_classifier(own).fit(pixels.matrix, pixels.y)
+
+
+def test_a_network_that_learned_nothing_says_what_it_was_given(pixels):
+    import keras
+
+    own = own_model()
+    own.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
+    own.layers[-1].set_weights([np.zeros((768, 3)), np.array([1.0, 0.0, 0.0])])  # one answer
+    with pytest.warns(
+        UserWarning, match="'mine' cannot tell even its training pictures apart: .*0 to"
+    ):
+        featx.make_classifier(own).set_params(epochs=1).fit(pixels.matrix, pixels.y)
+
+
 def test_a_model_that_does_not_fit_is_told_in_a_line(photos, pixels):
     import keras
 
@@ -317,6 +392,18 @@ def test_a_network_of_ones_own_is_saved_with_what_it_learned_only(photos, new_ph
     assert np.array_equal(loaded.predict_proba(new_photos), model.predict_proba(new_photos))
     with pytest.raises(OptionError, match="'mine' of your own was not saved with the model"):
         featx.train(photos, loaded.pipeline, input_size=16)
+
+
+def test_a_network_that_was_changed_after_loading_is_saved_as_it_is(photos, new_photos, tmp_path):
+    model = featx.train(photos, featx.make_classifier("cnn").set_params(epochs=1), input_size=16)
+    model.save(tmp_path / "m.featx")
+    loaded = featx.load(tmp_path / "m.featx")
+    network = loaded.pipeline.network_
+    network.set_weights([each + 0.5 for each in network.get_weights()])
+    changed = loaded.predict_proba(new_photos)
+    assert not np.allclose(changed, model.predict_proba(new_photos))
+    loaded.save(tmp_path / "m.featx")
+    assert np.allclose(featx.load(tmp_path / "m.featx").predict_proba(new_photos), changed)
 
 
 def test_a_layer_that_is_not_audited_is_named_when_it_is_saved(photos, tmp_path):
@@ -405,9 +492,9 @@ def test_the_shell_trains_predicts_and_evaluates_it(
     assert "pixels, none pooling, 16 px" in run(*words)
     assert len(json.loads(run("predict", path, new_photos, "--json"))) == 6
     assert json.loads(run("evaluate", path, new_photos, "--json"))["accuracy"] > 0.5
-    assert "learns from pixels, not from the features of vgg16: leave --backbone out" in run(
-        *words, "--backbone", "vgg16"
-    )
+    for option, value in {"backbone": "vgg16", "weights": "/nowhere", "pooling": "max"}.items():
+        told = run(*words, f"--{option}", value)
+        assert f"learns from pixels, not from the features of a network: leave --{option}" in told
 
 
 def test_fakes_leave_pixels_alone(photos, fake_engine):

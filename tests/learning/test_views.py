@@ -7,9 +7,14 @@ from dataclasses import replace
 import fakes
 import numpy as np
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import featx
-from featx.errors import ModelFileError
+from featx.errors import ModelFileError, RecipeMismatchError
 from featx.learning.views import classifier_for, fit, predict
 
 OPTIONS = {"weights": "random", "progress": False}
@@ -49,6 +54,20 @@ def test_the_search_inside_a_classifier_has_all_views_of_a_photograph_on_one_sid
     for train, test in search.cv:
         assert set(train % 20).isdisjoint(test % 20)
         assert sorted([*train, *test]) == list(range(60))
+
+
+def test_a_search_of_ones_own_has_all_views_of_a_photograph_on_one_side():
+    y = np.repeat(["ant", "bee"], 10)
+    inner = CalibratedClassifierCV(LogisticRegression(), cv=2)
+    search = GridSearchCV(inner, {"estimator__C": [1, 2]}, cv=KFold(4, shuffle=True))
+    made = classifier_for(make_pipeline(StandardScaler(), search), y, 30, views=2)
+    splits = made.named_steps["gridsearchcv"].cv
+    assert len(splits) == 4
+    for train, test in splits:
+        assert set(train % 20).isdisjoint(test % 20)
+        assert sorted([*train, *test]) == list(range(60))
+    assert made.named_steps["gridsearchcv"].estimator.cv == 2, "of the rows that the search gives"
+    assert isinstance(search.cv, KFold), "the user's own is left as it was"
 
 
 def test_a_classifier_learns_from_the_views_too():
@@ -115,6 +134,15 @@ def test_every_named_classifier_that_learned_from_views_survives_its_file(
     loaded = featx.load(tmp_path / "m.featx")
     assert loaded.views == 2
     assert loaded.predict(features).tolist() == model.predict(features).tolist()
+
+
+def test_features_with_fewer_views_than_the_model_predicts_by_are_told(trained, new_photos):
+    embed = {"backbone": "resnet50+xception", "progress": False, "weights": "random"}
+    with pytest.raises(RecipeMismatchError, match="0 views, but the model predicts by 2: embed"):
+        trained.predict(featx.embed(new_photos, **embed))
+    expected = trained.predict_proba(featx.embed(new_photos, views=2, **embed))
+    further = trained.predict_proba(featx.embed(new_photos, views=3, **embed))
+    assert np.array_equal(further, expected)
 
 
 @pytest.mark.parametrize("views", [-1, 65, "2", 1.5, None])
