@@ -96,25 +96,30 @@ def _chosen(spec: BackboneSpec, source: str, path: Path) -> Weights:
     return Weights(source, path, rescaled, rescaled=True)
 
 
-def at_hand(spec: BackboneSpec) -> str | None:
-    """Say where the ImageNet weights of a network, without its classifier, lie on this machine.
+def at_hand(spec: BackboneSpec, folder: Path | None = None) -> str | None:
+    """Say where the weights of a network, without its classifier, lie on this machine.
 
     Parameters
     ----------
     spec : BackboneSpec
         The network.
+    folder : Path, optional
+        Where to look; by default where ImageNet's are looked for.
 
     Returns
     -------
-    {"FEATX_WEIGHTS", "Keras cache", "package"} or None
-        None where they would be downloaded.
+    {"FEATX_WEIGHTS", "Keras cache", "package"}, the folder, or None
+        None where they would be downloaded, or are not in the folder.
 
     Raises
     ------
     WeightsError
         `FEATX_WEIGHTS` is no folder.
     """
-    return next((place for place, _, _ in _list_imagenet(spec, top=False)), None)
+    if folder is None:
+        return next((place for place, _, _ in _list_imagenet(spec, top=False)), None)
+    found = any((folder / file.name).is_file() for file in _files(spec, top=False))
+    return str(folder) if found else None
 
 
 def _files(spec: BackboneSpec, top: bool) -> tuple[WeightsFile, ...]:

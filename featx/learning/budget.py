@@ -16,12 +16,15 @@ from featx.backbones.table import BACKBONES
 from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features
 from featx.features.plan import Plan, plan
+from featx.features.recipe import Recipe
 from featx.features.running import embed_plans
 from featx.features.store import FeatureStore, cache_folder
+from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_PROBE = 32  # images that tell how long a network takes for all
+_PROBE = 32  # images at most that tell how long a network takes for all
+_FEW = 17  # images from which up it is worth to open a network for that
 
 
 def seconds_of(budget: str | float) -> float:
@@ -68,28 +71,29 @@ class Networks:
     options: dict[str, Any]
     run: dict[str, Any]
     skipped: dict[str, str] = field(default_factory=dict)
+    _unreadable: set[str] = field(default_factory=set, init=False)
 
     def embed(self, names: Sequence[str], poolings: Sequence[str]) -> dict[str, list[Features]]:
         """Embed with each network and every pooling, in one run of the network.
 
         What the cache has comes first, then small networks. The first is finished whatever it
-        takes. Of any other a few images are embedded to see how long all would take.
+        takes. Of any other whose speed is not known a few images are embedded to see it.
 
         Returns
         -------
         dict of str to list of Features
-            By network, a matrix for each pooling.
+            By network, in the order of `names`, a matrix for each pooling.
         """
         plans = {
             name: [plan(name, pooling=pooling, **self.options) for pooling in poolings]
             for name in names
         }
-        missing = {name: self._missing(plans[name]) for name in names}
+        missing = {name: len(self._work(plans[name])[0]) for name in names}
         done: dict[str, list[Features]] = {}
         start_up = 0.0  # of the slowest network so far: it is read, perhaps converted, compiled
         for name in sorted(names, key=lambda name: (missing[name], BACKBONES[name].parameters)):
             began = time.monotonic()
-            if done and missing[name]:
+            if done and self._work(plans[name])[0]:
                 left = self.deadline - began
                 if left <= start_up:
                     self.skipped[name] = f"{max(left, 0):.0f} s were left, too few to start it"
@@ -102,9 +106,10 @@ class Networks:
                     )
                     continue
             done[name] = embed_plans(self.images, plans[name], **self.run)
+            self._unreadable |= {outcome.path for outcome in done[name][0].failed}
             busy = max(each.seconds for each in done[name])
             start_up = max(start_up, time.monotonic() - began - busy)
-        return done
+        return {name: done[name] for name in names if name in done}
 
     def joined(self, backbone: str, features: Features, views: int = 0) -> Features | None:
         """Embed with networks that were run before, joined by "+", perhaps with views.
@@ -127,32 +132,63 @@ class Networks:
         made_by = plan(backbone, pooling=features.recipe.pooling, views=views, **self.options)
         if views:
             left = self.deadline - time.monotonic()
-            needed = self._foretold(made_by) if left > 0 else 0.0
+            needed = self._foretold([made_by]) if left > 0 else 0.0
             left = self.deadline - time.monotonic()
             if needed > left or left <= 0:
                 self.skipped[f"{backbone} views"] = f"{max(left, 0):.0f} s were left"
                 return None
         return embed_plans(self.images, [made_by], **self.run)[0]
 
-    def _missing(self, plans: Sequence[Plan]) -> bool:
-        """Whether the cache lacks vectors, going by their number."""
-        folder = cache_folder(self.run.get("cache"))
-        stored = [len(FeatureStore(folder, part)) for each in plans for part in each.recipe.parts]
-        return min(stored) < len(self.images)
+    def _work(self, plans: Sequence[Plan]) -> tuple[list[int], float]:
+        """Say which images some network has yet to see, and for how long; NaN if unknown.
 
-    def _foretold(self, plans: Plan | Sequence[Plan]) -> float:
-        """Embed a few images, which the cache keeps, and return the seconds for the others."""
-        plans = [plans] if isinstance(plans, Plan) else list(plans)
-        total = len(self.images)
-        if total <= 2 * _PROBE:
-            return 0.0
-        rows = np.linspace(0, total - 1, _PROBE).astype(int)
+        Files that could not be read are no work.
+        """
+        cache = self.run.get("cache")
+        folder = cache_folder(None if isinstance(cache, bool) else cache)
+        with DigestMemo(folder / "digests.sqlite") as memo:
+            digests = memo.known(self.images.paths)
+        rows: set[int] = set()
+        seconds: dict[Recipe, float] = {}
+        for recipe in _recipes(plans):
+            store = FeatureStore(folder, recipe)
+            missing = {
+                row
+                for row, path in enumerate(self.images.paths)
+                if path not in self._unreadable
+                and (path not in digests or digests[path] not in store)
+            }
+            if missing:
+                rate = FeatureStore(folder, recipe.of_view(0)).images_per_second
+                run = replace(recipe, pooling="avg")  # one run of a network gives every pooling
+                more = np.maximum(seconds.get(run, 0.0), len(missing) / rate)  # NaN stays NaN
+                seconds[run] = float(more)
+                rows |= missing
+        return sorted(rows), sum(seconds.values())
+
+    def _foretold(self, plans: Sequence[Plan]) -> float:
+        """Foretell the seconds of a run, if need be by a few images, which the cache keeps."""
+        rows, seconds = self._work(plans)
+        if not math.isnan(seconds) or len(rows) < _FEW:
+            return 0.0 if math.isnan(seconds) else seconds
+        count = min(_PROBE, -(-len(rows) // 4))
+        probed = [rows[place] for place in np.linspace(0, len(rows) - 1, count).astype(int)]
         some = replace(
             self.images,
-            paths=tuple(self.images.paths[row] for row in rows),
-            labels=tuple(self.images.labels[row] for row in rows),
+            paths=tuple(self.images.paths[row] for row in probed),
+            labels=tuple(self.images.labels[row] for row in probed),
         )
         with suppress(ImageSourceError):  # none of these can be read
             made = embed_plans(some, plans, **self.run)
-            return max(each.seconds for each in made) * (total - _PROBE) / _PROBE
+            return max(each.seconds for each in made) * (len(rows) - count) / count
         return 0.0
+
+
+def _recipes(plans: Sequence[Plan]) -> list[Recipe]:
+    """List what plans embed by, views and parts one by one."""
+    return [
+        recipe
+        for each in plans
+        for view in range(each.views + 1)
+        for _, recipe in each.of_view(view)
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +14,13 @@ from featx.backbones.pixels import PIXELS
 from featx.backbones.table import BACKBONES
 from featx.backbones.weights import at_hand
 from featx.errors import ImageSourceError, OptionError
-from featx.features.fusion import Fusion
 from featx.features.matrix import Features
 from featx.features.plan import plan
-from featx.features.recipe import Recipe
 from featx.features.running import embed_plans, take_run_options
 from featx.images.folder import ImageFolder
 from featx.learning.classifiers import DEFAULT_CLASSIFIER, make_classifier, network_of
 from featx.learning.comparison import Candidate, Comparison
-from featx.learning.duplicates import find_duplicates
+from featx.learning.duplicates import find_duplicates, narrowest
 from featx.learning.fitting import fit_all
 from featx.learning.labels import (
     labels_to_learn,
@@ -30,7 +29,7 @@ from featx.learning.labels import (
     require_learnable,
 )
 from featx.learning.own_network import is_keras_model
-from featx.learning.splits import FOLDS, REPEATS, split
+from featx.learning.splits import FOLDS, REPEATS, check_counts, split
 from featx.learning.validation import tasks_of, validation_of
 
 if TYPE_CHECKING:
@@ -93,6 +92,7 @@ def compare(
     OptionError, UnknownBackboneError, UnknownClassifierError, WeightsError
         What their names say.
     """
+    check_counts(folds, repeats, seed)
     estimators = _named(classifiers)
     for estimator in estimators.values():
         make_classifier(estimator)
@@ -119,7 +119,7 @@ def compare(
         alone = None if others else embedding.get("input_size")
         features, pixels = _embedded(
             images,
-            named_networks(backbones) if others else [],
+            named_networks(backbones, embedding.get("weights", "imagenet")) if others else [],
             poolings,
             [alone or network.input_size for network in networks.values()],
             progress=progress,
@@ -129,7 +129,7 @@ def compare(
     every = _same_images([*features, *pixels])
     features, pixels = every[: len(features)], every[len(features) :]
     y = labels_to_learn(every[0])
-    groups = find_duplicates(every[0]).groups
+    groups = find_duplicates(narrowest(every)).groups
     splits = split(y, groups, folds=folds, repeats=repeats, seed=seed)
     pairs = [(each, name) for each in features for name in others]
     pairs += zip(pixels, networks, strict=True)
@@ -143,7 +143,7 @@ def compare(
             for task in tasks_of(each, splits, estimators[name], memory)
         ]
         fitted = fit_all(tasks, n_jobs=n_jobs, progress="fitting" if progress else None)
-    recipes = _names_of([each.recipe for each in features])
+    recipes = _names_of(features)
     named = dict(zip(map(id, features), recipes, strict=True))
     candidates = []
     for number, (each, name) in enumerate(pairs):
@@ -198,16 +198,37 @@ def _pixels_of(features: Sequence[Features], network: ScratchNetwork) -> Feature
     return (fitting or pixels)[0]
 
 
-def named_networks(backbones: Any) -> list[Any]:
-    """Return the networks that are named; for "all", those whose weights are on this machine."""
+def named_networks(backbones: Any, weights: Any = "imagenet") -> list[Any]:
+    """Return the networks that are named; for "all", those whose weights are there.
+
+    Parameters
+    ----------
+    backbones : str or sequence
+        As for `compare`.
+    weights : str or path, default="imagenet"
+        As for `embed`; in a folder of weights, "all" means those whose file is in it.
+
+    Raises
+    ------
+    OptionError
+        No network is named, none has its weights, or several are to have one file.
+    """
+    place = None if str(weights) in ("imagenet", "random") else Path(weights).expanduser()
     if backbones == "all":
-        found = [name for name, spec in BACKBONES.items() if at_hand(spec)]
-        if not found:
-            raise OptionError("no weights are on this machine; name the backbones to fetch")
-        return found
-    names = list(backbones) if isinstance(backbones, list | tuple) else [backbones]
+        folder = place if place and place.is_dir() else None
+        names = [name for name, spec in BACKBONES.items() if at_hand(spec, folder)]
+        if not names:
+            where = f"in {folder}" if folder else "on this machine"
+            raise OptionError(f"there are no weights of any network {where}; name backbones")
+    else:
+        names = list(backbones) if isinstance(backbones, list | tuple) else [backbones]
     if not names:
         raise OptionError("backbones is empty: expected names of `featx backbones`, or 'all'")
+    if place and place.is_file() and len(names) > 1:
+        raise OptionError(
+            f"{place} holds the weights of one network, but there are {len(names)} backbones: "
+            "name the one, or a folder of files under Keras's names"
+        )
     return names
 
 
@@ -237,22 +258,28 @@ def _name_of(estimator: Any) -> str:
     return type(estimator).__name__
 
 
-def _names_of(recipes: Sequence[Recipe | Fusion | None]) -> list[str]:
-    """Name recipes by the backbone and the settings in which those of one backbone differ."""
+def _names_of(features: Sequence[Features]) -> list[str]:
+    """Name features by the backbone and the settings in which those of one backbone differ."""
+    settings = [_settings_of(each) for each in features]
     values: dict[str, dict[str, set[object]]] = defaultdict(lambda: defaultdict(set))
-    known = [each for each in recipes if each is not None]
-    for each in known:
-        for key in _TOLD:
-            values[key][each.backbone].add(getattr(each, key))
-    told = [key for key in _TOLD if any(len(own) > 1 for own in values[key].values())]
+    for own in settings:
+        for key in own:
+            values[key][own["backbone"]].add(own[key])
+    told = [key for key in values if any(len(own) > 1 for own in values[key].values())]
     names = []
-    for number, recipe in enumerate(recipes, 1):
-        if recipe is None:
-            names.append(f"features {number}")
-        else:
-            parts = [recipe.backbone, *(getattr(recipe, key) for key in told)]
-            names.append(" ".join(str(part) for part in parts if part is not None))
+    for number, own in enumerate(settings, 1):
+        parts = [own.get("backbone", f"features {number}"), *(own.get(key) for key in told)]
+        names.append(" ".join(str(part) for part in parts if part is not None))
     return names
+
+
+def _settings_of(features: Features) -> dict[str, Any]:
+    recipe = features.recipe
+    if recipe is None:
+        return {}
+    views = f"{len(features.views)} views" if features.views else None
+    told = {key: getattr(recipe, key) for key in _TOLD}
+    return {"backbone": recipe.backbone, **told, "views": views}
 
 
 def _same_images(features: list[Features]) -> list[Features]:

@@ -55,14 +55,14 @@ class Candidate:
 
     @property
     def images_per_second(self) -> float:
-        """How fast the network was when the features were made.
+        """How fast the network was when the features were made, views included.
 
         On pixels, which cost nothing to make, how fast the classifier predicts.
         """
         recipe = self.features.recipe
         if recipe is not None and recipe.backbone == PIXELS:
             return 1 / max(self.validation.predict_seconds, 1e-9)
-        return self.features.images_per_second
+        return self.features.images_per_second / (1 + len(self.features.views))
 
     def __repr__(self) -> str:
         return f"Candidate({self.name}: {self.accuracy})"

@@ -40,7 +40,7 @@ class Trial:
     estimator : str or estimator
         What `train` takes to fit it.
     cost : float
-        Seconds that the networks take for a new image, views included; 0 where that is unknown.
+        Seconds that the networks take for a new image, views included; infinite if unknown.
     alike, apart : list of Fitted
         What became of each fold: those of shuffled images, and those that hold out scenes.
     """

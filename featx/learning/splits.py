@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,15 +67,13 @@ def split(
     Raises
     ------
     OptionError
-        Fewer than two folds, or no repeat.
+        As for `check_counts`.
     ImageSourceError
         All images of every class are copies of one.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1)):
-        if not isinstance(value, int | np.integer) or value < least:
-            raise OptionError(f"{name} {value!r}: expected a whole number from {least} up")
+    check_counts(folds=folds, repeats=repeats, seed=seed)
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     counts = {label: len(np.unique(groups[y == label])) for label in np.unique(y)}
     k = int(min(folds, max(counts.values())))
@@ -92,6 +91,19 @@ def split(
             splitter = kind(k, shuffle=True, random_state=seed + repeat)
             parts += list(splitter.split(np.zeros(len(y)), y, None if alone else groups))
     return Splits(tuple(parts), k, int(repeats), groups, tuple(_notes(counts, k, folds)))
+
+
+def check_counts(folds: Any = FOLDS, repeats: Any = REPEATS, seed: Any = 0) -> None:
+    """Check the numbers that `split` takes, which may be done before embedding.
+
+    Raises
+    ------
+    OptionError
+        Fewer than two folds, no repeat, or a seed below 0.
+    """
+    for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise OptionError(f"{name} {value!r}: expected a whole number from {least} up")
 
 
 def hold_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -90,7 +91,8 @@ class Tuning:
         ]
         chosen = f"{self.best.name} was chosen as the best of {len(self.trials)}"
         rival, lead = min(rivals, key=lambda pair: pair[0].cost, default=(self.best, leads[0]))
-        if rival is self.best or rival.cost >= 0.9 * self.best.cost:
+        known = math.isfinite(self.best.cost)
+        if rival is self.best or not known or rival.cost >= 0.9 * self.best.cost:
             return chosen
         behind = f"{100 * abs(lead.value):.1f} points {'behind' if lead.value >= 0 else 'ahead'}"
         return (
@@ -124,7 +126,7 @@ class Tuning:
                     "accuracy": float(self.race.hits(each, "alike").mean()),
                     "accuracy_elsewhere": float(self.race.hits(each, "apart").mean()),
                     "rounds": len(each.alike) // self.race.alike.folds,
-                    "images_per_second": 1 / each.cost if each.cost else float("nan"),
+                    "images_per_second": 1 / each.cost if math.isfinite(each.cost) else math.nan,
                 }
             )
         return pd.DataFrame(rows)

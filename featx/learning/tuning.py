@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,11 +19,11 @@ from featx.images.folder import ImageFolder
 from featx.learning.budget import Networks, seconds_of
 from featx.learning.classifiers import TUNED, network_of
 from featx.learning.comparing import named_networks
-from featx.learning.duplicates import find_duplicates
+from featx.learning.duplicates import find_duplicates, narrowest
 from featx.learning.halving import FINALISTS, Race, Trial, settings_of
 from featx.learning.labels import labels_to_learn, require_every_class, require_learnable
 from featx.learning.scenes import hold_out_scenes
-from featx.learning.splits import FOLDS, REPEATS, split
+from featx.learning.splits import FOLDS, REPEATS, check_counts, split
 from featx.learning.training import train
 from featx.learning.tuned import Tuning
 
@@ -92,8 +93,9 @@ def tune(
     """
     start = time.monotonic()
     seconds = seconds_of(budget)
+    check_counts(seed=seed)
     settings = list(settings_of(_checked_classifiers(classifiers)))
-    names = _checked_backbones(backbones)
+    names = _checked_backbones(backbones, embedding.get("weights", "imagenet"))
     for option in ("pooling", "views", "layer", "validation", "reject"):
         if option in embedding:
             raise OptionError(f"{option} is no option of tune: it searches poolings and views")
@@ -133,7 +135,7 @@ def _race(
 ) -> Race:
     first = next(iter(embedded.values()))[0]
     y = labels_to_learn(first)
-    copies = find_duplicates(first).groups
+    copies = find_duplicates(narrowest([each[0] for each in embedded.values()])).groups
     alike = split(y, copies, folds=FOLDS, repeats=REPEATS, seed=seed)
     looks = join([each[0].matrix for each in embedded.values()])
     apart = hold_out_scenes(looks, y, copies, folds=alike.folds, repeats=REPEATS, seed=seed)
@@ -184,16 +186,16 @@ def _trials(features: Features, settings: Sequence[tuple[str, Any]]) -> list[Tri
     views = len(features.views)
     name = f"{recipe.backbone} {recipe.pooling}" + (f" {views} views" if views else "")
     rate = features.images_per_second
-    cost = (1 + views) / rate if rate > 0 else 0.0
+    cost = (1 + views) / rate if rate > 0 else math.inf
     return [
         Trial(f"{name} {classifier}", features, classifier, estimator, cost)
         for classifier, estimator in settings
     ]
 
 
-def _checked_backbones(backbones: Any) -> list[str]:
+def _checked_backbones(backbones: Any, weights: Any) -> list[str]:
     """Return the names of the networks, each once."""
-    names = named_networks(backbones)
+    names = named_networks(backbones, weights)
     for name in names:
         if not isinstance(name, str) or "+" in name or name == PIXELS:
             raise OptionError(
@@ -204,8 +206,9 @@ def _checked_backbones(backbones: Any) -> list[str]:
 
 def _checked_classifiers(classifiers: Any) -> list[str]:
     """Return the names of classifiers of features, each once."""
-    names = [classifiers] if isinstance(classifiers, str) else list(classifiers)
-    if not names or not all(isinstance(name, str) for name in names):
+    names = [classifiers] if isinstance(classifiers, str) else classifiers
+    listed = isinstance(names, list | tuple) and len(names)
+    if not listed or not all(isinstance(name, str) for name in names):
         raise OptionError("classifiers: expected names of featx.CLASSIFIERS, such as 'logistic'")
     for name in names:
         if network_of(name):

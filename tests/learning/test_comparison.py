@@ -216,15 +216,65 @@ class TestFromImages:
 
     def test_all_means_the_networks_whose_weights_are_there(self, photos, fake_engine, monkeypatch):
         monkeypatch.setattr(
-            comparing, "at_hand", lambda spec: spec.name in ("vgg16", "xception") or None
+            comparing, "at_hand", lambda spec, _: spec.name in ("vgg16", "xception") or None
         )
         made = quiet(photos, classifiers="knn", weights="random")
         assert {each.name for each in made.candidates} == {"vgg16", "xception"}
+
+    def test_all_of_a_folder_means_the_networks_whose_weights_are_in_it(self, tmp_path):
+        for name in ("vgg16", "resnet50"):
+            (tmp_path / featx.BACKBONES[name].with_top.name).touch()
+        assert comparing.named_networks("all", str(tmp_path)) == ["vgg16", "resnet50"]
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(OptionError, match=r"no weights of any network in .*empty; name backb"):
+            comparing.named_networks("all", tmp_path / "empty")
+
+    def test_one_file_of_weights_is_for_one_network(self, photos, fake_engine, tmp_path):
+        file = tmp_path / "mine.h5"
+        file.touch()
+        assert comparing.named_networks("vgg16", file) == ["vgg16"]
+        for name in ("compare", "tune"):
+            with pytest.raises(OptionError, match="weights of one network, but there are 2 backb"):
+                getattr(featx, name)(photos, backbones=["vgg16", "resnet50"], weights=str(file))
+        assert fake_engine.embedded == 0
+
+    def test_views_are_named_and_cost_time(self, photos, fake_engine):
+        several = [featx.embed(photos, weights="random", views=v, progress=False) for v in (0, 2)]
+        made = quiet(several, classifiers="knn")
+        names = {each.name: each for each in made.candidates}
+        assert set(names) == {"efficientnet_lite0", "efficientnet_lite0 2 views"}
+        plain, viewed = names.values() if "views" not in made.best.name else [*names.values()][::-1]
+        assert viewed.images_per_second == pytest.approx(plain.images_per_second / 3)
+
+    @pytest.mark.parametrize("wrong", [{"folds": 1}, {"repeats": 0}, {"seed": -1}, {"seed": None}])
+    def test_splits_that_cannot_be_are_told_before_embedding(self, photos, fake_engine, wrong):
+        with pytest.raises(OptionError, match=f"{next(iter(wrong))} .*: expected a whole number"):
+            quiet(photos, "resnet50", weights="random", **wrong)
+        assert fake_engine.embedded == 0
 
     def test_recipes_are_those_of_embed(self, photos, fake_engine):
         made = quiet(photos, "resnet50", "max", "knn", weights="random", input_size=96)
         _, recipe = prepare("resnet50", pooling="max", weights="random", input_size=96)
         assert made.best.features.recipe == recipe
+
+
+def test_the_order_of_networks_changes_no_accuracy():
+    random = np.random.default_rng(3)
+    y = ["ant", "bee"] * 20
+    wide, narrow = random.normal(size=(40, 60)), random.normal(size=(40, 30))
+    wide[10] = wide[12]  # copies, to the one and not to the other
+    narrow[20:25] = narrow[26]
+    several = [as_features(wide, y, recipe=None), as_features(narrow, y, recipe=None)]
+    one = quiet(several, classifiers=["knn", "logistic"])
+    other = quiet(several[::-1], classifiers=["knn", "logistic"])
+    accuracies = [
+        {(each.features.X.shape[1], each.classifier): each.accuracy for each in made.candidates}
+        for made in (one, other)
+    ]
+    assert accuracies[0] == accuracies[1]
+    groups = one.best.validation.splits.groups
+    assert len(set(groups[20:27])) == 2, "the copies are those of the narrower"
+    assert len(np.unique(groups)) == 40 - 5
 
 
 def test_several_features_need_no_recipe():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -78,7 +81,13 @@ def test_the_tiniest_budget_gives_a_model_of_one_network(photos, fake_engine):
     assert "no time for" in repr(tuning)
 
 
-def test_what_is_in_the_cache_comes_first(photos, fake_engine):
+@pytest.fixture
+def settled(monkeypatch):
+    """Let digests of files as young as those of a test be remembered."""
+    monkeypatch.setattr("featx.images.digests._SETTLED_NS", -1)
+
+
+def test_what_is_in_the_cache_comes_first(photos, fake_engine, settled):
     featx.embed(photos, "resnet50", weights="random", progress=False)
     featx.embed(photos, "resnet50", pooling="max", weights="random", progress=False)
     tuning = tune(photos, 1e-6)  # vgg16 is the smaller one
@@ -86,17 +95,44 @@ def test_what_is_in_the_cache_comes_first(photos, fake_engine):
 
 
 def test_a_network_that_would_take_too_long_is_left_after_a_few_pictures(
-    tmp_path, fake_engine, monkeypatch
+    tmp_path, fake_engine, monkeypatch, settled
 ):
     import fakes
 
     folder = fakes.draw_folder(tmp_path / "many", each=40)
     tune(folder, "1h", backbones=["vgg16"])  # in the cache now
     before = fake_engine.embedded
-    monkeypatch.setattr(fake_engine, "seconds_per_batch", 0.25)
-    tuning = tune(folder, 3, classifiers="centroid")
-    assert "of the" in tuning.skipped["resnet50"]
-    assert fake_engine.embedded - before == 32
+    monkeypatch.setattr(fake_engine, "seconds_per_batch", 0.5)
+    for _ in range(2):  # that those few are in the cache does not make the others free
+        tuning = tune(folder, 3, classifiers="centroid")
+        assert "of the" in tuning.skipped["resnet50"]
+        assert fake_engine.embedded - before == 30
+    other = fakes.draw_folder(tmp_path / "other", each=40, start=300)
+    tuning = tune(other, 3, backbones=["resnet50", "vgg16"], classifiers="centroid")
+    assert tuning.skipped.keys() & {"vgg16", "resnet50"}, "vectors of another folder are no help"
+
+
+def test_a_copy_and_a_file_that_is_no_picture_do_not_hide_the_cache(photos, fake_engine, settled):
+    (photos / "red" / "copy.png").write_bytes((photos / "red" / "000.png").read_bytes())
+    (photos / "red" / "bad.png").write_text("no picture")
+    tune(photos)
+    before = fake_engine.embedded
+    tuning = tune(photos, 1e-6)
+    assert not {"resnet50", "vgg16"} & tuning.skipped.keys()
+    assert fake_engine.embedded == before
+
+
+def test_a_network_of_unknown_speed_is_not_the_fastest(photos, fake_engine):
+    for option in ({"pooling": "avg"}, {"pooling": "max"}):
+        featx.embed(photos, "vgg16", weights="random", progress=False, **option)
+    for file in Path(os.environ["FEATX_CACHE"]).rglob("speed.json"):
+        file.unlink()
+    tuning = tune(photos, classifiers=["centroid", "knn"])
+    frame = tuning.frame.set_index("candidate").images_per_second
+    assert np.isnan(frame["vgg16 avg centroid"])
+    assert np.isnan(frame[[name for name in frame.index if "+" in name]]).all()
+    assert tuning.best.features.recipe.backbone == "resnet50", "all are equally good"
+    assert "inf" not in repr(tuning)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +144,8 @@ def test_a_network_that_would_take_too_long_is_left_after_a_few_pictures(
         ({"backbones": "resnet50+vgg16"}, OptionError, "tune joins them itself"),
         ({"classifiers": "cnn"}, OptionError, "'cnn' learns from pixels"),
         ({"classifiers": []}, OptionError, "expected names of featx.CLASSIFIERS"),
+        ({"classifiers": None}, OptionError, "expected names of featx.CLASSIFIERS"),
+        ({"seed": -1}, OptionError, "seed -1: expected a whole number from 0 up"),
         ({"pooling": "avg"}, OptionError, "pooling is no option of tune"),
     ],
 )
