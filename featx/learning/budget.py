@@ -130,7 +130,7 @@ class Networks:
         """
         assert features.recipe is not None
         made_by = plan(backbone, pooling=features.recipe.pooling, views=views, **self.options)
-        if views:
+        if views and self._work([made_by])[0]:
             left = self.deadline - time.monotonic()
             needed = self._foretold([made_by]) if left > 0 else 0.0
             left = self.deadline - time.monotonic()

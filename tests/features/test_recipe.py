@@ -145,7 +145,9 @@ def test_another_recipe_is_refused_with_both_values(name):
 
 @given(recipes, st.sampled_from(PRECISIONS))
 def test_the_precision_alone_may_differ(recipe, precision):
-    recipe.require(dataclasses.replace(recipe, precision=precision), "the features")
+    other = dataclasses.replace(recipe, precision=precision)
+    recipe.require(other, "the features")
+    assert (other.fingerprint == recipe.fingerprint) == (other == recipe), "cached apart, though"
 
 
 @given(recipes, recipes)
