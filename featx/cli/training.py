@@ -85,7 +85,7 @@ def train(
         start = time.perf_counter()
         features = featx.embed(images, **options)
         embedding_seconds = time.perf_counter() - start
-        require_every_class(images.classes, features)
+        require_every_class(images, features)
         validation = featx.cross_validate(features, classifier, progress=True)
         model = featx.train(features, classifier, reject=reject, validation=validation)
         model.save(out)

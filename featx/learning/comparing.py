@@ -125,7 +125,7 @@ def compare(
             progress=progress,
             **embedding,
         )
-        require_every_class(images.classes, (features or pixels)[0])
+        require_every_class(images, (features or pixels)[0])
     every = _same_images([*features, *pixels])
     features, pixels = every[: len(features)], every[len(features) :]
     y = labels_to_learn(every[0])

@@ -10,6 +10,7 @@ import numpy as np
 
 from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features
+from featx.images.folder import ImageFolder
 
 
 def labels_to_learn(features: Features) -> np.ndarray:
@@ -63,20 +64,20 @@ def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> Non
         )
 
 
-def require_every_class(classes: Sequence[str], features: Features) -> None:
-    """Check that of every class some image could be read.
+def require_every_class(images: ImageFolder, features: Features) -> None:
+    """Check that some image of every class could be read; the features are those of the images.
 
     Raises
     ------
     ImageSourceError
         A class has no image left.
     """
-    lost = sorted(set(classes) - set(features.classes))
+    lost = sorted(set(images.classes) - set(features.classes))
     if lost:
         has = "class {} has" if len(lost) == 1 else "classes {} have"
-        reason = f" ({features.failed[0].path}: {features.failed[0].reason})"
+        first = features.outcomes[images.labels.index(lost[0])]
         raise ImageSourceError(
-            f"{has.format(_some(lost))} no readable image{reason if features.failed else ''}: "
+            f"{has.format(_some(lost))} no readable image ({first.path}: {first.reason}): "
             "expected at least two of each class; add images or remove the class"
         )
 

@@ -157,7 +157,8 @@ class ImageClassifier:
                     f"these features have {len(source.views)} views, but the model predicts by "
                     f"{self.views}: embed the images with views={self.views}"
                 )
-            return replace(source, views=source.views[: self.views])
+            same = len(source.views) == self.views
+            return source if same else replace(source, views=source.views[: self.views])
         made_by = Plan(self.backbones, self.recipe, self.views)
         return embed_plans(ImageFolder.of(source), [made_by], **options)[0]
 

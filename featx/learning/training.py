@@ -97,7 +97,7 @@ def train(
         if network:
             network.require(own.name if own else str(backbone), len(images.classes))
         features = embed(images, backbone, **embedding)
-        require_every_class(images.classes, features)
+        require_every_class(images, features)
     if features.recipe is None:
         raise RecipeMismatchError(
             "these features carry no recipe, so new images could not be embedded alike; "

@@ -109,7 +109,7 @@ def tune(
             images, start + _EMBEDDING * seconds, embedding, run | {"progress": progress}
         )
         embedded = networks.embed(names, _POOLINGS)
-        require_every_class(images.classes, next(iter(embedded.values()))[0])
+        require_every_class(images, next(iter(embedded.values()))[0])
         networks.deadline = start + _VIEWING * seconds
         race = _race(embedded, start + _FITTING * seconds, seed, n_jobs, progress)
         trials = _search(race, networks, embedded, settings)

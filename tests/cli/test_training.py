@@ -448,7 +448,7 @@ def test_a_class_without_a_readable_picture_is_told_not_dropped(
     }
     ended = featx_ends(command, photos, *options[command])
     assert ended.status == 2
-    assert "class violet has no readable image (" in ended.err
+    assert f"class violet has no readable image ({photos}/violet/0.png: " in ended.err
     assert ended.err.count("\n") == 1
     assert not out.exists()
 
