@@ -214,6 +214,7 @@ def named_networks(backbones: Any, weights: Any = "imagenet") -> list[Any]:
         No network is named, none has its weights, or several are to have one file.
     """
     place = None if str(weights) in ("imagenet", "random") else Path(weights).expanduser()
+    one_file = place is not None and place.is_file()
     if backbones == "all":
         folder = place if place and place.is_dir() else None
         names = [name for name, spec in BACKBONES.items() if at_hand(spec, folder)]
@@ -224,10 +225,10 @@ def named_networks(backbones: Any, weights: Any = "imagenet") -> list[Any]:
         names = list(backbones) if isinstance(backbones, list | tuple) else [backbones]
     if not names:
         raise OptionError("backbones is empty: expected names of `featx backbones`, or 'all'")
-    if place and place.is_file() and len(names) > 1:
+    if one_file and (backbones == "all" or len(names) > 1):
         raise OptionError(
-            f"{place} holds the weights of one network, but there are {len(names)} backbones: "
-            "name the one, or a folder of files under Keras's names"
+            f"{place} holds the weights of one network: name that one backbone, or a folder of "
+            "files under Keras's names"
         )
     return names
 

@@ -234,8 +234,9 @@ class TestFromImages:
         file.touch()
         assert comparing.named_networks("vgg16", file) == ["vgg16"]
         for name in ("compare", "tune"):
-            with pytest.raises(OptionError, match="weights of one network, but there are 2 backb"):
-                getattr(featx, name)(photos, backbones=["vgg16", "resnet50"], weights=str(file))
+            for backbones in (["vgg16", "resnet50"], "all"):
+                with pytest.raises(OptionError, match="weights of one network: name that one"):
+                    getattr(featx, name)(photos, backbones=backbones, weights=str(file))
         assert fake_engine.embedded == 0
 
     def test_views_are_named_and_cost_time(self, photos, fake_engine):
