@@ -24,6 +24,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 import featx
+from featx.files import check_writable
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -95,6 +96,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100, help="at most, from scratch")
     parser.add_argument("--out", type=Path, default=Path("small_pictures.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
 
     x_train, y_train, x_test, y_test = read(options.source)
     rows = first(y_train, options.each)

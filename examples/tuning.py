@@ -14,6 +14,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 import featx
+from featx.files import check_writable
+from featx.learning.labels import require_known
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "train"
 
@@ -44,6 +46,14 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="where to save it")
     parser.add_argument("--out", type=Path, default=Path("tuning.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
+    if options.model:
+        check_writable(options.model)
+    if options.test:  # a mistake is told before the search
+        classes = featx.ImageFolder.of(options.folder).classes
+        require_known(featx.ImageFolder.of(options.test).labels, classes)
 
     tuning = featx.tune(options.folder, options.budget)
     print(tuning.verdict)

@@ -18,6 +18,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
 import featx
+from featx.files import check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
 
@@ -50,6 +51,9 @@ def main() -> None:
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--out", type=Path, default=Path("twenty_images.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
 
     found = options.folder.iterdir() if options.folder.is_dir() else ()
     parts = {part.name.lower(): part for part in found if part.is_dir()}

@@ -58,6 +58,58 @@ def test_a_bad_folder_is_one_line(script, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def fails(script, tmp_path, monkeypatch, capsys, *words):
+    """Run a script that ends in one line of error before it prints anything; return the line."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+    line = str(end.value.code)
+    assert line.startswith("error: ")
+    assert "\n" not in line
+    assert capsys.readouterr().out == ""
+    return line
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("out", ["nowhere/x.png", "x.foo", "x", "folder.png"])
+def test_a_picture_that_cannot_be_written_is_told_before_the_work(
+    out, script, fake_engine, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "folder.png").mkdir()
+    line = fails(script, tmp_path, monkeypatch, capsys, "--out", out)
+    expected = {
+        "nowhere/x.png": "cannot write nowhere/x.png: there is no such folder; create it first",
+        "folder.png": "cannot write folder.png: it is a folder; name a file",
+    }
+    assert (
+        line == f"error: {expected.get(out, f'{out}: expected a name in .png, .jpg, .pdf or .svg')}"
+    )
+    assert fake_engine.embedded == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+@pytest.mark.parametrize("script", ["tuning.py", "save_load_predict.py"])
+def test_a_model_that_cannot_be_written_is_told_before_the_work(
+    script, fake_engine, tmp_path, monkeypatch, capsys
+):
+    line = fails(script, tmp_path, monkeypatch, capsys, "--model", "nowhere/x.featx")
+    assert "cannot write nowhere/x.featx: there is no such folder" in line
+    assert fake_engine.embedded == 0
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [("missing", "'missing' does not exist"), ("cars", "the model knows none of the classes car")],
+)
+def test_tuning_tells_test_pictures_of_no_use_before_the_search(
+    test, words, fake_engine, tmp_path, monkeypatch, capsys
+):
+    fakes.draw(tmp_path / "cars" / "car" / "1.png", (0, 0, 0))
+    assert words in fails("tuning.py", tmp_path, monkeypatch, capsys, "--test", test)
+    assert fake_engine.embedded == 0
+
+
 # -- Real networks ---------------------------------------------------------------------------------
 
 
