@@ -67,10 +67,11 @@ def main() -> None:
     table = pd.DataFrame({"path": images.paths, "label": images.labels})
     table = table.groupby("label").head(options.each)
     print(f"{len(table)} pictures of {table.label.nunique()} classes")
-    several = [featx.embed(table, options.backbone, views=views) for views in options.views]
+    numbers = dict.fromkeys(options.views)  # each once
+    several = [featx.embed(table, options.backbone, views=views) for views in numbers]
     comparison = featx.compare(several, classifiers=options.classifier)  # on the same splits
     found = {len(each.features.views): each.accuracy for each in comparison.candidates}
-    accuracies = {views: found[views] for views in options.views}
+    accuracies = {views: found[views] for views in numbers}
     for views, accuracy in accuracies.items():
         print(f"{views} views: accuracy {accuracy}")
     best, *others = found

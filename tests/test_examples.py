@@ -9,12 +9,18 @@ import re
 import runpy
 import shutil
 import sys
+from pathlib import Path
 
 import fakes
 import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+
+import featx
 
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -276,6 +282,71 @@ def test_augmentation_compares_numbers_of_views(run, fake_engine):
     assert "10 pictures of 2 classes" in printed
     assert re.findall(rf"^(\d) views: accuracy {ACCURACY}$", printed, re.M) == ["0", "1"]
     assert re.search(r"^\d views lead \d by \d+\.\d points \(-\d+\.\d to \d+\.\d\)$", printed, re.M)
+
+
+def test_augmentation_takes_a_number_of_views_once(run, fake_engine):
+    printed = run("augmentation.py", "--each", 4, "--views", 0, 2, 2)
+    assert re.findall(r"^(\d) views: accuracy", printed, re.M) == ["0", "2"]
+    assert len(re.findall(r"^\d views lead \d by", printed, re.M)) == 1, printed
+
+
+@pytest.fixture
+def galleries(monkeypatch):
+    """What a script gives to its gallery, and the figure."""
+    drawn = []
+
+    def plot(paths, predicted, *, true, probabilities):
+        figure = real(paths, predicted, true=true, probabilities=probabilities)
+        names = [f"{Path(path).parent.name}/{Path(path).name}" for path in paths]
+        drawn.append((names, list(predicted), list(true), list(probabilities), figure))
+        return figure
+
+    real = featx.plot_gallery
+    monkeypatch.setattr(featx, "plot_gallery", plot)
+    return drawn
+
+
+def test_twenty_images_leaves_out_what_is_no_picture(run, fake_engine, galleries, tmp_path):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train", ["blue", "red"], each=4)
+    fakes.draw_folder(folder / "test", ["blue", "red"], each=4, start=4)
+    for part in ("train", "test"):
+        (folder / part / "blue" / ".DS_Store").write_bytes(b"no picture")
+        (folder / part / "blue" / "notes.txt").write_bytes(b"no picture")
+    damaged = folder / "test" / "blue" / "000.png"  # the first of all
+    damaged.write_bytes(b"")
+    words = ["--classes", "blue", "red", "--backbone", "efficientnet_lite0", "--each", 4]
+    printed = run("twenty_images.py", folder, *words)
+    assert "8 pictures -> 8 x 9 features" in printed
+    assert re.search(r"\d of 8 test pictures right", printed), printed
+    assert re.findall(r"^(.*) cannot be read and is left out: \w", printed, re.M) == [str(damaged)]
+    ((names, predicted, true, shares, _),) = galleries
+    assert sorted(names) == [f"{kind}/{n:03}.png" for kind in ("blue", "red") for n in range(4, 8)]
+    assert true == [name.partition("/")[0] for name in names]
+    classic = make_pipeline(VarianceThreshold(), MLPClassifier((100, 10), random_state=0))
+    model = featx.train(folder / "train", classic, pooling="flatten")
+    for name, label, share in zip(names, predicted, shares, strict=True):
+        expected = model.predict_proba(folder / "test" / name)
+        assert share == pytest.approx(expected.max(), abs=1e-6), name
+        assert label == model.classes[expected.argmax()], name
+
+
+def test_twenty_images_shows_forty_of_more_with_mistakes_first_and_counts_all(
+    run, fake_engine, galleries, tmp_path
+):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train", ["blue", "red"], each=4)
+    fakes.draw_folder(folder / "test", ["blue", "red"], each=25)
+    for number in range(3):  # mislabelled, and last of all
+        fakes.draw(folder / "test" / "red" / f"z{number}.png", (40, 60, 200), seed=number)
+    words = ["--classes", "blue", "red", "--backbone", "efficientnet_lite0"]
+    printed = run("twenty_images.py", folder, *words)
+    assert "50 of 53 test pictures right" in printed, printed
+    ((names, predicted, true, _, figure),) = galleries
+    assert names[:3] == ["red/z0.png", "red/z1.png", "red/z2.png"]
+    assert predicted[:3] == ["blue"] * 3
+    assert true[3:] == ["blue", "red"] * 18 + ["blue"]
+    assert figure.texts[0].get_text() == "50 of 53 right; 40 of 53 shown, mistakes first"
 
 
 def test_a_saved_model_predicts_the_same_in_another_process(run, fruit, tmp_path, monkeypatch):
