@@ -21,6 +21,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
 import featx
+from featx.errors import WeightsError
+from featx.images.decode import Outcome
+from featx.learning.label import Label, Labelled
 
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -117,6 +120,63 @@ def test_tuning_tells_test_pictures_of_no_use_before_the_search(
 
 
 # -- Real networks ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Let ImageNet's labels come from nowhere; what is asked for is kept."""
+    kept = {}
+
+    def label(paths, top, backbone, weights):
+        kept[backbone] = weights
+        if backbone == "vgg19":
+            raise WeightsError("cut off")
+        guesses = (Label(7, "n7", "cock", 0.5),) * top
+        return [
+            Labelled(path, guesses, Outcome("embedded", path=path))
+            if Path(path).stat().st_size
+            else Labelled(path, (), Outcome("failed", "empty", path=path))
+            for path in paths
+        ]
+
+    monkeypatch.setattr(featx, "label", label)
+    return kept
+
+
+def test_imagenet_top3_downloads_nothing_unless_told_to(run, asked, tmp_path, monkeypatch):
+    file = tmp_path / "w" / "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
+    file.parent.mkdir()
+    file.touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FEATX_WEIGHTS", "~/w")
+    names = ["--networks", "VGG16", "ResNet50", "resnet50", "efficientnet_lite0"]
+    printed = run("imagenet_top3.py", *names)
+    assert asked == {"resnet50": file, "efficientnet_lite0": "imagenet"}
+    assert re.findall(r"^(\w+) is left out: vgg16_\S+ is not here$", printed, re.M) == ["vgg16"]
+    run("imagenet_top3.py", *names, "--fetch")
+    assert asked == dict.fromkeys(["vgg16", "resnet50", "efficientnet_lite0"], "imagenet")
+
+
+def test_imagenet_top3_goes_on_without_a_network_and_names_what_it_cannot_read(
+    run, asked, tmp_path
+):
+    fakes.draw(tmp_path / "photos" / "1.png", (200, 40, 40))
+    (tmp_path / "photos" / "2.png").write_bytes(b"")
+    words = ["--networks", "vgg19", "efficientnet_lite0", "vgg16", "--fetch"]
+    printed = run("imagenet_top3.py", tmp_path / "photos", *words)
+    assert "vgg19 is left out: cut off\n" in printed
+    assert list(asked) == ["vgg19", "efficientnet_lite0", "vgg16"]
+    assert printed.count("  1.png: cock 50.0 %, cock 50.0 %, cock 50.0 %\n") == 2
+    assert printed.count(f"{tmp_path}/photos/2.png cannot be read and is left out: empty\n") == 1
+
+
+def test_imagenet_top3_tells_a_network_that_there_is_not_before_any_work(
+    asked, tmp_path, monkeypatch, capsys
+):
+    words = ["--networks", "efficientnet_lite0", "vgg61"]
+    line = fails("imagenet_top3.py", tmp_path, monkeypatch, capsys, *words)
+    assert "unknown backbone 'vgg61': did you mean 'vgg19'?" in line
+    assert asked == {}
 
 
 @pytest.mark.keras
@@ -357,6 +417,24 @@ def test_a_saved_model_predicts_the_same_in_another_process(run, fruit, tmp_path
     assert len(re.findall(r"^\w+_\d\d\.jpg +(?:banana|strawberry) +\d", printed, re.M)) == 8
     assert "this process says the same\n" in printed
     assert (tmp_path / "model.featx").stat().st_size > 1000
+
+
+def test_a_saved_model_leaves_out_what_cannot_be_read(run, galleries, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train", ["blue", "red"], each=3)
+    fakes.draw_folder(folder / "test", ["blue", "red"], each=22)
+    (folder / "test" / "blue" / "000.png").write_bytes(b"")
+    fakes.draw(folder / "test" / "red" / "z.png", (40, 60, 200))  # mislabelled
+    words = ["--backbone", "pixels", "--classifier", "centroid"]
+    printed = run("save_load_predict.py", folder, *words)
+    assert re.findall(r"^(\S+) +cannot be read and is left out$", printed, re.M) == ["000.png"]
+    assert "nan" not in printed
+    ((names, predicted, true, _, figure),) = galleries
+    assert (names[0], predicted[0]) == ("red/z.png", "blue")
+    assert "blue/000.png" not in names
+    assert (true.count("blue"), true.count("red")) == (20, 20), true
+    assert figure.texts[0].get_text() == "43 of 44 right; 40 of 44 shown, mistakes first"
 
 
 # -- Their page ------------------------------------------------------------------------------------
