@@ -233,11 +233,85 @@ def test_small_pictures_come_from_keras_by_name_or_in_its_file(
     np.savez(f"{name}.npz", x_train=x, y_train=y[:, None], x_test=x[:4], y_test=y[:4])
     read = runpy.run_path(str(EXAMPLES / "small_pictures.py"))["read"]
     for source in (name, f"{name}.npz"):
-        x_train, y_train, x_test, y_test = read(source)
-        assert y_train.tolist() == classes * 2
-        assert y_test.tolist() == [*classes, classes[0]]
-        np.testing.assert_array_equal(x_train, x)
-        np.testing.assert_array_equal(x_test, x[:4])
+        train, test = read(source)
+        assert list(train.labels) == classes * 2
+        assert list(test.labels) == [*classes, classes[0]]
+        np.testing.assert_array_equal([path.pixels for path in train.paths], x)
+        np.testing.assert_array_equal([path.pixels for path in test.paths], x[:4])
+
+
+def write_arrays(file, **changes):
+    x, y = fakes.draw_array(each=2)
+    arrays = {"x_train": x, "y_train": y, "x_test": x, "y_test": y} | changes
+    np.savez(file, **{name: array for name, array in arrays.items() if array is not None})
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "words"),
+    [
+        (
+            "a.npz",
+            {"y_test": None},
+            "expected mnist, cifar10, a folder, or an .npz file of x_train",
+        ),
+        ("a.npz", {"y_train": np.arange(5)}, "there are 5 labels for 6 images"),
+        ("a.npz", {"y_test": np.arange(7)}, "there are 7 labels for 6 images"),
+        ("a.npz", {"y_train": np.ones((6, 3))}, "row 0 is not one-hot"),
+        ("a.npz", {"x_train": np.zeros((0, 24, 32, 3), np.uint8)}, "so it is empty"),
+        ("a.npz", {"x_train": np.uint8(3)}, "images are a int: expected"),
+        ("cifar10.npz", {"y_train": np.arange(6) + 7}, "has the label 10: expected 0 to 9"),
+        ("a.npy", {}, "expected mnist, cifar10, a folder, or an .npz file of x_train"),
+        ("empty.npz", {}, "expected mnist, cifar10, a folder, or an .npz file of x_train"),
+        ("cut.npz", {}, "expected mnist, cifar10, a folder, or an .npz file of x_train"),
+    ],
+)
+def test_small_pictures_tell_a_file_of_no_use_in_one_line(
+    file, changes, words, fake_engine, tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / file
+    write_arrays(tmp_path / f"{path.stem}.npz", **changes)
+    if file == "a.npy":
+        np.save(path, np.zeros((6, 24, 32, 3)))
+    elif file in ("empty.npz", "cut.npz"):
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2] if file == "cut.npz" else b"")
+    line = fails("small_pictures.py", tmp_path, monkeypatch, capsys, path)
+    assert line.startswith(f"error: {path}")
+    assert words in line
+    assert fake_engine.embedded == 0
+
+
+def test_small_pictures_take_one_hot_labels(fake_engine, tmp_path):
+    _, y = fakes.draw_array(each=2)
+    write_arrays(tmp_path / "cifar10.npz", y_train=np.eye(10)[y])
+    read = runpy.run_path(str(EXAMPLES / "small_pictures.py"))["read"]
+    train, test = read(str(tmp_path / "cifar10.npz"))
+    assert train.labels == test.labels == ("airplane", "automobile", "bird") * 2
+
+
+@pytest.mark.keras
+def test_small_pictures_that_cannot_be_downloaded_are_one_line(tmp_path, monkeypatch, capsys):
+    import keras
+
+    def load_data():
+        raise Exception("URL fetch failure on https://...\nNone -- [Errno -2]")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
+    line = fails("small_pictures.py", tmp_path, monkeypatch, capsys, "mnist")
+    assert "mnist cannot be downloaded: URL fetch failure on https://... None" in line
+
+
+@pytest.mark.keras
+def test_small_pictures_name_damaged_files_and_open_no_more_than_they_need(run, tmp_path):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train", ["blue", "red"], each=6)
+    fakes.draw_folder(folder / "test", ["blue", "red"], each=3)
+    for part, name in (("train", "blue/001"), ("train", "blue/005"), ("test", "red/000")):
+        (folder / part / f"{name}.png").write_bytes(b"no picture")
+    printed = small(run, folder, "--each", 4, "--epochs", 1)
+    assert "8 pictures to learn from, 6 to test with" in printed
+    named = re.findall(r"^(\S+) cannot be read and is left out: \w", printed, re.M)
+    assert named == [f"{folder}/train/blue/001.png", f"{folder}/test/red/000.png"]  # 005: not read
 
 
 @pytest.mark.keras
