@@ -104,10 +104,11 @@ def first(images: featx.ImageFolder, each: int) -> featx.ImageFolder:
 
 
 def opened(picture: str) -> np.ndarray:
-    """Return the pixels of a file or, where it came in an array, of a picture."""
+    """Return what to draw of a picture: its pixels, or the middle of a file."""
     if hasattr(picture, "pixels"):
         return picture.pixels
-    return np.asarray(ImageOps.exif_transpose(Image.open(picture)).convert("RGB"))
+    image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
+    return np.asarray(ImageOps.fit(image, (96, 96)))
 
 
 def draw(results: dict, history: pd.DataFrame, out: Path) -> None:
@@ -121,14 +122,15 @@ def draw(results: dict, history: pd.DataFrame, out: Path) -> None:
     truth = some.y_true
     below.suptitle(f"above: true; below: predicted by {', then by '.join(results)}", fontsize=10)
     rows = np.unique(truth, return_index=True)[1][:10]
+    size = min(9, 100 / max(map(len, some.classes)))  # so that names do not touch
     for ax, row in zip(below.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
         ax.imshow(opened(some.paths[row]), cmap="gray")
         ax.set(xticks=[], yticks=[])
-        ax.set_title(truth[row], fontsize=9)
+        ax.set_title(truth[row], fontsize=size)
         ax.set_xlabel("\n\n", fontsize=9)  # room for what stands there
         for line, result in enumerate(results.values()):
             color = "#1a7f37" if result.y_pred[row] == truth[row] else "#cf222e"
-            style = {"color": color, "fontsize": 9, "ha": "center", "transform": ax.transAxes}
+            style = {"color": color, "fontsize": size, "ha": "center", "transform": ax.transAxes}
             ax.text(0.5, -0.25 - 0.22 * line, result.y_pred[row], **style)
     figure.savefig(out, dpi=100)
 

@@ -28,6 +28,9 @@ def draw(tuning: featx.Tuning, out: Path) -> None:
     for rows, shade, label in ((~sure, 0.25, "left early"), (sure, 0.8, "finalists")):
         x, y = 100 * frame.accuracy[rows], 100 * frame.accuracy_elsewhere[rows]
         ax.plot(x, y, "o", color="#0b5fa5", alpha=shade, mec="none", label=label, clip_on=False)
+    places = (100 * frame[["accuracy", "accuracy_elsewhere"]]).round(6).value_counts()
+    for place, count in places[places > 1].items():  # which lie on one another
+        ax.annotate(f"×{count}", place, (7, 4), textcoords="offset points", fontsize=8)
     best = tuning.frame.iloc[0]
     x, y = 100 * best.accuracy, 100 * best.accuracy_elsewhere
     ax.plot(x, y, "o", ms=13, mfc="none", mec="#b3450b", mew=2, label=best.candidate, clip_on=False)

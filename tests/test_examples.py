@@ -9,6 +9,8 @@ import re
 import runpy
 import shutil
 import sys
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import fakes
@@ -392,6 +394,20 @@ def test_tuning_ends_with_a_model_and_says_what_to_expect(run, fake_engine, tmp_
     assert model.is_file()
 
 
+def test_tuning_counts_the_candidates_that_lie_on_one_another(run, fake_engine):
+    import matplotlib.pyplot as plt
+
+    printed = run("tuning.py", "--budget", "5s")
+    tried = int(re.search(r"was chosen as the best of (\d+)", printed)[1])
+    (ax,) = plt.gcf().axes
+    dots = [tuple(xy) for line in ax.lines[:2] for xy in zip(*line.get_data(), strict=True)]
+    assert len(dots) == tried
+    places = Counter((round(x, 6), round(y, 6)) for x, y in dots)
+    counts = {each.xy: each.get_text() for each in ax.texts}
+    assert counts == {place: f"×{count}" for place, count in places.items() if count > 1}
+    assert counts
+
+
 def test_per_class_tells_digits_apart_and_shows_mistakes(run, fake_engine):
     printed = run("per_class.py")
     assert re.search(rf"accuracy {ACCURACY} of 150 pictures", printed)
@@ -409,6 +425,66 @@ def test_per_class_takes_test_pictures_or_cross_validates(parts, run, fake_engin
     assert re.search(rf"accuracy 100.0 % .* of {6 if parts else 18} pictures", printed), printed
     assert ("cross-validation" in printed) == (not parts)
     assert "taken for" not in printed
+
+
+@pytest.mark.parametrize(("part", "other"), [("train", "test"), ("test", "train")])
+def test_per_class_tells_which_part_is_missing(
+    part, other, fake_engine, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / part)
+    line = fails("per_class.py", tmp_path, monkeypatch, capsys, folder)
+    assert f"{folder} has {part} but no {other}: add a folder {other}" in line
+    assert f"or give {folder / part} to cross-validate it" in line
+    assert fake_engine.embedded == 0
+
+
+def test_per_class_takes_a_class_called_train_for_one(run, fake_engine, tmp_path):
+    folder = tmp_path / "photos"
+    for number in range(6):
+        fakes.draw(folder / "train" / f"{number}.png", (200, 40, 40), seed=number)
+        fakes.draw(folder / "bus" / f"{number}.png", (40, 60, 200), seed=number)
+    assert re.search(r"accuracy 100.0 % .* of 12 pictures", run("per_class.py", folder))
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_per_class_counts_what_cannot_be_read(parts, run, fake_engine, tmp_path):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train" if parts else folder)
+    place = folder
+    if parts:
+        place = fakes.draw_folder(folder / "test", each=2)
+    for name in ("blue", "red"):
+        (place / name / "000.png").write_bytes(b"")
+    printed = run("per_class.py", folder)
+    assert f"of {4 if parts else 16} pictures\n2 files could not be read\n" in printed
+
+
+def test_per_class_lines_up_confusions_and_bars_of_twenty_classes_with_long_names(
+    run, fake_engine, tmp_path
+):
+    import matplotlib.pyplot as plt
+
+    folder = tmp_path / "photos"
+    for number in range(20):  # all alike, so that many are mistaken
+        for part, seed in (("train", 0), ("test", 20)):
+            for row in range(3):
+                color = (90, 120, 100 + number)
+                name = f"Golden-Delicious-{number:02}"
+                fakes.draw(folder / part / name / f"{row}.png", color, seed=seed + row)
+    run("per_class.py", folder)
+    figure = plt.gcf()
+    matrix, bars, *mistakes = [ax for ax in figure.axes if ax.axison or ax.images]
+    assert matrix.get_ylim() == bars.get_ylim()
+    for side in ("y0", "y1"):
+        left, right = (getattr(ax.get_window_extent(), side) for ax in (matrix, bars))
+        assert left == pytest.approx(right, abs=1)
+    assert matrix.get_position().width > 0.25
+    titles = [ax.title.get_window_extent() for ax in mistakes]
+    assert len(titles) == 10
+    for left, right in pairwise(titles):
+        assert left.x1 < right.x0
+    assert "Delicious-" in mistakes[0].get_title()
 
 
 def test_augmentation_compares_numbers_of_views(run, fake_engine):
