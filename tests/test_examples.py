@@ -599,3 +599,14 @@ def test_the_page_of_examples_shows_each_one_with_a_picture(name):
     assert (EXAMPLES / picture).stat().st_size < 150_000
     if name.endswith(".py"):
         assert f"python examples/{name}" in section[0]
+
+
+def test_the_page_gives_the_command_of_every_row_of_the_table_of_flowers():
+    text = (EXAMPLES / "README.md").read_text()
+    section = re.search(r"^## `flowers.py`.*?(?=^## )", text, re.M | re.S)[0]
+    commands = re.findall(r"^python examples/flowers.py (.*)$", section.replace("\\\n", ""), re.M)
+    words = commands[-1].split()
+    place = words.index("--backbones")
+    assert words[:4] == ["grocery20/train", "--classifiers", "logistic", "centroid"]
+    assert words[place + 1 :] == re.findall(r"^\| `(\w+)` \|", section, re.M)
+    assert section.index("grocery20/train") < section.index("| `logistic` |")
