@@ -30,6 +30,8 @@ from featx.errors import one_line
 from featx.files import check_writable
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+# What numpy raises for a file that is missing, damaged or of something else.
+UNREADABLE = (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile, zlib.error)
 
 
 def read(source: str) -> list[featx.ImageFolder]:
@@ -59,15 +61,7 @@ def read(source: str) -> list[featx.ImageFolder]:
         try:
             with np.load(source) as file:
                 arrays = [file[name] for name in ("x_train", "y_train", "x_test", "y_test")]
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            OSError,
-            EOFError,
-            BadZipFile,
-            zlib.error,
-        ) as error:
+        except UNREADABLE as error:
             raise SystemExit(
                 f"error: {source}: expected mnist, cifar10, a folder, or an .npz file of x_train, "
                 f"y_train, x_test and y_test: {one_line(error)}"
