@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import featx
+from featx.files import check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "train"
 
@@ -56,6 +57,9 @@ def main() -> None:
     parser.add_argument("--classifier", default="logistic")
     parser.add_argument("--out", type=Path, default=Path("augmentation.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
 
     images = featx.ImageFolder.of(options.folder)
     if not images.labelled:
@@ -63,10 +67,11 @@ def main() -> None:
     table = pd.DataFrame({"path": images.paths, "label": images.labels})
     table = table.groupby("label").head(options.each)
     print(f"{len(table)} pictures of {table.label.nunique()} classes")
-    several = [featx.embed(table, options.backbone, views=views) for views in options.views]
+    numbers = dict.fromkeys(options.views)  # each once
+    several = [featx.embed(table, options.backbone, views=views) for views in numbers]
     comparison = featx.compare(several, classifiers=options.classifier)  # on the same splits
     found = {len(each.features.views): each.accuracy for each in comparison.candidates}
-    accuracies = {views: found[views] for views in options.views}
+    accuracies = {views: found[views] for views in numbers}
     for views, accuracy in accuracies.items():
         print(f"{views} views: accuracy {accuracy}")
     best, *others = found

@@ -18,18 +18,20 @@ import matplotlib.pyplot as plt
 from PIL import Image, ImageOps
 
 import featx
+from featx.backbones.table import BackboneSpec, find
+from featx.errors import WeightsError
+from featx.files import check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "test" / "strawberry"
 NETWORKS = ["efficientnet_lite0", "vgg16", "vgg19", "inception_v3", "resnet50", "xception"]
 
 
-def file_missing(network: str) -> str | None:
-    """Name the weights that a network needs to tell classes, if they are not on this machine."""
-    name = featx.BACKBONES[network].with_top.name
+def at_hand(network: BackboneSpec) -> Path | None:
+    """Find the weights with the classifier on this machine."""
     keras = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
-    places = [Path(os.environ.get("FEATX_WEIGHTS") or keras), keras]
-    packaged = network == "efficientnet_lite0"
-    return None if packaged or any((place / name).is_file() for place in places) else name
+    places = [Path(os.environ.get("FEATX_WEIGHTS") or keras).expanduser(), keras]
+    files = (place / network.with_top.name for place in places)
+    return next(filter(Path.is_file, files), None)
 
 
 def draw(told: dict[str, list], out: Path) -> None:
@@ -65,21 +67,35 @@ def main() -> None:
     parser.add_argument("--fetch", action="store_true", help="download weights that are missing")
     parser.add_argument("--out", type=Path, default=Path("imagenet_top3.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
 
+    networks = {find(name).name: find(name) for name in options.networks}
     paths = featx.ImageFolder.of(options.pictures).paths[: options.most]
-    told = {}
-    for network in options.networks:
-        if network in featx.BACKBONES and not options.fetch and (file := file_missing(network)):
-            print(f"{network} is left out: {file} is not here")
+    told, unreadable = {}, {}
+    for name, network in networks.items():
+        weights = "imagenet"  # which is downloaded, unless a package brings it
+        if not options.fetch and not network.package:
+            weights = at_hand(network)
+        if weights is None:
+            print(f"{name} is left out: {network.with_top.name} is not here")
             continue
-        results = featx.label(list(paths), top=3, backbone=network)
-        told[network] = [result for result in results if result.labels]  # those that can be read
-        print(network)
-        for result in told[network]:
+        try:
+            results = featx.label(list(paths), top=3, backbone=name, weights=weights)
+        except WeightsError as error:
+            print(f"{name} is left out: {error}")
+            continue
+        told[name] = [result for result in results if result.labels]
+        unreadable |= {each.path: each.outcome.reason for each in results if not each.labels}
+        print(name)
+        for result in told[name]:
             guesses = (f"{each.name} {100 * each.probability:.1f} %" for each in result.labels)
             print(f"  {Path(result.path).name}: {', '.join(guesses)}")
+    for path, reason in unreadable.items():
+        print(f"{path} cannot be read and is left out: {reason}")
     if not any(told.values()):
-        raise SystemExit("nothing to draw: no picture can be read, or no network has its weights")
+        raise SystemExit("error: no picture can be read, or no network has its weights (see above)")
     draw(told, options.out)
     print(f"look at {options.out}")
 

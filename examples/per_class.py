@@ -10,6 +10,7 @@ Precision: of the pictures called a 3, how many are one. Recall: of the 3s, how 
 import argparse
 import tempfile
 from pathlib import Path
+from textwrap import wrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
 import featx
+from featx.files import check_writable
 
 
 def write_digits(folder: Path, each: int = 15) -> None:
@@ -40,6 +42,7 @@ def draw(result: featx.Evaluation, out: Path) -> None:
     )
     left, right = above.subplots(1, 2)
     result.plot_confusion(left)
+    left.set_aspect("auto")  # its rows stand beside the bars, however many there are
 
     report = result.report
     right.barh(
@@ -47,7 +50,7 @@ def draw(result: featx.Evaluation, out: Path) -> None:
     )
     right.barh(np.arange(n) + 0.19, 100 * report.recall, 0.36, color="#9bc1e3", label="recall")
     right.set_yticks(range(n), report.index)
-    right.set(ylim=(n - 0.4, -0.6), xlim=(0, 100), xlabel="%")
+    right.set(ylim=(n - 0.5, -0.5), xlim=(0, 100), xlabel="%")
     right.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     right.spines[["top", "right"]].set_visible(False)
 
@@ -56,7 +59,8 @@ def draw(result: featx.Evaluation, out: Path) -> None:
         for ax, row in zip(below.subplots(1, 10), wrong.itertuples(), strict=False):
             picture = ImageOps.exif_transpose(Image.open(row.path)).convert("RGB")
             ax.imshow(ImageOps.fit(picture, (120, 120)))
-            ax.set_title(f"{row.predicted[:13]}\nis {row.true[:13]}", fontsize=8, color="#cf222e")
+            title = "\n".join((*wrap(row.predicted, 14)[:2], *wrap(f"is {row.true}", 14)[:2]))
+            ax.set_title(title, fontsize=7, color="#cf222e")
         for ax in below.axes:
             ax.axis("off")
     figure.savefig(out, dpi=100)
@@ -69,12 +73,22 @@ def main() -> None:
     parser.add_argument("--classifier", default="logistic")
     parser.add_argument("--out", type=Path, default=Path("per_class.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
 
     with tempfile.TemporaryDirectory() as beside:
         folder = options.folder or Path(beside)
         if options.folder is None:
             write_digits(folder)
-        if (folder / "train").is_dir() and (folder / "test").is_dir():
+        parts = [part for part in ("train", "test") if (folder / part).is_dir()]
+        if len(parts) == 1 and any(folder.glob(f"{parts[0]}/*/")):  # not a class called so
+            other = "test" if parts == ["train"] else "train"
+            raise SystemExit(
+                f"error: {folder} has {parts[0]} but no {other}: add a folder {other} with a "
+                f"sub-folder for each class, or give {folder / parts[0]} to cross-validate it"
+            )
+        if len(parts) == 2:
             model = featx.train(folder / "train", options.classifier, backbone=options.backbone)
             result = model.evaluate(folder / "test")
         else:
@@ -82,6 +96,8 @@ def main() -> None:
             result = featx.cross_validate(features, options.classifier)
             print(result.method)
         print(f"accuracy {result.interval} of {len(result.y_true)} pictures")
+        if result.n_failed:
+            print(f"{result.n_failed} files could not be read")
         print(result.report.round(2))
         for row in result.mistakes[:5].itertuples():
             print(f"{Path(row.path).name}: taken for {row.predicted}, is {row.true}")

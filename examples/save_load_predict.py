@@ -15,8 +15,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import featx
+from featx.files import check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
 
@@ -40,6 +42,10 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("model.featx"))
     parser.add_argument("--out", type=Path, default=Path("save_load_predict.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
+    check_writable(options.model)
 
     train, test = options.folder / "train", options.folder / "test"
     pictures = featx.ImageFolder.of(test)  # a mistake is told before anything is trained
@@ -50,21 +56,36 @@ def main() -> None:
     words = [sys.executable, "-c", PREDICT, str(options.model), str(test)]
     ended = subprocess.run(words, capture_output=True, text=True)
     if ended.returncode:
-        raise SystemExit(f"error: the other process failed: {ended.stderr.splitlines()[-1]}")
+        why = (ended.stderr.splitlines() or [f"exit status {ended.returncode}"])[-1]
+        raise SystemExit(f"error: the other process failed: {why}")
     told = json.loads(ended.stdout.splitlines()[-1])
-    for path, label, share in zip(pictures.paths, *told.values(), strict=True):
-        print(f"{Path(path).name:20} {label or 'cannot be read':20} {100 * share:.1f} %")
+    table = pd.DataFrame({"path": pictures.paths, "true": pictures.labels, **told})
+    for row in table.itertuples():
+        if pd.isna(row.labels):
+            print(f"{Path(row.path).name:20} cannot be read and is left out")
+        else:
+            print(f"{Path(row.path).name:20} {row.labels:20} {100 * row.probabilities:.1f} %")
 
     here = model.predict_proba(test).max(axis=1)
     same = np.allclose(here, told["probabilities"], atol=1e-6, equal_nan=True)
     print(f"this process says {'the same' if same else 'something else'}")
+
+    # Mistakes first, and within them and the others the classes in turn.
+    table = table[table.labels.notna()]
+    right = (table.labels == table.true).rename("right")
+    turn = table.groupby([right, "true"], dropna=False).cumcount()
+    shown = table.iloc[np.lexsort((turn, right))[:40]]
     figure = featx.plot_gallery(
-        pictures.paths[:40],
-        [label or "?" for label in told["labels"][:40]],
-        true=pictures.labels[:40],
-        probabilities=told["probabilities"][:40],
+        shown.path.tolist(),
+        shown.labels.tolist(),
+        true=shown.true.tolist(),
+        probabilities=shown.probabilities.tolist(),
     )
-    figure.savefig(options.out, dpi=110)
+    if len(shown) < len(table):
+        counted = f"{right.sum()} of {table.true.count()} right"
+        for footer in figure.texts:  # there is none where no label is known
+            footer.set_text(f"{counted}; {len(shown)} of {len(table)} shown, mistakes first")
+    figure.savefig(options.out, dpi=100)
     print(f"look at {options.out}")
 
 

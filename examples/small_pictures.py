@@ -12,76 +12,119 @@ what a probability that was too sure costs.
 """
 
 import argparse
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from zipfile import BadZipFile
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 import featx
+from featx.errors import one_line
+from featx.files import check_writable
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+# What numpy raises for a file that is missing, damaged or of something else.
+UNREADABLE = (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile, zlib.error)
 
 
-def read(source: str) -> list[np.ndarray]:
-    """Return pictures and labels to learn from, and pictures and labels to test with."""
+def read(source: str) -> list[featx.ImageFolder]:
+    """Return labelled pictures to learn from, and to test with."""
     if source == "digits":
         digits = load_digits()
         parts = train_test_split(digits.images / 16, digits.target, random_state=0)
         arrays = [parts[0], parts[2], parts[1], parts[3]]
     elif Path(source).is_dir():
-        arrays = []
-        for part in ("train", "test"):
-            images = featx.ImageFolder.of(Path(source) / part)
+        parts = [featx.ImageFolder.of(Path(source) / part) for part in ("train", "test")]
+        for images in parts:
             if not images.labelled:
-                raise SystemExit(f"error: {source}/{part} has no sub-folder for each class")
-            opened = [Image.open(path).convert("RGB") for path in images.paths]
-            same_size = [np.asarray(image.resize(opened[0].size)) for image in opened]
-            arrays += [np.stack(same_size), np.array(images.labels)]
+                raise SystemExit(f"error: {images.root} has no sub-folder for each class")
+        return parts
     elif source in ("mnist", "cifar10"):
         import keras
 
-        arrays = [each for part in getattr(keras.datasets, source).load_data() for each in part]
+        try:
+            parts = getattr(keras.datasets, source).load_data()
+        except Exception as error:  # Keras raises a bare one for all that the network does
+            raise SystemExit(
+                f"error: {source} cannot be downloaded: {one_line(error)}; give an .npz file of "
+                "x_train, y_train, x_test and y_test, or a folder"
+            ) from None
+        arrays = [each for part in parts for each in part]
     else:
         try:
             with np.load(source) as file:
                 arrays = [file[name] for name in ("x_train", "y_train", "x_test", "y_test")]
-        except (KeyError, ValueError, OSError, BadZipFile) as error:
-            raise SystemExit(f"error: {source}: expected an .npz of x_train ...: {error}") from None
-    for place in (1, 3):
-        numbered = arrays[place].dtype.kind in "iu"
-        names = CIFAR if numbered and Path(source).stem == "cifar10" else None
-        arrays[place] = np.array([names[y] if names else str(y) for y in arrays[place].ravel()])
-    return arrays
+        except UNREADABLE as error:
+            raise SystemExit(
+                f"error: {source}: expected mnist, cifar10, a folder, or an .npz file of x_train, "
+                f"y_train, x_test and y_test: {one_line(error)}"
+            ) from None
+    try:
+        parts = [featx.ImageFolder.of(arrays[n], arrays[n + 1]) for n in (0, 2)]
+    except featx.FeatxError as error:
+        raise SystemExit(f"error: {source}: {error}") from None
+    if Path(source).stem == "cifar10" and arrays[1].dtype.kind not in "OSU":
+        parts = [replace(images, labels=cifar_names(source, images.labels)) for images in parts]
+    return parts
 
 
-def first(labels: np.ndarray, each: int) -> np.ndarray:
-    """Return the rows of the first pictures of every class, at most `each` of it."""
-    return np.concatenate([np.flatnonzero(labels == name)[:each] for name in np.unique(labels)])
+def cifar_names(source: str, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the classes of CIFAR-10, which are numbered there."""
+    names = {str(number): name for number, name in enumerate(CIFAR)}
+    if unknown := sorted(set(map(str, labels)) - set(names)):
+        raise SystemExit(
+            f"error: {source} has the label {unknown[0]}: expected 0 to 9, as in CIFAR-10; "
+            "give a file of other pictures another name"
+        )
+    return tuple(names[str(label)] for label in labels)
 
 
-def draw(pictures: np.ndarray, results: dict, history: pd.DataFrame, out: Path) -> None:
+def first(images: featx.ImageFolder, each: int) -> featx.ImageFolder:
+    """Keep the first pictures of every class, at most `each` of it."""
+    labels = np.array(images.labels, dtype=str)
+    rows = [row for name in np.unique(labels) for row in np.flatnonzero(labels == name)[:each]]
+    return replace(
+        images,
+        paths=tuple(images.paths[row] for row in rows),
+        labels=tuple(images.labels[row] for row in rows),
+    )
+
+
+def opened(picture: str) -> np.ndarray:
+    """Return what to draw of a picture: its pixels, or the middle of a file."""
+    if hasattr(picture, "pixels"):
+        return picture.pixels
+    image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
+    return np.asarray(ImageOps.fit(image, (96, 96)))
+
+
+def draw(results: dict, history: pd.DataFrame, out: Path) -> None:
     """Draw the learning curves, and below them what was predicted of a picture of each class."""
     figure = plt.figure(figsize=(9, 5.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1.7, 1))
-    featx.plot_history(history, above.subplots(1, 2))
+    loss, _ = featx.plot_history(history, above.subplots(1, 2))
+    loss.set_ylim(bottom=-0.08 * loss.get_ylim()[1])  # a name beside a line stays off the axis
     above.suptitle("the network from scratch", fontsize=10)
-    truth = next(iter(results.values())).y_true
+    some = next(iter(results.values()))  # all have the same pictures
+    truth = some.y_true
     below.suptitle(f"above: true; below: predicted by {', then by '.join(results)}", fontsize=10)
-    rows = first(truth, 1)[:10]
+    rows = np.unique(truth, return_index=True)[1][:10]
+    size = min(9, 100 / max(map(len, some.classes)))  # so that names do not touch
     for ax, row in zip(below.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
-        ax.imshow(pictures[row], cmap="gray")
+        ax.imshow(opened(some.paths[row]), cmap="gray")
         ax.set(xticks=[], yticks=[])
-        ax.set_title(truth[row], fontsize=9)
+        ax.set_title(truth[row], fontsize=size)
         ax.set_xlabel("\n\n", fontsize=9)  # room for what stands there
         for line, result in enumerate(results.values()):
             color = "#1a7f37" if result.y_pred[row] == truth[row] else "#cf222e"
-            style = {"color": color, "fontsize": 9, "ha": "center", "transform": ax.transAxes}
+            style = {"color": color, "fontsize": size, "ha": "center", "transform": ax.transAxes}
             ax.text(0.5, -0.25 - 0.22 * line, result.y_pred[row], **style)
     figure.savefig(out, dpi=100)
 
@@ -95,25 +138,28 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100, help="at most, from scratch")
     parser.add_argument("--out", type=Path, default=Path("small_pictures.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
 
-    x_train, y_train, x_test, y_test = read(options.source)
-    rows = first(y_train, options.each)
-    x_train, y_train = x_train[rows], y_train[rows]
-    rows = first(y_test, options.test)
-    x_test, y_test = x_test[rows], y_test[rows]
-    print(f"{len(x_train)} pictures to learn from, {len(x_test)} to test with")
+    train, test = read(options.source)
+    train, test = first(train, options.each), first(test, options.test)
+    print(f"{len(train)} pictures to learn from, {len(test)} to test with")
+    for images in (train, test):
+        for failed in featx.embed(images, "pixels", input_size=32, progress=False).failed:
+            print(f"{failed.path} cannot be read and is left out: {failed.reason}")
 
     scratch = featx.make_classifier("cnn").set_params(epochs=options.epochs)
     models = {
-        "cnn": featx.train(x_train, scratch, labels=y_train),
-        options.backbone: featx.train(x_train, labels=y_train, backbone=options.backbone),
+        "cnn": featx.train(train, scratch),
+        options.backbone: featx.train(train, backbone=options.backbone),
     }
-    results = {name: model.evaluate(x_test, y_test) for name, model in models.items()}
+    results = {name: model.evaluate(test) for name, model in models.items()}
     for name, result in results.items():
         shares = result.probabilities / result.probabilities.sum(axis=1, keepdims=True)
         loss = log_loss(result.y_true, shares, labels=list(result.classes))
         print(f"{name:20} test accuracy {result.interval}, test loss {loss:.2f}")
-    draw(x_test, results, models["cnn"].history, options.out)
+    draw(results, models["cnn"].history, options.out)
     print(f"look at {options.out}")
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 import featx
+from featx.files import check_writable
+from featx.learning.labels import require_known
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "train"
 
@@ -26,6 +28,9 @@ def draw(tuning: featx.Tuning, out: Path) -> None:
     for rows, shade, label in ((~sure, 0.25, "left early"), (sure, 0.8, "finalists")):
         x, y = 100 * frame.accuracy[rows], 100 * frame.accuracy_elsewhere[rows]
         ax.plot(x, y, "o", color="#0b5fa5", alpha=shade, mec="none", label=label, clip_on=False)
+    places = (100 * frame[["accuracy", "accuracy_elsewhere"]]).round(6).value_counts()
+    for place, count in places[places > 1].items():  # which lie on one another
+        ax.annotate(f"×{count}", place, (7, 4), textcoords="offset points", fontsize=8)
     best = tuning.frame.iloc[0]
     x, y = 100 * best.accuracy, 100 * best.accuracy_elsewhere
     ax.plot(x, y, "o", ms=13, mfc="none", mec="#b3450b", mew=2, label=best.candidate, clip_on=False)
@@ -44,6 +49,14 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="where to save it")
     parser.add_argument("--out", type=Path, default=Path("tuning.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
+    if options.model:
+        check_writable(options.model)
+    if options.test:  # a mistake is told before the search
+        classes = featx.ImageFolder.of(options.folder).classes
+        require_known(featx.ImageFolder.of(options.test).labels, classes)
 
     tuning = featx.tune(options.folder, options.budget)
     print(tuning.verdict)

@@ -12,12 +12,14 @@ change are dropped, and a perceptron of 100 and 10 units learns the rest from tw
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
 import featx
+from featx.files import check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
 
@@ -33,7 +35,7 @@ def pictures(folder: Path, classes: list[str], each: int | None) -> pd.DataFrame
             path
             for place in sorted(folder.iterdir())
             if place.is_dir() and place.name.lower().startswith(name.lower())
-            for path in sorted(place.iterdir())
+            for path in featx.ImageFolder.of(place).paths
         ]
         if not found:
             raise SystemExit(f"error: {folder} has no folder of {name}")
@@ -50,6 +52,9 @@ def main() -> None:
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--out", type=Path, default=Path("twenty_images.png"))
     options = parser.parse_args()
+    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
+        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
+    check_writable(options.out)
 
     found = options.folder.iterdir() if options.folder.is_dir() else ()
     parts = {part.name.lower(): part for part in found if part.is_dir()}
@@ -69,16 +74,25 @@ def main() -> None:
 
     held_out = model.features(test)
     result = model.evaluate(held_out)
-    print(f"{(result.y_true == result.y_pred).sum()} of {len(result.y_true)} test pictures right")
+    right = result.y_true == result.y_pred
+    print(f"{right.sum()} of {len(right)} test pictures right")
+    for failed in (*features.failed, *held_out.failed):
+        print(f"{failed.path} cannot be read and is left out: {failed.reason}")
     print(result.report.round(2))
 
+    # Mistakes first, and within them and the others the classes in turn.
+    turn = pd.DataFrame({"right": right, "label": result.y_true}).groupby(["right", "label"])
+    shown = np.lexsort((turn.cumcount(), right))[:40]
     figure = featx.plot_gallery(
-        held_out.paths[:40],
-        result.y_pred[:40],
-        true=result.y_true[:40],
-        probabilities=model.predict_proba(held_out).max(axis=1)[:40],
+        result.paths[shown],
+        result.y_pred[shown],
+        true=result.y_true[shown],
+        probabilities=result.certainty[shown],
     )
-    figure.savefig(options.out, dpi=150)
+    if len(shown) < len(right):
+        counted = f"{right.sum()} of {len(right)} right; {len(shown)} of {len(right)} shown"
+        figure.texts[0].set_text(f"{counted}, mistakes first")
+    figure.savefig(options.out, dpi=100)
     print(f"look at {options.out}")
 
 

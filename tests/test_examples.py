@@ -9,12 +9,23 @@ import re
 import runpy
 import shutil
 import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
 
 import fakes
 import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+
+import featx
+from featx.errors import WeightsError
+from featx.images.decode import Outcome
+from featx.learning.label import Label, Labelled
 
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -58,7 +69,116 @@ def test_a_bad_folder_is_one_line(script, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def fails(script, tmp_path, monkeypatch, capsys, *words):
+    """Run a script that ends in one line of error before it prints anything; return the line."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+    line = str(end.value.code)
+    assert line.startswith("error: ")
+    assert "\n" not in line
+    assert capsys.readouterr().out == ""
+    return line
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("out", ["nowhere/x.png", "x.foo", "x", "folder.png"])
+def test_a_picture_that_cannot_be_written_is_told_before_the_work(
+    out, script, fake_engine, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "folder.png").mkdir()
+    line = fails(script, tmp_path, monkeypatch, capsys, "--out", out)
+    expected = {
+        "nowhere/x.png": "cannot write nowhere/x.png: there is no such folder; create it first",
+        "folder.png": "cannot write folder.png: it is a folder; name a file",
+    }
+    assert (
+        line == f"error: {expected.get(out, f'{out}: expected a name in .png, .jpg, .pdf or .svg')}"
+    )
+    assert fake_engine.embedded == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+@pytest.mark.parametrize("script", ["tuning.py", "save_load_predict.py"])
+def test_a_model_that_cannot_be_written_is_told_before_the_work(
+    script, fake_engine, tmp_path, monkeypatch, capsys
+):
+    line = fails(script, tmp_path, monkeypatch, capsys, "--model", "nowhere/x.featx")
+    assert "cannot write nowhere/x.featx: there is no such folder" in line
+    assert fake_engine.embedded == 0
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [("missing", "'missing' does not exist"), ("cars", "the model knows none of the classes car")],
+)
+def test_tuning_tells_test_pictures_of_no_use_before_the_search(
+    test, words, fake_engine, tmp_path, monkeypatch, capsys
+):
+    fakes.draw(tmp_path / "cars" / "car" / "1.png", (0, 0, 0))
+    assert words in fails("tuning.py", tmp_path, monkeypatch, capsys, "--test", test)
+    assert fake_engine.embedded == 0
+
+
 # -- Real networks ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Let ImageNet's labels come from nowhere; what is asked for is kept."""
+    kept = {}
+
+    def label(paths, top, backbone, weights):
+        kept[backbone] = weights
+        if backbone == "vgg19":
+            raise WeightsError("cut off")
+        guesses = (Label(7, "n7", "cock", 0.5),) * top
+        return [
+            Labelled(path, guesses, Outcome("embedded", path=path))
+            if Path(path).stat().st_size
+            else Labelled(path, (), Outcome("failed", "empty", path=path))
+            for path in paths
+        ]
+
+    monkeypatch.setattr(featx, "label", label)
+    return kept
+
+
+def test_imagenet_top3_downloads_nothing_unless_told_to(run, asked, tmp_path, monkeypatch):
+    file = tmp_path / "w" / "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
+    file.parent.mkdir()
+    file.touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FEATX_WEIGHTS", "~/w")
+    names = ["--networks", "VGG16", "ResNet50", "resnet50", "efficientnet_lite0"]
+    printed = run("imagenet_top3.py", *names)
+    assert asked == {"resnet50": file, "efficientnet_lite0": "imagenet"}
+    assert re.findall(r"^(\w+) is left out: vgg16_\S+ is not here$", printed, re.M) == ["vgg16"]
+    run("imagenet_top3.py", *names, "--fetch")
+    assert asked == dict.fromkeys(["vgg16", "resnet50", "efficientnet_lite0"], "imagenet")
+
+
+def test_imagenet_top3_goes_on_without_a_network_and_names_what_it_cannot_read(
+    run, asked, tmp_path
+):
+    fakes.draw(tmp_path / "photos" / "1.png", (200, 40, 40))
+    (tmp_path / "photos" / "2.png").write_bytes(b"")
+    words = ["--networks", "vgg19", "efficientnet_lite0", "vgg16", "--fetch"]
+    printed = run("imagenet_top3.py", tmp_path / "photos", *words)
+    assert "vgg19 is left out: cut off\n" in printed
+    assert list(asked) == ["vgg19", "efficientnet_lite0", "vgg16"]
+    assert printed.count("  1.png: cock 50.0 %, cock 50.0 %, cock 50.0 %\n") == 2
+    assert printed.count(f"{tmp_path}/photos/2.png cannot be read and is left out: empty\n") == 1
+
+
+def test_imagenet_top3_tells_a_network_that_there_is_not_before_any_work(
+    asked, tmp_path, monkeypatch, capsys
+):
+    words = ["--networks", "efficientnet_lite0", "vgg61"]
+    line = fails("imagenet_top3.py", tmp_path, monkeypatch, capsys, *words)
+    assert "unknown backbone 'vgg61': did you mean 'vgg19'?" in line
+    assert asked == {}
 
 
 @pytest.mark.keras
@@ -115,11 +235,85 @@ def test_small_pictures_come_from_keras_by_name_or_in_its_file(
     np.savez(f"{name}.npz", x_train=x, y_train=y[:, None], x_test=x[:4], y_test=y[:4])
     read = runpy.run_path(str(EXAMPLES / "small_pictures.py"))["read"]
     for source in (name, f"{name}.npz"):
-        x_train, y_train, x_test, y_test = read(source)
-        assert y_train.tolist() == classes * 2
-        assert y_test.tolist() == [*classes, classes[0]]
-        np.testing.assert_array_equal(x_train, x)
-        np.testing.assert_array_equal(x_test, x[:4])
+        train, test = read(source)
+        assert list(train.labels) == classes * 2
+        assert list(test.labels) == [*classes, classes[0]]
+        np.testing.assert_array_equal([path.pixels for path in train.paths], x)
+        np.testing.assert_array_equal([path.pixels for path in test.paths], x[:4])
+
+
+def write_arrays(file, **changes):
+    x, y = fakes.draw_array(each=2)
+    arrays = {"x_train": x, "y_train": y, "x_test": x, "y_test": y} | changes
+    np.savez(file, **{name: array for name, array in arrays.items() if array is not None})
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "words"),
+    [
+        (
+            "a.npz",
+            {"y_test": None},
+            "expected mnist, cifar10, a folder, or an .npz file of x_train",
+        ),
+        ("a.npz", {"y_train": np.arange(5)}, "there are 5 labels for 6 images"),
+        ("a.npz", {"y_test": np.arange(7)}, "there are 7 labels for 6 images"),
+        ("a.npz", {"y_train": np.ones((6, 3))}, "row 0 is not one-hot"),
+        ("a.npz", {"x_train": np.zeros((0, 24, 32, 3), np.uint8)}, "so it is empty"),
+        ("a.npz", {"x_train": np.uint8(3)}, "images are a int: expected"),
+        ("cifar10.npz", {"y_train": np.arange(6) + 7}, "has the label 10: expected 0 to 9"),
+        ("a.npy", {}, "expected mnist, cifar10, a folder, or an .npz file of x_train"),
+        ("empty.npz", {}, "expected mnist, cifar10, a folder, or an .npz file of x_train"),
+        ("cut.npz", {}, "expected mnist, cifar10, a folder, or an .npz file of x_train"),
+    ],
+)
+def test_small_pictures_tell_a_file_of_no_use_in_one_line(
+    file, changes, words, fake_engine, tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / file
+    write_arrays(tmp_path / f"{path.stem}.npz", **changes)
+    if file == "a.npy":
+        np.save(path, np.zeros((6, 24, 32, 3)))
+    elif file in ("empty.npz", "cut.npz"):
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2] if file == "cut.npz" else b"")
+    line = fails("small_pictures.py", tmp_path, monkeypatch, capsys, path)
+    assert line.startswith(f"error: {path}")
+    assert words in line
+    assert fake_engine.embedded == 0
+
+
+def test_small_pictures_take_one_hot_labels(fake_engine, tmp_path):
+    _, y = fakes.draw_array(each=2)
+    write_arrays(tmp_path / "cifar10.npz", y_train=np.eye(10)[y])
+    read = runpy.run_path(str(EXAMPLES / "small_pictures.py"))["read"]
+    train, test = read(str(tmp_path / "cifar10.npz"))
+    assert train.labels == test.labels == ("airplane", "automobile", "bird") * 2
+
+
+@pytest.mark.keras
+def test_small_pictures_that_cannot_be_downloaded_are_one_line(tmp_path, monkeypatch, capsys):
+    import keras
+
+    def load_data():
+        raise Exception("URL fetch failure on https://...\nNone -- [Errno -2]")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
+    line = fails("small_pictures.py", tmp_path, monkeypatch, capsys, "mnist")
+    assert "mnist cannot be downloaded: URL fetch failure on https://... None" in line
+
+
+@pytest.mark.keras
+def test_small_pictures_name_damaged_files_and_open_no_more_than_they_need(run, tmp_path):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train", ["blue", "red"], each=6)
+    fakes.draw_folder(folder / "test", ["blue", "red"], each=3)
+    for part, name in (("train", "blue/001"), ("train", "blue/005"), ("test", "red/000")):
+        (folder / part / f"{name}.png").write_bytes(b"no picture")
+    printed = small(run, folder, "--each", 4, "--epochs", 1)
+    assert "8 pictures to learn from, 6 to test with" in printed
+    named = re.findall(r"^(\S+) cannot be read and is left out: \w", printed, re.M)
+    assert named == [f"{folder}/train/blue/001.png", f"{folder}/test/red/000.png"]  # 005: not read
 
 
 @pytest.mark.keras
@@ -200,6 +394,20 @@ def test_tuning_ends_with_a_model_and_says_what_to_expect(run, fake_engine, tmp_
     assert model.is_file()
 
 
+def test_tuning_counts_the_candidates_that_lie_on_one_another(run, fake_engine):
+    import matplotlib.pyplot as plt
+
+    printed = run("tuning.py", "--budget", "5s")
+    tried = int(re.search(r"was chosen as the best of (\d+)", printed)[1])
+    (ax,) = plt.gcf().axes
+    dots = [tuple(xy) for line in ax.lines[:2] for xy in zip(*line.get_data(), strict=True)]
+    assert len(dots) == tried
+    places = Counter((round(x, 6), round(y, 6)) for x, y in dots)
+    counts = {each.xy: each.get_text() for each in ax.texts}
+    assert counts == {place: f"×{count}" for place, count in places.items() if count > 1}
+    assert counts
+
+
 def test_per_class_tells_digits_apart_and_shows_mistakes(run, fake_engine):
     printed = run("per_class.py")
     assert re.search(rf"accuracy {ACCURACY} of 150 pictures", printed)
@@ -219,11 +427,136 @@ def test_per_class_takes_test_pictures_or_cross_validates(parts, run, fake_engin
     assert "taken for" not in printed
 
 
+@pytest.mark.parametrize(("part", "other"), [("train", "test"), ("test", "train")])
+def test_per_class_tells_which_part_is_missing(
+    part, other, fake_engine, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / part)
+    line = fails("per_class.py", tmp_path, monkeypatch, capsys, folder)
+    assert f"{folder} has {part} but no {other}: add a folder {other}" in line
+    assert f"or give {folder / part} to cross-validate it" in line
+    assert fake_engine.embedded == 0
+
+
+def test_per_class_takes_a_class_called_train_for_one(run, fake_engine, tmp_path):
+    folder = tmp_path / "photos"
+    for number in range(6):
+        fakes.draw(folder / "train" / f"{number}.png", (200, 40, 40), seed=number)
+        fakes.draw(folder / "bus" / f"{number}.png", (40, 60, 200), seed=number)
+    assert re.search(r"accuracy 100.0 % .* of 12 pictures", run("per_class.py", folder))
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_per_class_counts_what_cannot_be_read(parts, run, fake_engine, tmp_path):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train" if parts else folder)
+    place = folder
+    if parts:
+        place = fakes.draw_folder(folder / "test", each=2)
+    for name in ("blue", "red"):
+        (place / name / "000.png").write_bytes(b"")
+    printed = run("per_class.py", folder)
+    assert f"of {4 if parts else 16} pictures\n2 files could not be read\n" in printed
+
+
+def test_per_class_lines_up_confusions_and_bars_of_twenty_classes_with_long_names(
+    run, fake_engine, tmp_path
+):
+    import matplotlib.pyplot as plt
+
+    folder = tmp_path / "photos"
+    for number in range(20):  # all alike, so that many are mistaken
+        for part, seed in (("train", 0), ("test", 20)):
+            for row in range(3):
+                color = (90, 120, 100 + number)
+                name = f"Golden-Delicious-{number:02}"
+                fakes.draw(folder / part / name / f"{row}.png", color, seed=seed + row)
+    run("per_class.py", folder)
+    figure = plt.gcf()
+    matrix, bars, *mistakes = [ax for ax in figure.axes if ax.axison or ax.images]
+    assert matrix.get_ylim() == bars.get_ylim()
+    for side in ("y0", "y1"):
+        left, right = (getattr(ax.get_window_extent(), side) for ax in (matrix, bars))
+        assert left == pytest.approx(right, abs=1)
+    assert matrix.get_position().width > 0.25
+    titles = [ax.title.get_window_extent() for ax in mistakes]
+    assert len(titles) == 10
+    for left, right in pairwise(titles):
+        assert left.x1 < right.x0
+    assert "Delicious-" in mistakes[0].get_title()
+
+
 def test_augmentation_compares_numbers_of_views(run, fake_engine):
     printed = run("augmentation.py", "--each", 5, "--views", 0, 1)
     assert "10 pictures of 2 classes" in printed
     assert re.findall(rf"^(\d) views: accuracy {ACCURACY}$", printed, re.M) == ["0", "1"]
     assert re.search(r"^\d views lead \d by \d+\.\d points \(-\d+\.\d to \d+\.\d\)$", printed, re.M)
+
+
+def test_augmentation_takes_a_number_of_views_once(run, fake_engine):
+    printed = run("augmentation.py", "--each", 4, "--views", 0, 2, 2)
+    assert re.findall(r"^(\d) views: accuracy", printed, re.M) == ["0", "2"]
+    assert len(re.findall(r"^\d views lead \d by", printed, re.M)) == 1, printed
+
+
+@pytest.fixture
+def galleries(monkeypatch):
+    """What a script gives to its gallery, and the figure."""
+    drawn = []
+
+    def plot(paths, predicted, *, true, probabilities):
+        figure = real(paths, predicted, true=true, probabilities=probabilities)
+        names = [f"{Path(path).parent.name}/{Path(path).name}" for path in paths]
+        drawn.append((names, list(predicted), list(true), list(probabilities), figure))
+        return figure
+
+    real = featx.plot_gallery
+    monkeypatch.setattr(featx, "plot_gallery", plot)
+    return drawn
+
+
+def test_twenty_images_leaves_out_what_is_no_picture(run, fake_engine, galleries, tmp_path):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train", ["blue", "red"], each=4)
+    fakes.draw_folder(folder / "test", ["blue", "red"], each=4, start=4)
+    for part in ("train", "test"):
+        (folder / part / "blue" / ".DS_Store").write_bytes(b"no picture")
+        (folder / part / "blue" / "notes.txt").write_bytes(b"no picture")
+    damaged = folder / "test" / "blue" / "000.png"  # the first of all
+    damaged.write_bytes(b"")
+    words = ["--classes", "blue", "red", "--backbone", "efficientnet_lite0", "--each", 4]
+    printed = run("twenty_images.py", folder, *words)
+    assert "8 pictures -> 8 x 9 features" in printed
+    assert re.search(r"\d of 8 test pictures right", printed), printed
+    assert re.findall(r"^(.*) cannot be read and is left out: \w", printed, re.M) == [str(damaged)]
+    ((names, predicted, true, shares, _),) = galleries
+    assert sorted(names) == [f"{kind}/{n:03}.png" for kind in ("blue", "red") for n in range(4, 8)]
+    assert true == [name.partition("/")[0] for name in names]
+    classic = make_pipeline(VarianceThreshold(), MLPClassifier((100, 10), random_state=0))
+    model = featx.train(folder / "train", classic, pooling="flatten")
+    for name, label, share in zip(names, predicted, shares, strict=True):
+        expected = model.predict_proba(folder / "test" / name)
+        assert share == pytest.approx(expected.max(), abs=1e-6), name
+        assert label == model.classes[expected.argmax()], name
+
+
+def test_twenty_images_shows_forty_of_more_with_mistakes_first_and_counts_all(
+    run, fake_engine, galleries, tmp_path
+):
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train", ["blue", "red"], each=4)
+    fakes.draw_folder(folder / "test", ["blue", "red"], each=25)
+    for number in range(3):  # mislabelled, and last of all
+        fakes.draw(folder / "test" / "red" / f"z{number}.png", (40, 60, 200), seed=number)
+    words = ["--classes", "blue", "red", "--backbone", "efficientnet_lite0"]
+    printed = run("twenty_images.py", folder, *words)
+    assert "50 of 53 test pictures right" in printed, printed
+    ((names, predicted, true, _, figure),) = galleries
+    assert names[:3] == ["red/z0.png", "red/z1.png", "red/z2.png"]
+    assert predicted[:3] == ["blue"] * 3
+    assert true[3:] == ["blue", "red"] * 18 + ["blue"]
+    assert figure.texts[0].get_text() == "50 of 53 right; 40 of 53 shown, mistakes first"
 
 
 def test_a_saved_model_predicts_the_same_in_another_process(run, fruit, tmp_path, monkeypatch):
@@ -234,6 +567,24 @@ def test_a_saved_model_predicts_the_same_in_another_process(run, fruit, tmp_path
     assert len(re.findall(r"^\w+_\d\d\.jpg +(?:banana|strawberry) +\d", printed, re.M)) == 8
     assert "this process says the same\n" in printed
     assert (tmp_path / "model.featx").stat().st_size > 1000
+
+
+def test_a_saved_model_leaves_out_what_cannot_be_read(run, galleries, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    folder = tmp_path / "photos"
+    fakes.draw_folder(folder / "train", ["blue", "red"], each=3)
+    fakes.draw_folder(folder / "test", ["blue", "red"], each=22)
+    (folder / "test" / "blue" / "000.png").write_bytes(b"")
+    fakes.draw(folder / "test" / "red" / "z.png", (40, 60, 200))  # mislabelled
+    words = ["--backbone", "pixels", "--classifier", "centroid"]
+    printed = run("save_load_predict.py", folder, *words)
+    assert re.findall(r"^(\S+) +cannot be read and is left out$", printed, re.M) == ["000.png"]
+    assert "nan" not in printed
+    ((names, predicted, true, _, figure),) = galleries
+    assert (names[0], predicted[0]) == ("red/z.png", "blue")
+    assert "blue/000.png" not in names
+    assert (true.count("blue"), true.count("red")) == (20, 20), true
+    assert figure.texts[0].get_text() == "43 of 44 right; 40 of 44 shown, mistakes first"
 
 
 # -- Their page ------------------------------------------------------------------------------------
@@ -248,3 +599,14 @@ def test_the_page_of_examples_shows_each_one_with_a_picture(name):
     assert (EXAMPLES / picture).stat().st_size < 150_000
     if name.endswith(".py"):
         assert f"python examples/{name}" in section[0]
+
+
+def test_the_page_gives_the_command_of_every_row_of_the_table_of_flowers():
+    text = (EXAMPLES / "README.md").read_text()
+    section = re.search(r"^## `flowers.py`.*?(?=^## )", text, re.M | re.S)[0]
+    commands = re.findall(r"^python examples/flowers.py (.*)$", section.replace("\\\n", ""), re.M)
+    words = commands[-1].split()
+    place = words.index("--backbones")
+    assert words[:4] == ["grocery20/train", "--classifiers", "logistic", "centroid"]
+    assert words[place + 1 :] == re.findall(r"^\| `(\w+)` \|", section, re.M)
+    assert section.index("grocery20/train") < section.index("| `logistic` |")
