@@ -22,7 +22,10 @@ from featx.learning.intervals import (
 from featx.learning.splits import Splits
 from featx.learning.validation import CrossValidation, tasks_of, validation_of
 
-FINALISTS = 8  # go through every round
+# How many candidates go on, and the rounds that they have had then: each time half as many, twice
+# as long, so that a rung costs no more than the one before.
+RUNGS = ((24, 2), (12, 4), (6, 8))
+ROUNDS = RUNGS[-1][1]
 
 
 @dataclass(eq=False)
@@ -66,7 +69,7 @@ class Race:
     y : ndarray of shape (n,), str
         The classes.
     alike, apart : Splits
-        Of shuffled images, and those that hold out scenes; as many folds and repeats of each.
+        Of shuffled images, and those that hold out scenes; as many repeats of each.
     deadline : float
         When `time.monotonic` says so, nothing new is started.
     n_jobs : int, optional
@@ -82,6 +85,21 @@ class Race:
     n_jobs: int | None = None
     progress: bool = False
     _pace: float = field(default=0.0, init=False)  # seconds of a candidate in one round
+
+    def narrow(self, trials: Sequence[Trial]) -> None:
+        """Judge those ahead in more rounds, fewer each time, as long as there is time.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+            Those that were judged in the first round.
+        """
+        for count, rounds in RUNGS:
+            trials = sorted(trials, key=lambda trial: -self.score(trial))[:count]
+            for round in range(len(trials[0].alike) // self.alike.folds, rounds):
+                if time.monotonic() + self._pace * len(trials) > self.deadline:
+                    return  # all of them or none, so that the choice is among equals
+                self._fit_together(trials, round)
 
     def run(self, trials: Sequence[Trial], round: int) -> list[Trial]:
         """Judge candidates in one more round, those of the same features together.
@@ -102,18 +120,19 @@ class Race:
             Those that were judged.
         """
         judged: list[Trial] = []
-        groups: dict[int, list[Trial]] = {}
-        for trial in trials:
-            groups.setdefault(id(trial.features), []).append(trial)
-        for together in groups.values():
-            start = time.monotonic()
-            if self._pace and start + self._pace * len(together) > self.deadline:
+        for together in _by_features(trials):
+            if self._pace and time.monotonic() + self._pace * len(together) > self.deadline:
                 break
+            self._fit_together(together, round)
+            judged += together
+        return judged
+
+    def _fit_together(self, trials: Sequence[Trial], round: int) -> None:
+        for together in _by_features(trials):
+            start = time.monotonic()
             self._fit(together, round)
             pace = (time.monotonic() - start) / len(together)
             self._pace = max(self._pace / 2, pace)
-            judged += together
-        return judged
 
     def _fit(self, trials: Sequence[Trial], round: int) -> None:
         import tempfile
@@ -193,8 +212,8 @@ class Race:
         """
         hits = np.array([self.hits(each, kind).mean(axis=0) for each in trials])
         value = accuracy_of_best(hits, self.apart.groups, choose=self._chooser(trials))
-        groups = (self.alike if kind == "alike" else self.apart).groups
-        size = effective_size(groups, self.alike.folds)
+        splits = self.alike if kind == "alike" else self.apart
+        size = effective_size(splits.groups, splits.folds)
         return accuracy_interval(min(value, float(hits[0].mean())), size)
 
     def leads(self, trials: Sequence[Trial]) -> list[Estimate]:
@@ -224,6 +243,13 @@ class Race:
 
 
 _NOTHING = Fitted(np.array([], dtype=str), None, 0.0, 0.0)  # of a fold that has nothing to predict
+
+
+def _by_features(trials: Sequence[Trial]) -> list[list[Trial]]:
+    groups: dict[int, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(id(trial.features), []).append(trial)
+    return list(groups.values())
 
 
 def _round_of(splits: Splits, round: int) -> Splits:

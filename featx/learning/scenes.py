@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from featx.learning.splits import FOLDS, REPEATS, Splits
+from featx.learning.splits import REPEATS, Splits
+
+SCENES = 3  # of each class
 
 
 def hold_out_scenes(
@@ -12,7 +14,7 @@ def hold_out_scenes(
     y: np.ndarray,
     copies: np.ndarray,
     *,
-    folds: int = FOLDS,
+    folds: int = SCENES,
     repeats: int = REPEATS,
     seed: int = 0,
 ) -> Splits:
@@ -33,7 +35,7 @@ def hold_out_scenes(
         Their classes.
     copies : ndarray of shape (n,), int
         Images of one group show one photograph: they stay on one side, too.
-    folds : int, default=5
+    folds : int, default=3
         Scenes of each class; fewer where there are fewer different images.
     repeats : int, default=2
         Times that the scenes of the classes are combined anew.

@@ -20,10 +20,10 @@ from featx.learning.budget import Networks, seconds_of
 from featx.learning.classifiers import TUNED, network_of
 from featx.learning.comparing import named_networks
 from featx.learning.duplicates import find_duplicates, narrowest
-from featx.learning.halving import FINALISTS, Race, Trial, settings_of
+from featx.learning.halving import ROUNDS, Race, Trial, settings_of
 from featx.learning.labels import labels_to_learn, require_every_class, require_learnable
 from featx.learning.scenes import hold_out_scenes
-from featx.learning.splits import FOLDS, REPEATS, check_counts, split
+from featx.learning.splits import FOLDS, check_counts, split
 from featx.learning.training import train
 from featx.learning.tuned import Tuning
 
@@ -51,10 +51,11 @@ def tune(
 
     Networks are embedded while there is time, what the cache has first. Every network and pooling
     is tried with the first classifier; the better half, and the best networks alone or joined, with
-    and without augmented views, are tried with every classifier and penalty; the best eight of all
-    once more, on other splits. The score to choose by is the mean of the accuracy on shuffled
-    images and that on scenes held out, so that what is robust is preferred; of candidates less
-    than one image apart, that with the fastest networks.
+    and without augmented views, are tried with every classifier and penalty; then those ahead again
+    and again on other splits: 24 of them twice in all, 12 four times, 6 eight times. The score to
+    choose by is the mean of the accuracy on shuffled images and that on scenes held out, so that
+    what is robust is preferred; of candidates less than one image apart, that with the fastest
+    networks.
 
     Parameters
     ----------
@@ -136,9 +137,9 @@ def _race(
     first = next(iter(embedded.values()))[0]
     y = labels_to_learn(first)
     copies = find_duplicates(narrowest([each[0] for each in embedded.values()])).groups
-    alike = split(y, copies, folds=FOLDS, repeats=REPEATS, seed=seed)
+    alike = split(y, copies, folds=FOLDS, repeats=ROUNDS, seed=seed)
     looks = join([each[0].matrix for each in embedded.values()])
-    apart = hold_out_scenes(looks, y, copies, folds=alike.folds, repeats=REPEATS, seed=seed)
+    apart = hold_out_scenes(looks, y, copies, repeats=ROUNDS, seed=seed)
     return Race(y, alike, apart, deadline, n_jobs, progress)
 
 
@@ -148,7 +149,7 @@ def _search(
     embedded: dict[str, list[Features]],
     settings: Sequence[tuple[str, Any]],
 ) -> list[Trial]:
-    """Judge candidates in three rungs; see `tune`."""
+    """Judge candidates rung by rung; see `tune`."""
     quick = settings[:1]
     every = race.run(
         [
@@ -176,7 +177,7 @@ def _search(
         for trial in _trials(each, settings[id(each) in known and len(quick) :])
     ]
     every += race.run(wider, 0)
-    race.run(sorted(every, key=lambda trial: -race.score(trial))[:FINALISTS], 1)
+    race.narrow(every)
     return every
 
 

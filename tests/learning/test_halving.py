@@ -91,6 +91,26 @@ def test_the_choice_is_among_those_of_the_most_rounds(cloud):
     assert race.validation(trials[1]).splits.repeats == 2
 
 
+def test_those_ahead_have_more_rounds_and_all_of_a_rung_have_as_many(cloud, monkeypatch):
+    monkeypatch.setattr("featx.learning.halving.RUNGS", ((3, 2), (1, 4)))
+    features = [cloud(each=12, distance=d, seed=7) for d in (0.0, 3.0, 0.4, 0.2)]
+    y = features[0].y
+    apart = hold_out_scenes(features[1].X, y, np.arange(len(y)), repeats=4)
+    race = Race(y, split(y, repeats=4), apart, time.monotonic() + 1e6, n_jobs=1)
+    trials = [trial(each, str(number)) for number, each in enumerate(features)]
+    race.run(trials, 0)
+    race.narrow(trials)
+    rounds = {each.name: len(each.alike) // 5 for each in trials}
+    assert rounds == {"1": 4, "2": 2, "3": 2, "0": 1}
+    assert [len(each.apart) // 3 for each in trials] == [1, 4, 2, 2]
+    late = Race(y, split(y, repeats=4), apart, time.monotonic() + 1e6, n_jobs=1)
+    again = [trial(each, str(number)) for number, each in enumerate(features)]
+    late.run(again, 0)
+    late.deadline = time.monotonic()
+    late.narrow(again)
+    assert [len(each.alike) for each in again] == [5] * 4
+
+
 def test_without_any_time_one_candidate_is_judged_all_the_same(cloud):
     features = [cloud(each=8, seed=seed) for seed in range(3)]
     race = race_of(features, seconds=-1)
