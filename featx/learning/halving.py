@@ -99,7 +99,8 @@ class Race:
             for round in range(len(trials[0].alike) // self.alike.folds, rounds):
                 if time.monotonic() + self._pace * len(trials) > self.deadline:
                     return  # all of them or none, so that the choice is among equals
-                self._fit_together(trials, round)
+                for together in _by_features(trials):
+                    self._judge(together, round)
 
     def run(self, trials: Sequence[Trial], round: int) -> list[Trial]:
         """Judge candidates in one more round, those of the same features together.
@@ -123,16 +124,15 @@ class Race:
         for together in _by_features(trials):
             if self._pace and time.monotonic() + self._pace * len(together) > self.deadline:
                 break
-            self._fit_together(together, round)
+            self._judge(together, round)
             judged += together
         return judged
 
-    def _fit_together(self, trials: Sequence[Trial], round: int) -> None:
-        for together in _by_features(trials):
-            start = time.monotonic()
-            self._fit(together, round)
-            pace = (time.monotonic() - start) / len(together)
-            self._pace = max(self._pace / 2, pace)
+    def _judge(self, trials: Sequence[Trial], round: int) -> None:
+        """Judge candidates of the same features, and keep the pace."""
+        start = time.monotonic()
+        self._fit(trials, round)
+        self._pace = max(self._pace / 2, (time.monotonic() - start) / len(trials))
 
     def _fit(self, trials: Sequence[Trial], round: int) -> None:
         import tempfile
