@@ -127,7 +127,7 @@ def plot_comparison(comparison: Comparison, ax: Axes | None = None) -> Axes:
     dress(ax, label, "accuracy, %")
     named = sorted(range(len(frame)), key=lambda row: (not unbeaten[row], row))[:_MOST_LABELS]
     _name_points(
-        ax, x, accuracy, [(row, shortened(frame.candidate[row], 32)) for row in named], order
+        ax, x, accuracy, [(row, shortened(frame.candidate[row], 34, 14)) for row in named], order
     )
     return ax
 

@@ -19,10 +19,12 @@ def printable(text: object) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(text))
 
 
-def shortened(text: object, most: int = 24) -> str:
-    """Return a printable text of no more than so many characters."""
+def shortened(text: object, most: int = 24, end: int = 0) -> str:
+    """Return a printable text of no more than so many characters, of which so many are its last."""
     known = printable(text)
-    return known if len(known) <= most else known[: most - 1] + "…"
+    if len(known) <= most:
+        return known
+    return f"{known[: most - end - 1]}…{known[len(known) - end :]}"
 
 
 def shortener(paths: Iterable[str]) -> Callable[[str], str]:

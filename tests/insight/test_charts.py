@@ -24,6 +24,7 @@ from featx.insight.charts import (
     plot_confusion,
     plot_learning_curve,
 )
+from featx.insight.names import shortened
 from featx.learning.evaluation import Evaluation
 from featx.learning.intervals import Estimate
 
@@ -231,3 +232,11 @@ def test_an_inline_drawing_has_ids_of_its_own_the_colours_of_the_page_and_no_sty
     assert "http" not in svg
     assert "DejaVu" not in svg
     assert "measured" in "".join(root.itertext())
+
+
+def test_a_long_name_keeps_its_end_where_candidates_differ():
+    name = "efficientnet_lite0+resnet50 avg 2 views logistic C=0.001"
+    assert shortened(name, 34, 14) == "efficientnet_lite0+…gistic C=0.001"
+    assert len(shortened(name, 34, 14)) == 34
+    assert shortened(name, 10) == "efficient…"
+    assert shortened("short", 10, 4) == "short"
