@@ -89,6 +89,11 @@ def find_duplicates(features: Features) -> Duplicates:
     return _FOUND[features]
 
 
+def groups_of(table: np.ndarray) -> np.ndarray:
+    """Return the group of each row of a table, as `Duplicates.groups` of its features."""
+    return _duplicates(table).groups
+
+
 def narrowest(several: Sequence[Features]) -> Features:
     """Return the features of the same images in which to look for copies, whatever their order.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from featx.learning.classifiers import Folds, make_classifier, network_of, probabilities_of
+from featx.learning.duplicates import groups_of
 
 
 def classifier_for(classifier: str | Any, y: np.ndarray, columns: int, views: int = 0) -> Any:
@@ -73,11 +74,9 @@ def fit(classifier: Any, X: np.ndarray, y: np.ndarray, views: Sequence[np.ndarra
     views : sequence of ndarray of the shape of X
         Features of their views.
     """
-    if not len(views):
-        return classifier.fit(X, y)
-    rows, labels = np.concatenate([X, *views]), np.tile(y, 1 + len(views))
-    if network_of(classifier):  # judges itself on pictures that it holds out
-        return classifier.fit(rows, labels, groups=np.tile(np.arange(len(y)), 1 + len(views)))
+    rows, labels = (np.concatenate([X, *views]), np.tile(y, 1 + len(views))) if views else (X, y)
+    if network_of(classifier):  # judges itself on pictures that it holds out, copies together
+        return classifier.fit(rows, labels, groups=np.tile(groups_of(X), 1 + len(views)))
     return classifier.fit(rows, labels)
 
 
