@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import featx
-from featx.files import check_writable
+from featx.files import PICTURES, check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "train"
 
@@ -57,9 +57,7 @@ def main() -> None:
     parser.add_argument("--classifier", default="logistic")
     parser.add_argument("--out", type=Path, default=Path("augmentation.png"))
     options = parser.parse_args()
-    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
-        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
-    check_writable(options.out)
+    check_writable(options.out, PICTURES)
 
     images = featx.ImageFolder.of(options.folder)
     if not images.labelled:

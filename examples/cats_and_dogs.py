@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 import featx
-from featx.files import check_writable
+from featx.files import PICTURES, check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
 
@@ -48,9 +48,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--out", type=Path, default=Path("cats_and_dogs.png"))
     options = parser.parse_args()
-    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
-        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
-    check_writable(options.out)
+    check_writable(options.out, PICTURES)
 
     folder, classes = options.folder, ["cat", "dog"]
     if folder is None:

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 import featx
 from featx.backbones.table import BackboneSpec, find
 from featx.errors import WeightsError
-from featx.files import check_writable
+from featx.files import PICTURES, check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "test" / "strawberry"
 NETWORKS = ["efficientnet_lite0", "vgg16", "vgg19", "inception_v3", "resnet50", "xception"]
@@ -67,9 +67,7 @@ def main() -> None:
     parser.add_argument("--fetch", action="store_true", help="download weights that are missing")
     parser.add_argument("--out", type=Path, default=Path("imagenet_top3.png"))
     options = parser.parse_args()
-    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
-        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
-    check_writable(options.out)
+    check_writable(options.out, PICTURES)
 
     networks = {find(name).name: find(name) for name in options.networks}
     paths = featx.ImageFolder.of(options.pictures).paths[: options.most]

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
 import featx
-from featx.files import check_writable
+from featx.files import PICTURES, check_writable
 
 
 def write_digits(folder: Path, each: int = 15) -> None:
@@ -73,9 +73,7 @@ def main() -> None:
     parser.add_argument("--classifier", default="logistic")
     parser.add_argument("--out", type=Path, default=Path("per_class.png"))
     options = parser.parse_args()
-    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
-        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
-    check_writable(options.out)
+    check_writable(options.out, PICTURES)
 
     with tempfile.TemporaryDirectory() as beside:
         folder = options.folder or Path(beside)

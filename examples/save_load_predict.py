@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import featx
-from featx.files import check_writable
+from featx.files import PICTURES, check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
 
@@ -42,9 +42,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("model.featx"))
     parser.add_argument("--out", type=Path, default=Path("save_load_predict.png"))
     options = parser.parse_args()
-    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
-        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
-    check_writable(options.out)
+    check_writable(options.out, PICTURES)
     check_writable(options.model)
 
     train, test = options.folder / "train", options.folder / "test"

@@ -27,7 +27,7 @@ from sklearn.model_selection import train_test_split
 
 import featx
 from featx.errors import one_line
-from featx.files import check_writable
+from featx.files import PICTURES, check_writable
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 # What numpy raises for a file that is missing, damaged or of something else.
@@ -138,9 +138,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100, help="at most, from scratch")
     parser.add_argument("--out", type=Path, default=Path("small_pictures.png"))
     options = parser.parse_args()
-    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
-        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
-    check_writable(options.out)
+    check_writable(options.out, PICTURES)
 
     train, test = read(options.source)
     train, test = first(train, options.each), first(test, options.test)

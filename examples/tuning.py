@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 import featx
-from featx.files import check_writable
+from featx.files import PICTURES, check_writable
 from featx.learning.labels import require_known
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "train"
@@ -49,9 +49,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="where to save it")
     parser.add_argument("--out", type=Path, default=Path("tuning.png"))
     options = parser.parse_args()
-    if options.out.suffix.lower() not in (".png", ".jpg", ".pdf", ".svg"):
-        raise SystemExit(f"error: {options.out}: expected a name in .png, .jpg, .pdf or .svg")
-    check_writable(options.out)
+    check_writable(options.out, PICTURES)
     if options.model:
         check_writable(options.model)
     if options.test:  # a mistake is told before the search

@@ -7,11 +7,13 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from featx.errors import FeatxError, StorageError
+from featx.errors import FeatxError, OptionError, StorageError
+
+PICTURES = (".png", ".jpg", ".pdf", ".svg")  # how the names of files with a figure end
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room or choose another folder",
@@ -83,15 +85,27 @@ def _is_full(folder: Path) -> bool:
         return False
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
+def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str] = ()) -> None:
     """Check, before any work is done for it, that a file can be written at `path`.
+
+    Parameters
+    ----------
+    path : str or path
+    suffixes : sequence of str, optional
+        How its name may end, such as `PICTURES`; by default in any way.
 
     Raises
     ------
+    OptionError
+        Its name ends in another way.
     StorageError
         `path` is a folder, or a file cannot be made beside it.
     """
     target = Path(path)
+    if suffixes and target.suffix.lower() not in suffixes:
+        raise OptionError(
+            f"cannot write {target}: expected a name that ends in {', '.join(suffixes)}"
+        )
     with storage_errors(target):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -93,9 +93,8 @@ def test_a_picture_that_cannot_be_written_is_told_before_the_work(
         "nowhere/x.png": "cannot write nowhere/x.png: there is no such folder; create it first",
         "folder.png": "cannot write folder.png: it is a folder; name a file",
     }
-    assert (
-        line == f"error: {expected.get(out, f'{out}: expected a name in .png, .jpg, .pdf or .svg')}"
-    )
+    ends = f"cannot write {out}: expected a name that ends in .png, .jpg, .pdf, .svg"
+    assert line == f"error: {expected.get(out, ends)}"
     assert fake_engine.embedded == 0
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 

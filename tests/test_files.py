@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from featx.errors import OptionError, StorageError
-from featx.files import check_writable, storage_errors, written
+from featx.files import PICTURES, check_writable, storage_errors, written
 
 
 def write_half(target: Path, error: BaseException) -> None:
@@ -127,6 +127,13 @@ def test_a_folder_that_takes_no_files_is_known_before_the_work(tmp_path, monkeyp
     monkeypatch.setattr("tempfile.TemporaryFile", forbidden)
     with pytest.raises(StorageError, match="permission denied; choose a folder that you may"):
         check_writable(tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x", ".png", "x.png.bmp"])
+def test_a_name_that_ends_in_another_way_is_told(tmp_path, name):
+    with pytest.raises(OptionError, match=r"expected a name that ends in \.png, \.jpg, \.pdf, \.s"):
+        check_writable(tmp_path / name, PICTURES)
+    assert check_writable(tmp_path / "x.PNG", PICTURES) is None
 
 
 def test_the_check_leaves_no_trace(tmp_path):

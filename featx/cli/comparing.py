@@ -60,9 +60,7 @@ def compare(
     from featx.images.folder import ImageFolder
 
     if out:
-        if not out.lower().endswith(".csv"):
-            raise OptionError(f"cannot write {out}: expected a name that ends in .csv")
-        check_writable(out)
+        check_writable(out, (".csv",))
     check_report(report)
     images = ImageFolder.of(folder)
     with working():

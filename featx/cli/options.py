@@ -9,7 +9,6 @@ import click
 
 from featx.backbones.engine import ENGINES, POOLINGS, PRECISIONS
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import OptionError
 from featx.features.store import cache_folder
 from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES
 
@@ -72,9 +71,7 @@ def check_report(path: str | None) -> None:
         return
     from featx.files import check_writable
 
-    if not path.lower().endswith((".html", ".htm")):
-        raise OptionError(f"cannot write {path}: expected a name that ends in .html")
-    check_writable(path)
+    check_writable(path, (".html", ".htm"))
 
 
 def _check_cache(context: click.Context, option: click.Parameter, cache: Any) -> Any:

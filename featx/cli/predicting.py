@@ -48,15 +48,12 @@ def predict(
 ) -> None:
     """Predict the label of each picture; a folder means its pictures."""
     import featx
-    from featx.files import check_writable
+    from featx.files import PICTURES, check_writable
     from featx.images.folder import ImageFolder
 
-    for file, suffixes in ((out, (".csv",)), (gallery, (".png", ".jpg", ".pdf", ".svg"))):
+    for file, suffixes in ((out, (".csv",)), (gallery, PICTURES)):
         if file is not None:
-            if not file.lower().endswith(suffixes):
-                expected = ", ".join(suffixes)
-                raise OptionError(f"cannot write {file}: expected a name that ends in {expected}")
-            check_writable(file)
+            check_writable(file, suffixes)
     with working():
         classifier = featx.load(model, weights=weights)
         images = ImageFolder.of(list(paths))
