@@ -118,8 +118,7 @@ def at_hand(spec: BackboneSpec, folder: Path | None = None) -> str | None:
     """
     if folder is None:
         return next((place for place, _, _ in _list_imagenet(spec, top=False)), None)
-    found = any((folder / file.name).is_file() for file in _files(spec, top=False))
-    return str(folder) if found else None
+    return str(folder) if _in_folder(spec, folder, top=False) else None
 
 
 def _files(spec: BackboneSpec, top: bool) -> tuple[WeightsFile, ...]:
@@ -176,10 +175,14 @@ def _is_as_published(path: Path, file: WeightsFile) -> bool:
     return _digest(path, algorithm) == file.checksum
 
 
+def _in_folder(spec: BackboneSpec, folder: Path, top: bool) -> Path | None:
+    paths = (folder / file.name for file in _files(spec, top))
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _find_in_folder(spec: BackboneSpec, folder: Path, top: bool) -> Path:
-    for file in _files(spec, top):
-        if (path := folder / file.name).is_file():
-            return path
+    if path := _in_folder(spec, folder, top):
+        return path
     raise WeightsError(
         f"no weights of {spec.name} in {folder}: expected a file named {file_names(spec, top)}"
     )

@@ -61,8 +61,7 @@ def train(
     """
     import featx
     from featx.files import check_writable
-    from featx.images.folder import ImageFolder
-    from featx.learning.labels import require_every_class, require_known, require_learnable
+    from featx.learning.labels import require_every_class
     from featx.learning.rejection import check_classifier
 
     check_classifier(classifier, reject)
@@ -76,11 +75,7 @@ def train(
                     f"network: leave --{option} out"
                 )
         options["backbone"] = PIXELS
-    images = ImageFolder.of(folder)
-    require_learnable(images.paths, images.labels)
-    test_images = ImageFolder.of(test) if test else None
-    if test_images:
-        require_known(test_images.labels, images.classes)
+    images, test_images = labelled(folder, test)
     with working():
         start = time.perf_counter()
         features = featx.embed(images, **options)
@@ -221,6 +216,22 @@ def evaluate(
 def _was_given(option: str) -> bool:
     source = click.get_current_context().get_parameter_source(option)
     return source not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
+def labelled(folder: str, test: str | None) -> tuple[Any, Any]:
+    """Return the images to learn from and those to test with, None where there are none.
+
+    That they can be learned and judged is checked before any is opened.
+    """
+    from featx.images.folder import ImageFolder
+    from featx.learning.labels import require_known, require_learnable
+
+    images = ImageFolder.of(folder)
+    require_learnable(images.paths, images.labels)
+    test_images = ImageFolder.of(test) if test else None
+    if test_images:
+        require_known(test_images.labels, images.classes)
+    return images, test_images
 
 
 def judged(

@@ -18,7 +18,7 @@ from featx.cli.options import (
     weights_option,
 )
 from featx.cli.output import command_line, count, emit, short_name, working
-from featx.cli.training import about_leaks, judged
+from featx.cli.training import about_leaks, judged, labelled
 from featx.learning.classifiers import CLASSIFIERS, TUNED
 
 
@@ -65,20 +65,14 @@ def tune(
     """
     import featx
     from featx.files import check_writable
-    from featx.images.folder import ImageFolder
     from featx.learning.budget import seconds_of
-    from featx.learning.labels import require_known, require_learnable
 
     seconds_of(budget)
     if out:
         check_writable(out)
     check_report(report)
     names = networks_of(backbones)
-    images = ImageFolder.of(folder)
-    require_learnable(images.paths, images.labels)
-    test_images = ImageFolder.of(test) if test else None
-    if test_images:
-        require_known(test_images.labels, images.classes)
+    images, test_images = labelled(folder, test)
     with working():
         start = time.perf_counter()
         tuning = featx.tune(

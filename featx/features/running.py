@@ -120,7 +120,7 @@ def embed_recipes(
         (backbone, replace(recipe, precision=settle_precision(recipe.precision, chosen)))
         for backbone, recipe in prepared
     ]
-    kept = cache_folder(None if isinstance(cache, bool) else cache)  # converted networks always are
+    kept = cache_folder(cache)  # converted networks always are
     with ExitStack() as stack:
         folder = kept
         if cache is False:

@@ -42,19 +42,20 @@ _TELLING = 16  # images that tell a speed
 log = logging.getLogger(__name__)
 
 
-def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
+def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:
     """Return the folder of the cache.
 
     Parameters
     ----------
-    cache : str or path, optional
-        A folder; by default the environment variable FEATX_CACHE, else the user's cache folder.
+    cache : str, path or bool, optional
+        A folder; by default, and for a bool, the environment variable FEATX_CACHE, else the
+        user's cache folder.
 
     Returns
     -------
     Path
     """
-    chosen = cache or os.environ.get("FEATX_CACHE")
+    chosen = os.environ.get("FEATX_CACHE") if isinstance(cache, bool) or not cache else cache
     if chosen:
         return Path(chosen).expanduser()
     import platformdirs

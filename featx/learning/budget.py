@@ -93,12 +93,13 @@ class Networks:
         start_up = 0.0  # of the slowest network so far: it is read, perhaps converted, compiled
         for name in sorted(names, key=lambda name: (missing[name], BACKBONES[name].parameters)):
             began = time.monotonic()
-            if done and self._work(plans[name])[0]:
+            rows, seconds = self._work(plans[name])
+            if done and rows:
                 left = self.deadline - began
                 if left <= start_up:
                     self.skipped[name] = f"{max(left, 0):.0f} s were left, too few to start it"
                     continue
-                needed = self._foretold(plans[name])
+                needed = self._foretold(plans[name], rows, seconds)
                 left = self.deadline - time.monotonic()
                 if needed > left:
                     self.skipped[name] = (
@@ -130,9 +131,10 @@ class Networks:
         """
         assert features.recipe is not None
         made_by = plan(backbone, pooling=features.recipe.pooling, views=views, **self.options)
-        if views and self._work([made_by])[0]:
+        rows, seconds = self._work([made_by]) if views else ([], 0.0)
+        if rows:
             left = self.deadline - time.monotonic()
-            needed = self._foretold([made_by]) if left > 0 else 0.0
+            needed = self._foretold([made_by], rows, seconds) if left > 0 else 0.0
             left = self.deadline - time.monotonic()
             if needed > left or left <= 0:
                 self.skipped[f"{backbone} views"] = f"{max(left, 0):.0f} s were left"
@@ -144,8 +146,7 @@ class Networks:
 
         Files that could not be read are no work.
         """
-        cache = self.run.get("cache")
-        folder = cache_folder(None if isinstance(cache, bool) else cache)
+        folder = cache_folder(self.run.get("cache"))
         with DigestMemo(folder / "digests.sqlite") as memo:
             digests = memo.known(self.images.paths)
         rows: set[int] = set()
@@ -159,16 +160,16 @@ class Networks:
                 and (path not in digests or digests[path] not in store)
             }
             if missing:
-                rate = FeatureStore(folder, recipe.of_view(0)).images_per_second
+                plain = store if recipe.view is None else FeatureStore(folder, recipe.of_view(0))
+                rate = plain.images_per_second
                 run = replace(recipe, pooling="avg")  # one run of a network gives every pooling
                 more = np.maximum(seconds.get(run, 0.0), len(missing) / rate)  # NaN stays NaN
                 seconds[run] = float(more)
                 rows |= missing
         return sorted(rows), sum(seconds.values())
 
-    def _foretold(self, plans: Sequence[Plan]) -> float:
-        """Foretell the seconds of a run, if need be by a few images, which the cache keeps."""
-        rows, seconds = self._work(plans)
+    def _foretold(self, plans: Sequence[Plan], rows: Sequence[int], seconds: float) -> float:
+        """Foretell the seconds of `_work`, if need be by a few images, which the cache keeps."""
         if not math.isnan(seconds) or len(rows) < _FEW:
             return 0.0 if math.isnan(seconds) else seconds
         count = min(_PROBE, -(-len(rows) // 4))

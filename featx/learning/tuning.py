@@ -23,7 +23,7 @@ from featx.learning.duplicates import find_duplicates, narrowest
 from featx.learning.halving import ROUNDS, Race, Trial, settings_of
 from featx.learning.labels import labels_to_learn, require_every_class, require_learnable
 from featx.learning.scenes import hold_out_scenes
-from featx.learning.splits import FOLDS, check_counts, split
+from featx.learning.splits import check_counts, split
 from featx.learning.training import train
 from featx.learning.tuned import Tuning
 
@@ -137,7 +137,7 @@ def _race(
     first = next(iter(embedded.values()))[0]
     y = labels_to_learn(first)
     copies = find_duplicates(narrowest([each[0] for each in embedded.values()])).groups
-    alike = split(y, copies, folds=FOLDS, repeats=ROUNDS, seed=seed)
+    alike = split(y, copies, repeats=ROUNDS, seed=seed)
     looks = join([each[0].matrix for each in embedded.values()])
     apart = hold_out_scenes(looks, y, copies, repeats=ROUNDS, seed=seed)
     return Race(y, alike, apart, deadline, n_jobs, progress)
