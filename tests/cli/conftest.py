@@ -56,6 +56,23 @@ def featx_run(featx_ends):
 
 
 @pytest.fixture
+def featx_refuses(featx_ends, fake_engine, tmp_path, monkeypatch):
+    """Return a function that runs `featx` and expects one line that says what is wrong."""
+
+    def run(message: str, *arguments: object) -> None:
+        monkeypatch.chdir(tmp_path)
+        ended = featx_ends(*arguments)
+        assert ended.status == 2
+        assert ended.out == ""
+        complaints = [line for line in ended.err.splitlines() if "warning" not in line]
+        assert len(complaints) == 1, ended.err
+        assert message in complaints[0]
+        assert fake_engine.embedded == 0
+
+    return run
+
+
+@pytest.fixture
 def photos(tmp_path, fake_engine) -> Path:
     """A folder of six small pictures of each of three classes, which colour tells apart."""
     return fakes.draw_folder(tmp_path / "photos")

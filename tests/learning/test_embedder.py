@@ -135,7 +135,9 @@ def test_the_checks_of_scikit_learn_pass(name, numbered, monkeypatch):
         return names[: len(X), None] if np.ndim(X) == 2 else names[: len(X)]
 
     monkeypatch.setattr(checks, "_enforce_estimator_tags_X", as_pictures)
-    OWN_CHECKS[name](ImageEmbedder())
+    embedder = ImageEmbedder()
+    OWN_CHECKS[name](embedder)
+    assert embedder.get_params() == ImageEmbedder().get_params(), "what is fitted is a clone"
 
 
 # ---------------------------------------------------------------- what comes out
