@@ -1,4 +1,4 @@
-"""What goes wrong, each kind also the builtin that a caller would expect; and how it is said."""
+"""Errors, each also the builtin that a caller would expect, and how they are said."""
 
 
 class FeatxError(Exception):

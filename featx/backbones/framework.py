@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -9,11 +10,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
-def import_keras():
+def imported(place: str) -> Any:
+    """Import what a row of a table names: "module:callable"."""
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def import_keras() -> Any:
     """Import Keras and start its backend, without what TensorFlow prints in these seconds.
 
     Whoever wants to see these lines sets TF_CPP_MIN_LOG_LEVEL, as TensorFlow's documentation says.
@@ -32,7 +40,7 @@ def import_keras():
     return keras
 
 
-def import_openvino():
+def import_openvino() -> Any:
     """Import OpenVINO, without the report of its use that it would send to its makers."""
     if "openvino" in sys.modules:
         return sys.modules["openvino"]
@@ -51,7 +59,7 @@ def import_openvino():
 def keras_backend() -> str:
     """Return what Keras runs on, or would once imported: "tensorflow", "jax", "torch", ..."""
     if "keras" in sys.modules:
-        return sys.modules["keras"].config.backend()
+        return str(sys.modules["keras"].config.backend())
     if chosen := os.environ.get("KERAS_BACKEND"):
         return chosen
     home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
@@ -70,11 +78,11 @@ def has_gpu() -> bool:
     if backend == "jax":
         import jax
 
-        return jax.default_backend() == "gpu"
+        return bool(jax.default_backend() == "gpu")
     if backend == "torch":
         import torch
 
-        return torch.cuda.is_available()
+        return bool(torch.cuda.is_available())
     import tensorflow
 
     return bool(tensorflow.config.list_physical_devices("GPU"))

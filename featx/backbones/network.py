@@ -5,35 +5,60 @@ from __future__ import annotations
 import difflib
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.backbones.backbone import CLASSIFIER_LAYERS, Backbone
+from featx.backbones.backbone import Backbone
 from featx.backbones.framework import import_keras
-from featx.backbones.loading import load
 from featx.backbones.preprocessing import Preprocessing
-from featx.backbones.table import BackboneSpec
-from featx.errors import OptionError, UnknownLayerError
+from featx.errors import OptionError, UnknownLayerError, check_choice
 
 if TYPE_CHECKING:
     import keras
 
 
-def cut(
-    backbone: Backbone,
-    *,
-    layer: str | None,
-    pooling: str,
-    input_size: int,
-    precision: str = "float32",
+POOLINGS = ("avg", "max", "flatten", "none")
+JOINT_POOLINGS = ("avg", "max")  # what one run of a network gives side by side
+PRECISIONS = ("float32", "bfloat16")
+CLASSIFIER_LAYERS = ("predictions", "fc1", "fc2")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a network is cut, and what it makes of that.
+
+    Attributes
+    ----------
+    layer : str or None
+        The layer whose output is taken; None for the last one before the classifier.
+    pooling : {"avg", "max", "flatten", "none"}
+        How a map of shape (height, width, channels) becomes a vector. A layer that gives vectors
+        already is taken as it is.
+    precision : {"float32", "bfloat16"}
+        The number format that the network computes in.
+    """
+
+    layer: str | None = None
+    pooling: str = "avg"
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_choice("pooling", self.pooling, POOLINGS)
+        check_choice("precision", self.precision, PRECISIONS)
+
+
+def cut_network(
+    backbone: Backbone, cut: Cut, poolings: tuple[str, ...], input_size: int
 ) -> keras.Model:
-    """Build a network, load its weights, cut it at a layer and put a pooling behind it.
+    """Build a network, load its weights, cut it at a layer and put poolings behind it.
 
     Parameters
     ----------
-    backbone, layer, pooling, input_size, precision
-        As for `featx.backbones.engine.open_engine`.
+    backbone, cut, poolings, input_size
+        As for `featx.backbones.engines.table.open_engine`.
 
     Returns
     -------
@@ -51,20 +76,15 @@ def cut(
         The weights cannot be read or belong to another network.
     """
     keras = import_keras()
-    if backbone.model is not None:
-        network = backbone.model
-        layers = {each.name: each for each in network.layers}
-    else:
-        assert backbone.spec is not None
-        assert backbone.weights is not None
-        own_pooling = pooling if layer is None and pooling in ("avg", "max") else None
-        top = layer in CLASSIFIER_LAYERS
-        network = build(backbone.spec, input_size, top=top, pooling=own_pooling)
-        load(network, backbone.spec, backbone.weights)
-        layers = named_layers(network)
-    output = _output(network, layers, layer, backbone.name)
-    network = keras.Model(network.inputs, _pooled(keras, output, pooling))
-    if precision == "bfloat16":
+    assert backbone.source is not None
+    own = poolings[0] if cut.layer is None and poolings in (("avg",), ("max",)) else None
+    network, layers = backbone.source.network(cut.layer, own, input_size)
+    output = _output(network, layers, cut.layer, backbone.name)
+    pooled = [_pooled(keras, output, each) for each in poolings]
+    network = keras.Model(
+        network.inputs, pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
+    )
+    if cut.precision == "bfloat16":
         network = _in_bfloat16(keras, network)
 
     shape = (input_size, input_size, 3)
@@ -80,38 +100,6 @@ def cut(
             "with the picture; choose another layer or pooling"
         )
     return keras.Model(pixels, features)
-
-
-def build(spec: BackboneSpec, input_size: int, *, top: bool, pooling: str | None) -> keras.Model:
-    """Build a network of the table without weights.
-
-    Parameters
-    ----------
-    spec : BackboneSpec
-        The network.
-    input_size : int
-        Side of the pictures, in pixels; with the classifier, its own size.
-    top : bool
-        Whether to build the classifier too.
-    pooling : {"avg", "max"} or None
-        The pooling of the network itself: some, such as ConvNeXt, normalise after it.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    OptionError
-        The classifier does not take pictures of this size.
-    """
-    if top and input_size != spec.input_size:
-        raise OptionError(
-            f"the classifier of {spec.name} takes {spec.input_size} px: got {input_size}; "
-            "leave the input size out"
-        )
-    shape = (input_size, input_size, 3)
-    return spec.build(include_top=top, input_shape=shape, pooling=pooling)
 
 
 def named_layers(network: keras.Model) -> dict[str, keras.layers.Layer]:
@@ -137,7 +125,9 @@ def named_layers(network: keras.Model) -> dict[str, keras.layers.Layer]:
     return names
 
 
-def _output(network, layers, name: str | None, backbone: str):
+def _output(
+    network: keras.Model, layers: Mapping[str, Any], name: str | None, backbone: str
+) -> Any:
     if name is None or (name == "predictions" and name not in layers):
         return network.outputs[0]
     if name not in layers:
@@ -149,13 +139,9 @@ def _output(network, layers, name: str | None, backbone: str):
     return layers[name].output
 
 
-def _pooled(keras, output, pooling: str):
+def _pooled(keras: Any, output: Any, pooling: str) -> Any:
     """Pool over everything between the first axis and the last."""
     rank = len(output.shape)
-    if "+" in pooling:
-        return keras.layers.Concatenate()(
-            [_pooled(keras, output, each) for each in pooling.split("+")]
-        )
     if pooling == "none" or rank == 2:
         return output
     if pooling == "flatten":
@@ -174,7 +160,7 @@ def _pooled(keras, output, pooling: str):
     return pools[pooling, rank]()(output)
 
 
-def _preprocessed(keras, pixels, preprocessing: Preprocessing):
+def _preprocessed(keras: Any, pixels: Any, preprocessing: Preprocessing) -> Any:
     """Do inside the network what `Preprocessing.__call__` does to an array."""
     pixels = keras.ops.cast(pixels, "float32")
     if preprocessing.bgr:
@@ -186,10 +172,10 @@ def _preprocessed(keras, pixels, preprocessing: Preprocessing):
     return pixels
 
 
-def _in_bfloat16(keras, network: keras.Model) -> keras.Model:
+def _in_bfloat16(keras: Any, network: keras.Model) -> keras.Model:
     """Copy a network to one that computes in bfloat16; its weights stay float32."""
 
-    def copy(layer):
+    def copy(layer: Any) -> Any:
         config = layer.get_config()
         if isinstance(layer, keras.layers.Layer):  # else a bare operation, such as x + 3
             config["dtype"] = "mixed_bfloat16"

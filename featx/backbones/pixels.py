@@ -1,43 +1,29 @@
-"""The backbone that is none: a picture stands for itself, as what a baseline learns from."""
+"""Pixels in place of a network: a picture stands for itself, as a baseline learns from it."""
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-PIXELS = "pixels"
-PIXELS_DIGEST = "pixels-1"  # raise the number where a change below changes a value
+from featx.backbones.backbone import Backbone
+from featx.backbones.kinds import PIXELS
+from featx.backbones.preprocessing import PREPROCESSING_VERSION, PREPROCESSINGS
+from featx.errors import UnknownLayerError
+
+PIXELS_DIGEST = "pixels-1"  # raise the number where `engines.pixels` changes a value
 PIXELS_SIZE = 32  # px; see `featx.learning.scratch`
 SMALLEST_SIZE = 8  # px
-_BATCH_SIZE = 32
 
 
-class PixelEngine:
-    """Gives pictures as they are: red, green and blue, 0 to 255.
-
-    Parameters
-    ----------
-    input_size : int
-        Side of the pictures, in pixels.
-    batch_size : int, optional
-        Pictures at once.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (input_size, input_size, 3).
-    batch_size, streams : int
-        As for `featx.backbones.engine.Engine`.
-    bfloat16_speedup : None
-        There is nothing to compute.
-    """
-
-    streams = 1
-    bfloat16_speedup: float | None = None
-
-    def __init__(self, input_size: int, batch_size: int | None = None) -> None:
-        self.shape: tuple[int, ...] = (input_size, input_size, 3)
-        self.batch_size = batch_size or _BATCH_SIZE
-
-    def embed_batch(self, images: np.ndarray) -> np.ndarray:
-        """Return the pictures as float32; see `featx.backbones.engine.Engine`."""
-        return images.astype(np.float32)
+def load(name: str, weights: str | Path, layer: str | None) -> Backbone:
+    """Take pictures as they are; see `Backbone.load`."""
+    if layer is not None:
+        raise UnknownLayerError(f"pixels have no layer {layer!r}: leave the layer out")
+    return Backbone(
+        name=PIXELS,
+        digest=PIXELS_DIGEST,
+        input_size=PIXELS_SIZE,
+        min_size=SMALLEST_SIZE,
+        preprocessing=f"none/{PREPROCESSING_VERSION}",
+        preprocess=PREPROCESSINGS["none"],
+        kind=PIXELS,
+    )

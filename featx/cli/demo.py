@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from featx.cli.options import json_option
-from featx.cli.output import count, emit, percent, working
+from featx.cli.output import emit, working
 from featx.errors import ImageSourceError
+from featx.files import storage_errors
+from featx.text import count, percent
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -24,62 +25,22 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 @json_option
 def demo(out: str, as_json: bool) -> None:
     """Embed, train and predict on drawn sample images."""
-    import featx
-    from featx.files import storage_errors
-    from featx.insight.plots import plot_gallery, save_figure
-
-    images = sample_images()
-    folder = Path(out)
+    images, folder = sample_images(), Path(out)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     steps: list[dict[str, Any]] = []
-
-    @contextmanager
-    def step(name: str) -> Iterator[list[str]]:
-        said: list[str] = []
+    results: dict[str, Any] = {"images": images, "folder": folder}
+    for name, work in _STEPS.items():
         start = time.perf_counter()
         with working():
-            yield said
+            said = work(results)
         seconds = time.perf_counter() - start
-        steps.append({"step": name, "seconds": round(seconds, 3), "result": said[0]})
-        click.echo(f"{name:<9} {seconds:6.1f} s   {said[0]}", err=as_json)
-
-    with step("embed") as said:
-        features = featx.embed(images / "train")
-        features.save(folder / "train.npz")
-        new = sum(outcome.status == "embedded" for outcome in features.outcomes)
-        said.append(
-            f"{count(len(features), 'drawn picture')} -> {' x '.join(map(str, features.X.shape))} "
-            f"features ({new} embedded, {len(features) - new} from the cache)"
-        )
-    with step("train") as said:
-        validation = featx.cross_validate(features)
-        model = featx.train(features)
-        model.save(folder / "fruit.featx")
-        said.append(
-            f"{' and '.join(model.classes)}: {percent(validation.accuracy)} right "
-            f"in {validation.splits.folds}-fold cross-validation"
-        )
-    with step("predict") as said:
-        test = model.features(images / "test")
-        evaluation = model.evaluate(test)
-        right = int((evaluation.y_true == evaluation.y_pred).sum())
-        said.append(f"{right} of {count(len(test), 'held-out picture')} right")
-    with step("gallery") as said:
-        probabilities = model.predict_proba(test).max(axis=1)
-        figure = plot_gallery(
-            test.paths.tolist(),
-            evaluation.y_pred.tolist(),
-            true=evaluation.y_true.tolist(),
-            probabilities=probabilities.tolist(),
-        )
-        save_figure(figure, folder / "gallery.png")
-        said.append(f"look at {folder / 'gallery.png'}")
-
+        steps.append({"step": name, "seconds": round(seconds, 3), "result": said})
+        click.echo(f"{name:<9} {seconds:6.1f} s   {said}", err=as_json)
     document = {
         "steps": steps,
-        "cv_accuracy": validation.accuracy,
-        "test_accuracy": evaluation.accuracy,
+        "validation": results["model"].training.validation.to_dict(),
+        "test": results["test"].to_dict(),
         "out": str(folder),
     }
     text = (
@@ -88,6 +49,54 @@ def demo(out: str, as_json: bool) -> None:
         "  featx predict my.featx PICTURE"
     )
     emit(document, text, as_json=as_json)
+
+
+def _embed(results: dict[str, Any]) -> str:
+    import featx
+
+    features = results["features"] = featx.embed(results["images"] / "train")
+    features.save(results["folder"] / "train.npz")
+    run = features.to_dict()
+    return (
+        f"{count(len(features), 'drawn picture')} -> {' x '.join(map(str, features.X.shape))} "
+        f"features ({run['n_embedded']} embedded, {run['n_cached']} from the cache)"
+    )
+
+
+def _train(results: dict[str, Any]) -> str:
+    import featx
+
+    model = results["model"] = featx.train(results["features"], validation=True)
+    model.save(results["folder"] / "fruit.featx")
+    assert model.training is not None
+    validation = model.training.validation
+    assert validation is not None
+    return (
+        f"{' and '.join(model.classes)}: {percent(validation.accuracy)} right "
+        f"in {validation.splits.folds}-fold cross-validation"
+    )
+
+
+def _predict(results: dict[str, Any]) -> str:
+    test = results["test"] = results["model"].evaluate(results["images"] / "test")
+    right = int((test.y_true == test.y_pred).sum())
+    return f"{right} of {count(len(test.y_true), 'held-out picture')} right"
+
+
+def _gallery(results: dict[str, Any]) -> str:
+    from featx.charts.gallery import save_figure
+
+    path = results["folder"] / "gallery.png"
+    save_figure(results["model"].predictions(results["images"] / "test").plot(), path)
+    return f"look at {path}"
+
+
+_STEPS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "embed": _embed,
+    "train": _train,
+    "predict": _predict,
+    "gallery": _gallery,
+}
 
 
 def sample_images() -> Path:

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 import click
 
 import featx
-from featx.cli.comparing import compare
+from featx.cli.backbones import backbones
+from featx.cli.cache import cache
+from featx.cli.compare import compare
 from featx.cli.demo import demo
-from featx.cli.embedding import backbones, embed
-from featx.cli.housekeeping import cache
+from featx.cli.embed import embed
+from featx.cli.evaluate import evaluate
+from featx.cli.label import label
 from featx.cli.output import complain, short_warnings
-from featx.cli.predicting import label, predict
-from featx.cli.training import evaluate, train
-from featx.cli.tuning import tune
+from featx.cli.predict import predict
+from featx.cli.train import train
+from featx.cli.tune import tune
 from featx.errors import FeatxError
 
 _HELP = """Transfer learning with frozen image features.

@@ -1,77 +1,91 @@
-"""Options that several commands share."""
+"""Options of the commands; those of embedding are derived from `featx.features.options`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
 import click
+from click.core import ParameterSource
 
-from featx.backbones.engine import ENGINES, POOLINGS, PRECISIONS
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.features.store import cache_folder
-from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES
+from featx.features.options import OPTIONS, Option, options_of, type_of
+from featx.features.store.store import cache_folder
+from featx.files import check_writable
 
 Command = Callable[..., Any]
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout."
 )
-weights_option = click.option(
-    "--weights",
-    default="imagenet",
-    show_default=True,
-    metavar="imagenet|random|PATH",
-    help="Weights of the network: ImageNet's, random ones, a file, or a folder of files under "
-    "Keras's names.",
+test_option = click.option(
+    "--test", metavar="FOLDER", help="Labelled pictures to measure the model on."
 )
-
-
-def _backbone_option(more: str = "") -> Callable[[Command], Command]:
-    return click.option(
-        "--backbone",
-        default=DEFAULT_BACKBONE,
-        show_default=True,
-        metavar="NAME",
-        help=f"The network; `featx backbones` lists them.{more}",
-    )
-
-
-backbone_option = _backbone_option()
-joined_backbone_option = _backbone_option(" resnet50+xception joins two.")
-
 backbones_option = click.option(
     "--backbones",
     default="all",
     show_default=True,
     metavar="all|A,B",
+    callback=lambda context, option, text: text if text == "all" else listed(option.name, text),
     help="The networks; all means those whose weights are on this machine.",
 )
-fast_option = click.option(
-    "--fast",
-    is_flag=True,
-    help="Both --decode scaled and --precision bfloat16: several times faster, for nearly the same "
-    "features.",
-)
-
-
 model_weights_option = click.option(
     "--weights", metavar="PATH", help="Weights of the model's network, if they have moved."
 )
-report_option = click.option(
+
+
+def backbone_option(*, joined: bool = True) -> Callable[[Command], Command]:
+    """Return --backbone, which may name several networks to join."""
+    return click.option(
+        "--backbone",
+        default=DEFAULT_BACKBONE,
+        show_default=True,
+        metavar="NAME",
+        help="The network; `featx backbones` lists them."
+        + (" resnet50+xception joins two." if joined else ""),
+    )
+
+
+def listed(name: str, text: str) -> list[str]:
+    """Split a list at its commas."""
+    names = [each.strip() for each in text.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise click.UsageError(f"{name} {text!r}: expected different names with a comma between")
+    return names
+
+
+def list_option(flag: str, default: str, help: str) -> Callable[[Command], Command]:
+    """Return an option that takes names with commas between."""
+    return click.option(
+        flag,
+        default=default,
+        show_default=True,
+        metavar="A,B",
+        callback=lambda context, option, text: listed(option.name, text),
+        help=help,
+    )
+
+
+def file_option(
+    flag: str, metavar: str, help: str, *, suffixes: Sequence[str] = (), required: bool = False
+) -> Callable[[Command], Command]:
+    """Return an option that names a file to write, which is checked before any work is done."""
+
+    def check(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
+        if path is not None:
+            check_writable(path, suffixes)
+        return path
+
+    return click.option(flag, metavar=metavar, help=help, required=required, callback=check)
+
+
+report_option = file_option(
     "--report",
-    metavar="FILE.html",
-    help="Write a page to look at: accuracy, confusions, pictures, a map of the features.",
+    "FILE.html",
+    "Write a page to look at: accuracy, confusions, pictures, a map of the features.",
+    suffixes=(".html", ".htm"),
 )
-
-
-def check_report(path: str | None) -> None:
-    """Refuse a report that cannot be written, before any work is done."""
-    if path is None:
-        return
-    from featx.files import check_writable
-
-    check_writable(path, (".html", ".htm"))
 
 
 def _check_cache(context: click.Context, option: click.Parameter, cache: Any) -> Any:
@@ -83,115 +97,56 @@ def _check_cache(context: click.Context, option: click.Parameter, cache: Any) ->
     return cache
 
 
-cache_option = click.option(
-    "--cache",
-    "cache",
-    type=click.UNPROCESSED,
-    metavar="DIR",
-    callback=_check_cache,
-    help="Folder of the cache.  [default: FEATX_CACHE, or the user's cache folder]",
+def _option(name: str, option: Option) -> Callable[[Command], Command]:
+    """Return the option of the shell for one of embedding."""
+    flag = f"--{name.replace('_', '-')}"
+    kinds = get_args(type_of(name)) or (type_of(name),)
+    unset = f"  [default: {option.unset}]" if option.unset else ""
+    known: dict[str, Any] = {"help": f"{option.help}{unset}", "metavar": option.metavar}
+    if option.choices:
+        known |= {"type": click.Choice(option.choices), "metavar": None}
+    elif int in kinds:
+        known["type"] = click.INT
+    elif kinds == (bool,):
+        known |= {"is_flag": True}
+    if name == "cache":
+        known |= {"type": click.UNPROCESSED, "callback": _check_cache}
+    if option.default is not None and kinds != (bool,):
+        known |= {"default": option.default, "show_default": True}
+    return click.option(flag, name, **known)
+
+
+cache_option = _option("cache", OPTIONS["cache"])
+_no_cache_option = click.option(
+    "--no-cache", "cache", flag_value=False, type=click.UNPROCESSED, help="Keep no features."
 )
 
 
-def cache_options(command: Command) -> Command:
-    """Add --cache and --no-cache, which arrive as `cache`: a folder, False or None."""
-    command = click.option(
-        "--no-cache", "cache", flag_value=False, type=click.UNPROCESSED, help="Keep no features."
-    )(command)
-    return cache_option(command)
+def embedding_options(kind: type, **changed: Option) -> Callable[[Command], Command]:
+    """Add a class of options of embedding; a command gets those that were given.
 
+    Parameters
+    ----------
+    kind : type
+        Such as `featx.features.options.EmbedOptions`.
+    **changed : Option
+        What is different for the command.
+    """
+    known = options_of(kind) | changed
+    options = {name: option for name, option in known.items() if option.shell}
 
-def run_options(command: Command) -> Command:
-    """Add the options of how to run, which change no feature."""
-    command = click.option(
-        "--batch-size",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Pictures that go through the network at once.  [default: what suits the engine]",
-    )(command)
-    command = click.option(
-        "--engine",
-        type=click.Choice(ENGINES),
-        default="auto",
-        show_default=True,
-        help="What runs the network: OpenVINO is the fast one on CPUs, Keras the one on GPUs.",
-    )(command)
-    command = click.option(
-        "--on-error",
-        type=click.Choice(["skip", "raise"]),
-        default="skip",
-        show_default=True,
-        help="Leave files that cannot be read out and list them, or stop at the first.",
-    )(command)
-    return cache_options(command)
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def called(**values: Any) -> Any:
+            source = click.get_current_context().get_parameter_source
+            usual = {name for name in options if source(name) == ParameterSource.DEFAULT}
+            return command(**{name: each for name, each in values.items() if name not in usual})
 
+        decorated: Command = called
+        for name, option in reversed(options.items()):
+            if name == "cache":
+                decorated = _no_cache_option(decorated)
+            decorated = _option(name, option)(decorated)
+        return decorated
 
-def embedding_options(command: Command) -> Command:
-    """Add every option of `featx.embed`, under its Python name."""
-    pooling_option = click.option(
-        "--pooling",
-        type=click.Choice(POOLINGS),
-        default="avg",
-        show_default=True,
-        help="How the last map becomes a vector.",
-    )
-    return joined_backbone_option(pooling_option(shared_embedding_options(command)))
-
-
-def shared_embedding_options(command: Command) -> Command:
-    """Add the options of `featx.embed` that several networks and poolings may share."""
-    options: list[Callable[[Command], Command]] = [
-        click.option(
-            "--layer",
-            metavar="NAME",
-            help="Read this layer instead of the last one; A+B joins two.",
-        ),
-        click.option(
-            "--views",
-            type=int,
-            default=0,
-            show_default=True,
-            metavar="N",
-            help="Augmented views of each picture to go along: mirrored, tilted, a part of it.",
-        ),
-        click.option(
-            "--input-size",
-            type=int,
-            metavar="PX",
-            help="Side of the square picture that the network sees.  [default: its own]",
-        ),
-        click.option(
-            "--resize",
-            type=click.Choice(RESIZES),
-            default="squash",
-            show_default=True,
-            help="How a picture becomes square.",
-        ),
-        click.option(
-            "--interpolation",
-            type=click.Choice(INTERPOLATIONS),
-            default="bilinear",
-            show_default=True,
-            help="The filter of the resizing.",
-        ),
-        click.option(
-            "--decode",
-            type=click.Choice(DECODES),
-            default="full",
-            show_default=True,
-            help="Decode JPEGs in full, or scaled down to no less than twice the input size.",
-        ),
-        click.option(
-            "--precision",
-            type=click.Choice(PRECISIONS),
-            default="float32",
-            show_default=True,
-            help="The numbers that the network computes in.",
-        ),
-        fast_option,
-        weights_option,
-        run_options,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return decorate

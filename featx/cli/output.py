@@ -1,19 +1,20 @@
-"""What the commands print: tables and text for people, one JSON document for scripts."""
+"""Output of the commands: tables and text for people, one JSON document for scripts."""
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import math
-import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import click
+
+from featx.files import written
 
 
 @contextmanager
@@ -23,7 +24,9 @@ def working() -> Iterator[None]:
         yield
 
 
-def emit(document: Any, text: str, *, as_json: bool) -> None:
+def emit(
+    document: Any, text: str, *, as_json: bool, wrote: Mapping[str, str | None] | None = None
+) -> None:
     """Print a result: as JSON for a script, as text for a person.
 
     Parameters
@@ -34,13 +37,18 @@ def emit(document: Any, text: str, *, as_json: bool) -> None:
         The same for a person.
     as_json : bool
         Which of the two.
+    wrote : mapping of str to (str or None), optional
+        The files that may have been written, by the names of their options.
     """
+    files = wrote or {}
     if as_json:
-        click.echo(json.dumps(_plain(document), indent=2))
-    else:
-        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        click.echo(text.encode(encoding, "replace").decode(encoding))
+        whole = {**document, **files} if isinstance(document, dict) else document
+        click.echo(json.dumps(_plain(whole), indent=2))
+        return
+    text = "\n".join([text, *(f"wrote {file}" for file in files.values() if file)])
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> str:
@@ -67,35 +75,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[
     return "\n".join(lines)
 
 
-def percent(share: float) -> str:
-    """Write a share from 0 to 1 as a percentage, and an unknown one, NaN, as a dash."""
-    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
-
-
-def size(count: float) -> str:
-    """Write a number of bytes for a person."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number with its noun: 1 image, 2 images."""
-    plural = {"class": "classes"}.get(noun, noun + "s")
-    return f"{number:,} {noun if number == 1 else plural}"
-
-
-def short_name(folder: str) -> str:
-    """Name a folder by its last two parts: fruit/train."""
-    parts = [part for part in Path(folder).parts if part != ".." and part != Path(folder).anchor]
-    return "/".join(parts[-2:]) or Path(folder).resolve().name
-
-
-def command_line() -> str:
-    """Return the command that is running, as it could be typed."""
-    return shlex.join(["featx", *click.get_current_context().find_root().obj])
+def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of the same keys as a table."""
+    with (
+        written(path) as file,
+        file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as sink,
+    ):
+        writer = csv.DictWriter(sink, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def complain(message: str) -> None:

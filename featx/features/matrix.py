@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import OptionError, StorageError
+from featx.errors import ImageSourceError, OptionError, StorageError
 from featx.features import formats
-from featx.features.fusion import Fusion, read_recipe
 from featx.features.recipe import Recipe
 from featx.images.decode import Outcome
+from featx.text import count
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_UNTOLD = ("weights", "preprocessing", "orientation", "color", "view")  # in names of features
 _NOTHING_KNOWN: dict[str, Any] = {  # about a table that was made elsewhere
     "recipe": None,
     "outcomes": [],
@@ -46,7 +47,7 @@ class Features:
         features know the names of such pictures, but not the pixels.
     outcomes : tuple of Outcome
         One per input file, in order, failed ones too.
-    recipe : Recipe, Fusion or None
+    recipe : Recipe or None
         What made the vectors; None for a table that was made elsewhere.
     n_other : int
         Files that were left alone because they are no images by name.
@@ -54,6 +55,8 @@ class Features:
         What to ask for to get the weights of the recipe again: "imagenet", "random" or a path.
     seconds : float
         Time from the first image opened to the last vector, start-up apart.
+    elapsed : float
+        Time in all.
     images_per_second : float
         How fast the network was on the machine that made the vectors; NaN if unknown.
     views : tuple of ndarray of the shape of X, float32
@@ -66,10 +69,11 @@ class Features:
     y: np.ndarray | None
     paths: np.ndarray
     outcomes: tuple[Outcome, ...] = ()
-    recipe: Recipe | Fusion | None = None
+    recipe: Recipe | None = None
     n_other: int = 0
     weights: str = "imagenet"
     seconds: float = field(default=0.0, repr=False)
+    elapsed: float = field(default=0.0, repr=False)
     images_per_second: float = field(default=math.nan, repr=False)
     views: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
@@ -128,6 +132,53 @@ class Features:
     def feature_names(self) -> list[str]:
         """Names of the columns of `matrix`."""
         return feature_names(self.recipe, self.matrix.shape[1])
+
+    @property
+    def labels(self) -> list[str | None]:
+        """The label of each row, None where there is none."""
+        return [None] * len(self) if self.y is None else self.y.tolist()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what became of the images as plain values."""
+        statuses = Counter(outcome.status for outcome in self.outcomes)
+        embedded, n = statuses["embedded"], len(self.outcomes)
+        took = self.seconds if embedded else self.elapsed
+        return {
+            "n_images": n,
+            "n_features": self.matrix.shape[1],
+            "n_embedded": embedded,
+            "n_cached": statuses["cached"],
+            "n_failed": statuses["failed"],
+            "failed": [{"path": each.path, "reason": each.reason} for each in self.failed],
+            "n_other": self.n_other,
+            "n_views": len(self.views),
+            "shape": list(self.X.shape),
+            "seconds": round(self.elapsed, 3),
+            "images_per_second": round((embedded or n) / took, 1) if took else None,
+            "fingerprint": self.recipe.fingerprint if self.recipe else None,
+        }
+
+    @property
+    def summary(self) -> str:
+        """What became of the images, with every file that failed, a line each."""
+        run = self.to_dict()
+        words = {"n_embedded": "embedded", "n_cached": "from the cache", "n_failed": "failed"}
+        parts = [f"{run[key]:,} {word}" for key, word in words.items() if run[key]]
+        speed = f" ({run['images_per_second']:.1f} images/s)" if run["n_embedded"] else ""
+        views = f", {count(run['n_views'], 'view')} of each" if self.views else ""
+        images = count(run["n_images"], "image")
+        lines = [
+            f"{images}: {', '.join(parts)}, in {self.elapsed:.1f} s{speed}",
+            f"features {' x '.join(map(str, self.X.shape))}{views} ({self.recipe})",
+        ]
+        if self.n_other:
+            lines.append(f"left alone, no images by name: {count(self.n_other, 'file')}")
+        return "\n".join([*lines, *self.losses])
+
+    @property
+    def losses(self) -> list[str]:
+        """The files that could not be read, with the reason, a line each."""
+        return [f"failed: {each.path}: {each.reason}" for each in self.failed]
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Features:
         """Return some of the rows, by position or by a mask of booleans.
@@ -228,7 +279,7 @@ class Features:
                     Outcome(**{**outcome, "notes": tuple(outcome["notes"])})
                     for outcome in about["outcomes"]
                 ),
-                recipe=None if about["recipe"] is None else read_recipe(about["recipe"]),
+                recipe=None if about["recipe"] is None else Recipe.from_dict(about["recipe"]),
                 n_other=about["n_other"],
                 weights=about["weights"],
                 images_per_second=float(about.get("images_per_second", math.nan)),
@@ -237,10 +288,59 @@ class Features:
             raise StorageError(f"{path} cannot be used: {error}") from error
 
 
-def feature_names(recipe: Recipe | Fusion | None, width: int) -> list[str]:
+def feature_names(recipe: Recipe | None, width: int) -> list[str]:
     """Name the columns of a feature matrix, such as resnet50_0, resnet50_1."""
     prefix = recipe.backbone if recipe else "feature"
     return [f"{prefix}_{column}" for column in range(width)]
+
+
+def same_images(several: Sequence[Features]) -> list[Features]:
+    """Reduce features to the images that all of them have, in the same order.
+
+    Raises
+    ------
+    ImageSourceError
+        They have no image in common, or give the same images different labels.
+    """
+    common = set(several[0].paths).intersection(*(each.paths for each in several[1:]))
+    if not common:
+        raise ImageSourceError(
+            "the features are of different images: expected features of the same paths"
+        )
+    order = [path for path in several[0].paths if path in common]
+    same = []
+    for each in several:
+        if each.paths.tolist() == order:
+            same.append(each)
+        else:
+            rows = {path: row for row, path in enumerate(each.paths)}
+            same.append(each.select([rows[path] for path in order]))
+    if any(each.labels != same[0].labels for each in same[1:]):
+        raise ImageSourceError("the features give the same images different labels")
+    return same
+
+
+def distinct_names(several: Sequence[Features]) -> list[str]:
+    """Name features by the backbone and the settings in which those of one backbone differ."""
+    settings = [_told_settings(each) for each in several]
+    values: dict[str, dict[str, set[object]]] = defaultdict(lambda: defaultdict(set))
+    for own in settings:
+        for key in own:
+            values[key][own["backbone"]].add(own[key])
+    told = [key for key in values if any(len(own) > 1 for own in values[key].values())]
+    names = []
+    for number, own in enumerate(settings, 1):
+        parts = [own.get("backbone", f"features {number}"), *(own.get(key) for key in told)]
+        names.append(" ".join(str(part) for part in parts if part is not None))
+    return names
+
+
+def _told_settings(features: Features) -> dict[str, Any]:
+    if features.recipe is None:
+        return {}
+    settings = features.recipe.settings
+    told = {name: settings[name] for name in settings if name not in _UNTOLD}
+    return told | {"views": f"{len(features.views)} views" if features.views else None}
 
 
 def as_labels(labels: Sequence[Any]) -> np.ndarray | None:

@@ -1,27 +1,37 @@
-"""The recipe: everything that changes the value of a feature, and nothing else."""
+"""The recipe of a feature: everything that changes its value, and nothing else."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from featx.backbones.engine import POOLINGS, PRECISIONS
-from featx.errors import OptionError, RecipeMismatchError, check_choice
+import numpy as np
+
+from featx.backbones.network import Cut
+from featx.errors import OptionError, RecipeMismatchError
 from featx.images.decode import DECODE_VERSION
-from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES, Fit
+from featx.images.fit import Fit
 from featx.images.views import VIEWS_VERSION
+
+# In the order of a file. These are always written; a setting that came later only where it is not
+# the default, so that older vectors and models are known by what they were.
+_ALWAYS = (
+    *("backbone", "weights", "input_size", "layer", "pooling", "resize", "interpolation"),
+    *("preprocessing", "orientation", "color", "decode", "precision"),
+)
+# Policies that have one value today, written down so that another never meets an old vector.
+_POLICIES = {"orientation": "exif", "color": "rgb"}
+_VERSIONS = {"decode": DECODE_VERSION, "view": VIEWS_VERSION}  # written behind the value: "full/1"
+_FIT = {field.name: field.default for field in fields(Fit) if field.name != "size"}
+_CUT = {field.name: field.default for field in fields(Cut)}
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a picture becomes a vector.
-
-    Two vectors may be compared, stacked or fed to the same classifier only if their recipes are
-    equal. What does not change a value (batch size, threads, device, engine) is not in here.
+class RecipePart:
+    """How a picture becomes the vector of one network.
 
     Attributes
     ----------
@@ -29,100 +39,181 @@ class Recipe:
         Name of the network.
     weights : str
         Digest of its weights: SHA-256 of the file, in hexadecimal.
-    input_size : int
-        Side of the square picture that the network sees, in pixels.
-    layer : str or None
-        The layer whose output is taken; None for the last one before the classifier.
-    pooling : {"avg", "max", "flatten", "none"}
-        How a map of shape (height, width, channels) becomes a vector.
-    resize : {"squash", "crop", "pad"}
-        How a picture becomes square.
-    interpolation : {"bilinear", "nearest", "bicubic", "lanczos"}
-        The filter of the resizing.
     preprocessing : str
         Name and version of the scaling of pixels, such as "caffe/1".
-    orientation, color : str
-        The policies for EXIF orientation and colour. They have one value today and are here so
-        that another value never meets an old vector.
-    decode : str
-        "full" or "scaled" and the version of the decoder, such as "full/1".
-    precision : {"float32", "bfloat16"}
-        The number format that the network computes in.
-    view : str or None
-        Number and version of an augmented view, such as "2/1"; None for the picture as it is.
+    fit : Fit
+        The square of pixels that the network sees.
+    cut : Cut
+        The layer that is read, its pooling, and the precision.
     """
 
     backbone: str
     weights: str
-    input_size: int
-    layer: str | None = None
-    pooling: str = "avg"
-    resize: str = "squash"
-    interpolation: str = "bilinear"
-    preprocessing: str = "none/1"
-    orientation: str = "exif"
-    color: str = "rgb"
-    decode: str = f"full/{DECODE_VERSION}"
-    precision: str = "float32"
-    view: str | None = None
+    preprocessing: str
+    fit: Fit
+    cut: Cut
 
-    def __post_init__(self) -> None:
-        check_choice("pooling", self.pooling, POOLINGS)
-        check_choice("resize", self.resize, RESIZES)
-        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
-        check_choice("decode", self.decode, tuple(f"{each}/{DECODE_VERSION}" for each in DECODES))
-        check_choice("precision", self.precision, PRECISIONS)
-        if self.view is not None and not re.fullmatch(rf"[1-9]\d*/{VIEWS_VERSION}", self.view):
-            raise OptionError(f"view {self.view!r}: expected a number, such as '1/{VIEWS_VERSION}'")
+    @classmethod
+    def of(
+        cls,
+        backbone: str,
+        weights: str,
+        input_size: int,
+        preprocessing: str = "none/1",
+        **settings: Any,
+    ) -> RecipePart:
+        """Put a part together from settings by name, those of `Fit` and of `Cut`."""
+        fit = Fit(input_size, **{name: settings[name] for name in _FIT.keys() & settings})
+        cut = Cut(**{name: settings[name] for name in settings if name not in _FIT})
+        return cls(backbone, weights, preprocessing, fit, cut)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name."""
+        return {
+            "backbone": self.backbone,
+            "weights": self.weights,
+            **asdict(self.cut),
+            "input_size": self.fit.size,
+            **{name: getattr(self.fit, name) for name in _FIT},
+            "preprocessing": self.preprocessing,
+            **_POLICIES,
+        }
 
     @property
     def fingerprint(self) -> str:
-        """32 hexadecimal characters that differ wherever the recipe does."""
+        """32 hexadecimal characters that differ wherever the part does."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    @property
-    def parts(self) -> tuple[Recipe, ...]:
-        """This recipe alone; a `Fusion` has several."""
-        return (self,)
-
-    @property
-    def fit(self) -> Fit:
-        """The square of pixels that the network sees."""
-        decode = self.decode.partition("/")[0]
-        view = int(self.view.partition("/")[0]) if self.view else 0
-        return Fit(self.input_size, self.resize, self.interpolation, decode, view)
-
-    def of_view(self, number: int) -> Recipe:
-        """Return the recipe of an augmented view, or with 0 that of the picture as it is."""
-        return replace(self, view=f"{number}/{VIEWS_VERSION}" if number else None)
+    def of_view(self, number: int) -> RecipePart:
+        """Return that of an augmented view, or with 0 of the picture as it is."""
+        return replace(self, fit=replace(self.fit, view=number))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, ready for JSON."""
-        settings = asdict(self)
-        if self.view is None:  # so that older vectors and models are known by what they were
-            del settings["view"]
-        return settings
+        settings, usual = self.settings, _FIT | _CUT
+        names = [*_ALWAYS, *(name for name in usual if settings[name] != usual[name])]
+        return {
+            name: f"{settings[name]}/{_VERSIONS[name]}" if name in _VERSIONS else settings[name]
+            for name in dict.fromkeys(names)
+        }
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
-        """Rebuild a recipe from `to_dict`.
+    def from_dict(cls, written: Mapping[str, Any]) -> RecipePart:
+        """Rebuild a part from `to_dict`.
 
         Raises
         ------
         OptionError
             A setting is missing, unknown or has a value that this version does not know.
         """
-        expected = {field.name for field in fields(cls)}
-        if set(settings) | {"view"} != expected:
-            odd = sorted((set(settings) | {"view"}) ^ expected)
+        usual = _FIT | _CUT
+        odd = (set(_ALWAYS) - set(written)) | (set(written) - set(_ALWAYS) - set(usual))
+        if odd:
             raise OptionError(
-                f"not a recipe of this version of featx: {', '.join(odd)} missing or unknown; "
-                "update featx or make the file again"
+                f"not a recipe of this version of featx: {', '.join(sorted(odd))} missing or "
+                "unknown; update featx or make the file again"
             )
-        return cls(**settings)
+        settings = dict(written)
+        for name, value in _POLICIES.items():
+            if settings.pop(name) != value:
+                raise OptionError(f"{name} {written[name]!r} of a recipe: expected {value!r}")
+        for name in _VERSIONS.keys() & settings.keys():
+            settings[name] = _unversioned(name, settings[name], type(usual[name]))
+        return cls.of(**settings)
 
-    def require(self, other: Any, what: str) -> None:
+    def __str__(self) -> str:
+        fit, cut = self.fit, self.cut
+        layer = f" at {cut.layer}" if cut.layer else ""
+        scaled = " scaled" if fit.decode == "scaled" else ""
+        precision = f", {cut.precision}" if cut.precision != "float32" else ""
+        written = self.to_dict()
+        later = "".join(f", {name} {written[name]}" for name in written if name not in _ALWAYS)
+        return (
+            f"{self.backbone}{layer}, {cut.pooling} pooling, {fit.size} px "
+            f"{fit.resize} {fit.interpolation}{scaled}{precision}{later}, "
+            f"weights {_short(self.weights)}"
+        )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a picture becomes a vector: by one network, or by several whose vectors are joined.
+
+    Two vectors may be compared, stacked or fed to the same classifier only if their recipes are
+    equal. What does not change a value (batch size, threads, device, engine) is not in here.
+
+    Attributes
+    ----------
+    parts : tuple of RecipePart
+        One, or in the order of the columns several different ones, whose vectors are each brought
+        to length 1, so that all count alike.
+    """
+
+    parts: tuple[RecipePart, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts or len(set(self.parts)) < len(self.parts):
+            names = "+".join(part.backbone for part in self.parts)
+            raise OptionError(f"cannot join {names}: expected different networks or layers")
+
+    @property
+    def backbone(self) -> str:
+        """Names of the networks: "resnet50+xception"; of one network with its layers, its name."""
+        return "+".join(dict.fromkeys(part.backbone for part in self.parts))
+
+    @property
+    def layer(self) -> str | None:
+        """Names of the layers with "+" between; None where each part has the last one."""
+        names = [part.cut.layer for part in self.parts]
+        return None if names == [None] * len(names) else "+".join(name or "last" for name in names)
+
+    @property
+    def pooling(self) -> str:
+        """The pooling, which the parts share."""
+        return self.parts[0].cut.pooling
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name: one value where the parts agree, else all with "+" between."""
+        every = [part.settings for part in self.parts]
+        settings = {}
+        for name in every[0]:
+            values = list(dict.fromkeys(each[name] for each in every))
+            settings[name] = values[0] if len(values) == 1 else "+".join(map(str, values))
+        return settings | {"backbone": self.backbone, "layer": self.layer}
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal characters that differ wherever a part does."""
+        if len(self.parts) == 1:
+            return self.parts[0].fingerprint
+        text = "+".join(part.fingerprint for part in self.parts)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, ready for JSON."""
+        if len(self.parts) == 1:
+            return self.parts[0].to_dict()
+        return {"parts": [part.to_dict() for part in self.parts]}
+
+    @classmethod
+    def from_dict(cls, written: Mapping[str, Any]) -> Recipe:
+        """Rebuild a recipe from `to_dict`.
+
+        Raises
+        ------
+        OptionError
+            The settings are not those of a recipe that this version knows.
+        """
+        if set(written) != {"parts"}:
+            return cls((RecipePart.from_dict(written),))
+        if not isinstance(written["parts"], list):
+            raise OptionError(f"parts of a recipe are {written['parts']!r}: expected a list")
+        return cls(tuple(RecipePart.from_dict(part) for part in written["parts"]))
+
+    def require(self, other: Recipe | None, what: str) -> None:
         """Check that `what`, made by the recipe `other`, may be used where this one is expected.
 
         The precision may differ: features in bfloat16 are those in float32, rounded, and a
@@ -133,35 +224,64 @@ class Recipe:
         RecipeMismatchError
             The recipes differ; the message names each setting with both values.
         """
-        if isinstance(other, Recipe) and replace(other, precision=self.precision) == self:
-            return
-        if not isinstance(other, Recipe | None):
-            raise RecipeMismatchError(f"{what} were made by {other}, expected {self}")
         if other is None:
             raise RecipeMismatchError(
                 f"{what} carry no recipe, expected {self}; embed the images again"
             )
-        mine, theirs = asdict(self), asdict(other)
+        if len(other.parts) != len(self.parts):
+            raise RecipeMismatchError(
+                f"{what} were made by {other}, expected {self}; embed the images with the same "
+                "networks"
+            )
         differences = [
-            f"{name} {_short(theirs[name])}, expected {_short(mine[name])}"
-            for name in mine
-            if mine[name] != theirs[name] and name != "precision"
+            f"{name} {_short(theirs)}, expected {_short(mine)}"
+            for part, another in zip(self.parts, other.parts, strict=True)
+            for (name, mine), theirs in zip(
+                part.settings.items(), another.settings.values(), strict=True
+            )
+            if mine != theirs and name != "precision"
         ]
-        raise RecipeMismatchError(
-            f"{what} were made by another recipe ({'; '.join(differences)}); "
-            "use the same settings for both"
-        )
+        if differences:
+            raise RecipeMismatchError(
+                f"{what} were made by another recipe ({'; '.join(differences)}); "
+                "use the same settings for both"
+            )
 
     def __str__(self) -> str:
-        layer = f" at {self.layer}" if self.layer else ""
-        scaled = " scaled" if self.decode.startswith("scaled") else ""
-        precision = f", {self.precision}" if self.precision != "float32" else ""
-        view = f", view {self.view}" if self.view else ""
-        return (
-            f"{self.backbone}{layer}, {self.pooling} pooling, {self.input_size} px "
-            f"{self.resize} {self.interpolation}{scaled}{precision}{view}, "
-            f"weights {_short(self.weights)}"
+        return " + ".join(map(str, self.parts))
+
+
+def join(blocks: list[np.ndarray]) -> np.ndarray:
+    """Join vectors row by row, each brought to length 1; a vector of zeros stays one.
+
+    Parameters
+    ----------
+    blocks : list of ndarray of shape (n, any), float32
+        Row i of each belongs to one picture.
+
+    Returns
+    -------
+    ndarray of shape (n, columns of all), float32
+    """
+    lengths = [np.linalg.norm(block, axis=1, keepdims=True) for block in blocks]
+    return np.concatenate(
+        [
+            block / np.where(length > 0, length, 1)
+            for block, length in zip(blocks, lengths, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def _unversioned(name: str, written: object, kind: type) -> Any:
+    """Return a value that is written with its version behind it."""
+    value, _, version = str(written).rpartition("/")
+    if version != str(_VERSIONS[name]) or (kind is int and not value.isdecimal()):
+        raise OptionError(
+            f"{name} {written!r} of a recipe: expected version {_VERSIONS[name]}, such as "
+            f"'{'1' if kind is int else 'full'}/{_VERSIONS[name]}'; update featx"
         )
+    return kind(value)
 
 
 def _short(value: object) -> str:

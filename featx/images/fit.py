@@ -1,4 +1,4 @@
-"""Making a picture square: how it is resized, and how far a JPEG may be scaled while decoding."""
+"""Fit of a picture to a square: how it is resized, and how far a JPEG may be scaled before."""
 
 from __future__ import annotations
 

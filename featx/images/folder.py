@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from featx.errors import ImageSourceError, OptionError
 from featx.images.arrays import ArrayImage, array_images
-from featx.images.labels import label_texts
+from featx.images.labels import Labels, label_texts
+
+#: What names images: a folder, a file, a sequence or table of paths, or pictures in an array. Any
+#: object, since tables and arrays of several libraries are known by what they can do.
+ImageSource: TypeAlias = Any
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -111,7 +115,7 @@ class ImageFolder:
         )
 
     @classmethod
-    def of(cls, source: Any, labels: Any = None) -> ImageFolder:
+    def of(cls, source: ImageSource, labels: Labels = None) -> ImageFolder:
         """Take images from whatever names them.
 
         Parameters
@@ -146,7 +150,7 @@ class ImageFolder:
         return replace(images, labels=label_texts(labels, len(images)))
 
     @classmethod
-    def _of(cls, source: Any) -> ImageFolder:
+    def _of(cls, source: ImageSource) -> ImageFolder:
         if isinstance(source, ImageFolder):
             return source
         if isinstance(source, np.ndarray) and source.ndim > 1 and source.dtype.kind in "biufc":

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from featx.errors import OptionError
 
+#: The class of each image: a sequence, an array or a table. Any object, as numpy takes it.
+Labels: TypeAlias = Any
+
 _EXPECTED = "expected a class number or name for each image, or one-hot rows"
 
 
-def label_texts(labels: Any, n: int) -> tuple[str | None, ...]:
+def label_texts(labels: Labels, n: int) -> tuple[str | None, ...]:
     """Return a text for each label.
 
     Parameters
@@ -76,4 +79,5 @@ def _numbers(rows: np.ndarray) -> list[int]:
             f"the labels have the shape {rows.shape}, but row {wrong[0]} is not one-hot: expected "
             "one 1 and else 0; give labels.argmax(axis=1) if these are probabilities"
         )
-    return ones.argmax(axis=1).tolist()
+    numbers: list[int] = ones.argmax(axis=1).tolist()
+    return numbers

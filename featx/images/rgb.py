@@ -59,9 +59,9 @@ def _grey_from_integers(values: np.ndarray, notes: list[str]) -> np.ndarray:
         return values.astype(np.uint8)
     if highest <= 65535:
         notes.append("16-bit to 8-bit")
-        return _FROM_16_BITS[values]
+        return np.asarray(_FROM_16_BITS[values])
     notes.append("32-bit to 8-bit")
-    return np.rint(values * (255 / highest)).astype(np.uint8)
+    return np.asarray(np.rint(values * (255 / highest)), np.uint8)
 
 
 def _grey_from_floats(values: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def _grey_from_floats(values: np.ndarray) -> np.ndarray:
     else:
         span = (high - low) or 1.0
         scaled = (values.astype(np.float64) - low) / span * 255
-    return np.rint(np.nan_to_num(scaled, nan=0).clip(0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.nan_to_num(scaled, nan=0).clip(0, 255)), np.uint8)
 
 
 def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""One HTML file that says how good a classifier is, and on what that stands."""
+"""The report: one HTML file that says how good a classifier is, and on what that stands."""
 
 from __future__ import annotations
 
@@ -15,27 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from featx.charts.comparison import plot_comparison
+from featx.charts.confusion import plot_confusion
+from featx.charts.curve import plot_learning_curve
+from featx.charts.style import INK, LINE, MUTED, RIGHT, WRONG, inline_svg
+from featx.evaluation.comparison import Comparison
+from featx.evaluation.curve import LearningCurve
+from featx.evaluation.evaluation import Evaluation
+from featx.evaluation.validation import CrossValidation
 from featx.features.matrix import Features
 from featx.files import check_writable, written
-from featx.insight.charts import (
-    INK,
-    LINE,
-    MUTED,
-    RIGHT,
-    WRONG,
-    confusions,
-    inline_svg,
-    plot_comparison,
-    plot_confusion,
-    plot_learning_curve,
-)
-from featx.insight.layout import map_of
-from featx.insight.names import printable, shortener
+from featx.insight.map import map_of
 from featx.insight.thumbnails import Album
-from featx.learning.comparison import Comparison
-from featx.learning.curve import LearningCurve
-from featx.learning.evaluation import Evaluation
-from featx.learning.validation import CrossValidation
+from featx.text import printable, shortener
 
 Short = Callable[[str], str]  # writes a path as people read it
 
@@ -51,7 +43,7 @@ _COLORS = {
     "#ffffff": "var(--paper)",
 }
 _SIDE = 160  # pixels of a thumbnail in a gallery
-_PACKAGES = ("keras", "openvino", "scikit-learn")
+_PACKAGES = ("featx", "keras", "openvino", "scikit-learn")
 
 
 def write_report(
@@ -117,7 +109,7 @@ def write_report(
         "title": title,
         "main": _measured(evaluation, "main", album, short),
         "test": None if test is None else _measured(test, "test", album, short),
-        "run": _run(features, evaluation, notes, short),
+        "run": _run(features, evaluation, [*notes, *(test.notes if test else ())], short),
         "comparison": None if comparison is None else _compared(comparison),
         "curve": None if curve is None else _curve(curve),
         "map": map_of(features, evaluation, album, short),
@@ -134,7 +126,7 @@ def write_report(
 
 def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> dict[str, Any]:
     """Gather what one evaluation says: accuracy, confusions, classes, predictions."""
-    counts, classes = confusions(evaluation), evaluation.classes
+    counts, classes = evaluation.counts, evaluation.classes
     numbered = _numbered(evaluation)
     many = len(classes) > _MOST_CLASSES
     chart = ""
@@ -168,7 +160,7 @@ def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> 
         "report": [
             (name, *row)
             for name, row in zip(
-                classes, numbered.report.itertuples(index=False, name=None), strict=True
+                classes, numbered.by_class.itertuples(index=False, name=None), strict=True
             )
         ],
         "wrong": [
@@ -203,8 +195,8 @@ def _run(
     features: Features, evaluation: Evaluation, notes: Sequence[str], short: Short
 ) -> dict[str, Any]:
     """Gather what went in: images, classes, files left out, copies, recipe."""
-    splits = getattr(evaluation, "splits", None)
     twins = evaluation.twins if isinstance(evaluation, CrossValidation) else None
+    own = evaluation.splits.notes if isinstance(evaluation, CrossValidation) else evaluation.notes
     return {
         "n": len(features),
         "classes": sorted(Counter(evaluation.y_true.tolist()).items()),
@@ -217,13 +209,13 @@ def _run(
         "twins": None if twins is None else [[short(path) for path in each] for each in twins],
         "recipe": None if features.recipe is None else str(features.recipe),
         "width": features.matrix.shape[1],
-        "notes": [*notes, *(splits.notes if splits is not None else ())],
+        "notes": [*notes, *own],
     }
 
 
 def _compared(comparison: Comparison) -> dict[str, Any]:
     """Gather the rows of the comparison, its plot and what it says."""
-    frame = comparison.frame
+    frame = comparison.to_frame()
     low, high = float(frame.accuracy_low.min()), float(frame.accuracy_high.max())
     return {
         "verdict": comparison.verdict,
@@ -291,9 +283,7 @@ def _numbered(evaluation: Evaluation) -> Evaluation:
 
 def _again(features: Features, command: str) -> dict[str, Any]:
     """Gather what somebody needs who wants the same result."""
-    import featx
-
-    versions = [("featx", featx.__version__)]
+    versions = []
     for name in _PACKAGES:
         try:
             versions.append((name, metadata.version(name)))

@@ -1,6 +1,6 @@
-"""Named classifiers: plain scikit-learn pipelines, tuned for few images and wide features.
+"""Classifiers by name: plain scikit-learn pipelines, tuned for few images and wide features.
 
-One of them, "cnn", is none: the network that learns from pixels, to hold the others against.
+One is the baseline: "cnn", a network that learns from pixels, to hold the others against.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import OptionError, UnknownClassifierError
-from featx.learning.own_network import OwnNetwork, is_keras_model
-
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-    from featx.learning.scratch import ScratchNetwork
+    from featx.learning.scratch.classifier import ScratchNetwork
 
 Folds = int | Sequence[tuple[np.ndarray, np.ndarray]] | None  # of a search inside a classifier
 
@@ -138,7 +135,7 @@ def _centroid(smallest: int, columns: int, folds: Folds) -> Pipeline:
 
 
 def _cnn(smallest: int, columns: int, folds: Folds) -> ScratchNetwork:
-    from featx.learning.scratch import ScratchNetwork
+    from featx.learning.scratch.classifier import ScratchNetwork
 
     return ScratchNetwork()
 
@@ -172,102 +169,3 @@ CLASSIFIERS = {
         ),
     )
 }
-
-
-def make_classifier(
-    classifier: str | Any = DEFAULT_CLASSIFIER,
-    smallest: int = 5,
-    columns: int = 2048,
-    folds: Folds = None,
-) -> Any:
-    """Build an unfitted classifier.
-
-    Parameters
-    ----------
-    classifier : str or estimator, default="logistic"
-        A name of `CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own, which is
-        cloned; or a compiled Keras model, which learns from pixels (float32, 0 to 255, so let it
-        begin with a Rescaling layer) and is copied.
-    smallest : int, default=5
-        Images in the smallest class.
-    columns : int, default=2048
-        Columns of the features; a truncated SVD keeps no more.
-    folds : int or sequence of (train, test), optional
-        Of the search inside some classifiers: a number, or rows; by default 5, or as many as the
-        smallest class has images.
-
-    Returns
-    -------
-    sklearn.pipeline.Pipeline, ScratchNetwork for "cnn" and Keras models, or the clone
-
-    Raises
-    ------
-    UnknownClassifierError
-        No classifier has this name.
-    OptionError
-        It is neither a name nor a scikit-learn classifier, or a Keras model that does not fit.
-    """
-    if isinstance(classifier, str):
-        if classifier not in CLASSIFIERS:
-            raise UnknownClassifierError(
-                f"unknown classifier {classifier!r}: expected one of {', '.join(CLASSIFIERS)}, "
-                "or a scikit-learn classifier"
-            )
-        if folds is None and smallest > 1:
-            folds = min(5, smallest)
-        return CLASSIFIERS[classifier].build(smallest, columns, folds)
-    if is_keras_model(classifier):
-        from featx.learning.scratch import ScratchNetwork
-
-        return ScratchNetwork(OwnNetwork.of(classifier))
-    from sklearn.base import BaseEstimator, clone, is_classifier
-
-    if not isinstance(classifier, BaseEstimator) or not is_classifier(classifier):
-        what = (
-            f"the class {classifier.__name__}, not an object of it"
-            if isinstance(classifier, type)
-            else f"a {type(classifier).__name__}"
-        )
-        raise OptionError(
-            f"classifier is {what}: expected one of {', '.join(CLASSIFIERS)}, "
-            "or a scikit-learn classifier"
-        )
-    return clone(classifier)
-
-
-def network_of(classifier: str | Any) -> ScratchNetwork | None:
-    """Return the network that a classifier is, unfitted; None where it learns from features."""
-    own = hasattr(classifier, "check_file") or is_keras_model(classifier)
-    named = isinstance(classifier, str) and classifier in CLASSIFIERS
-    if own or (named and CLASSIFIERS[classifier].pixels):
-        return make_classifier(classifier)
-    return None
-
-
-def probabilities_of(classifier: Any, X: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
-    """Predict probabilities in columns for given classes.
-
-    Parameters
-    ----------
-    classifier : estimator
-        A fitted classifier of some of these classes.
-    X : ndarray of shape (n, columns), float32
-        Features.
-    classes : sequence of str
-        Sorted; a class that the classifier does not know has the probability 0.
-
-    Returns
-    -------
-    ndarray of shape (n, len(classes)), float, or None
-        None where the classifier gives no probabilities, as the nearest centroid of a single
-        image of each class, which has no spread.
-    """
-    if not hasattr(classifier, "predict_proba"):
-        return None
-    probabilities = np.zeros((len(X), len(classes)))
-    columns = np.searchsorted(np.array(classes), np.asarray(classifier.classes_, dtype=str))
-    try:
-        probabilities[:, columns] = classifier.predict_proba(X)
-    except ValueError:
-        return None
-    return probabilities

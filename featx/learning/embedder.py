@@ -1,51 +1,57 @@
-"""Image features as a scikit-learn transformer."""
+"""The embedder: image features as a scikit-learn transformer."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import ImageSourceError, OptionError, check_choice
+from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features, feature_names
-from featx.features.plan import Plan, plan
-from featx.features.running import embed_plans
+from featx.features.options import (
+    EmbedderOptions,
+    EmbedOptions,
+    Option,
+    check_names,
+    options_of,
+    settle,
+    takes,
+)
+from featx.features.request import Request
+from featx.features.run import RunSettings, run
 from featx.images.folder import ImageFolder
 
-ON_ERROR = ("raise", "nan")
+_OPTIONS = options_of(EmbedderOptions) | {
+    "on_error": Option(
+        "raise",
+        "Stop at a file that cannot be read, or give it a row of NaN.",
+        "A transformer may not leave rows out.",
+        choices=("raise", "nan"),
+    )
+}
 
 
-class ImageEmbedder(TransformerMixin, BaseEstimator):
+@takes(EmbedderOptions, on_error=_OPTIONS["on_error"])
+class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
     """Turn paths or arrays of images into feature vectors, inside a scikit-learn pipeline.
+
+    A map that is not pooled is flattened, as scikit-learn expects a table.
 
     Parameters
     ----------
     backbone : str or Backbone, default="efficientnet_lite0"
-    pooling : {"avg", "max", "flatten", "none"}, default="avg"
-        A map that is not pooled is flattened, as scikit-learn expects a table.
-    layer : str, optional
-    input_size : int, optional
-    resize : {"squash", "crop", "pad"}, default="squash"
-    interpolation : {"bilinear", "nearest", "bicubic", "lanczos"}, default="bilinear"
-    decode : {"full", "scaled"}, default="full"
-    precision : {"float32", "bfloat16"}, default="float32"
-    fast : bool, default=False
-    weights : str or path, default="imagenet"
-    engine : {"auto", "openvino", "keras"}, default="auto"
-    cache : str, path or bool, optional
-    batch_size : int, optional
-        All as for `featx.embed`.
-    on_error : {"raise", "nan"}, default="raise"
-        Stop at a file that cannot be read, or give it a row of NaN: a transformer may not leave
-        rows out.
+        As for `featx.embed`, and so is all of the following but `on_error`.
+    **options : expanded
+        See `featx.features.options.EmbedderOptions`.
 
     Attributes
     ----------
-    recipe_ : Recipe or Fusion
+    recipe_ : Recipe
         What makes the features.
     n_features_out_ : int
         Columns of the output.
@@ -59,36 +65,17 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone=DEFAULT_BACKBONE,
+        backbone: str | Backbone = DEFAULT_BACKBONE,
         *,
-        pooling="avg",
-        layer=None,
-        input_size=None,
-        resize="squash",
-        interpolation="bilinear",
-        decode="full",
-        precision="float32",
-        fast=False,
-        weights="imagenet",
-        engine="auto",
-        cache=None,
-        batch_size=None,
-        on_error="raise",
-    ):
+        on_error: str = "raise",
+        **options: Unpack[EmbedderOptions],
+    ) -> None:
+        check_names(options, "ImageEmbedder", EmbedderOptions)
         self.backbone = backbone
-        self.pooling = pooling
-        self.layer = layer
-        self.input_size = input_size
-        self.resize = resize
-        self.interpolation = interpolation
-        self.decode = decode
-        self.precision = precision
-        self.fast = fast
-        self.weights = weights
-        self.engine = engine
-        self.cache = cache
-        self.batch_size = batch_size
         self.on_error = on_error
+        for name, option in _OPTIONS.items():
+            if name != "on_error":
+                setattr(self, name, options.get(name, option.default))
 
     def fit(self, X: Any, y: Any = None) -> ImageEmbedder:
         """Settle the recipe; the network is pretrained, so nothing is learned.
@@ -104,18 +91,18 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         ImageEmbedder
             itself
         """
-        check_choice("on_error", self.on_error, ON_ERROR)
+        _OPTIONS["on_error"].check("on_error", self.on_error)
         images = _images(X)
-        made_by = self._plan()
+        request = self._request()
         for path in images.paths:
             try:
-                features = self._embed(ImageFolder((path,), (None,)), made_by)
+                features = self._embed(ImageFolder((path,), (None,)), request)
                 break
             except ImageSourceError as error:  # not readable, and on_error is "nan": try the next
                 unreadable = error
         else:
             raise unreadable
-        self.recipe_ = made_by.recipe
+        self.recipe_ = request.recipe
         self.n_features_out_ = features.matrix.shape[1]
         return self
 
@@ -141,10 +128,10 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         images = _images(X)
-        made_by = self._plan()
-        self.recipe_.require(made_by.recipe, "with these parameters features")
+        request = self._request()
+        self.recipe_.require(request.recipe, "with these parameters features")
         try:
-            features = self._embed(images, made_by)
+            features = self._embed(images, request)
         except ImageSourceError:  # not one can be read, and on_error is "nan"
             return self._unknown(len(images))
         if not features.failed:
@@ -158,36 +145,21 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array(feature_names(self.recipe_, self.n_features_out_), dtype=object)
 
-    def _plan(self) -> Plan:
-        return plan(
-            self.backbone,
-            pooling=self.pooling,
-            layer=self.layer,
-            input_size=self.input_size,
-            resize=self.resize,
-            interpolation=self.interpolation,
-            decode=self.decode,
-            precision=self.precision,
-            fast=self.fast,
-            weights=self.weights,
-            engine=self.engine,
-        )
+    def _settled(self) -> EmbedOptions:
+        options: Any = {name: getattr(self, name) for name in options_of(EmbedderOptions)}
+        on_error = "raise" if self.on_error == "raise" else "skip"
+        return settle(options | {"on_error": on_error, "progress": False})
 
-    def _embed(self, images: ImageFolder, made_by: Plan) -> Features:
-        return embed_plans(
-            images,
-            [made_by],
-            engine=self.engine,
-            cache=self.cache,
-            on_error="raise" if self.on_error == "raise" else "skip",
-            batch_size=self.batch_size,
-            progress=False,
-        )[0]
+    def _request(self) -> Request:
+        return Request.of(self.backbone, self._settled())
+
+    def _embed(self, images: ImageFolder, request: Request) -> Features:
+        return run(images, [request], RunSettings.of(self._settled()))[0]
 
     def _unknown(self, rows: int) -> np.ndarray:
         return np.full((rows, self.n_features_out_), np.nan, np.float32)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False

@@ -1,21 +1,21 @@
-"""ImageNet names for pictures: the classifier that a network came with."""
+"""`featx.label`: ImageNet names for pictures, by the classifier that a network came with."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from os import PathLike
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Unpack
 
 import numpy as np
 
 from featx.backbones.imagenet import classes
-from featx.backbones.pixels import PIXELS
+from featx.backbones.kinds import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError
-from featx.features.plan import prepare
-from featx.features.running import embed_images
+from featx.features.options import OPTIONS, LabelOptions, check_names, settle, takes
+from featx.features.request import Request, joined_names
+from featx.features.run import RunSettings, run
 from featx.images.decode import Outcome
-from featx.images.folder import ImageFolder
+from featx.images.folder import ImageFolder, ImageSource
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,27 @@ class Labelled:
     labels: tuple[Label, ...]
     outcome: Outcome
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the labels and the outcome as plain values."""
+        return {
+            "path": self.path,
+            "labels": [asdict(each) for each in self.labels],
+            "outcome": self.outcome.status,
+            "reason": self.outcome.reason or None,
+        }
 
+
+#: The networks were trained on the centre of pictures.
+RESIZE = replace(OPTIONS["resize"], default="crop")
+
+
+@takes(LabelOptions, resize=RESIZE)
 def label(
-    source: Any,
+    source: ImageSource,
     top: int = 3,
     *,
     backbone: str = DEFAULT_BACKBONE,
-    weights: str | PathLike[str] = "imagenet",
-    resize: str = "crop",
-    interpolation: str = "bilinear",
-    fast: bool = False,
-    **options: Any,
+    **options: Unpack[LabelOptions],
 ) -> list[Labelled]:
     """Say what pictures show, in the 1000 classes of ImageNet.
 
@@ -70,16 +80,9 @@ def label(
         Labels for each picture, 1 to 1000.
     backbone : str, default="efficientnet_lite0"
         A network of the table; its weights need to hold the classifier.
-    weights : str or path, default="imagenet"
-        As for `embed`.
-    resize : {"crop", "squash", "pad"}, default="crop"
-        The networks were trained on the centre of pictures; squashing costs about one label in
-        ten.
-    interpolation : str, default="bilinear"
-    fast : bool, default=False
-        As for `embed`.
     **options
-        `engine`, `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
+        As for `embed`. By default `resize` is "crop": the networks were trained on the centre of
+        pictures, and squashing costs about one label in ten.
 
     Returns
     -------
@@ -96,26 +99,19 @@ def label(
     """
     if not isinstance(top, int | np.integer) or not 1 <= top <= len(classes()):
         raise OptionError(f"top {top!r}: expected a whole number from 1 to {len(classes())}")
-    if isinstance(backbone, str) and ("+" in backbone or backbone == PIXELS):
+    check_names(options, "label", LabelOptions)
+    if backbone == PIXELS or len(joined_names(backbone, "backbone")) > 1:
         raise OptionError(
             f"backbone {backbone!r}: expected one network of `featx backbones`, which brings its "
             "classifier along"
         )
-    network, recipe = prepare(
-        backbone,
-        layer="predictions",
-        weights=weights,
-        resize=resize,
-        interpolation=interpolation,
-        fast=fast,
-        engine=options.get("engine", "auto"),
-    )
-    images = ImageFolder.of(source)
-    features = embed_images(images, network, recipe, **options)
+    settled = settle({"resize": "crop", "layer": "predictions", **options})
+    request = Request.of(backbone, settled)
+    features = run(ImageFolder.of(source), [request], RunSettings.of(settled))[0]
     if features.matrix.shape[1] != len(classes()):
         raise OptionError(
-            f"{network.name} tells {features.matrix.shape[1]} classes apart: expected the "
-            f"{len(classes())} of ImageNet"
+            f"{request.recipe.backbone} tells {features.matrix.shape[1]} classes apart: expected "
+            f"the {len(classes())} of ImageNet"
         )
     rows = iter(features.matrix)
     return [

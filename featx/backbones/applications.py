@@ -1,0 +1,89 @@
+"""Applications: the networks of the table, built by Keras, with weights from a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featx.backbones import table
+from featx.backbones.backbone import Backbone
+from featx.backbones.keras_weights import load_weights
+from featx.backbones.network import CLASSIFIER_LAYERS, named_layers
+from featx.backbones.preprocessing import PREPROCESSING_VERSION, PREPROCESSINGS
+from featx.backbones.table import BackboneSpec
+from featx.backbones.weights import Weights, locate
+from featx.errors import OptionError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def load(name: str, weights: str | Path, layer: str | None) -> Backbone:
+    """Take a network of the table; see `Backbone.load`."""
+    spec = table.find(name)
+    found = locate(spec, weights, top=layer in CLASSIFIER_LAYERS)
+    return Backbone(
+        name=spec.name,
+        digest=found.digest,
+        input_size=spec.input_size,
+        min_size=spec.min_size,
+        preprocessing=f"{spec.preprocessing}/{PREPROCESSING_VERSION}",
+        layer=layer,
+        preprocess=PREPROCESSINGS[spec.preprocessing],
+        source=Application(spec, found),
+        weights=found,
+    )
+
+
+@dataclass(frozen=True)
+class Application:
+    """A network of the table with its weights, as `featx.backbones.backbone.Source` says."""
+
+    spec: BackboneSpec
+    weights: Weights
+
+    @property
+    def pools_freely(self) -> bool:
+        """Whether the network normalises nothing after a pooling of its own."""
+        return not self.spec.normalizes_pooled
+
+    def network(
+        self, layer: str | None, pooling: str | None, input_size: int
+    ) -> tuple[keras.Model, dict[str, keras.layers.Layer]]:
+        """Build the network and load its weights; see `featx.backbones.backbone.Source`."""
+        network = build(self.spec, input_size, top=layer in CLASSIFIER_LAYERS, pooling=pooling)
+        load_weights(network, self.spec, self.weights)
+        return network, named_layers(network)
+
+
+def build(spec: BackboneSpec, input_size: int, *, top: bool, pooling: str | None) -> keras.Model:
+    """Build a network of the table without weights.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+        The network.
+    input_size : int
+        Side of the pictures, in pixels; with the classifier, its own size.
+    top : bool
+        Whether to build the classifier too.
+    pooling : {"avg", "max"} or None
+        The pooling of the network itself: some, such as ConvNeXt, normalise after it.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    OptionError
+        The classifier does not take pictures of this size.
+    """
+    if top and input_size != spec.input_size:
+        raise OptionError(
+            f"the classifier of {spec.name} takes {spec.input_size} px: got {input_size}; "
+            "leave the input size out"
+        )
+    shape = (input_size, input_size, 3)
+    return spec.build(include_top=top, input_shape=shape, pooling=pooling)

@@ -1,0 +1,1 @@
+"""Engines: what turns pixels into vectors."""

@@ -1,0 +1,183 @@
+"""Conversion of networks for OpenVINO, kept on disk so that TensorFlow is needed only once.
+
+On disk, below the cache folder::
+
+    engines/<key>/
+        engine.json             what shaped it, for a person to read, and checksums
+        network.xml, .bin       the network with its preprocessing, in OpenVINO's format
+        compiled-<key>.blob     what a processor makes of it, at one precision and batch size
+
+The key of a folder covers everything that shapes the network. A folder is written beside and
+renamed into place; one whose checksums do not hold is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.backbones.backbone import Backbone
+from featx.backbones.framework import import_openvino, keras_backend
+from featx.backbones.network import Cut, cut_network
+from featx.errors import ConversionError, FeatxError, StorageError, one_line
+from featx.files import storage_errors
+
+if TYPE_CHECKING:
+    import keras
+    import openvino
+
+CONVERSION_VERSION = 1  # raise it where a change below changes a converted network
+DESCRIPTION = "engine.json"
+_FILES = ("network.xml", "network.bin")
+TOLERANCE = 1e-3  # of the scale of the features, between Keras and the converted network
+
+log = logging.getLogger(__name__)
+
+
+def converted(
+    backbone: Backbone, cut: Cut, poolings: tuple[str, ...], *, input_size: int, cache: Path
+) -> tuple[openvino.Model, Path | None]:
+    """Return a network in OpenVINO's form: from the cache, or converted now and kept there.
+
+    Parameters
+    ----------
+    backbone, cut, poolings, input_size
+        As for `featx.backbones.engines.table.open_engine`; the precision plays no part yet.
+    cache : Path
+        The cache folder.
+
+    Returns
+    -------
+    network : openvino.Model
+        Takes what the model of `featx.backbones.network.cut_network` takes, any number at once.
+    folder : Path or None
+        Where it is kept; None where the cache cannot be written, which is logged.
+
+    Raises
+    ------
+    ConversionError
+        The network has an operation that OpenVINO does not know, or gives other features there.
+    """
+    cut = replace(cut, precision="float32")
+    # Settings that came later are named where they are used, so that older networks stay known.
+    changed = {name: each for name, each in asdict(cut).items() if each != getattr(Cut(), name)}
+    settings = {
+        "backbone": backbone.name,
+        "weights": backbone.digest,
+        "preprocessing": backbone.preprocessing,
+        **changed,
+        "layer": cut.layer,
+        "pooling": "+".join(poolings),
+        "input_size": input_size,
+        "conversion": CONVERSION_VERSION,
+        **{name: metadata.version(name) for name in ("keras", "openvino")},
+    }
+    folder = engines_folder(cache) / key_of(settings)
+    if (network := _read(folder)) is not None:
+        return network, folder
+    model = cut_network(backbone, cut, poolings, input_size)
+    network = _convert(model, backbone.name)
+    try:
+        _write(folder, network, settings)
+    except StorageError as error:
+        log.warning("%s; the network is not kept, and converted again next time", error)
+        return network, None
+    kept = _read(folder)
+    return (network, None) if kept is None else (kept, folder)
+
+
+def engines_folder(cache: Path) -> Path:
+    """Return the folder of a cache below which each converted network has its own."""
+    return cache / "engines"
+
+
+def key_of(settings: Mapping[str, Any]) -> str:
+    """Return 32 hexadecimal characters that differ wherever the settings do."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _convert(model: keras.Model, name: str) -> openvino.Model:
+    """Convert a Keras model, and check that it still gives the same features."""
+    if keras_backend() != "tensorflow":
+        raise ConversionError(
+            f"networks are converted for OpenVINO with TensorFlow: Keras runs on "
+            f"{keras_backend()} here; unset KERAS_BACKEND once, or use the engine keras"
+        )
+    openvino = import_openvino()
+    try:
+        with warnings.catch_warnings():  # about a list of one input
+            warnings.simplefilter("ignore")
+            network = openvino.convert_model(model)
+    except Exception as error:  # whatever the converter meets in a network of the user's own
+        raise ConversionError(f"{name} cannot be converted: {one_line(error)}") from error
+    entry = model.inputs[0]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *entry.shape[1:]), dtype=np.uint8)
+    pixels = pixels.astype(entry.dtype)
+    expected = np.asarray(model(pixels, training=False))
+    precise = {"INFERENCE_PRECISION_HINT": "f32"}
+    actual = openvino.Core().compile_model(network, "CPU", precise)([pixels])[0]
+    difference = np.abs(actual - expected).max() / (np.abs(expected).max() or 1)
+    if not difference < TOLERANCE:
+        raise ConversionError(
+            f"{name} gives other features once converted (by {difference:.1e} of their scale)"
+        )
+    return network
+
+
+def _read(folder: Path) -> openvino.Model | None:
+    """Read a converted network; None where there is none, or a damaged one."""
+    try:
+        sums = json.loads((folder / DESCRIPTION).read_text())["crc32"]
+        sound = all(_crc32(folder / name) == sums[name] for name in _FILES)
+        if sound:
+            return import_openvino().Core().read_model(folder / _FILES[0])
+    except FileNotFoundError:  # there is none, or another process clears the cache
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        log.info("%s cannot be read: %s", folder, one_line(error))
+    log.warning("the converted network %s is damaged; it is converted again", folder)
+    return None
+
+
+def _write(folder: Path, network: openvino.Model, settings: Mapping[str, Any]) -> None:
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as beside:
+            work = Path(beside) / "engine"
+            work.mkdir()
+            try:
+                import_openvino().save_model(network, work / _FILES[0], compress_to_fp16=False)
+            except RuntimeError as error:  # a full disk, in OpenVINO's words
+                raise OSError(one_line(error)) from error
+            sums = {name: _crc32(work / name) for name in _FILES}
+            text = json.dumps({**settings, "crc32": sums}, indent=2)
+            (work / DESCRIPTION).write_text(text + "\n")
+            with suppress(FeatxError, OSError):
+                shutil.rmtree(folder)
+            try:
+                work.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was quicker
+                    raise
+
+
+def _crc32(path: Path) -> int:
+    total = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            total = zlib.crc32(block, total)
+    return total

@@ -1,0 +1,82 @@
+"""The engine protocol, and what engines of whole batches share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import numpy as np
+
+from featx.backbones.backbone import Backbone
+from featx.backbones.preprocessing import Preprocessing
+
+
+class Engine(Protocol):
+    """Something that computes the features of a batch of pictures.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the feature of one picture: (width,), or (height, width, channels) unpooled.
+    batch_size : int
+        The most pictures that `embed_batch` takes at once.
+    streams : int
+        How many threads may usefully call `embed_batch` at the same time.
+    """
+
+    shape: tuple[int, ...]
+    batch_size: int
+    streams: int
+
+    def embed_batch(self, images: np.ndarray) -> np.ndarray:
+        """Embed a batch of decoded pictures; any number of threads may call it.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, size, size, 3), uint8
+            RGB, 0 to 255, with n at most `batch_size`.
+
+        Returns
+        -------
+        ndarray of shape (n, *shape), float32
+            Row i belongs to images[i] and depends on no other picture.
+        """
+        ...
+
+
+class BatchEngine(ABC):
+    """An engine whose batches all have one size.
+
+    A short batch is filled up, so that the vector of a picture does not depend on how many are
+    beside it, and the network is compiled once. A `Preprocessing` is part of the network; any
+    other function is called here.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network.
+    shape, batch_size, streams
+        As for `Engine`.
+    """
+
+    def __init__(
+        self, backbone: Backbone, shape: tuple[int, ...], batch_size: int, streams: int
+    ) -> None:
+        self.shape = shape
+        self.batch_size = batch_size
+        self.streams = streams
+        folded = isinstance(backbone.preprocess, Preprocessing)
+        self._preprocess = None if folded else backbone.preprocess
+
+    def embed_batch(self, images: np.ndarray) -> np.ndarray:
+        """Embed a batch of decoded pictures; see `Engine`."""
+        n = len(images)
+        if n < self.batch_size:
+            blank = np.zeros((self.batch_size - n, *images.shape[1:]), images.dtype)
+            images = np.concatenate([images, blank])
+        pixels = self._preprocess(images.astype(np.float32)) if self._preprocess else images
+        return self._compute(pixels, n)
+
+    @abstractmethod
+    def _compute(self, pixels: np.ndarray, n: int) -> np.ndarray:
+        """Return the features of the first n of a whole batch of pixels, float32."""

@@ -1,0 +1,140 @@
+"""The OpenVINO engine, the fast one on CPUs: a converted network, compiled for the processor."""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import zlib
+from functools import cache as cached
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.backbones.backbone import Backbone
+from featx.backbones.engines.conversion import converted, key_of
+from featx.backbones.engines.engine import BatchEngine
+from featx.backbones.framework import import_openvino
+from featx.backbones.network import Cut
+from featx.errors import StorageError
+from featx.files import written
+
+if TYPE_CHECKING:
+    import openvino
+
+# In float32 one picture at a time is as fast as many, and a single one need not wait for others;
+# in bfloat16, matrix units (AMX) compute faster than weights can be read for each picture anew.
+_BATCH_SIZES = {"float32": 1, "bfloat16": 8}
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+log = logging.getLogger(__name__)
+
+
+class OpenVINOEngine(BatchEngine):
+    """A network that OpenVINO compiled for this processor.
+
+    As many batches are under way as OpenVINO suggests for it.
+
+    Parameters
+    ----------
+    backbone, cut, poolings, input_size, batch_size, cache
+        As for `featx.backbones.engines.table.open_engine`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        cut: Cut,
+        poolings: tuple[str, ...],
+        *,
+        input_size: int,
+        batch_size: int | None,
+        cache: Path,
+    ) -> None:
+        network, folder = converted(backbone, cut, poolings, input_size=input_size, cache=cache)
+        batch_size = batch_size or _BATCH_SIZES[cut.precision]
+        network.reshape([batch_size, input_size, input_size, 3])
+        compiled = _compiled(network, folder, cut.precision, batch_size)
+        super().__init__(
+            backbone,
+            shape=tuple(compiled.output(0).shape)[1:],
+            batch_size=batch_size,
+            streams=compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"),
+        )
+        self._requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        for _ in range(self.streams):
+            self._requests.put(compiled.create_infer_request())
+
+    def _compute(self, pixels: np.ndarray, n: int) -> np.ndarray:
+        request = self._requests.get()
+        try:
+            request.infer([np.ascontiguousarray(pixels)], share_inputs=True)
+            features: np.ndarray = request.get_output_tensor(0).data[:n].copy()
+            return features
+        finally:
+            self._requests.put(request)
+
+
+@cached
+def computes_in_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16 natively (AMX, AVX512-BF16, ...)."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cached
+def _core() -> openvino.Core:
+    openvino = import_openvino()
+    # Its table of dtypes is made at the first use; two threads at that together wait for each
+    # other for ever (2026.4), so it is made here, by one.
+    openvino.Tensor(np.zeros(1, np.uint8)).data.tobytes()
+    return openvino.Core()
+
+
+def _compiled(
+    network: openvino.Model, folder: Path | None, precision: str, batch_size: int
+) -> openvino.CompiledModel:
+    """Compile a network for this processor, or take what was kept of the last time."""
+    config = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "ENABLE_CPU_PINNING": False,  # the threads that decode share the cores
+        "CACHE_MODE": "OPTIMIZE_SIZE",  # without the weights, which stand beside
+    }
+    if folder is None:
+        return _core().compile_model(network, "CPU", config)
+    shape = {
+        "config": config,
+        "batch_size": batch_size,
+        "processor": _core().get_property("CPU", "FULL_DEVICE_NAME"),
+        "capabilities": _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+    }
+    path = folder / f"compiled-{key_of(shape)}.blob"
+    compiled = _read(path, {**config, "WEIGHTS_PATH": str(folder / "network.bin")})
+    if compiled is None:
+        compiled = _core().compile_model(network, "CPU", config)
+        _write(path, compiled)
+    return compiled
+
+
+def _write(path: Path, compiled: openvino.CompiledModel) -> None:
+    blob = compiled.export_model().getvalue()
+    header = {"crc32": zlib.crc32(blob)}
+    try:
+        with written(path) as file:
+            file.write_bytes(json.dumps(header).encode() + b"\n" + blob)
+    except StorageError as error:
+        log.info("%s; the network is compiled again next time", error)
+
+
+def _read(path: Path, config: dict[str, Any]) -> openvino.CompiledModel | None:
+    """Read what `_write` wrote; None where there is nothing, or nothing that serves here."""
+    try:
+        first, _, blob = path.read_bytes().partition(b"\n")
+        if json.loads(first)["crc32"] == zlib.crc32(blob):
+            return _core().import_model(blob, "CPU", config)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        log.info("%s does not serve here and is made anew: %s", path, error)
+    return None

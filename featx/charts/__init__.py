@@ -1,0 +1,1 @@
+"""Charts: pictures of what was measured."""

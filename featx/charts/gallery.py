@@ -1,0 +1,231 @@
+"""Gallery of pictures with their predicted labels."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import ImageOps
+
+from featx.errors import OptionError
+from featx.files import written
+from featx.images.arrays import array_images
+from featx.images.decode import decode_rgb, quiet_pillow
+from featx.images.digests import read_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
+_MOST = 100  # pictures in a gallery; more would be too small to see
+_DPI = 150  # of a file in pixels
+_MARGIN, _GAP, _PAD = 0.14, 0.14, 0.04  # inches: around all, between pictures, below a title
+
+
+class GalleryFigure(Figure):
+    """A figure apart from pyplot, so that it is shown once and goes when nobody holds it."""
+
+    def _repr_png_(self) -> bytes:
+        file = BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
+def plot_gallery(
+    paths: Sequence[str] | np.ndarray,
+    predicted: Sequence[str],
+    *,
+    true: Sequence[str | None] | None = None,
+    probabilities: Sequence[float] | None = None,
+    answered: Sequence[bool] | None = None,
+    columns: int | None = None,
+) -> Figure:
+    """Draw pictures with their predicted labels.
+
+    Parameters
+    ----------
+    paths : sequence of str, or array of pictures
+        The pictures; of more than 100, the first 100. An array is as for `featx.embed`.
+    predicted : sequence of str
+        Their predicted labels.
+    true : sequence of (str or None), optional
+        Their true labels: a right prediction is green, a wrong one red with the truth beside it.
+    probabilities : sequence of float, optional
+        Of the predicted labels, 0 to 1; NaN where there is none.
+    answered : sequence of bool, optional
+        False where the model is unsure: the label is its best guess, neither right nor wrong.
+    columns : int, optional
+        Pictures in a row; by default so many that the rows are full and wider than high.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    OptionError
+        The sequences are empty or of different lengths.
+    """
+    if isinstance(paths, np.ndarray) and paths.ndim > 1:
+        paths = array_images(paths)
+    n = len(paths)
+    lengths = {
+        n,
+        len(predicted),
+        *(len(each) for each in (true, probabilities, answered) if each is not None),
+    }
+    if n == 0 or len(lengths) > 1:
+        raise OptionError(f"a gallery needs as many labels as pictures, at least one: got {n}")
+    shown = min(n, _MOST)
+    side, font = _sizes(shown)
+    truths = [None] * n if true is None else list(true)
+    shares = [math.nan] * n if probabilities is None else list(probabilities)
+    sure = [True] * n if answered is None else list(answered)
+    width = int(side * 72 / (0.58 * font))
+    tiles = []
+    with quiet_pillow():
+        for i in range(shown):
+            truth = truths[i] if sure[i] or truths[i] != predicted[i] else None
+            label = predicted[i] if sure[i] else f"unsure ({predicted[i]}?)"
+            tiles.append(
+                _Tile(
+                    _thumbnail(paths[i], round(side * _DPI)),
+                    _title(label, truth, shares[i], width),
+                    _color(predicted[i], truths[i] if sure[i] else None),
+                )
+            )
+    columns = min(columns or _columns(shown), shown)
+    return _drawn(tiles, columns, side, font, _caption(predicted, truths, sure, shown))
+
+
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """A picture of a gallery, with what stands above it."""
+
+    picture: np.ndarray
+    title: str
+    color: str
+
+
+def _drawn(
+    tiles: Sequence[_Tile], columns: int, side: float, font: float, caption: str
+) -> GalleryFigure:
+    """Draw tiles in rows, each row as high as its highest title needs."""
+    line = 1.3 * font / 72
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    lines = [max(tile.title.count("\n") + 1 for tile in row) for row in rows]
+    width = 2 * _MARGIN + columns * side + (columns - 1) * _GAP
+    height = 2 * _MARGIN + len(rows) * (side + _PAD) + (len(rows) - 1) * _GAP + sum(lines) * line
+    height += line + _GAP if caption else 0
+    figure = GalleryFigure(figsize=(width, height), dpi=_DPI)
+    top = height - _MARGIN
+    for row, count in zip(rows, lines, strict=True):
+        top -= count * line + _PAD
+        for column, tile in enumerate(row):
+            left = _MARGIN + column * (side + _GAP)
+            box = (left / width, (top - side) / height, side / width, side / height)
+            ax = figure.add_axes(box, xticks=[], yticks=[])
+            ax.imshow(tile.picture, aspect="auto")
+            _frame(ax, tile, font)
+        top -= side + _GAP
+    if caption:
+        figure.text(_MARGIN / width, _MARGIN / height, caption, fontsize=font, color=_UNKNOWN)
+    return figure
+
+
+def _columns(n: int) -> int:
+    """Choose a number of columns: few empty places in the last row, and a wide format."""
+    if n <= 5:
+        return n
+    ideal = math.sqrt(1.6 * n)
+    choices = range(math.floor(0.8 * ideal), min(math.ceil(1.25 * ideal), 12) + 1)
+    return min(choices, key=lambda columns: (-n % columns, abs(columns - ideal)))
+
+
+def _sizes(n: int) -> tuple[float, float]:
+    """Choose the side of a picture in inches, and the size of its title in points."""
+    if n <= 4:
+        return 2.2, 10.0
+    return (1.7, 9.0) if n <= 40 else (1.3, 7.0)
+
+
+def _title(label: str, truth: str | None, probability: float, width: int) -> str:
+    lines = _wrap(label, width)
+    if not math.isnan(probability):
+        share = f"{100 * probability:.0f} %"
+        if len(lines[-1]) + len(share) + 2 <= width:
+            lines[-1] += f"  {share}"
+        else:
+            lines.append(share)
+    if truth is not None and truth != label:
+        lines += _wrap(f"is {truth}", width)
+    return "\n".join(lines)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Break a text into at most two lines."""
+    text = text.encode("utf-8", "replace").decode()  # names of folders need not be Unicode
+    if len(text) > 2 * width:
+        text = text[: 2 * width - 1] + "…"
+    return textwrap.wrap(text, width, max_lines=2, placeholder="…") or [""]
+
+
+def _caption(
+    predicted: Sequence[str], truths: Sequence[str | None], sure: Sequence[bool], shown: int
+) -> str:
+    """Count what is right, and say if not all pictures are shown."""
+    known = [
+        (label, truth)
+        for label, truth, answered in zip(predicted, truths, sure, strict=True)
+        if truth and answered
+    ]
+    parts = []
+    if known:
+        parts.append(f"{sum(label == truth for label, truth in known)} of {len(known)} right")
+    if not all(sure):
+        parts.append(f"{len(sure) - sum(sure)} unsure")
+    if shown < len(predicted):
+        parts.append(f"the first {shown} of {len(predicted)} pictures are shown")
+    return "; ".join(parts)
+
+
+def _color(label: str, truth: str | None) -> str:
+    return _UNKNOWN if truth is None else _RIGHT if truth == label else _WRONG
+
+
+def _frame(ax: Axes, tile: _Tile, font: float) -> None:
+    ax.set_title(tile.title, fontsize=font, color=tile.color, pad=72 * _PAD, parse_math=False)
+    for spine in ax.spines.values():
+        spine.set_color(tile.color)
+        spine.set_linewidth(0.8 if tile.color == _UNKNOWN else 2.0)
+
+
+def _thumbnail(path: str, side: int) -> np.ndarray:
+    """Decode the middle of a picture; one that is gone since it was predicted is a grey square."""
+    try:
+        data, _ = read_file(path)
+    except OSError:
+        data = b""
+    image, _ = decode_rgb(data)
+    if image is None:
+        return np.full((8, 8, 3), 208, np.uint8)
+    return np.asarray(ImageOps.fit(image, (side, side)))
+
+
+def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
+    """Write a figure to a file in the format of its suffix.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written.
+    """
+    with written(path) as file:
+        figure.savefig(file, dpi=_DPI, facecolor="white")

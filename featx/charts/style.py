@@ -1,0 +1,94 @@
+"""Style of all charts: colours, axes, and a chart as part of an HTML page."""
+
+from __future__ import annotations
+
+import re
+import warnings
+import xml.etree.ElementTree as ElementTree
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from featx.text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, LINE, RIGHT, WRONG = "#1f2933", "#5b6770", "#d9dee2", "#0b5fa5", "#b3450b"
+FONT = 9.0
+
+
+def own_axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """Return the axes given, or those of a new figure of so many inches, which pyplot shows."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    return pyplot.figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def dress(ax: Axes, x: str, y: str) -> None:
+    """Give axes their labels and the looks of all charts."""
+    ax.set_xlabel(x, color=MUTED, fontsize=FONT)
+    ax.set_ylabel(y, color=MUTED, fontsize=FONT)
+    ax.tick_params(which="both", colors=LINE, labelcolor=INK, labelsize=FONT, length=3)
+    ax.grid(axis="y", color=LINE, linewidth=0.7)
+    ax.set_axisbelow(True)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(LINE)
+
+
+def inline_svg(figure: Figure, name: str, description: str, colors: dict[str, str]) -> str:
+    """Return a figure as an <svg> element for the middle of an HTML page.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What to draw; its text stays text, in the typeface of the page.
+    name : str
+        Begins every id of the element, so that several may stand on one page.
+    description : str
+        For those who do not see it.
+    colors : dict of str to str
+        What to put for a colour, such as "var(--ink)" for "#1f2933".
+    """
+    import matplotlib
+
+    stream = StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "featx"}):
+        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        with warnings.catch_warnings():  # the typeface of the page has the glyphs, not that here
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+            figure.savefig(stream, format="svg", transparent=True, metadata=unsaid)
+    root = ElementTree.fromstring(stream.getvalue())
+    for parent in root.iter():  # its rules would hold for the whole page
+        for child in [each for each in parent if each.tag.endswith("}style")]:
+            parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        attributes = {key.rpartition("}")[2]: text for key, text in element.attrib.items()}
+        for key, text in attributes.items():
+            if key == "id":
+                text = f"{name}-{text}"
+            if key in ("href", "clip-path", "style"):
+                text = re.sub(r"^#|(?<=url\()#", f"#{name}-", text)
+            if key == "style":
+                text = re.sub(r"font: ([\d.]+px)[^;]*|font-family: [^;]*", _size_only, text)
+                for color, replacement in colors.items():
+                    text = text.replace(color, replacement)
+            attributes[key] = text
+        element.attrib.clear()
+        element.attrib.update(attributes)
+    root.attrib.clear()
+    width, height = figure.get_size_inches() * 72
+    root.set("viewBox", f"0 0 {width:g} {height:g}")
+    root.set("class", "chart")
+    root.set("role", "img")
+    root.set("aria-label", printable(description))
+    return ElementTree.tostring(root, encoding="unicode", short_empty_elements=False)
+
+
+def _size_only(font: re.Match[str]) -> str:
+    """Leave the typeface of a text to the page."""
+    return f"font-size: {font[1]}" if font[1] else "font-style: inherit"

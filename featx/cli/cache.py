@@ -1,0 +1,130 @@
+"""`featx cache`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from featx.cli.options import cache_option, json_option
+from featx.cli.output import emit, table
+from featx.features.store.store import cache_folder
+from featx.text import count, size
+
+
+@click.group(invoke_without_command=True, epilog="Example: featx cache info")
+@cache_option
+@json_option
+@click.pass_context
+def cache(context: click.Context, cache: str | None, as_json: bool) -> None:
+    """Look at the cache, check it, or make room in it.
+
+    Without a command it does what `info` does.
+    """
+    options = {"cache": cache, "as_json": as_json}
+    if context.invoked_subcommand is None:
+        context.invoke(info, **options)
+    else:  # options before the command count as those behind it
+        context.default_map = {context.invoked_subcommand: options}
+
+
+@cache.command(epilog="Example: featx cache info --json")
+@cache_option
+@json_option
+def info(cache: str | None = None, as_json: bool = False) -> None:
+    """List what is stored for each recipe, and the networks converted for OpenVINO."""
+    from featx.features.store.cache import contents, engines
+
+    folder = cache_folder(cache)
+    recipes, networks = contents(folder), engines(folder)
+    document = {
+        "cache": str(folder),
+        "recipes": [recipe.to_dict() for recipe in recipes],
+        "engines": [network.to_dict() for network in networks],
+    }
+    counts = [count(len(recipes), "recipe")]
+    counts += [count(len(networks), "converted network")] if networks else []
+    total = sum(each.bytes for each in recipes) + sum(each.bytes for each in networks)
+    lines = [f"{folder}: {', '.join(counts)}, {size(total)}"]
+    if recipes:
+        rows = [
+            [
+                each.fingerprint[:12],
+                f"{each.rows:,}",
+                size(each.bytes),
+                _age(each.newest),
+                each.text,
+            ]
+            for each in recipes
+        ]
+        header = ["recipe", "rows", "size", "age", "settings"]
+        lines.append(table(header, rows, right=header[1:4]))
+    if networks:
+        rows = [
+            [each.key[:12], size(each.bytes), _age(each.newest), each.text] for each in networks
+        ]
+        header = ["network", "size", "age", "settings"]
+        lines.append(table(header, rows, right=header[1:3]))
+    emit(document, "\n".join(lines), as_json=as_json)
+
+
+@cache.command(epilog="Example: featx cache clear resnet50 --older-than 30")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what is older."
+)
+@click.option("--all", "everything", is_flag=True, help="Remove everything.")
+@cache_option
+@json_option
+def clear(
+    names: tuple[str, ...],
+    older_than: float | None,
+    everything: bool,
+    cache: str | None,
+    as_json: bool,
+) -> None:
+    """Remove features and converted networks: by name, by age, or all.
+
+    NAME is the fingerprint of a recipe or a network, or its first characters, or a backbone.
+    """
+    from featx.features.store.cache import clear as clear_cache
+
+    if not names and older_than is None and not everything:
+        raise click.UsageError("nothing to remove was named: expected NAME, --older-than or --all")
+    if names and everything:
+        raise click.UsageError(f"--all and {names[0]} exclude each other")
+    folder = cache_folder(cache)
+    removed = clear_cache(folder, names, older_than)
+    document = {"cache": str(folder), "bytes_removed": removed}
+    emit(document, f"{folder}: removed {size(removed)}", as_json=as_json)
+
+
+@cache.command(epilog="Example: featx cache verify")
+@cache_option
+@json_option
+def verify(cache: str | None, as_json: bool) -> None:
+    """Check every vector; status 1 where one is damaged."""
+    from featx.features.store.cache import contents
+
+    folder = cache_folder(cache)
+    recipes = contents(folder)
+    damages = [damage for recipe in recipes for damage in recipe.damages]
+    rows = sum(recipe.rows for recipe in recipes)
+    lines = [f"{folder}: {count(rows, 'vector')} intact"]
+    lines += [f"damaged: {damage.path.relative_to(folder)}: {damage.reason}" for damage in damages]
+    if damages:
+        lines.append("the next run embeds the images of damaged files again and removes them")
+    document = {
+        "cache": str(folder),
+        "rows": rows,
+        "damaged": [{"path": str(each.path), "reason": each.reason} for each in damages],
+    }
+    emit(document, "\n".join(lines), as_json=as_json)
+    if damages:
+        sys.exit(1)
+
+
+def _age(newest: float) -> str:
+    from featx.features.store.cache import days_since
+
+    return count(round(days_since(newest)), "day") if newest else "-"

@@ -1,0 +1,62 @@
+"""`featx compare`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from featx.cli.options import (
+    backbones_option,
+    embedding_options,
+    file_option,
+    json_option,
+    list_option,
+    report_option,
+)
+from featx.cli.output import emit, working
+from featx.cli.report import short_name, write_report
+from featx.features.options import CompareOptions
+from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
+
+
+@click.command(epilog="Example: featx compare photos/ --backbones vgg16,resnet50 --out table.csv")
+@click.argument("folder")
+@backbones_option
+@list_option("--poolings", "avg", "How the last map becomes a vector: avg, max, flatten.")
+@list_option(
+    "--classifiers",
+    DEFAULT_CLASSIFIER,
+    f"What learns from the features: {', '.join(CLASSIFIERS)} (on pixels, once).",
+)
+@file_option("--out", "FILE.csv", "Write the table, with every column.", suffixes=(".csv",))
+@report_option
+@embedding_options(CompareOptions)
+@json_option
+def compare(
+    folder: str, out: str | None, report: str | None, as_json: bool, **options: Any
+) -> None:
+    """Say which network and classifier suit labelled pictures.
+
+    FOLDER has a sub-folder of pictures for each class. Every candidate is cross-validated on the
+    same splits; * marks those that may be as good as the first.
+    """
+    import featx
+    from featx.files import written
+
+    with working():
+        comparison = featx.compare(folder, **options)
+        if out:
+            with written(out) as file:
+                comparison.to_frame().to_csv(file, index=False)
+        best = comparison.best
+        write_report(
+            report,
+            f"{short_name(folder)}: {len(comparison.candidates)} candidates",
+            best.features,
+            classifier=best.learner,
+            evaluation=best.validation,
+            comparison=comparison,
+        )
+    text = "\n".join([repr(comparison), best.validation.method, *comparison.notes])
+    emit(comparison.to_dict(), text, as_json=as_json, wrote={"out": out, "report": report})

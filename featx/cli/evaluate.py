@@ -1,0 +1,54 @@
+"""`featx evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featx.cli.options import (
+    embedding_options,
+    json_option,
+    model_weights_option,
+    report_option,
+)
+from featx.cli.output import emit, table, working
+from featx.cli.report import short_name, write_report
+from featx.features.options import RunOptions
+
+
+@click.command(epilog="Example: featx evaluate fruit.featx test_photos/")
+@click.argument("model")
+@click.argument("folder")
+@report_option
+@model_weights_option
+@embedding_options(RunOptions)
+@json_option
+def evaluate(
+    model: str,
+    folder: str,
+    report: str | None,
+    weights: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure a model on labelled pictures.
+
+    FOLDER has a sub-folder of pictures for each class.
+    """
+    import featx
+
+    with working():
+        classifier = featx.load(model, weights=weights)
+        features = classifier.labelled_features(folder, **options)
+        result = classifier.evaluate(features)
+        title = f"{Path(model).name} on {short_name(folder)}"
+        write_report(report, title, features, evaluation=result)
+    header = ["class", "precision", "recall", "f1", "support"]
+    cells = [
+        [name, f"{row.precision:.2f}", f"{row.recall:.2f}", f"{row.f1:.2f}", int(row.support)]
+        for name, row in result.by_class.iterrows()
+    ]
+    text = "\n".join([result.summary, table(header, cells, right=header[1:]), *features.losses])
+    emit(result.to_dict(), text, as_json=as_json, wrote={"report": report})

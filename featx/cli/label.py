@@ -1,0 +1,40 @@
+"""`featx label`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from featx.cli.options import backbone_option, embedding_options, json_option
+from featx.cli.output import emit, table, working
+from featx.features.options import LabelOptions
+from featx.learning.label import RESIZE
+from featx.text import percent
+
+
+@click.command(epilog="Example: featx label dog.jpg --top 3 --backbone resnet50")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--top",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Labels for each picture.",
+)
+@backbone_option(joined=False)
+@embedding_options(LabelOptions, resize=RESIZE)
+@json_option
+def label(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Say what pictures show, in the 1000 classes of ImageNet."""
+    import featx
+
+    with working():
+        results = featx.label(list(paths), **options)
+    cells = []
+    for result in results:
+        named = [f"{each.name} {percent(each.probability)}" for each in result.labels]
+        cells.append([result.path, ", ".join(named) or f"failed: {result.outcome.reason}"])
+    documents = [result.to_dict() for result in results]
+    emit(documents, table(["path", "labels"], cells), as_json=as_json)

@@ -1,0 +1,57 @@
+"""The report that a command writes beside its results."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx.errors import ImageSourceError
+
+if TYPE_CHECKING:
+    from featx.features.matrix import Features
+    from featx.learning.learner import Classifier
+
+
+def write_report(
+    path: str | None,
+    title: str,
+    features: Features,
+    *,
+    classifier: Classifier = None,
+    **parts: Any,
+) -> None:
+    """Write a report, if one was asked for, with the command that makes it again.
+
+    Parameters
+    ----------
+    path : str or None
+        The file.
+    title : str
+        Its heading.
+    features : Features
+        What was learned from or judged.
+    classifier : str or estimator, optional
+        Whose learning curve is measured, where there are pictures enough.
+    **parts
+        As for `featx.write_report`.
+    """
+    if path is None:
+        return
+    import featx
+
+    curve = None
+    if classifier is not None:
+        with suppress(ImageSourceError):  # too few pictures for a curve
+            curve = featx.learning_curve(features, classifier)
+    command = shlex.join(["featx", *click.get_current_context().find_root().obj])
+    featx.write_report(path, title=title, features=features, curve=curve, command=command, **parts)
+
+
+def short_name(folder: str) -> str:
+    """Name a folder by its last two parts: fruit/train."""
+    parts = [part for part in Path(folder).parts if part != ".." and part != Path(folder).anchor]
+    return "/".join(parts[-2:]) or Path(folder).resolve().name

@@ -1,0 +1,69 @@
+"""`featx train`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from featx.cli.options import (
+    backbone_option,
+    embedding_options,
+    file_option,
+    json_option,
+    report_option,
+    test_option,
+)
+from featx.cli.output import emit, working
+from featx.cli.report import short_name, write_report
+from featx.features.options import EmbedOptions
+from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
+from featx.text import count
+
+
+@click.command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
+@click.argument("folder")
+@file_option("--out", "MODEL", "The model file to write.", required=True)
+@click.option(
+    "--classifier",
+    type=click.Choice(list(CLASSIFIERS)),
+    default=DEFAULT_CLASSIFIER,
+    show_default=True,
+    help="What learns from the features; cnn is a network from scratch, on pixels.",
+)
+@click.option(
+    "--reject",
+    type=float,
+    metavar="PRECISION",
+    help="Answer only where this precision is to be expected, such as 0.95; else be unsure.",
+)
+@test_option
+@report_option
+@backbone_option()
+@embedding_options(EmbedOptions)
+@json_option
+def train(
+    folder: str, classifier: str, out: str, report: str | None, as_json: bool, **options: Any
+) -> None:
+    """Train a classifier on labelled pictures.
+
+    FOLDER has a sub-folder of pictures for each class.
+    """
+    import featx
+
+    with working():
+        model = featx.train(folder, classifier, validation=True, **options)
+        model.save(out)
+        training = model.training
+        assert training is not None
+        write_report(
+            report,
+            f"{short_name(folder)}: {count(len(model.classes), 'class')}",
+            training.features,
+            classifier=classifier,
+            evaluation=training.validation,
+            test=training.test,
+            notes=[str(model.rejection)] if model.rejection else [],
+        )
+    wrote = {"out": out, "report": report}
+    emit(training.to_dict(), training.summary, as_json=as_json, wrote=wrote)

@@ -1,0 +1,70 @@
+"""`featx tune`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from featx.cli.options import (
+    backbones_option,
+    embedding_options,
+    file_option,
+    json_option,
+    list_option,
+    report_option,
+    test_option,
+)
+from featx.cli.output import emit, working
+from featx.cli.report import short_name, write_report
+from featx.features.options import TuneOptions
+from featx.learning.classifiers import CLASSIFIERS, TUNED
+from featx.text import count
+
+
+@click.command(epilog="Example: featx tune photos/ --budget 10m --out fruit.featx")
+@click.argument("folder")
+@click.option(
+    "--budget",
+    default="5m",
+    show_default=True,
+    metavar="TIME",
+    help="The time for the search: 90s, 5m, 1h, or seconds.",
+)
+@file_option("--out", "MODEL", "The model file to write.")
+@backbones_option
+@list_option(
+    "--classifiers",
+    ",".join(TUNED),
+    "What learns from the features: "
+    f"{', '.join(name for name, spec in CLASSIFIERS.items() if not spec.pixels)}.",
+)
+@test_option
+@report_option
+@embedding_options(TuneOptions)
+@json_option
+def tune(folder: str, out: str | None, report: str | None, as_json: bool, **options: Any) -> None:
+    """Search for the best model in a given time.
+
+    FOLDER has a sub-folder of pictures for each class. Networks, alone and joined, poolings,
+    augmented views and classifiers are tried on it, and the best is trained on all of it.
+    """
+    import featx
+
+    with working():
+        tuning = featx.tune(folder, **options)
+        if out:
+            tuning.model.save(out)
+        write_report(
+            report,
+            f"{short_name(folder)}: the best of {count(len(tuning.trials), 'candidate')}",
+            tuning.best.features,
+            evaluation=tuning.validation,
+            comparison=tuning.finalists,
+            test=tuning.test,
+            notes=tuning.summary.splitlines(),
+        )
+    text = "\n".join(
+        [repr(tuning), *tuning.notes, *([f"test {tuning.test.summary}"] if tuning.test else [])]
+    )
+    emit(tuning.to_dict(), text, as_json=as_json, wrote={"out": out, "report": report})

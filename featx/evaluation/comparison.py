@@ -1,0 +1,461 @@
+"""The comparison of backbones, poolings and classifiers on the same images and splits."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from featx.backbones.backbone import Backbone
+from featx.backbones.kinds import PIXELS
+from featx.backbones.weights import chosen_backbones
+from featx.errors import OptionError
+from featx.evaluation.fits import fit_all
+from featx.evaluation.intervals import Estimate, accuracy_interval, accuracy_of_best, leads
+from featx.evaluation.splits import FOLDS, REPEATS, check_counts, split
+from featx.evaluation.validation import CrossValidation, tasks_of, validation_of
+from featx.features.duplicates import find_duplicates, narrowest
+from featx.features.matrix import Features, distinct_names, same_images
+from featx.features.options import (
+    CompareOptions,
+    EmbedOptions,
+    check_names,
+    refuse_options,
+    settle,
+    takes,
+)
+from featx.features.request import Request
+from featx.features.run import RunSettings, run
+from featx.images.folder import ImageSource
+from featx.images.labels import Labels
+from featx.learning.classes import (
+    labelled_images,
+    labels_to_learn,
+    refuse_labels,
+    require_every_class,
+)
+from featx.learning.classifiers import DEFAULT_CLASSIFIER
+from featx.learning.learner import Classifier, Learner, learners_of
+from featx.text import percent, size, speed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One way from images to labels, and how it did.
+
+    Attributes
+    ----------
+    name : str
+        What tells it from the other candidates, such as "resnet50 max mlp".
+    features : Features
+        What it learned from.
+    classifier : str
+        The name of its classifier.
+    learner : Learner
+        The classifier; `train` takes it, too.
+    validation : CrossValidation
+        Its predictions.
+    """
+
+    name: str
+    features: Features
+    classifier: str
+    learner: Learner
+    validation: CrossValidation
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Cross-validated accuracy with its 95 % interval."""
+        return self.validation.interval
+
+    @property
+    def images_per_second(self) -> float:
+        """How fast the network was when the features were made, views included.
+
+        On pixels, which cost nothing to make, how fast the classifier predicts.
+        """
+        recipe = self.features.recipe
+        if recipe is not None and recipe.backbone == PIXELS:
+            return 1 / max(self.validation.predict_seconds, 1e-9)
+        return self.features.images_per_second / (1 + len(self.features.views))
+
+    def __repr__(self) -> str:
+        return f"Candidate({self.name}: {self.accuracy})"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Candidates on the same images and splits, the most accurate first.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+        Sorted by accuracy; of two that are equal, the faster network is first.
+    """
+
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def best(self) -> Candidate:
+        """The most accurate candidate, whether its lead is clear or not."""
+        return self.candidates[0]
+
+    @cached_property
+    def best_accuracy(self) -> Estimate:
+        """Accuracy to expect of the best candidate: corrected for having been chosen as the best.
+
+        By bootstrapping the predictions; see `featx.evaluation.intervals.accuracy_of_best`.
+        """
+        validation = self.best.validation
+        hits = np.array([each.validation.hits.mean(axis=0) for each in self.candidates])
+        accuracy = accuracy_of_best(hits, validation.splits.groups)
+        return accuracy_interval(accuracy, validation.size)
+
+    @cached_property
+    def leads(self) -> tuple[Estimate, ...]:
+        """By how much the best leads each candidate, with intervals that hold together."""
+        hits = [each.validation.hits for each in self.candidates]
+        return tuple(leads(hits, 0, self.best.validation.size))
+
+    @property
+    def rivals(self) -> tuple[Candidate, ...]:
+        """Candidates that may be as good as the best, which is among them."""
+        return tuple(
+            each for each, lead in zip(self.candidates, self.leads, strict=True) if lead.low <= 0
+        )
+
+    @property
+    def verdict(self) -> str:
+        """Whether there is a clear winner, in one sentence."""
+        rivals = [each.name for each in self.rivals]
+        if len(self.candidates) == 1:
+            return f"{self.best.name} scores {self.best.accuracy}; there is nothing to compare with"
+        if len(rivals) == 1:
+            return f"{self.best.name} leads by {self.leads[1].points}"
+        if len(rivals) == len(self.candidates) > 2:
+            return f"no clear winner among the {len(rivals)} candidates"
+        named = ", ".join(rivals[:6]) + (f" and {len(rivals) - 6} more" if len(rivals) > 6 else "")
+        return f"no clear winner among {named}"
+
+    @cached_property
+    def transfer(self) -> Estimate | None:
+        """By how much the best on features of a network leads the best network from scratch.
+
+        Its interval holds together with those of all other candidates; None where there is no
+        such pair.
+        """
+        pair = self._transfer_pair
+        if pair is None:
+            return None
+        hits = [each.validation.hits for each in self.candidates]
+        return leads(hits, pair[0], self.best.validation.size)[pair[1]]
+
+    @property
+    def transfer_verdict(self) -> str | None:
+        """What transfer learning buys here, in one sentence; None as for `transfer`."""
+        lead, pair = self.transfer, self._transfer_pair
+        if lead is None or pair is None:
+            return None
+        learned, scratch = (self.candidates[position].name for position in pair)
+        several = sum(each.learner.pixels for each in self.candidates) > 1
+        from_scratch = f"{scratch}, a network from scratch" if several else "a network from scratch"
+        more, gain = ("more", lead) if lead.value >= 0 else ("fewer", -lead)
+        unclear = "; that may be chance" if lead.low <= 0 <= lead.high else ""
+        points = gain.points.replace("points", f"points {more} than {from_scratch}")
+        return f"transfer learning ({learned}) scores {points}{unclear}"
+
+    @property
+    def _transfer_pair(self) -> tuple[int, int] | None:
+        """Positions of the best on features of a network and of the best from scratch."""
+        scratch = [row for row, each in enumerate(self.candidates) if each.learner.pixels]
+        learned = [
+            row
+            for row, each in enumerate(self.candidates)
+            if each.features.recipe is None or each.features.recipe.backbone != PIXELS
+        ]
+        return (learned[0], scratch[0]) if scratch and learned else None
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table of one row per candidate, the most accurate first.
+
+        Columns are `rank`, `backbone`, `pooling`, `classifier`, `accuracy`, `accuracy_low` and
+        `accuracy_high` (0 to 1), `behind`, `behind_low` and `behind_high` (by how much it is
+        behind the first, with simultaneous intervals), `rival` (it may be as good as the first),
+        `images_per_second` (of the network, when the features were made; on pixels of the
+        classifier), `fit_seconds` (one fit on one core; of a network from scratch, on all),
+        `n_features`, `feature_bytes` and `unbeaten` (no other candidate is both as fast and more
+        accurate, or as accurate and faster).
+        """
+        import pandas as pd
+
+        rows = []
+        for rank, (each, lead) in enumerate(zip(self.candidates, self.leads, strict=True), 1):
+            recipe, width = each.features.recipe, each.features.matrix.shape[1]
+            rows.append(
+                {
+                    "rank": rank,
+                    "backbone": recipe.backbone if recipe else each.name,
+                    "pooling": recipe.pooling if recipe else "",
+                    "classifier": each.classifier,
+                    **each.accuracy.to_dict("accuracy"),
+                    **lead.to_dict("behind"),
+                    "rival": lead.low <= 0,
+                    "images_per_second": each.images_per_second,
+                    "fit_seconds": each.validation.fit_seconds,
+                    "n_features": width,
+                    "feature_bytes": 4 * width * len(each.features),
+                }
+            )
+        frame = pd.DataFrame(rows)
+        frame["unbeaten"] = _unbeaten(frame.accuracy, frame.images_per_second)
+        frame.insert(0, "candidate", [each.name for each in self.candidates])
+        return frame
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The frame as people read it: rounded, with units."""
+        import pandas as pd
+
+        frame = self.to_frame()
+        return pd.DataFrame(
+            {
+                "rank": frame["rank"].astype(str) + np.where(frame.rival, " *", ""),
+                "candidate": frame.candidate,
+                "accuracy": [percent(each) for each in frame.accuracy],
+                "95 % interval": [each.accuracy.range for each in self.candidates],
+                "images/s": [speed(each) for each in frame.images_per_second],
+                "fit s": [f"{each:.2f}" for each in frame.fit_seconds],
+                "features": [f"{each:,}" for each in frame.n_features],
+                "size": [size(each) for each in frame.feature_bytes],
+                "unbeaten": np.where(frame.unbeaten, "yes", ""),
+            }
+        )
+
+    @property
+    def summary(self) -> str:
+        """The verdict, what to expect of the best, and what transfer buys, a line each."""
+        count = len(self.candidates)
+        chosen = (
+            f"\n{self.best.name} was chosen as the best of {count}: without that luck, expect "
+            f"{self.best_accuracy}"
+        )
+        transfer = f"\n{self.transfer_verdict}" if self.transfer else ""
+        return self.verdict + (chosen if count > 1 else "") + transfer
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw accuracy against images/s; see `featx.plot_comparison`."""
+        from featx.charts.comparison import plot_comparison
+
+        return plot_comparison(self, ax)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of the splits, and the files that were lost, a line each."""
+        return (*self.best.validation.splits.notes, *self.best.features.losses)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdict and every candidate as plain values."""
+        return {
+            "verdict": self.verdict,
+            "transfer_verdict": self.transfer_verdict,
+            "best": self.best.name,
+            **self.best_accuracy.to_dict("best_accuracy"),
+            "method": self.best.validation.method,
+            "notes": list(self.notes),
+            "n_images": len(self.best.features),
+            "n_failed": len(self.best.features.failed),
+            "candidates": self.to_frame().to_dict(orient="records"),
+        }
+
+    def __repr__(self) -> str:
+        return f"{self.table.to_string(index=False)}\n{self.summary}"
+
+    def _repr_html_(self) -> str:
+        return f"{self.table.to_html(index=False)}<p>{self.summary.replace(chr(10), '<br>')}</p>"
+
+
+@takes(CompareOptions)
+def compare(
+    source: ImageSource | Features | Sequence[Features],
+    backbones: str | Backbone | Sequence[str | Backbone] = "all",
+    poolings: str | Sequence[str] = "avg",
+    classifiers: Classifier = DEFAULT_CLASSIFIER,
+    *,
+    labels: Labels = None,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    **options: Unpack[CompareOptions],
+) -> Comparison:
+    """Compare backbones, poolings and classifiers on labelled images.
+
+    Every candidate is cross-validated on the same splits. Each picture is decoded once, each
+    network runs once, and nothing runs at all where the cache has the features.
+
+    Parameters
+    ----------
+    source : Features, sequence of Features, or what `embed` takes
+        Labelled images, or several features of the same images.
+    backbones : str, Backbone or sequence of them, default="all"
+        The networks; "all" means those whose weights are on this machine.
+    poolings : str or sequence of str, default="avg"
+        As for `embed`.
+    classifiers : str, estimator, sequence or mapping of them, default="logistic"
+        Names of `featx.CLASSIFIERS`, or classifiers of your own; the keys of a mapping name them.
+        "cnn" and compiled Keras models are networks from scratch: each is one candidate, on
+        pixels, whatever the backbones.
+    labels : sequence or array, optional
+        As for `embed`, where the images have none.
+    folds, repeats, seed : int
+        As for `cross_validate`.
+    n_jobs : int, optional
+        Processes; by default one per core where the work is long.
+    **options
+        Further options of `embed`; with features, only `progress`. `input_size` is that of the
+        backbones; it is that of networks from scratch where nothing else is compared.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ImageSourceError
+        There are no classes, or features of different images are given.
+    OptionError
+        An option has a value that it cannot have.
+    UnknownBackboneError, UnknownClassifierError
+        There is no network or no classifier of this name.
+    WeightsError
+        The weights of a network are not there and cannot be fetched.
+    """
+    check_counts(folds, repeats, seed)
+    check_names(options, "compare", CompareOptions)
+    learners = learners_of(classifiers)
+    progress = options.get("progress", True)
+    given = [source] if isinstance(source, Features) else source
+    if isinstance(given, list | tuple) and given and isinstance(given[0], Features):
+        refuse_labels(labels)
+        refuse_options({name: each for name, each in options.items() if name != "progress"})
+        pairs = _paired(given, learners)
+    else:
+        pairs = _embedded(source, labels, backbones, poolings, learners, options)
+    features = list(dict.fromkeys(each for each, _ in pairs))
+    every = same_images(features)
+    same = dict(zip(features, every, strict=True))
+    pairs = [(same[each], name) for each, name in pairs]
+    y, copies = labels_to_learn(every[0]), find_duplicates(narrowest(every)).groups
+    splits = split(y, copies, folds=folds, repeats=repeats, seed=seed)
+    with tempfile.TemporaryDirectory(prefix="featx-") as place:
+        from joblib import Memory
+
+        memory = Memory(place, verbose=0)
+        tasks = [
+            task for each, name in pairs for task in tasks_of(each, splits, learners[name], memory)
+        ]
+        fitted = fit_all(tasks, n_jobs=n_jobs, progress="fitting" if progress else None)
+    fits = len(splits.parts)
+    candidates = [
+        Candidate(
+            candidate,
+            each,
+            name,
+            learners[name],
+            validation_of(each, splits, fitted[number * fits : (number + 1) * fits]),
+        )
+        for number, (candidate, (each, name)) in enumerate(
+            zip(_names_of(pairs, learners), pairs, strict=True)
+        )
+    ]
+    candidates.sort(
+        key=lambda each: (-each.validation.accuracy, -np.nan_to_num(each.images_per_second))
+    )
+    return Comparison(tuple(candidates))
+
+
+Pairs = list[tuple[Features, str]]  # features, and the name of what learns from them
+
+
+def _embedded(
+    source: ImageSource,
+    labels: Labels,
+    backbones: str | Backbone | Sequence[str | Backbone],
+    poolings: str | Sequence[str],
+    learners: dict[str, Learner],
+    options: CompareOptions,
+) -> Pairs:
+    """Embed images with every backbone and pooling, each network once, and as pixels."""
+    images = labelled_images(source, labels)
+    for learner in learners.values():
+        learner.require(None, len(images.classes))
+    settled = settle(options)
+    others = [name for name, learner in learners.items() if not learner.pixels]
+    scratch = [name for name in learners if name not in others]
+    wanted = [poolings] if isinstance(poolings, str) else list(poolings)
+    if not wanted:
+        raise OptionError("poolings is empty: expected at least one, such as 'avg'")
+    requests = [
+        Request.of(backbone, {**settled, "pooling": pooling})
+        for backbone in (chosen_backbones(backbones, settled["weights"]) if others else ())
+        for pooling in wanted
+    ]
+    alone = None if others else settled["input_size"]
+    on_pixels: EmbedOptions = {**settled, "layer": None, "weights": "imagenet"}
+    sizes = [alone or learners[name].input_size for name in scratch]
+    pixels = [Request.of(PIXELS, {**on_pixels, "input_size": each}) for each in sizes]
+    features = run(images, [*requests, *pixels], RunSettings.of(settled))
+    require_every_class(images, features[0])
+    pairs = [(each, name) for each in features[: len(requests)] for name in others]
+    return pairs + list(zip(features[len(requests) :], scratch, strict=True))
+
+
+def _paired(given: Sequence[Features], learners: dict[str, Learner]) -> Pairs:
+    """Pair features with what learns from them; networks from scratch with pixels."""
+    pairs = [
+        (each, name) for each in given for name, learner in learners.items() if not learner.pixels
+    ]
+    pixels = [each for each in given if each.recipe and each.recipe.backbone == PIXELS]
+    for name, learner in learners.items():
+        if not learner.pixels:
+            continue
+        if not pixels:
+            raise OptionError(
+                "a network from scratch learns from pixels, and none of the features are: add "
+                f"featx.embed(photos, 'pixels', input_size={learner.input_size}) to them"
+            )
+        fitting = [each for each in pixels if each.X.shape[1] == learner.input_size]
+        pairs.append(((fitting or pixels)[0], name))
+    return pairs
+
+
+def _names_of(pairs: Pairs, learners: dict[str, Learner]) -> list[str]:
+    """Name candidates by what tells them apart: their features, their classifiers."""
+    learned = dict.fromkeys(each for each, name in pairs if not learners[name].pixels)
+    told = dict(zip(learned, distinct_names(list(learned)), strict=True))
+    one_classifier = sum(not learner.pixels for learner in learners.values()) == 1
+    names = []
+    for features, name in pairs:
+        pixels = learners[name].pixels
+        parts = [] if pixels or (len(learned) == 1 and not one_classifier) else [told[features]]
+        if len(learners) > 1 or pixels:
+            parts.append(name)
+        names.append(" ".join(parts))
+    return names
+
+
+def _unbeaten(accuracy: Any, speed: Any) -> np.ndarray:
+    """Whether no other candidate is at least as good in both and better in one."""
+    a, s = np.asarray(accuracy), np.nan_to_num(np.asarray(speed))
+    beaten = [
+        bool(((a >= x) & (s >= v) & ((a > x) | (s > v))).any()) for x, v in zip(a, s, strict=True)
+    ]
+    return ~np.array(beaten)

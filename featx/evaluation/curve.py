@@ -1,0 +1,291 @@
+"""The learning curve: accuracy against photographs per class, and what more would give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import ImageSourceError, OptionError
+from featx.evaluation.fits import Task, fit_all
+from featx.evaluation.intervals import Estimate, accuracy_interval, bootstraps, effective_size
+from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
+from featx.features.duplicates import find_duplicates
+from featx.features.matrix import Features
+from featx.learning.classes import labels_to_learn
+from featx.learning.classifiers import DEFAULT_CLASSIFIER
+from featx.learning.learner import Classifier, Learner
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_SHARES = (1.0, 0.7, 0.5, 0.35, 0.25)  # of the photographs of a class
+_EXPONENTS = np.linspace(0.1, 2.0, 39)
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """Accuracy of a classifier that was trained on fewer photographs, and on all.
+
+    Attributes
+    ----------
+    sizes : ndarray of shape (s,), float
+        Photographs per class that were trained on, on average over the classes, rising.
+    hits : ndarray of shape (s, n), float
+        For each size, the share of the repeats in which each photograph was predicted right.
+    splits : Splits
+        What was predicted by what was trained on the rest, or on a part of the rest.
+    per_class : float
+        Photographs per class that there are.
+    """
+
+    sizes: np.ndarray
+    hits: np.ndarray
+    splits: Splits
+    per_class: float
+
+    @property
+    def size(self) -> float:
+        """How many independent photographs an accuracy stands on."""
+        return effective_size(self.splits.groups, self.splits.folds)
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Accuracy at each size with its 95 % interval."""
+        return tuple(accuracy_interval(float(row.mean()), self.size) for row in self.hits)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table of one row per size.
+
+        Columns are `per_class` (photographs of each class trained on), `accuracy`, `accuracy_low`
+        and `accuracy_high`, 0 to 1.
+        """
+        import pandas as pd
+
+        estimates = self.estimates
+        return pd.DataFrame(
+            {
+                "per_class": self.sizes,
+                "accuracy": [each.value for each in estimates],
+                "accuracy_low": [each.low for each in estimates],
+                "accuracy_high": [each.high for each in estimates],
+            }
+        )
+
+    def forecast(self, per_class: float) -> Estimate:
+        """Predict the accuracy with another number of photographs.
+
+        The error is taken to fall as a power of the number, down to a floor: accuracy =
+        a - b * per_class ** -c (Figueroa, Zeng-Treitler, Kandula and Ngo, Predicting sample size
+        required for classification performance, BMC Medical Informatics 12, 2012).
+
+        Parameters
+        ----------
+        per_class : float
+            Photographs of each class to train on.
+
+        Returns
+        -------
+        Estimate
+            With the interval of a bootstrap over the photographs.
+        """
+        if not per_class > 0:
+            raise OptionError(f"{per_class} photographs per class: expected more than 0")
+        fitted = self._estimate(self._at(per_class))
+        measured = accuracy_interval(fitted.value, self.size)  # a forecast is no surer than that
+        return Estimate(
+            fitted.value, min(fitted.low, measured.low), max(fitted.high, measured.high)
+        )
+
+    @property
+    def gain(self) -> Estimate:
+        """How much more accurate a classifier of twice the photographs would be.
+
+        At most what is wrong today.
+        """
+        gain = self._estimate(self._at(2 * self.per_class) - self._at(self.per_class))
+        most = 1 - float(self.hits[-1].mean())
+        return Estimate(min(gain.value, most), min(gain.low, most), min(gain.high, most))
+
+    @property
+    def verdict(self) -> str:
+        """What more photographs would give, in a sentence."""
+        gain = self.gain
+        now = f"about {self.per_class:.0f} photographs per class"
+        if gain.high <= 0:
+            return f"with {now} nothing is wrong: more photographs would only make that surer"
+        if round(100 * gain.value) < 1:
+            return (
+                f"with {now} the curve is nearly flat: twice the photographs would give less than "
+                f"a point (95 % interval 0 to {100 * gain.high:.1f})"
+            )
+        word = "point" if round(100 * gain.value) == 1 else "points"
+        return (
+            f"with {now}, twice the photographs would give about {100 * gain.value:.0f} {word} "
+            f"(95 % interval {gain.range})"
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the curve and its forecast; see `featx.plot_learning_curve`."""
+        from featx.charts.curve import plot_learning_curve
+
+        return plot_learning_curve(self, ax)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        return {
+            "per_class": self.per_class,
+            "sizes": self.to_frame().to_dict("records"),
+            **self.gain.to_dict("gain"),
+            "verdict": self.verdict,
+        }
+
+    def __repr__(self) -> str:
+        return f"LearningCurve({self.verdict})"
+
+    def _repr_html_(self) -> str:
+        table = self.to_frame().to_html(index=False, float_format="{:.3f}".format)
+        return f"{table}<p>{self.verdict}</p>"
+
+    def _estimate(self, values: np.ndarray) -> Estimate:
+        """Return the first value with the interval of the others, which are bootstraps of it."""
+        value = float(np.clip(values[0], 0, 1))
+        # Bootstraps see the photographs, not the training on them: widened as the accuracy is.
+        independent = effective_size(self.splits.groups)
+        spread = np.sqrt(independent / self.size)
+        low, high = np.quantile(values[1:], [0.025, 0.975]) - values[0]
+        return Estimate(
+            value,
+            float(np.clip(value + spread * min(low, 0.0), 0, 1)),
+            float(np.clip(value + spread * max(high, 0.0), 0, 1)),
+        )
+
+    def _at(self, per_class: float) -> np.ndarray:
+        """Return the fitted curve at a size: of all photographs, then of each bootstrap."""
+        a, b, c = self._fits
+        return a - b * per_class**-c
+
+    @cached_property
+    def _fits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coefficients of the curve for all photographs, then for each bootstrap of them."""
+        rows = [self.hits.mean(axis=1)]
+        for weights in bootstraps(self.splits.groups, seed=0):
+            rows.append(self.hits @ weights / weights.sum())
+        return _fit_power_law(self.sizes, np.array(rows))
+
+
+def learning_curve(
+    features: Features,
+    classifier: Classifier = DEFAULT_CLASSIFIER,
+    *,
+    shares: Sequence[float] = _SHARES,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    progress: bool = True,
+) -> LearningCurve:
+    """Measure accuracy against the number of photographs.
+
+    Parameters
+    ----------
+    features : Features
+        Labelled features.
+    classifier : str or estimator, default="logistic"
+        As for `train`.
+    shares : sequence of float, default=(1, 0.7, 0.5, 0.35, 0.25)
+        Parts of each class to train on, above 0 to 1; those that come down to the same number
+        of photographs, or to fewer than one a class, are left out.
+    folds, repeats, seed : int
+        As for `cross_validate`.
+    n_jobs : int, optional
+        Processes; by default one per core where the work is long.
+    progress : bool, default=True
+        Show a progress bar on stderr for work of more than a second.
+
+    Returns
+    -------
+    LearningCurve
+
+    Raises
+    ------
+    ImageSourceError
+        There are no classes, or too few photographs for two sizes.
+    """
+    learner = Learner.of(classifier)
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise OptionError(f"shares {tuple(shares)}: expected numbers above 0, up to 1")
+    y = labels_to_learn(features)
+    learner.require_features(features)
+    splits = split(y, find_duplicates(features).groups, folds=folds, repeats=repeats, seed=seed)
+    smallest = min(int((y[train] == name).sum()) for train, _ in splits.parts for name in set(y))
+    kept = sorted({share for share in (1.0, *shares) if share * smallest >= 1})
+    random = np.random.default_rng(seed)
+    X, views = features.matrix, features.view_matrices
+    tasks, counts = [], []
+    for train, test in splits.parts:
+        order = random.permutation(train)
+        for share in kept:
+            rows = _part(order, y, share)
+            counts.append(len(rows) / len(features.classes))
+            tasks.append(Task(X, y, rows, test, learner, views=views))
+    sizes = np.array(counts).reshape(len(splits.parts), len(kept)).mean(axis=0)
+    distinct = np.flatnonzero(np.diff(sizes, prepend=0) > 0.4)
+    if len(distinct) < 2:
+        raise ImageSourceError(
+            f"{len(y)} photographs of {len(features.classes)} classes are too few for a learning "
+            "curve: expected at least three of each class; add photographs"
+        )
+    fitted = fit_all(tasks, n_jobs=n_jobs, progress="learning curve" if progress else None)
+    hits = np.zeros((len(kept), len(y)))
+    for number, each in enumerate(fitted):
+        _, test = splits.parts[number // len(kept)]
+        hits[number % len(kept), test] += (each.predicted == y[test]) / splits.repeats
+    return LearningCurve(sizes[distinct], hits[distinct], splits, len(y) / len(features.classes))
+
+
+def _part(order: np.ndarray, y: np.ndarray, share: float) -> np.ndarray:
+    """Take the first share of each class, at least one, of rows in a random order."""
+    rows = []
+    for name in np.unique(y[order]):
+        own = order[y[order] == name]
+        rows.append(own[: max(1, round(share * len(own)))])
+    return np.sort(np.concatenate(rows))
+
+
+def _fit_power_law(
+    sizes: np.ndarray, accuracy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit accuracy = a - b * size ** -c by least squares, with b at least 0 and a at most 1.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (s,)
+    accuracy : ndarray of shape (m, s)
+        m curves.
+
+    Returns
+    -------
+    a, b, c : ndarray of shape (m,)
+    """
+    best = np.full(len(accuracy), np.inf)
+    a, b, c = (np.zeros(len(accuracy)) for _ in range(3))
+    mean = accuracy.mean(axis=1, keepdims=True)
+    for exponent in _EXPONENTS:
+        x = sizes**-exponent
+        slope = -((accuracy - mean) @ (x - x.mean())) / ((x - x.mean()) ** 2).sum()
+        slope = slope.clip(0)
+        floor = (mean[:, 0] + slope * x.mean()).clip(max=1.0)
+        bound = floor >= 1.0  # the error falls to nothing: only its scale is left to fit
+        slope = np.where(bound, ((1.0 - accuracy) @ x) / (x @ x), slope)
+        error = ((floor[:, None] - slope[:, None] * x - accuracy) ** 2).sum(axis=1)
+        better = error < best
+        best = np.where(better, error, best)
+        a, b, c = (
+            np.where(better, new, old) for new, old in ((floor, a), (slope, b), (exponent, c))
+        )
+    return a, b, c

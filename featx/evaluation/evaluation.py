@@ -1,0 +1,353 @@
+"""The evaluation of a classifier on labelled images that it was not trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.evaluation.intervals import Estimate, accuracy_interval, effective_size
+from featx.text import count, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Predictions on labelled images, and what they amount to.
+
+    Attributes
+    ----------
+    paths : ndarray of shape (n,), object
+        The images that could be read.
+    y_true, y_pred : ndarray of shape (n,)
+        Their classes, and the predicted ones.
+    classes : tuple of str
+        The classes of the classifier and of the images, sorted.
+    n_failed : int
+        Images that could not be read; they count nowhere.
+    probabilities : ndarray of shape (n, n_classes), float, or None
+        Columns in the order of `classes`; None where the classifier gives none.
+    answered : ndarray of shape (n,), bool, or None
+        Which images the model answers; the others it is unsure of, and `y_pred` is its best guess.
+        None where it answers all.
+    target : float or None
+        The precision that was asked of its answers, 0 to 1.
+    leaks : mapping of str to str
+        Images that are copies of training images, each with the path of that one.
+    """
+
+    paths: np.ndarray
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    classes: tuple[str, ...]
+    n_failed: int = 0
+    probabilities: np.ndarray | None = None
+    answered: np.ndarray | None = None
+    target: float | None = None
+    leaks: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """Every prediction, of shape (repeats, n): one repeat, unless cross-validated."""
+        return self.y_pred[None]
+
+    @property
+    def hits(self) -> np.ndarray:
+        """Which predictions are right, of shape (repeats, n)."""
+        return np.asarray(self.predictions == self.y_true)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the predictions that are right, 0 to 1."""
+        return float(np.mean(self.hits))
+
+    @property
+    def size(self) -> float:
+        """How many independent images the accuracy stands on."""
+        return effective_size(np.arange(len(self.y_true)))
+
+    @property
+    def interval(self) -> Estimate:
+        """The accuracy with its 95 % interval, by Wilson's method."""
+        return accuracy_interval(self.accuracy, self.size)
+
+    @property
+    def coverage(self) -> Estimate:
+        """Share of the images that the model answers, with its 95 % interval."""
+        share = 1.0 if self.answered is None else float(np.mean(self.answered))
+        return accuracy_interval(share, self.size)
+
+    @property
+    def precision(self) -> Estimate:
+        """Share of right ones among its answers, with its 95 % interval; NaN without answers."""
+        if self.answered is None:
+            return self.interval
+        share = float(np.mean(self.answered))
+        if share == 0:
+            return Estimate(math.nan, 0.0, 1.0)
+        right = float(np.mean(self.hits[:, self.answered]))
+        return accuracy_interval(right, share * self.size)
+
+    @property
+    def by_class(self) -> pd.DataFrame:
+        """Precision, recall and F1 (0 to 1) and support (images) of each class."""
+        import pandas as pd
+        from sklearn.metrics import precision_recall_fscore_support
+
+        *columns, support = precision_recall_fscore_support(
+            np.tile(self.y_true, len(self.predictions)),
+            self.predictions.ravel(),
+            labels=list(self.classes),
+            zero_division=0,
+        )
+        names = ["precision", "recall", "f1", "support"]
+        columns.append(support // len(self.predictions))
+        return pd.DataFrame(dict(zip(names, columns, strict=True)), index=self._index("class"))
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Images of each true class (rows) that are predicted as each class (columns).
+
+        Of shape (n_classes, n_classes), float; after several repeats, the mean count of a repeat.
+        """
+        classes, predicted = np.array(self.classes), self.predictions
+        own = np.broadcast_to(np.searchsorted(classes, self.y_true), predicted.shape)
+        counts = np.zeros((len(classes), len(classes)))
+        np.add.at(counts, (own, np.searchsorted(classes, predicted)), 1)
+        return counts / len(predicted)
+
+    @property
+    def confusion(self) -> pd.DataFrame:
+        """The `counts` as a table: a row for each true class, a column for each predicted one."""
+        import pandas as pd
+
+        counts = self.counts
+        return pd.DataFrame(
+            counts.astype(int) if len(self.predictions) == 1 else counts,
+            index=self._index("true"),
+            columns=self._index("predicted"),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table of one row per image.
+
+        Columns are `path`, `true`, `predicted`, `probability` (of the predicted class, NaN where
+        there is none) and `wrong` (share of the repeats in which it was wrong, 0 to 1).
+        """
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "path": _as_objects(self.paths),
+                "true": _as_objects(self.y_true),
+                "predicted": _as_objects(self.y_pred),
+                "probability": self.certainty,
+                "wrong": 1 - self.hits.mean(axis=0),
+            }
+        )
+
+    @property
+    def mistakes(self) -> pd.DataFrame:
+        """The rows of `to_frame` that are wrong, the most constant and surest mistakes first."""
+        frame = self.to_frame()
+        wrong = frame[frame.true != frame.predicted]
+        order = ["wrong", "probability"]
+        return wrong.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
+
+    @property
+    def suspects(self) -> pd.DataFrame:
+        """Images that look mislabelled, the clearest first.
+
+        An image is one if another class has a probability above that class's usual one among its
+        own images, and the label's is the lower (Northcutt, Jiang and Chuang, Confident learning,
+        Journal of Artificial Intelligence Research 70, 2021). Columns are `path`, `label`,
+        `looks_like`, `probability` (of what it looks like) and `probability_of_label`. Empty
+        where the classifier gives no probabilities.
+        """
+        import pandas as pd
+
+        names = ["path", "label", "looks_like", "probability", "probability_of_label"]
+        known = np.isin(self.y_true, self.classes)
+        if self.probabilities is None or not known.any():
+            return pd.DataFrame(columns=names)
+        classes = np.array(self.classes)
+        own = np.searchsorted(classes, self.y_true[known])
+        shares = self.probabilities[known]
+        mine = shares[np.arange(len(own)), own]
+        usual = np.full(len(classes), np.inf)  # of a class without images: nothing looks like it
+        for number in np.unique(own):
+            usual[number] = mine[own == number].mean()
+        above = np.where(shares >= usual, shares, -1.0)
+        looks = above.argmax(axis=1)
+        top = above.max(axis=1)
+        found = (top > mine) & (looks != own)
+        frame = pd.DataFrame(
+            {
+                "path": _as_objects(self.paths[known][found]),
+                "label": _as_objects(self.y_true[known][found]),
+                "looks_like": _as_objects(classes[looks[found]]),
+                "probability": top[found],
+                "probability_of_label": mine[found],
+            },
+            columns=names,
+        )
+        order = np.argsort(frame.probability_of_label - frame.probability, kind="stable")
+        return frame.iloc[order].reset_index(drop=True)
+
+    @property
+    def certainty(self) -> np.ndarray:
+        """Probability of each predicted class, of shape (n,); NaN where there is none."""
+        if self.probabilities is None:
+            return np.full(len(self.y_true), np.nan)
+        columns = np.searchsorted(np.array(self.classes), self.y_pred)
+        return self.probabilities[np.arange(len(columns)), columns]
+
+    def without(self, paths: Collection[str]) -> Evaluation | None:
+        """Return the evaluation of the other images, or None if there are none."""
+        keep = np.array([path not in paths for path in self.paths])
+        if not keep.any():
+            return None
+        shares = self.probabilities
+        return Evaluation(
+            paths=self.paths[keep],
+            y_true=self.y_true[keep],
+            y_pred=self.y_pred[keep],
+            classes=self.classes,
+            n_failed=self.n_failed,
+            probabilities=None if shares is None else shares[keep],
+            answered=None if self.answered is None else self.answered[keep],
+            target=self.target,
+        )
+
+    @property
+    def without_leaks(self) -> Evaluation | None:
+        """The evaluation of the images that are no copies of training images; None if all are."""
+        return self.without(self.leaks) if self.leaks else self
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know beside the accuracy, a line each."""
+        return (*self._about_answers(), *self._about_leaks())
+
+    def _about_answers(self) -> list[str]:
+        """Say how many images a model that rejects has answered, and how many of these right."""
+        if self.answered is None:
+            return []
+        share = f"coverage {self.coverage}"
+        answers = int(self.answered.sum())
+        if not answers:
+            return [f"it answers none of these images: {share}"]
+        of = count(len(self.y_true), "image")
+        line = f"precision of its answers {self.precision}: {answers} of {of}, {share}"
+        if self.target is not None and self.precision.high < self.target:
+            line += (
+                f"; less than the {self.target:g} asked for: these are not like the training images"
+            )
+        return [line]
+
+    def _about_leaks(self) -> list[str]:
+        """Name images that are copies of training images, and give the accuracy without them."""
+        if not self.leaks:
+            return []
+        named = listed([f"{copy} is {original}" for copy, original in self.leaks.items()], 6)
+        of = count(len(self.y_true), "test image")
+        known = f"{len(self.leaks)} of {of} are copies of training images"
+        fair = self.without_leaks
+        if fair is None:
+            return [
+                f"{known}, so that accuracy says nothing; trust the cross-validated one: {named}"
+            ]
+        return [f"{known}; accuracy without them: {fair.interval} ({named})"]
+
+    @property
+    def summary(self) -> str:
+        """The accuracy and the notes, a line each."""
+        right = int(np.sum(self.y_true == self.y_pred))
+        failed = f", {count(self.n_failed, 'file')} not readable" if self.n_failed else ""
+        of = count(len(self.y_true), "image")
+        return "\n".join([f"accuracy {self.interval}: {right} of {of} right{failed}", *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        fair = self.without_leaks
+        answers = (
+            {}
+            if self.answered is None
+            else self.coverage.to_dict("coverage") | self.precision.to_dict("precision")
+        )
+        return {
+            **self.interval.to_dict("accuracy"),
+            **answers,
+            "n_images": len(self.y_true),
+            "n_failed": self.n_failed,
+            "leaks": dict(self.leaks),
+            "accuracy_without_leaks": fair.accuracy if fair else None,
+            "notes": list(self.notes),
+            "classes": [
+                {"class": name, **row} for name, row in self.by_class.to_dict("index").items()
+            ],
+        }
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the confusion matrix; see `featx.plot_confusion`."""
+        from featx.charts.confusion import plot_confusion
+
+        return plot_confusion(self, ax)
+
+    def gallery(self, *, mistakes: bool = False, columns: int | None = None) -> Figure:
+        """Draw the images with their predictions, mistakes first; see `featx.plot_gallery`.
+
+        Parameters
+        ----------
+        mistakes : bool, default=False
+            Only the mistakes.
+        columns : int, optional
+            Pictures in a row.
+
+        Raises
+        ------
+        OptionError
+            There is nothing to draw: no mistake was made.
+        """
+        from featx.charts.gallery import plot_gallery
+
+        right = self.y_true == self.y_pred
+        order = np.lexsort((-np.nan_to_num(self.certainty), right))
+        order = order[: int(np.sum(~right))] if mistakes else order
+        return plot_gallery(
+            self.paths[order].tolist(),
+            self.y_pred[order].tolist(),
+            true=self.y_true[order].tolist(),
+            probabilities=self.certainty[order].tolist(),
+            answered=None if self.answered is None else self.answered[order].tolist(),
+            columns=columns,
+        )
+
+    def _index(self, name: str) -> pd.Index:
+        import pandas as pd
+
+        return pd.Index(self.classes, name=name, dtype=object)
+
+    def __repr__(self) -> str:
+        right = int(np.sum(self.y_true == self.y_pred))
+        return f"Evaluation(accuracy {self.accuracy:.3f}, {right} of {len(self.y_true)} right)"
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<p><b>accuracy {self.interval}</b>, {len(self.y_true):,} images</p>"
+            f"{self.by_class.to_html(float_format='{:.2f}'.format)}"
+        )
+
+
+def _as_objects(values: np.ndarray) -> pd.Series:
+    """Return a column of texts as they are: names of files need not be Unicode."""
+    import pandas as pd
+
+    return pd.Series(np.asarray(values, dtype=object), dtype=object)

@@ -1,0 +1,155 @@
+"""Fits of many classifiers, each judged on other rows, side by side where that is quicker."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from featx.backbones.framework import import_keras
+from featx.learning.learner import Learner, predict
+from featx.progress import progress_bar
+
+WORTH_PROCESSES = 6.0  # seconds of work left; starting processes takes some two
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One classifier to fit on some rows and to judge on others.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, columns), float32
+        Features; shared by many tasks.
+    views : tuple of ndarray of the shape of X
+        Features of augmented views of the same images.
+    y : ndarray of shape (n,), str
+        Their classes.
+    train, test : ndarray of int
+        Rows to fit on, and rows to predict.
+    learner : Learner
+        What to fit.
+    memory : joblib.Memory, optional
+        Where fitted steps of pipelines are kept for other tasks.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+    learner: Learner
+    memory: Any = None
+    views: tuple[np.ndarray, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What became of a task.
+
+    Attributes
+    ----------
+    predicted : ndarray of shape (n_test,), str
+        Predicted classes.
+    probabilities : ndarray of shape (n_test, n_classes), float, or None
+        Columns in the order of the sorted classes of all rows; None if there are none.
+    seconds : float
+        Time of fitting, on one core; of a network from scratch, on all.
+    predict_seconds : float
+        Time of predicting.
+    """
+
+    predicted: np.ndarray
+    probabilities: np.ndarray | None
+    seconds: float
+    predict_seconds: float
+
+
+def fit_all(
+    tasks: Sequence[Task], *, n_jobs: int | None = None, progress: str | None = None
+) -> list[Fitted]:
+    """Fit and judge classifiers, in order or in several processes.
+
+    Every fit computes on one core, so the numbers do not depend on how the work was shared out;
+    but those of networks from scratch come one after the other, on all cores, in this process.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        What to do.
+    n_jobs : int, optional
+        Processes; by default one per core, once the work proves to be long.
+    progress : str, optional
+        What to call the progress bar, which appears after a second; None for no bar.
+
+    Returns
+    -------
+    list of Fitted
+        In the order of the tasks.
+    """
+    fitted = []
+    with progress_bar(progress or "", len(tasks), "fits", shown=progress is not None) as bar:
+        for each in _fit_groups(tasks, n_jobs or os.cpu_count() or 1):
+            fitted.append(each)
+            bar.update()
+    return fitted
+
+
+def _fit_groups(tasks: Sequence[Task], processes: int) -> Iterator[Fitted]:
+    for scratch, group in groupby(tasks, lambda task: task.learner.pixels):
+        if scratch:
+            import_keras()  # its seconds are not those of the first fit
+        yield from _fit_in_turn(list(group), 1 if scratch else processes)
+
+
+def _fit_in_turn(tasks: Sequence[Task], processes: int) -> Iterator[Fitted]:
+    start = time.perf_counter()
+    for done, task in enumerate(tasks):
+        left = (time.perf_counter() - start) / max(done, 1) * (len(tasks) - done)
+        if processes > 1 and left > WORTH_PROCESSES:
+            from joblib import Parallel, delayed
+
+            parallel = Parallel(n_jobs=processes, return_as="generator")
+            yield from parallel(delayed(_fit)(each) for each in tasks[done:])
+            return
+        yield _fit(task)
+
+
+@lru_cache(maxsize=1)
+def _threads() -> Any:
+    """Return what limits the threads of this process; it takes time to look for their libraries."""
+    import sklearn.linear_model
+    import sklearn.neighbors  # noqa: F401  # both load libraries with threads
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _fit(task: Task) -> Fitted:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.pipeline import Pipeline
+
+    X, y = task.X[task.train], task.y[task.train]
+    views = [each[task.train] for each in task.views]
+    estimator = task.learner.build_for(y, X.shape[1], len(views))
+    if task.memory is not None and isinstance(estimator, Pipeline) and estimator.memory is None:
+        estimator.set_params(memory=task.memory)
+    all_cores = task.learner.pixels
+    with nullcontext() if all_cores else _threads().limit(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+        start = time.perf_counter()
+        task.learner.fit(estimator, X, y, views)
+        seconds = time.perf_counter() - start
+        rows, views = task.X[task.test], [each[task.test] for each in task.views]
+        start = time.perf_counter()
+        predicted, probabilities = predict(estimator, rows, views, np.unique(task.y).tolist())
+        predict_seconds = time.perf_counter() - start
+    return Fitted(predicted, probabilities, seconds, predict_seconds)

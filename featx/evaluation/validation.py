@@ -1,0 +1,214 @@
+"""Validation of a classifier by predicting each image without having trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from featx.evaluation.evaluation import Evaluation
+from featx.evaluation.fits import Fitted, Task, fit_all
+from featx.evaluation.intervals import effective_size
+from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
+from featx.features.duplicates import find_duplicates
+from featx.features.matrix import Features
+from featx.learning.classes import labels_to_learn
+from featx.learning.classifiers import DEFAULT_CLASSIFIER
+from featx.learning.learner import Classifier, Learner
+from featx.text import count, listed
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class CrossValidation(Evaluation):
+    """Predictions of images by classifiers that were trained on the others.
+
+    `y_pred` is what an image was predicted to be most often, and `probabilities` are the means
+    over the repeats.
+
+    Attributes
+    ----------
+    all_predictions : ndarray of shape (repeats, n)
+        The predictions of each repeat.
+    all_probabilities : ndarray of shape (repeats, n, n_classes), float, or None
+        The probabilities of each repeat.
+    splits : Splits
+        What was trained on and what was predicted.
+    fit_seconds : float
+        Mean time of one fit, on one core; of a network from scratch, on all.
+    predict_seconds : float
+        Mean time of predicting one image from its features.
+    """
+
+    all_predictions: np.ndarray
+    all_probabilities: np.ndarray | None
+    splits: Splits
+    fit_seconds: float
+    predict_seconds: float
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """Every prediction, of shape (repeats, n)."""
+        return self.all_predictions
+
+    @property
+    def size(self) -> float:
+        """How many independent images the accuracy stands on; see `featx.evaluation.intervals`."""
+        return effective_size(self.splits.groups, self.splits.folds)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Accuracy on each fold of each repeat, 0 to 1."""
+        folds = self.splits.folds
+        return tuple(
+            float(self.hits[number // folds, test].mean())
+            for number, (_, test) in enumerate(self.splits.parts)
+        )
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the accuracy between folds."""
+        return float(np.std(self.scores))
+
+    @property
+    def twins(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of the images that are copies of one another, a tuple for each photograph."""
+        names, counts = np.unique(self.splits.groups, return_counts=True)
+        return tuple(
+            tuple(self.paths[self.splits.groups == name].tolist()) for name in names[counts > 1]
+        )
+
+    @property
+    def method(self) -> str:
+        """How this was measured, in a sentence."""
+        splits = self.splits
+        repeated = f", repeated {splits.repeats} times" if splits.repeats > 1 else ""
+        apart = ", copies of a photograph kept together" if self.twins else ""
+        return (
+            f"{splits.folds}-fold stratified cross-validation{repeated}"
+            f"{apart}; 95 % interval by Wilson with the correction of Nadeau and Bengio"
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of the splits and the images, a line each."""
+        twins = [" = ".join(paths) for paths in self.twins]
+        copies = [f"copies of one photograph, kept together: {listed(twins, 6)}"] if twins else []
+        return (*self.splits.notes, *copies)
+
+    @property
+    def summary(self) -> str:
+        """The accuracy, how it was measured, and the notes, a line each."""
+        splits = self.splits
+        times = f"{count(splits.folds, 'fold')}, {count(splits.repeats, 'time')}"
+        return "\n".join([f"cross-validated accuracy {self.interval}, {times}", *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        return super().to_dict() | {
+            "method": self.method,
+            "folds": self.splits.folds,
+            "repeats": self.splits.repeats,
+            "std": self.std,
+            "twins": [list(paths) for paths in self.twins],
+        }
+
+    def __repr__(self) -> str:
+        splits = self.splits
+        return f"CrossValidation(accuracy {self.interval}, {splits.repeats} x {splits.folds} folds)"
+
+
+def cross_validate(
+    features: Features,
+    classifier: Classifier = DEFAULT_CLASSIFIER,
+    *,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    progress: bool = True,
+) -> CrossValidation:
+    """Measure a classifier by repeated, stratified cross-validation.
+
+    Copies of a photograph, exact ones and near ones, stay on one side of every split.
+
+    Parameters
+    ----------
+    features : Features
+        Labelled features.
+    classifier : str or estimator, default="logistic"
+        As for `train`.
+    folds : int, default=5
+        Parts that are predicted in turn; no more than the largest class has different images.
+    repeats : int, default=2
+        Times that everything is shuffled and predicted anew.
+    seed : int, default=0
+        Of the shuffling.
+    n_jobs : int, optional
+        Processes; by default one per core where the work is long.
+    progress : bool, default=True
+        Show a progress bar on stderr for work of more than a second.
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    ImageSourceError
+        There are no classes, or one has a single image.
+    OptionError
+        A number of folds or repeats that cannot be, or features that are no pixels for a network
+        from scratch.
+    """
+    learner = Learner.of(classifier)  # a wrong name is told before anything else
+    y = labels_to_learn(features)
+    splits = split(y, find_duplicates(features).groups, folds=folds, repeats=repeats, seed=seed)
+    tasks = tasks_of(features, splits, learner)
+    return validation_of(
+        features, splits, fit_all(tasks, n_jobs=n_jobs, progress="folds" if progress else None)
+    )
+
+
+def tasks_of(
+    features: Features, splits: Splits, learner: Learner, memory: Any = None
+) -> list[Task]:
+    """List the fits of a cross-validation, in the order of the splits."""
+    assert features.y is not None
+    learner.require_features(features)
+    views = features.view_matrices
+    return [
+        Task(features.matrix, features.y, train, test, learner, memory, views)
+        for train, test in splits.parts
+    ]
+
+
+def validation_of(features: Features, splits: Splits, fitted: Sequence[Fitted]) -> CrossValidation:
+    """Put the results of `tasks_of` together."""
+    y = features.y
+    assert y is not None
+    classes = np.array(features.classes)
+    predictions = np.empty((splits.repeats, len(y)), dtype=classes.dtype)
+    shares = np.zeros((splits.repeats, len(y), len(classes)))
+    for number, ((_, test), each) in enumerate(zip(splits.parts, fitted, strict=True)):
+        predictions[number // splits.folds, test] = each.predicted
+        if each.probabilities is not None:
+            shares[number // splits.folds, test] = each.probabilities
+    mean = shares.mean(axis=0)
+    # Shares below 1 decide between classes that were predicted equally often.
+    votes = (predictions[:, :, None] == classes).sum(axis=0) + mean / 2
+    judged = all(each.probabilities is not None for each in fitted)
+    return CrossValidation(
+        paths=features.paths,
+        y_true=y,
+        y_pred=classes[votes.argmax(axis=1)],
+        classes=features.classes,
+        n_failed=len(features.failed),
+        probabilities=mean if judged else None,
+        all_predictions=predictions,
+        all_probabilities=shares if judged else None,
+        splits=splits,
+        fit_seconds=float(np.mean([each.seconds for each in fitted])),
+        predict_seconds=sum(each.predict_seconds for each in fitted) / predictions.size,
+    )

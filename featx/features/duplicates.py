@@ -1,0 +1,254 @@
+"""Duplicates: pictures that are copies of one another, found from their vectors alone.
+
+The rule, on vectors that are centred, scaled by column and brought to length 1, exact copies
+counted once: two pictures are copies if they are nearer than 0.45 of the distance from each to
+its sixth neighbour (Lowe's ratio test, beyond five other copies) and than 0.4 of the median
+distance of the set; or nearer than 0.15 of that median. Copies found are put aside, all but one,
+and the rest is asked again, twice, for larger groups. No two members of a group are further
+apart than 0.4 of the median, so that a chain of pictures cannot join a class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from featx.backbones.kinds import PIXELS
+from featx.features.matrix import Features
+
+# Chosen on five sets x four backbones x two poolings, with one copy each of a third (50 %, 70 %,
+# JPEG 60, 10 % brighter, PNG, 3 % cropped). Found: fruit_pair 1.00, grocery20 0.89-1.00, drawn
+# fruit 0.71-1.00; cifar10 0.29-0.45, mnist 0.17-0.21 (so small a picture changes with any of this).
+# Strangers grouped: 0-1 % without copies; in grocery20 0-7 %, by eye the same shelf twice but for
+# 0-2 %. A ratio of 0.5 finds 1 % more copies and groups twice as much of grocery20; with the 10th
+# neighbour up to 35 % of fruit_pair (two tight classes of ten) is grouped; the 4th misses fives.
+_NEIGHBOUR = 6
+_RATIO = 0.45
+_LIMIT = 0.4
+_SURE = 0.15
+_ROUNDS = 3  # one finds half of groups of seven in grocery20, three 0.72-1.00
+_MIN_COLUMNS = 16  # below, strangers are near by chance: only exact copies count
+_MIN_VECTORS = 4  # below, nothing says how far apart strangers are
+_SAMPLE = 1000  # vectors that the median distance is taken of
+_LINKAGE = 2000  # members of a group that are compared all with all
+_ELEMENTS = 8 << 20  # numbers of one working array, 32 MiB
+Pairs = dict[tuple[int, int], float]
+
+_FOUND: WeakKeyDictionary[Features, Duplicates] = WeakKeyDictionary()  # they are asked for often
+
+
+@dataclass(frozen=True, eq=False)
+class Duplicates:
+    """Groups of pictures that are copies of one another, exact or nearly.
+
+    Attributes
+    ----------
+    groups : ndarray of shape (n,), int64
+        The group of each row, from 0 in order of first appearance; a picture without a copy has
+        one of its own. What scikit-learn's splitters take as `groups`.
+    pairs : tuple of (int, int, float)
+        What joined the groups: two rows, the lower first, and the cosine of their vectors,
+        centred and scaled: 1 for exact copies.
+    """
+
+    groups: np.ndarray
+    pairs: tuple[tuple[int, int, float], ...]
+
+    @property
+    def n_groups(self) -> int:
+        """The number of groups, single pictures counted too."""
+        return len(np.unique(self.groups))
+
+    @property
+    def twins(self) -> list[tuple[int, ...]]:
+        """The rows of each group of two or more."""
+        return [tuple(rows.tolist()) for rows in _members(self.groups)]
+
+
+def find_duplicates(features: Features) -> Duplicates:
+    """Find the pictures that are copies: copied, resized, recompressed, a little brighter.
+
+    No file is opened. Shots of one scene from nearly one place count as copies too.
+
+    Parameters
+    ----------
+    features : Features
+        A memory map is read in pieces. Rows that are not finite, or beyond 1e18, have no copies.
+
+    Returns
+    -------
+    Duplicates
+        Of exact copies only, for fewer than 16 columns or 4 different vectors.
+    """
+    if features not in _FOUND:
+        _FOUND[features] = _duplicates(features.matrix)
+    return _FOUND[features]
+
+
+def groups_of(table: np.ndarray) -> np.ndarray:
+    """Return the group of each row of a table, as `Duplicates.groups` of its features."""
+    return _duplicates(table).groups
+
+
+def narrowest(several: Sequence[Features]) -> Features:
+    """Return the features of the same images in which to look for copies, whatever their order.
+
+    Those with the fewest columns, but for pixels: networks find copies alike, and small vectors
+    sooner.
+    """
+
+    def rank(features: Features) -> tuple[bool, int, str, str]:
+        recipe = features.recipe
+        name = recipe.backbone if recipe else ""
+        mark = recipe.fingerprint if recipe else ""
+        return name == PIXELS, features.matrix.shape[1], name, mark
+
+    return min(several, key=rank)
+
+
+def find_leaks(training: Features, test: Features) -> dict[str, str]:
+    """Find the test pictures that are copies of training pictures.
+
+    Parameters
+    ----------
+    training, test : Features
+        Features of one recipe.
+
+    Returns
+    -------
+    dict of str to str
+        The path of a training picture for each such test picture.
+    """
+    n = len(training)
+    groups = _duplicates(np.concatenate([training.matrix, test.matrix])).groups
+    first = {group: row for row, group in reversed(list(enumerate(groups[:n].tolist())))}
+    return {
+        path: training.paths[first[group]]
+        for path, group in zip(test.paths, groups[n:].tolist(), strict=True)
+        if group in first
+    }
+
+
+def _duplicates(table: np.ndarray) -> Duplicates:
+    pairs, firsts = Pairs(), dict[bytes, int]()
+    for row, vector in enumerate(table):
+        if np.isfinite(np.vdot(vector, vector)):
+            key = hashlib.sha256((vector + 0).tobytes()).digest()  # + 0 makes -0.0 the same as 0.0
+            first = firsts.setdefault(key, row)
+            if first != row:
+                pairs[first, row] = 1.0
+    distinct = np.array(list(firsts.values()), dtype=np.int64)
+    if len(distinct) >= _MIN_VECTORS and table.shape[1] >= _MIN_COLUMNS:
+        pairs |= _near_copies(_Space(table, distinct), distinct, len(table))
+    joined = tuple((*rows, pairs[rows]) for rows in sorted(pairs))
+    return Duplicates(_groups(pairs, len(table)), joined)
+
+
+class _Space:
+    """The vectors, centred and scaled, some columns at a time."""
+
+    def __init__(self, table: np.ndarray, rows: np.ndarray) -> None:
+        self._table = table
+        self._mean, self._scale = np.zeros((2, table.shape[1]), np.float32)
+        for columns in self._pieces(len(rows)):
+            values = table[rows, columns]
+            self._mean[columns] = values.mean(axis=0, dtype=float)
+            self._scale[columns] = values.std(axis=0, dtype=float)
+        # With the mean variance added, a column that is nearly constant stays nearly silent.
+        varying = self._scale[self._scale > 0].astype(float)
+        self._scale = np.hypot(self._scale, np.sqrt((varying**2).mean())).astype(np.float32)
+        squares = np.zeros(len(table))
+        for columns in self._pieces(len(rows)):
+            squares[rows] += (self._scaled(rows, columns) ** 2).sum(axis=1, dtype=float)
+        self._lengths = np.sqrt(np.maximum(squares, 1e-30)).astype(np.float32)
+
+    def distances(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return the distances, 0 to 2, of some rows to others: (some, others), float32."""
+        products = np.zeros((len(some), len(others)), np.float32)
+        for columns in self._pieces(len(some) + len(others)):
+            products += self._scaled(some, columns) @ self._scaled(others, columns).T
+        products /= self._lengths[some, None] * self._lengths[others]
+        return np.sqrt(np.maximum(2 - 2 * products, 0))
+
+    def _scaled(self, rows: np.ndarray, columns: slice) -> np.ndarray:
+        return (self._table[rows, columns] - self._mean[columns]) / self._scale[columns]
+
+    def _pieces(self, rows: int) -> list[slice]:
+        step = -(-_ELEMENTS // rows)
+        return [slice(at, at + step) for at in range(0, self._table.shape[1], step)]
+
+
+def _near_copies(space: _Space, distinct: np.ndarray, n: int) -> Pairs:
+    """Return the pairs of near copies; those that a chain alone has joined are left out."""
+    sample = distinct[:: -(-len(distinct) // _SAMPLE)]
+    median = float(np.median(space.distances(sample, sample)[np.triu_indices(len(sample), 1)]))
+    pairs, rows = Pairs(), distinct
+    for _ in range(_ROUNDS):
+        found = _links(space, rows, median)
+        pairs |= found
+        rows = distinct[np.unique(_groups(pairs, n)[distinct], return_index=True)[1]]
+        if not found or len(rows) < _MIN_VECTORS:
+            break
+    groups = np.arange(n)
+    for members in _members(_groups(pairs, n)):
+        _split(space, members, _LIMIT * median, groups)
+    return {(i, j): pairs[i, j] for i, j in pairs if groups[i] == groups[j]}
+
+
+def _links(space: _Space, rows: np.ndarray, median: float) -> Pairs:
+    """Return the pairs that pass the test of distances, in blocks of rows."""
+    k = min(_NEIGHBOUR, len(rows) - 1)
+    reach, found = np.empty(len(rows)), []
+    step = max(1, _ELEMENTS // len(rows))
+    for start in range(0, len(rows), step):
+        block = np.arange(start, min(start + step, len(rows)))
+        away = space.distances(rows[block], rows)
+        away[block - start, block] = np.inf
+        beyond = np.partition(away, k - 1, axis=1)[:, k - 1]
+        reach[block] = np.minimum(_RATIO * beyond, _LIMIT * median)
+        within = np.minimum(np.maximum(reach[block], _SURE * median), beyond)
+        here, there = np.nonzero(away <= within[:, None])
+        found.append((block[here], there, away[here, there]))
+    i, j, d = (np.concatenate(part) for part in zip(*found, strict=True))
+    passed = (d <= _SURE * median) | (d <= np.minimum(reach[i], reach[j]))
+    ends = np.sort(rows[np.stack([i, j], axis=1)[passed]], axis=1)
+    return dict(zip(map(tuple, ends.tolist()), (1 - d[passed] ** 2 / 2).tolist(), strict=True))
+
+
+def _split(space: _Space, members: np.ndarray, limit: float, groups: np.ndarray) -> None:
+    """Write numbers into `groups` so that no two members of one are further apart than limit."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
+    while len(members) > _LINKAGE:  # whatever is within half of the limit of one member is safe
+        far = space.distances(members[:1], members)[0] > limit / 2
+        far[0] = False
+        groups[members[~far]], members = members[0], members[far]
+    if len(members) > 1:
+        away = space.distances(members, members)
+        tree = linkage(squareform(np.maximum(away, away.T), checks=False), "complete")
+        clusters = fcluster(tree, limit, "distance")  # from 1 up
+        groups[members] = members[np.unique(clusters, return_index=True)[1]][clusters - 1]
+
+
+def _groups(pairs: Pairs, n: int) -> np.ndarray:
+    """Number the connected groups of n rows in order of first appearance."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ends = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
+    links = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    labels = connected_components(links, directed=False)[1]
+    _, firsts, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(firsts))[inverse]
+
+
+def _members(groups: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each group of two or more, in order of the groups."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order])) + 1
+    return [rows for rows in np.split(order, starts) if len(rows) > 1]

@@ -1,0 +1,417 @@
+"""Options of embedding, each stated once: name, type, default, choices and help.
+
+`embed`, `compare`, `tune`, `ImageEmbedder` and the shell take theirs from the classes below, and
+show them in their signatures, documentation and help. To add one, state it here and give it a field
+in the code that obeys it: in `Fit` or `Cut` if it changes a feature, in `RunSettings` if not.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from featx.backbones.engines.table import ENGINES, settle_precision
+from featx.backbones.network import POOLINGS, PRECISIONS
+from featx.errors import OptionError, check_choice
+from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES
+
+MAX_VIEWS = 64
+ON_ERROR = ("skip", "raise")
+
+Callable_ = TypeVar("Callable_", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option beside its name and type.
+
+    Attributes
+    ----------
+    default : object
+        Its value where nothing is asked for.
+    help : str
+        What it does, in a sentence.
+    more : str
+        What else the documentation says.
+    choices : tuple of str
+        The values that it can have; none for any.
+    least, most : int, optional
+        Bounds of a whole number.
+    metavar : str, optional
+        What stands for its value in the help of the shell.
+    unset : str
+        What None means.
+    shell : bool
+        Whether commands offer it.
+    """
+
+    default: object
+    help: str
+    more: str = ""
+    choices: tuple[str, ...] = ()
+    least: int | None = None
+    most: int | None = None
+    metavar: str | None = None
+    unset: str = ""
+    shell: bool = True
+
+    def check(self, name: str, value: object) -> None:
+        """Raise an `OptionError` if the option cannot have this value."""
+        if self.choices:
+            check_choice(name, value, self.choices)
+        if self.least is None or value is None:
+            return
+        if not isinstance(value, int | np.integer) or not self.least <= value <= (
+            self.most or value
+        ):
+            bounds = f"from {self.least} " + (f"to {self.most}" if self.most else "up")
+            raise OptionError(
+                f"{name.replace('_', ' ')} {value!r}: expected a whole number {bounds}"
+            )
+
+
+class PictureOptions(TypedDict, total=False):
+    """Options that change a feature, but for the size of the picture."""
+
+    resize: Annotated[
+        str,
+        Option(
+            "squash",
+            "How a picture becomes square.",
+            'By changing its proportions ("squash"), by cutting out its centre, 7/8 of the shorter '
+            'side, as ImageNet is evaluated ("crop"), or with black bars ("pad").',
+            choices=RESIZES,
+        ),
+    ]
+    interpolation: Annotated[
+        str,
+        Option(
+            "bilinear",
+            "The filter of the resizing.",
+            "As Pillow defines it.",
+            choices=INTERPOLATIONS,
+        ),
+    ]
+    decode: Annotated[
+        str,
+        Option(
+            "full",
+            "Decode JPEGs in full, or scaled down to no less than twice the input size.",
+            '"scaled" decodes to 1/2, 1/4 or 1/8: several times faster for large photographs, at a '
+            "feature cosine of about 0.9995.",
+            choices=DECODES,
+        ),
+    ]
+    precision: Annotated[
+        str,
+        Option(
+            "float32",
+            "The numbers that the network computes in.",
+            '"bfloat16" is two to six times faster on processors that have it (AVX512-BF16, AMX), '
+            "at a feature cosine of about 0.9998; others use float32 and log a warning.",
+            choices=PRECISIONS,
+        ),
+    ]
+    fast: Annotated[
+        bool,
+        Option(
+            False,
+            "Both scaled decoding and bfloat16: several times faster, for nearly the same "
+            "features.",
+        ),
+    ]
+    weights: Annotated[
+        str | PathLike[str],
+        Option(
+            "imagenet",
+            "Weights of the network: ImageNet's, random ones, a file, or a folder of files under "
+            "Keras's names.",
+            metavar="imagenet|random|PATH",
+        ),
+    ]
+
+
+class NetworkOptions(PictureOptions, total=False):
+    """Options that change a feature and may be alike for several networks."""
+
+    input_size: Annotated[
+        int | None,
+        Option(
+            None,
+            "Side of the square picture that the network sees, in pixels.",
+            metavar="PX",
+            unset="its own",
+        ),
+    ]
+
+
+class LayerOptions(TypedDict, total=False):
+    """The layer to read."""
+
+    layer: Annotated[
+        str | None,
+        Option(
+            None,
+            "Read this layer instead of the last one; A+B joins two.",
+            'The vectors of several layers, such as "conv4_block6_out+conv5_block3_out", are each '
+            "brought to length 1 and joined.",
+            metavar="NAME",
+            unset="the last one before the classifier",
+        ),
+    ]
+
+
+class PoolingOptions(LayerOptions, total=False):
+    """The layer to read and what becomes of its map."""
+
+    pooling: Annotated[
+        str,
+        Option(
+            "avg",
+            "How the last map becomes a vector.",
+            '"none" keeps it, of shape (height, width, channels).',
+            choices=POOLINGS,
+        ),
+    ]
+
+
+class ViewOptions(TypedDict, total=False):
+    """Augmented views."""
+
+    views: Annotated[
+        int,
+        Option(
+            0,
+            "Augmented views of each picture to embed with it: mirrored, tilted, a part of it.",
+            "Classifiers learn from them, too; see `Features.views`.",
+            least=0,
+            most=MAX_VIEWS,
+            metavar="N",
+        ),
+    ]
+
+
+class EngineOptions(TypedDict, total=False):
+    """Options of what runs a network, which change no feature."""
+
+    engine: Annotated[
+        str,
+        Option(
+            "auto",
+            "What runs the network: OpenVINO is the fast one on CPUs, Keras the one on GPUs.",
+            'Features are the same to 1e-5. "auto" is OpenVINO on CPUs, and Keras on a GPU or '
+            "where KERAS_BACKEND names another backend than TensorFlow.",
+            choices=ENGINES,
+        ),
+    ]
+    cache: Annotated[
+        str | PathLike[str] | bool | None,
+        Option(
+            None,
+            "Folder of the cache.",
+            "False keeps no features; networks that were converted for OpenVINO are kept all the "
+            "same.",
+            metavar="DIR",
+            unset="FEATX_CACHE, or the user's cache folder",
+        ),
+    ]
+    batch_size: Annotated[
+        int | None,
+        Option(
+            None,
+            "Pictures that go through the network at once.",
+            "No feature depends on it.",
+            least=1,
+            metavar="N",
+            unset="what suits the engine",
+        ),
+    ]
+
+
+class RunOptions(EngineOptions, total=False):
+    """Options of a run, which change no feature."""
+
+    on_error: Annotated[
+        str,
+        Option(
+            "skip",
+            "Leave files that cannot be read out and list them, or stop at the first.",
+            "They are listed in `outcomes`.",
+            choices=ON_ERROR,
+        ),
+    ]
+    progress: Annotated[
+        bool,
+        Option(
+            True,
+            "Show a progress bar on stderr for work of more than a second.",
+            shell=False,
+        ),
+    ]
+
+
+class LabelOptions(PictureOptions, RunOptions, total=False):
+    """Options of embedding that `label` takes: the size is that of the classifier."""
+
+
+class TuneOptions(NetworkOptions, RunOptions, total=False):
+    """Options of embedding that `tune` takes: poolings and views it searches itself."""
+
+
+class CompareOptions(LayerOptions, ViewOptions, TuneOptions, total=False):
+    """Options of embedding that `compare` takes: of poolings it takes several."""
+
+
+class EmbedOptions(PoolingOptions, ViewOptions, TuneOptions, total=False):
+    """Every option of embedding."""
+
+
+class EmbedderOptions(PoolingOptions, NetworkOptions, EngineOptions, total=False):
+    """Options of embedding that `ImageEmbedder` takes: one row for each image."""
+
+
+def options_of(kind: type) -> dict[str, Option]:
+    """Return the options that a class of them states, by name."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        name: each
+        for name, hint in hints.items()
+        for each in get_args(hint)
+        if isinstance(each, Option)
+    }
+
+
+OPTIONS = options_of(EmbedOptions)
+
+
+def type_of(name: str) -> Any:
+    """Return the type of an option, such as `int | None`."""
+    return get_type_hints(EmbedOptions)[name]
+
+
+def check_names(given: Mapping[str, object], function: str, kind: type = EmbedOptions) -> None:
+    """Raise a `TypeError`, as Python does, for an option that a function does not have."""
+    known = options_of(kind)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; it is an option of embed, not of {function}" if name in OPTIONS else hint
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
+
+
+def refuse_options(given: Mapping[str, object]) -> None:
+    """Raise an `OptionError` for options that are given beside features."""
+    if given:
+        raise OptionError(f"features are embedded already: {', '.join(given)} would change nothing")
+
+
+def settle(given: Mapping[str, Any], function: str = "embed") -> EmbedOptions:
+    """Check options and fill in what was not given; what is settled already stays as it is.
+
+    Parameters
+    ----------
+    given : mapping
+        What a user asked for.
+    function : str, default="embed"
+        Who was asked.
+
+    Returns
+    -------
+    EmbedOptions
+        Every option but `fast`, which has become `decode` and `precision`; the precision is one
+        that this machine computes in.
+
+    Raises
+    ------
+    OptionError
+        An option has a value that it cannot have.
+    TypeError
+        There is no such option.
+    """
+    check_names(given, function)
+    settled: Any = {name: option.default for name, option in OPTIONS.items()}
+    settled.update(given)
+    for name, option in OPTIONS.items():
+        option.check(name, settled[name])
+    if settled.pop("fast"):
+        settled |= {"decode": "scaled", "precision": "bfloat16"}
+    settled["precision"] = settle_precision(settled["precision"], settled["engine"])
+    result: EmbedOptions = settled
+    return result
+
+
+def options_in(kind: type, given: Mapping[str, Any]) -> Any:
+    """Return those of given options that a class of them states."""
+    return {name: given[name] for name in options_of(kind) if name in given}
+
+
+def takes(kind: type, **changed: Option) -> Callable[[Callable_], Callable_]:
+    """Show the options that a function or class takes as `**options` where people look for them.
+
+    They replace `**options` in its signature and, where its documentation says
+    "**options : expanded", there.
+
+    Parameters
+    ----------
+    kind : type
+        The class of options.
+    **changed : Option
+        What is different here.
+    """
+
+    def documented(target: Callable_) -> Callable_:
+        options = options_of(kind) | changed
+        function: Any = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+        signature = inspect.signature(function)
+        own = [
+            parameter
+            for name, parameter in signature.parameters.items()
+            if name not in options and parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        named = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default)
+            for name, option in options.items()
+        ]
+        function.__signature__ = signature.replace(parameters=[*own, *named])
+        target.__doc__ = _EXPANDED.sub(
+            lambda match: _documentation(options, match["indent"]), target.__doc__ or ""
+        )
+        return target
+
+    return documented
+
+
+_EXPANDED = re.compile(r"^(?P<indent> *)\*\*options : expanded\n(?:(?P=indent) +\S.*\n)*", re.M)
+
+
+def _documentation(options: Mapping[str, Option], indent: str) -> str:
+    """Write the numpydoc entries of options."""
+    lines = []
+    for name, option in options.items():
+        default = "optional" if option.default is None else f"default={option.default!r}"
+        lines.append(f"{name} : {_type_text(name, option)}, {default}".replace("'", '"'))
+        unset = f" By default {option.unset}." if option.unset else ""
+        text = f"{option.help}{' ' + option.more if option.more else ''}{unset}"
+        lines += [f"    {line}" for line in textwrap.wrap(text, 92)]
+    return "".join(f"{indent}{line}\n" for line in lines)
+
+
+def _type_text(name: str, option: Option) -> str:
+    """Write the type of an option as numpydoc does: `str or path`."""
+    if option.choices:
+        return f"{{{', '.join(map(repr, option.choices))}}}"
+    hint = type_of(name)
+    kinds = [
+        getattr(get_origin(each), "__name__", each.__name__) for each in get_args(hint) or [hint]
+    ]
+    *names, last = ["path" if kind == "PathLike" else kind for kind in kinds if kind != "NoneType"]
+    return f"{', '.join(names)} or {last}" if names else last

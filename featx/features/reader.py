@@ -1,0 +1,112 @@
+"""The reader of pictures: files read and decoded by threads, ahead of the networks."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from featx.images.decode import Outcome, decode_all
+from featx.images.digests import Stamp, digest_bytes, read_file
+from featx.images.fit import Fit
+
+DECODED_AHEAD = 32  # pictures at least,
+BATCHES_AHEAD = 4
+_AHEAD_BYTES = 256 << 20  # but no more than this
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """One file that was read, and decoded for those that lack its vector.
+
+    Attributes
+    ----------
+    index : int
+        Its place among the files.
+    digest : str or None
+        Of its bytes; None where it cannot be read.
+    outcome : Outcome
+        "decoded", "failed", or "cached" where nobody lacks its vector.
+    pixels : dict of int to ndarray
+        Its squares, by the number of their `Fit`.
+    """
+
+    index: int
+    digest: str | None
+    outcome: Outcome
+    pixels: dict[int, np.ndarray] = field(default_factory=dict)
+
+
+class Reader:
+    """Reads and decodes files, each once for all networks.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files.
+    fits : sequence of Fit
+        The squares to decode to.
+    claim : callable
+        Says, for a digest, the numbers of the fits that lack its vector and have none coming.
+
+    Attributes
+    ----------
+    read : list of (path, digest, stamp)
+        The files that were read, for a `DigestMemo` to remember.
+    batch_size : int
+        Pictures that a network takes at once, which says how many to decode ahead.
+    """
+
+    def __init__(
+        self, paths: Sequence[str], fits: Sequence[Fit], claim: Callable[[str], list[int]]
+    ) -> None:
+        self.read: list[tuple[str, str, Stamp | None]] = []
+        self.batch_size = 1
+        self._paths = paths
+        self._fits = fits
+        self._claim = claim
+
+    def files(self, todo: Sequence[int]) -> Generator[ReadFile, None, None]:
+        """Yield files by their places, in order."""
+        threads = os.cpu_count() or 1
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="featx-decode")
+        waiting: deque[Future[ReadFile]] = deque()
+        try:
+            for index in todo:
+                waiting.append(pool.submit(self._file, index))
+                if len(waiting) > self._ahead(threads):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _ahead(self, threads: int) -> int:
+        """Return how many pictures may be decoded and not yet embedded."""
+        wanted = max(DECODED_AHEAD, 2 * threads, BATCHES_AHEAD * self.batch_size)
+        bytes_ = sum(3 * fit.size**2 for fit in self._fits)
+        return max(threads, min(wanted, _AHEAD_BYTES // bytes_))
+
+    def _file(self, index: int) -> ReadFile:
+        """Read one file and decode it for those that claim it.
+
+        The digest is that of the very bytes that are decoded, so a file that changes meanwhile
+        never leaves a vector under the wrong digest.
+        """
+        path = self._paths[index]
+        try:
+            data, stamp = read_file(path)
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or "out of memory"
+            return ReadFile(index, None, Outcome(status="failed", reason=reason.lower()))
+        digest = digest_bytes(data)
+        self.read.append((path, digest, stamp))
+        claimed = self._claim(digest)
+        if not claimed:
+            return ReadFile(index, digest, Outcome(status="cached"))
+        pixels, outcome = decode_all(data, [self._fits[number] for number in claimed])
+        return ReadFile(index, digest, outcome, dict(zip(claimed, pixels, strict=False)))

@@ -1,0 +1,152 @@
+"""The request for a feature matrix: its networks, recipe and views, settled before work begins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from featx.backbones.backbone import Backbone
+from featx.backbones.engines.table import settle_precision
+from featx.backbones.network import CLASSIFIER_LAYERS, Cut
+from featx.errors import OptionError
+from featx.features.options import EmbedOptions
+from featx.features.recipe import Recipe, RecipePart
+from featx.images.fit import Fit
+
+_MAX_INPUT_SIZE = 4096  # px
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one feature matrix is made by.
+
+    Attributes
+    ----------
+    backbones : tuple of Backbone
+        One for each part of the recipe.
+    recipe : Recipe
+        How a picture becomes a vector.
+    views : int
+        How many augmented views go along.
+    """
+
+    backbones: tuple[Backbone, ...]
+    recipe: Recipe
+    views: int = 0
+
+    @classmethod
+    def of(cls, backbone: str | Backbone | Sequence[str], settled: EmbedOptions) -> Request:
+        """Find the weights of a backbone and write the recipe.
+
+        Parameters
+        ----------
+        backbone : str, Backbone or sequence of str
+            As for `embed`; the names of a sequence are joined.
+        settled : EmbedOptions
+            What `featx.features.options.settle` gave.
+
+        Raises
+        ------
+        OptionError, UnknownBackboneError, UnknownLayerError, WeightsError
+            As for `embed`.
+        """
+        names: list[Any]
+        if isinstance(backbone, list | tuple):
+            names = list(backbone)
+        else:
+            names = joined_names(backbone, "backbone")
+        layers = joined_names(settled["layer"], "layer")
+        if len(names) > 1 and len(layers) > 1:
+            raise OptionError(
+                f"backbone {backbone!r} and layer {settled['layer']!r}: join networks or layers of "
+                "one, not both"
+            )
+        parts = [_part(name, layer, settled) for name in names for layer in layers]
+        if len(parts) > 1 and settled["pooling"] == "none":
+            raise OptionError(
+                "pooling 'none' gives maps, which cannot be joined: expected 'avg', 'max' or "
+                "'flatten'"
+            )
+        backbones, recipes = zip(*parts, strict=True)
+        return cls(backbones, Recipe(recipes), int(settled["views"]))
+
+    @classmethod
+    def again(
+        cls, backbones: Sequence[Backbone], recipe: Recipe, views: int, engine: str
+    ) -> Request:
+        """Ask for features by the recipe of an earlier day, in a precision of this machine."""
+        asked = {part.cut.precision for part in recipe.parts}
+        precisions = {each: settle_precision(each, engine) for each in asked}
+        parts = tuple(
+            replace(part, cut=replace(part.cut, precision=precisions[part.cut.precision]))
+            for part in recipe.parts
+        )
+        return cls(tuple(backbones), Recipe(parts), views)
+
+    def of_view(self, number: int) -> list[tuple[Backbone, RecipePart]]:
+        """List the networks and parts of one view; 0 is the picture as it is."""
+        parts = (part.of_view(number) for part in self.recipe.parts)
+        return list(zip(self.backbones, parts, strict=True))
+
+    @property
+    def parts(self) -> list[tuple[Backbone, RecipePart]]:
+        """The networks and parts of all views."""
+        return [part for view in range(self.views + 1) for part in self.of_view(view)]
+
+
+def joined_names(value: Any, option: str) -> list[Any]:
+    """Return the names that a "+" joins; what is no text stays as it is.
+
+    Raises
+    ------
+    OptionError
+        A name is empty, or is there twice.
+    """
+    if not isinstance(value, str) or "+" not in value:
+        return [value]
+    names = [name.strip() for name in value.split("+")]
+    if not all(names) or len(set(names)) < len(names):
+        raise OptionError(f"{option} {value!r}: expected different names with + between")
+    return names
+
+
+def _part(
+    backbone: str | Backbone, layer: str | None, settled: EmbedOptions
+) -> tuple[Backbone, RecipePart]:
+    weights = settled["weights"]
+    if isinstance(backbone, str):
+        backbone = Backbone.load(backbone, os.fspath(weights), layer=layer)
+    elif not isinstance(backbone, Backbone):
+        raise OptionError(
+            f"backbone is {backbone!r}: expected a name of `featx backbones`, or "
+            "Backbone.from_keras(model) for a network of your own"
+        )
+    elif weights != "imagenet" and not backbone.is_pixels:
+        raise OptionError("weights go with the name of a backbone; this Backbone has its own")
+    layer = layer or backbone.layer
+    size = settled["input_size"]
+    size = backbone.input_size if size is None else size
+    if not isinstance(size, int | np.integer) or not backbone.min_size <= size <= _MAX_INPUT_SIZE:
+        raise OptionError(
+            f"input size {size!r} does not fit {backbone.name}: "
+            f"expected {backbone.min_size} to {_MAX_INPUT_SIZE} pixels"
+        )
+    own: dict[str, Any] = {"layer": layer}
+    if layer in CLASSIFIER_LAYERS:  # vectors already: no pooling changes them
+        own["pooling"] = "none"
+    if backbone.is_pixels:
+        own |= {"pooling": "none", "precision": "float32"}
+    settings: dict[str, Any] = settled | own
+    names = {*Fit.__dataclass_fields__, *Cut.__dataclass_fields__} & settings.keys()
+    part = RecipePart.of(
+        backbone.name,
+        backbone.digest,
+        int(size),
+        backbone.preprocessing,
+        **{name: settings[name] for name in names},
+    )
+    return backbone, part

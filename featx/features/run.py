@@ -1,0 +1,446 @@
+"""The run of networks over pictures: stores are opened, filled, and read back as matrices."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from featx.backbones.backbone import Backbone
+from featx.backbones.engines.engine import Engine
+from featx.backbones.engines.table import engines_for, open_engine
+from featx.backbones.network import JOINT_POOLINGS
+from featx.errors import ImageError, ImageSourceError, StorageError
+from featx.features.batches import Batches
+from featx.features.matrix import Features, as_labels, as_paths
+from featx.features.options import EmbedOptions, RunOptions, options_in
+from featx.features.reader import Reader, ReadFile
+from featx.features.recipe import Recipe, RecipePart, join
+from featx.features.request import Request
+from featx.features.store.store import FeatureStore, cache_folder
+from featx.features.writer import Picture, Writer
+from featx.files import storage_errors
+from featx.images.decode import Outcome, quiet_pillow
+from featx.images.digests import DigestMemo
+from featx.images.folder import ImageFolder
+from featx.progress import progress_bar
+
+MEMORY_MAP_BYTES = 192 << 20  # a larger matrix comes back as a memory map
+_PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
+_MANY = 2_000  # images from which up it is worth a word that `fast` is faster
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How to run, which changes no feature; as `featx.features.options.RunOptions`."""
+
+    engine: str = "auto"
+    cache: str | os.PathLike[str] | bool | None = None
+    on_error: str = "skip"
+    batch_size: int | None = None
+    progress: bool = True
+
+    @classmethod
+    def of(cls, settled: EmbedOptions) -> RunSettings:
+        """Take the options of a run out of settled ones."""
+        return cls(**options_in(RunOptions, settled))
+
+
+def run(images: ImageFolder, requests: Sequence[Request], settings: RunSettings) -> list[Features]:
+    """Embed images by several requests, each picture decoded once for all.
+
+    A network runs once for recipes that differ by the pooling alone, "avg" and "max".
+
+    Parameters
+    ----------
+    images : ImageFolder
+        The images.
+    requests : sequence of Request
+        What to make.
+    settings : RunSettings
+        How.
+
+    Returns
+    -------
+    list of Features
+        One for each request.
+
+    Raises
+    ------
+    ImageError, ImageSourceError, StorageError, WeightsError, UnknownLayerError, ConversionError
+        As for `embed`.
+    """
+    began = time.perf_counter()
+    parts = list(dict.fromkeys(part for request in requests for part in request.parts))
+    with _cache(settings.cache) as (folder, memo):
+        networks = _networks(parts, folder, settings)
+        filling = _Filling(images.paths, networks, memo.known(images.paths), settings)
+        try:
+            filling.fill()
+        finally:
+            for network in networks:
+                network.note_speed()
+            memo.remember(filling.reader.read)
+        stores = {
+            (network.backbone, store.recipe): (store, embedded)
+            for network in networks
+            for store, embedded in zip(network.writer.stores, network.writer.embedded, strict=True)
+        }
+        made = {
+            part: _matrix(images, part[0], *stores[part], filling.digests, filling.failures)
+            for part in parts
+        }
+    seconds, elapsed = filling.seconds, time.perf_counter() - began
+    return [
+        replace(_joined(request, made), seconds=seconds, elapsed=elapsed) for request in requests
+    ]
+
+
+@contextmanager
+def _cache(asked: str | os.PathLike[str] | bool | None) -> Iterator[tuple[Path, DigestMemo]]:
+    """Give the folder of the stores, a temporary one for False, and the memo of digests."""
+    with ExitStack() as stack:
+        if asked is False:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-")))
+            yield folder, stack.enter_context(DigestMemo(None))
+        else:
+            folder = cache_folder(asked)
+            yield folder, stack.enter_context(DigestMemo(folder / "digests.sqlite"))
+
+
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """A network of the run, with what it sees and what becomes of its vectors."""
+
+    backbone: Backbone
+    part: RecipePart
+    batches: Batches
+    writer: Writer
+
+    def note_speed(self) -> None:
+        if self.batches.count:
+            self.writer.note_speed(self.batches.images_per_second, self.batches.count)
+
+
+def _networks(
+    parts: Sequence[tuple[Backbone, RecipePart]], folder: Path, settings: RunSettings
+) -> list[_Network]:
+    """List each network once, with the poolings that one run of it gives."""
+    runs: dict[tuple[Backbone, RecipePart], set[str]] = {}
+    for backbone, part in parts:
+        joins = part.cut.pooling in JOINT_POOLINGS and backbone.joins_poolings(part.cut.layer)
+        run = _with_pooling(part, JOINT_POOLINGS[0]) if joins else part
+        runs.setdefault((backbone, run), set()).add(part.cut.pooling)
+
+    @cache  # views of a picture go through one engine
+    def opened(backbone: Backbone, part: RecipePart, poolings: tuple[str, ...]) -> Engine:
+        return open_engine(
+            backbone,
+            part.cut,
+            poolings,
+            input_size=part.fit.size,
+            engine=settings.engine,
+            batch_size=None if settings.batch_size is None else int(settings.batch_size),
+            cache=cache_folder(settings.cache),  # converted networks are always kept
+        )
+
+    return [
+        _Network(
+            backbone,
+            part,
+            Batches(partial(opened, backbone, part.of_view(0), tuple(sorted(poolings)))),
+            Writer([FeatureStore(folder, _with_pooling(part, each)) for each in sorted(poolings)]),
+        )
+        for (backbone, part), poolings in runs.items()
+    ]
+
+
+def _with_pooling(part: RecipePart, pooling: str) -> RecipePart:
+    return replace(part, cut=replace(part.cut, pooling=pooling))
+
+
+class _Filling:
+    """One filling of stores with the features of some files.
+
+    Attributes
+    ----------
+    digests : dict
+        The digest of each file that could be read, by path.
+    failures : dict
+        The outcome of each file that failed, by position.
+    seconds : float
+        Time from the first file opened to the last vector, without opening the engines.
+    reader : Reader
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        networks: Sequence[_Network],
+        digests: Mapping[str, str],
+        settings: RunSettings,
+    ) -> None:
+        self.digests = dict(digests)
+        self.failures: dict[int, Outcome] = {}
+        self.seconds = 0.0
+        self.reader = Reader(paths, [each.part.fit for each in networks], self._claim)
+        self._paths = paths
+        self._networks = networks
+        self._stores = [store for each in networks for store in each.writer.stores]
+        self._settings = settings
+        self._workers: ThreadPoolExecutor | None = None
+        self._pending: deque[tuple[_Network, list[Picture], Future[np.ndarray]]] = deque()
+
+    def fill(self) -> None:
+        """Fill the stores until they have a sound vector for every file that can be read.
+
+        Raises
+        ------
+        ImageError
+            A file cannot be read and `on_error` is "raise".
+        StorageError, WeightsError, UnknownLayerError
+            A store cannot be written, or an engine cannot be opened.
+        """
+        for number in range(_PASSES):
+            todo = self._missing()
+            if not todo:
+                for store in self._stores:
+                    store.discard_damaged()
+                return
+            if number == 0:
+                self._hint(len(todo))
+            for network in self._networks:
+                network.writer.begin()
+            self._pass(todo)
+        if self._missing():
+            folders = ", ".join(str(store.folder) for store in self._stores)
+            raise StorageError(
+                f"the cache {folders} does not keep what is written to it; choose another folder"
+            )
+
+    def _missing(self) -> list[int]:
+        wanted = list(self.digests.values())
+        sound = set.intersection(*(store.sound(wanted) for store in self._stores))
+        return [
+            index
+            for index, path in enumerate(self._paths)
+            if index not in self.failures and self.digests.get(path) not in sound
+        ]
+
+    def _claim(self, digest: str) -> list[int]:
+        return [
+            number for number, network in enumerate(self._networks) if network.writer.claim(digest)
+        ]
+
+    def _hint(self, count: int) -> None:
+        """Say, where it is worth it, that these could be embedded several times faster."""
+        precise = any(each.part.cut.precision == "float32" for each in self._networks)
+        engine = engines_for(self._networks[0].backbone.kind, self._settings.engine)[0]
+        if count >= _MANY and precise and engine.computes_in("bfloat16"):
+            log.warning(
+                "--fast (in Python fast=True) is several times faster on this processor, for "
+                "nearly the same features"
+            )
+
+    def _pass(self, todo: list[int]) -> None:
+        start, opening = time.perf_counter(), 0.0
+        names = ", ".join(dict.fromkeys(each.backbone.name for each in self._networks))
+        with ExitStack() as stack:
+            stack.enter_context(quiet_pillow())
+            bar = stack.enter_context(
+                progress_bar(names, len(todo), "images", shown=self._settings.progress)
+            )
+            files = stack.enter_context(closing(self.reader.files(todo)))
+            stack.callback(self._stop)
+            stack.callback(self._write)  # what was computed is kept, whatever ends the run
+            first: dict[str, int] = {}  # of the copies of a file, which threads take in any order
+            for file in files:
+                bar.update()
+                self._note(file)
+                if seconds := self._take(file, first):
+                    opening += seconds
+                    bar.unpause()  # it counts pictures, not the start of the network
+            for network in self._networks:
+                if batch := network.batches.rest():
+                    self._submit(network, batch)
+            while self._pending:
+                self._collect()
+        self.seconds += time.perf_counter() - start - opening
+        self._fail_copies(todo)
+
+    def _note(self, file: ReadFile) -> None:
+        """Note the digest of a file that was read, or that it failed."""
+        path = self._paths[file.index]
+        if file.digest is not None:
+            self.digests[path] = file.digest
+        if not file.outcome.ok:
+            if self._settings.on_error == "raise":
+                raise ImageError(f"cannot read {path}: {file.outcome.reason}")
+            self.failures[file.index] = file.outcome
+
+    def _take(self, file: ReadFile, first: dict[str, int]) -> float:
+        """Hand the pixels of a file to the networks; return the seconds to open their engines."""
+        opening = 0.0
+        if file.digest is None:
+            return opening
+        index = first.setdefault(file.digest, file.index)
+        for number, pixels in file.pixels.items():
+            network = self._networks[number]
+            opening += network.batches.ready()
+            assert network.batches.engine is not None
+            self.reader.batch_size = max(self.reader.batch_size, network.batches.engine.batch_size)
+            picture = Picture(index, file.digest, file.outcome.notes, pixels)
+            if batch := network.batches.add(picture):
+                self._submit(network, batch)
+        return opening
+
+    def _fail_copies(self, todo: Sequence[int]) -> None:
+        """Let the copies of a file that failed fail with it."""
+        failed = {
+            self.digests[self._paths[index]]: outcome
+            for index, outcome in self.failures.items()
+            if self._paths[index] in self.digests
+        }
+        for index in todo:
+            digest = self.digests.get(self._paths[index])
+            if index not in self.failures and digest in failed:
+                self.failures[index] = failed[digest]
+
+    def _submit(self, network: _Network, batch: list[Picture]) -> None:
+        """Hand a batch to its network.
+
+        No more batches are computed at once than the processor has streams for, whichever networks
+        they are of, so that the speed of each can be told; some wait, so that no stream idles.
+        """
+        engines = [each.batches.engine for each in self._networks]
+        streams = max(engine.streams for engine in engines if engine)
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(streams, thread_name_prefix="featx-embed")
+        vectors = self._workers.submit(network.batches.embed, batch)
+        self._pending.append((network, batch, vectors))
+        while len(self._pending) > streams + len(self._networks):
+            self._collect()
+
+    def _stop(self) -> None:
+        if self._workers is not None:
+            self._workers.shutdown(cancel_futures=True)
+            self._workers = None
+
+    def _collect(self) -> None:
+        network, batch, vectors = self._pending.popleft()
+        network.writer.keep(batch, vectors.result())
+
+    def _write(self) -> None:
+        """Keep what was computed before the run ended, early or not."""
+        try:
+            while self._pending:
+                with suppress(Exception):  # the error that ended the run is the one to tell
+                    self._collect()
+        finally:
+            for network in self._networks:
+                network.writer.write()
+
+
+def _matrix(
+    images: ImageFolder,
+    backbone: Backbone,
+    store: FeatureStore,
+    embedded: set[int],
+    digests: Mapping[str, str],
+    failures: Mapping[int, Outcome],
+) -> Features:
+    """Read the matrix of a filled store, rows in the order of the images.
+
+    Parameters
+    ----------
+    images : ImageFolder
+        The images that were asked for.
+    backbone : Backbone
+        The network.
+    store : FeatureStore
+        Has a vector of every image that could be read.
+    embedded : set of int
+        Places of the images whose vectors were computed now.
+    digests : mapping
+        The digest of each image that could be read, by path.
+    failures : mapping
+        The outcome of each image that could not, by place.
+    """
+    outcomes = [
+        replace(failures[index], path=path)
+        if index in failures
+        else Outcome(
+            status="embedded" if index in embedded else "cached",
+            notes=store.notes(digests[path]),
+            path=path,
+        )
+        for index, path in enumerate(images.paths)
+    ]
+    rows = [index for index, outcome in enumerate(outcomes) if outcome.ok]
+    if not rows:
+        first = outcomes[0]
+        raise ImageSourceError(
+            f"none of {len(outcomes)} images can be read ({first.path}: {first.reason})"
+        )
+    assert store.shape is not None
+    X = _allocate(len(rows), int(np.prod(store.shape)), store.folder)
+    store.read([digests[images.paths[index]] for index in rows], out=X)
+    return Features(
+        X=X.reshape(len(rows), *store.shape),
+        y=as_labels([images.labels[index] for index in rows]),
+        paths=as_paths([images.paths[index] for index in rows]),
+        outcomes=tuple(outcomes),
+        recipe=Recipe((store.recipe,)),
+        n_other=images.n_other,
+        weights=backbone.weights.source if backbone.weights else "imagenet",
+        images_per_second=store.images_per_second,
+    )
+
+
+def _allocate(rows: int, width: int, folder: Path) -> np.ndarray:
+    """Make room for a matrix: in memory, or where it is very large in a nameless file."""
+    if rows * width * 4 <= MEMORY_MAP_BYTES:
+        return np.empty((rows, width), np.float32)
+    with storage_errors(folder), tempfile.TemporaryFile(prefix=".matrix-", dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
+            os.posix_fallocate(file.fileno(), 0, rows * width * 4)
+        return np.memmap(file, np.float32, "w+", shape=(rows, width))
+
+
+def _joined(request: Request, made: Mapping[tuple[Backbone, RecipePart], Features]) -> Features:
+    """Join the vectors of the parts of a request, and put its views beside."""
+    views = [[made[part] for part in request.of_view(view)] for view in range(request.views + 1)]
+    first = views[0][0]
+    embedded = [
+        any(each.outcomes[file].status == "embedded" for parts in views for each in parts)
+        for file in range(len(first.outcomes))
+    ]
+    outcomes = tuple(
+        replace(outcome, status="embedded") if new else outcome
+        for outcome, new in zip(first.outcomes, embedded, strict=True)
+    )
+    if len(request.backbones) == 1:
+        X, *others = (parts[0].X for parts in views)
+        return replace(first, outcomes=outcomes, views=tuple(others))
+    X, *others = (join([each.matrix for each in parts]) for parts in views)
+    slowness = sum(1 / each.images_per_second for each in views[0])
+    return replace(
+        first,
+        X=X,
+        outcomes=outcomes,
+        views=tuple(others),
+        recipe=request.recipe,
+        images_per_second=1 / slowness,
+    )

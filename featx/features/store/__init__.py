@@ -1,0 +1,1 @@
+"""The cache on disk: vectors by content and recipe."""

@@ -1,0 +1,293 @@
+"""The cache as a whole: what it holds, whether that is sound, and making room."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.backbones.engines.conversion import DESCRIPTION, engines_folder
+from featx.errors import FeatxError, OptionError
+from featx.features.recipe import Recipe
+from featx.features.store.shard import DamagedShardError, verify_shard
+from featx.features.store.store import Damage, shard_paths, shards_folder
+from featx.files import storage_errors
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")  # other folders are not ours
+_WRITING_SECONDS = 3600  # no shard takes longer to write
+
+
+@dataclass(frozen=True)
+class CachedRecipe:
+    """What a cache holds for one recipe.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of the recipe; the name of its folder.
+    settings : dict or None
+        The recipe's settings; None where they cannot be read.
+    rows : int
+        Vectors in sound shards.
+    bytes : int
+        Size on disk.
+    damages : tuple of Damage
+        Shards that cannot be trusted.
+    newest : float
+        When a vector was last added, in seconds since 1970; 0 for an empty folder.
+    """
+
+    fingerprint: str
+    settings: dict[str, Any] | None
+    rows: int
+    bytes: int
+    damages: tuple[Damage, ...]
+    newest: float
+
+    @property
+    def text(self) -> str:
+        """The settings as people read them."""
+        try:
+            recipe = str(Recipe.from_dict(self.settings or {}))
+        except FeatxError:
+            recipe = "unreadable recipe.json"
+        return recipe + (", DAMAGED" if self.damages else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is stored as plain values."""
+        return {
+            "fingerprint": self.fingerprint,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "damaged": [str(damage.path) for damage in self.damages],
+            "days_old": round(days_since(self.newest), 2) if self.newest else None,
+            "settings": self.settings,
+        }
+
+
+@dataclass(frozen=True)
+class CachedEngine:
+    """A network that is kept in a cache in OpenVINO's form.
+
+    Attributes
+    ----------
+    key : str
+        The name of its folder.
+    settings : dict or None
+        What shaped it; None where that cannot be read.
+    bytes : int
+        Size on disk.
+    newest : float
+        When it was last compiled, in seconds since 1970.
+    """
+
+    key: str
+    settings: dict[str, Any] | None
+    bytes: int
+    newest: float
+
+    @property
+    def text(self) -> str:
+        """The settings as people read them."""
+        if self.settings is None:
+            return "unreadable engine.json"
+        known = {name: str(value) for name, value in self.settings.items() if value is not None}
+        layer = f" at {known['layer']}" if "layer" in known else ""
+        return (
+            f"{known.get('backbone')}{layer}, {known.get('pooling')} pooling, "
+            f"{known.get('input_size')} px, weights {known.get('weights', '')[:12]}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is stored as plain values."""
+        return {
+            "key": self.key,
+            "bytes": self.bytes,
+            "days_old": round(days_since(self.newest), 2),
+            "settings": self.settings,
+        }
+
+
+def days_since(moment: float) -> float:
+    """Return the days since a moment that is given in seconds since 1970."""
+    return (time.time() - moment) / 86_400
+
+
+def contents(cache: Path) -> list[CachedRecipe]:
+    """Check every shard of a cache and say what each recipe has.
+
+    Parameters
+    ----------
+    cache : Path
+        The cache folder; see `featx.features.store.store.cache_folder`.
+
+    Returns
+    -------
+    list of CachedRecipe
+        Sorted by fingerprint; empty where there is no cache yet.
+    """
+    recipes = []
+    for folder in _folders(shards_folder(cache)):
+        rows, size, newest = 0, 0, 0.0
+        damages = []
+        for path in shard_paths(folder):
+            try:
+                status = path.stat()
+                size += status.st_size
+                newest = max(newest, status.st_mtime)
+                rows += verify_shard(path)
+            except FileNotFoundError:  # cleared meanwhile
+                continue
+            except DamagedShardError as error:
+                damages.append(Damage(path, str(error)))
+            except OSError as error:
+                damages.append(Damage(path, f"cannot be read: {error.strerror or error}"))
+        recipes.append(
+            CachedRecipe(
+                folder.name, _settings(folder / "recipe.json"), rows, size, tuple(damages), newest
+            )
+        )
+    return recipes
+
+
+def engines(cache: Path) -> list[CachedEngine]:
+    """List the converted networks of a cache.
+
+    Parameters
+    ----------
+    cache : Path
+        The cache folder.
+
+    Returns
+    -------
+    list of CachedEngine
+        Sorted by key.
+    """
+    found = []
+    for folder in _folders(engines_folder(cache)):
+        with suppress(FileNotFoundError):  # cleared meanwhile
+            states = [path.stat() for path in folder.iterdir()]
+            size = sum(state.st_size for state in states)
+            newest = max((state.st_mtime for state in states), default=0.0)
+            settings = _settings(folder / DESCRIPTION)
+            found.append(CachedEngine(folder.name, settings, size, newest))
+    return found
+
+
+def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = None) -> int:
+    """Remove vectors and converted networks from a cache.
+
+    Parameters
+    ----------
+    cache : Path
+        The cache folder.
+    names : tuple of str, default=()
+        Fingerprints of recipes, keys of networks (or their first characters) or names of
+        backbones; none for everything.
+    older_than : float, optional
+        Remove only what was written more than so many days ago.
+
+    Returns
+    -------
+    int
+        Bytes removed.
+
+    Raises
+    ------
+    OptionError
+        Nothing in the cache has one of these fingerprints or names.
+    StorageError
+        A file cannot be removed.
+    """
+    folders = {
+        **{folder: "recipe.json" for folder in _folders(shards_folder(cache))},
+        **{folder: DESCRIPTION for folder in _folders(engines_folder(cache))},
+    }
+    chosen = [folder for folder in folders if not names]
+    for name in names:
+        found = [
+            folder for folder, description in folders.items() if _is_of(folder, description, name)
+        ]
+        if not found:
+            raise OptionError(
+                f"nothing of {name!r} in the cache {cache}: expected a fingerprint or a backbone "
+                "that `featx cache info` lists"
+            )
+        chosen.extend(found)
+    now = time.time()
+    limit = math.inf if older_than is None else now - older_than * 86_400
+    removed = 0
+    for folder in dict.fromkeys(chosen):
+        with storage_errors(folder):
+            if folders[folder] == DESCRIPTION:
+                removed += _clear_engine(folder, limit)
+            else:
+                removed += _clear_recipe(folder, limit, now)
+    if not names and engines_folder(cache).is_dir():
+        for folder in engines_folder(cache).glob(".*"):  # left half-written
+            removed += _clear_engine(folder, now - _WRITING_SECONDS)
+    return removed
+
+
+def _clear_recipe(folder: Path, limit: float, now: float) -> int:
+    removed = 0
+    for path in shard_paths(folder):
+        removed += _remove(path, limit)
+    for path in folder.glob(".*"):  # left half-written by a process that was killed
+        if path.suffix in (".arrow", ".json"):
+            removed += _remove(path, now - _WRITING_SECONDS)
+    if not shard_paths(folder):
+        _remove(folder / "recipe.json")
+        _remove(folder / "speed.json")
+        with suppress(OSError):  # there are files in it that are not ours
+            folder.rmdir()
+    return removed
+
+
+def _clear_engine(folder: Path, limit: float) -> int:
+    """Remove a network whose newest file is older than `limit`, all of it or nothing."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if any(path.stat().st_mtime >= limit for path in files):
+        return 0
+    size = sum(path.stat().st_size for path in files)
+    shutil.rmtree(folder)
+    return size
+
+
+def _remove(path: Path, limit: float = math.inf) -> int:
+    """Remove a file last written before `limit`, and return the bytes that this frees."""
+    try:
+        status = path.stat()
+        if status.st_mtime >= limit:
+            return 0
+        path.unlink()
+    except FileNotFoundError:  # removed by another process meanwhile
+        return 0
+    return status.st_size
+
+
+def _folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    folders = (path for path in root.iterdir() if path.is_dir())
+    return sorted(path for path in folders if _FINGERPRINT.fullmatch(path.name))
+
+
+def _settings(description: Path) -> dict[str, Any] | None:
+    try:
+        settings = json.loads(description.read_text())
+    except (OSError, ValueError):
+        return None
+    return settings if isinstance(settings, dict) else None
+
+
+def _is_of(folder: Path, description: str, name: str) -> bool:
+    if len(name) >= 6 and folder.name.startswith(name):
+        return True
+    return (_settings(folder / description) or {}).get("backbone") == name

@@ -1,0 +1,183 @@
+"""A shard of the cache: one Arrow file that holds keys, notes, vectors and checksums together.
+
+Every row carries a checksum, verified when its vector is read, and all rows carry one together,
+which is faster to verify when most of them are. The keys and the shape carry one of their own,
+verified when the shard is opened. So opening reads little, and nothing wrong gets out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from featx.errors import FeatxError, one_line
+
+FORMAT = 1  # raised when the layout of a shard changes; the number is part of every shard
+KEY_BYTES = 32
+_COLUMNS = ("key", "note", "vector", "checksum")
+
+
+class DamagedShardError(FeatxError, ValueError):
+    """A shard cannot be trusted; the message says why."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """An open shard: arrays over its memory-mapped file."""
+
+    path: Path
+    shape: tuple[int, ...]
+    keys: tuple[bytes, ...]
+    notes: tuple[str, ...]
+    vectors: np.ndarray  # (rows, width), float32
+    checksums: np.ndarray  # (rows,), uint32
+    total: int | None  # checksum of all rows; None in shards of earlier versions, which lack it
+
+    def is_sound(self, row: int) -> bool:
+        """Whether the vector and the note of a row are what was written."""
+        actual = _checksum(self.shape, self.keys[row], self.notes[row], self.vectors[row])
+        return actual == int(self.checksums[row])
+
+    def are_sound(self, rows: Collection[int]) -> bool:
+        """Whether the vectors and the notes of some rows, none twice, are what was written."""
+        most = self.total is not None and 2 * len(rows) >= len(self.keys)
+        if most and _total(self.shape, self.keys, self.notes, self.vectors) == self.total:
+            return True
+        return all(self.is_sound(row) for row in rows)
+
+
+def write_shard(file: Path, keys: list[bytes], notes: list[str], vectors: np.ndarray) -> None:
+    """Write rows as one Arrow file.
+
+    Parameters
+    ----------
+    file : Path
+        Where to.
+    keys : list of bytes
+        Digests, 32 bytes each.
+    notes : list of str
+        What to remember with each row.
+    vectors : ndarray of shape (len(keys), *shape), float32
+        The features.
+    """
+    import pyarrow as pa
+
+    rows = np.ascontiguousarray(vectors, dtype=np.float32).reshape(len(keys), -1)
+    shape = tuple(vectors.shape[1:])
+    checksums = [
+        _checksum(shape, key, note, row) for key, note, row in zip(keys, notes, rows, strict=True)
+    ]
+    about = {
+        "format": FORMAT,
+        "shape": list(shape),
+        "seal": _seal(shape, keys),
+        "total": _total(shape, keys, notes, rows),
+    }
+    schema = pa.schema(
+        [
+            ("key", pa.binary(KEY_BYTES)),
+            ("note", pa.string()),
+            ("vector", pa.list_(pa.float32(), rows.shape[1])),
+            ("checksum", pa.uint32()),
+        ],
+        metadata={"featx": json.dumps(about)},
+    )
+    batch = pa.record_batch(
+        [
+            pa.array(keys, pa.binary(KEY_BYTES)),
+            pa.array(notes, pa.string()),
+            pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1]),
+            pa.array(checksums, pa.uint32()),
+        ],
+        schema=schema,
+    )
+    with file.open("wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(batch)
+
+
+def open_shard(path: Path) -> Shard:
+    """Map a shard into memory and check all of it but the vectors and notes.
+
+    Raises
+    ------
+    DamagedShardError
+        It is not what `write_shard` wrote.
+    OSError
+        It cannot be read, which says nothing about what is in it.
+    """
+    import pyarrow as pa
+
+    with path.open("rb"):  # tells a file that may not be read from a damaged one
+        pass
+    try:
+        with pa.memory_map(os.fspath(path)) as source:
+            reader = pa.ipc.open_file(source)
+            if reader.num_record_batches != 1:
+                raise DamagedShardError(f"{reader.num_record_batches} record batches, expected 1")
+            batch = reader.get_batch(0)
+        about = json.loads((reader.schema.metadata or {})[b"featx"])
+        if about["format"] != FORMAT or tuple(batch.schema.names) != _COLUMNS:
+            raise DamagedShardError("not of this version's form")
+        batch.validate(full=True)
+        if any(column.null_count for column in batch.columns):
+            raise DamagedShardError("values are missing")
+        shape = tuple(int(n) for n in about["shape"])
+        keys = tuple(batch.column("key").to_pylist())
+        if about["seal"] != _seal(shape, keys):
+            raise DamagedShardError("the keys do not match their checksum")
+        vectors = batch.column("vector").flatten().to_numpy(zero_copy_only=True)
+        shard = Shard(
+            path=path,
+            shape=shape,
+            keys=keys,
+            notes=tuple(batch.column("note").to_pylist()),
+            vectors=vectors.reshape(len(keys), int(np.prod(shape))),
+            checksums=batch.column("checksum").to_numpy(),
+            total=about.get("total"),
+        )
+    except DamagedShardError:
+        raise
+    except Exception as error:  # whatever Arrow, JSON or numpy make of damaged bytes
+        if isinstance(error, OSError) and error.errno:  # of the operating system, not of Arrow
+            raise
+        raise DamagedShardError(one_line(error)) from error
+    if shard.vectors.dtype != np.float32:
+        raise DamagedShardError("columns of another type")
+    return shard
+
+
+def verify_shard(path: Path) -> int:
+    """Check every row of a shard and return how many there are.
+
+    Raises
+    ------
+    DamagedShardError
+        The shard is damaged; the message says how.
+    OSError
+        It cannot be read.
+    """
+    shard = open_shard(path)
+    if shard.are_sound(range(len(shard.keys))):
+        return len(shard.keys)
+    bad = sum(not shard.is_sound(row) for row in range(len(shard.keys)))
+    raise DamagedShardError(f"{bad} of {len(shard.keys)} vectors do not match their checksums")
+
+
+def _checksum(shape: tuple[int, ...], key: bytes, note: str, vector: np.ndarray) -> int:
+    return zlib.crc32(vector.data, zlib.crc32(f"{shape} {note}".encode(), zlib.crc32(key)))
+
+
+def _seal(shape: tuple[int, ...], keys: Sequence[bytes]) -> int:
+    return zlib.crc32(b"".join(keys), zlib.crc32(str(shape).encode()))
+
+
+def _total(
+    shape: tuple[int, ...], keys: Sequence[bytes], notes: Sequence[str], vectors: np.ndarray
+) -> int:
+    return zlib.crc32(vectors.data, zlib.crc32("\0".join(notes).encode(), _seal(shape, keys)))

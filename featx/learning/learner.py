@@ -1,0 +1,398 @@
+"""The learner, one door for all that learns: a classifier's name, an estimator, a Keras model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from featx.backbones.kinds import PIXELS
+from featx.backbones.table import DEFAULT_BACKBONE
+from featx.errors import OptionError, UnknownClassifierError
+from featx.features.duplicates import groups_of
+from featx.features.matrix import Features
+from featx.features.options import EmbedOptions
+from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER, Folds
+from featx.learning.scratch.own_model import OwnModel, is_keras_model
+
+if TYPE_CHECKING:
+    from featx.learning.scratch.classifier import ScratchNetwork
+
+#: A name of `CLASSIFIERS`, a scikit-learn classifier or pipeline, or a compiled Keras model. Any
+#: object, since these have no base class in common.
+Classifier: TypeAlias = Any
+
+_FOLDS = 5  # of a search inside a classifier
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """Something that learns classes from features or from pixels.
+
+    Make one with `Learner.of`.
+
+    Attributes
+    ----------
+    given : str, estimator or keras.Model
+        What was asked for.
+    name : str
+        What to call it.
+    pixels : bool
+        Whether it learns from pixels: the backbone is "pixels" then.
+    """
+
+    given: Classifier
+    name: str
+    pixels: bool = False
+
+    @classmethod
+    def of(cls, classifier: Classifier) -> Learner:
+        """Take a classifier's name, an estimator or a compiled Keras model.
+
+        Raises
+        ------
+        UnknownClassifierError
+            No classifier has this name.
+        OptionError
+            It is neither a name nor a scikit-learn classifier, or a Keras model that does not fit.
+        """
+        if isinstance(classifier, Learner):
+            return classifier
+        if isinstance(classifier, str):
+            if classifier not in CLASSIFIERS:
+                raise UnknownClassifierError(
+                    f"unknown classifier {classifier!r}: expected one of {', '.join(CLASSIFIERS)}, "
+                    "or a scikit-learn classifier"
+                )
+            return cls(classifier, classifier, CLASSIFIERS[classifier].pixels)
+        if is_keras_model(classifier):
+            OwnModel.of(classifier)
+            return cls(classifier, str(classifier.name), pixels=True)
+        _require_classifier(classifier)
+        from featx.learning.scratch.classifier import ScratchNetwork
+
+        steps = getattr(classifier, "named_steps", None)
+        name = "+".join(steps) if steps else type(classifier).__name__
+        return cls(classifier, name, isinstance(classifier, ScratchNetwork))
+
+    def build(self, smallest: int = 5, columns: int = 2048, folds: Folds = None) -> Any:
+        """Build an unfitted estimator; see `make_classifier`."""
+        if isinstance(self.given, str):
+            if folds is None and smallest > 1:
+                folds = min(_FOLDS, smallest)
+            return CLASSIFIERS[self.given].build(smallest, columns, folds)
+        if is_keras_model(self.given):
+            from featx.learning.scratch.classifier import ScratchNetwork
+
+            return ScratchNetwork(OwnModel.of(self.given))
+        from sklearn.base import clone
+
+        return clone(self.given)
+
+    def build_for(self, y: np.ndarray, columns: int, views: int = 0) -> Any:
+        """Build an unfitted estimator for images of these classes.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,), str
+            The classes of the images to learn from.
+        columns : int
+            Columns of their features.
+        views : int, default=0
+            Views that go along with each: a search inside the classifier, also one of your own in
+            its `cv`, has all views of an image on one side of each split, so that it is not judged
+            on what it has seen.
+        """
+        smallest = min(Counter(y.tolist()).values())
+        folds: Folds = None
+        if views and smallest > 1:
+            folds = _with_views(min(_FOLDS, smallest), y, views)
+        made = self.build(smallest, columns, folds)
+        if views and not isinstance(self.given, str):
+            _let_search(made, y, views)
+        return made
+
+    def fit(
+        self, estimator: Any, X: np.ndarray, y: np.ndarray, views: Sequence[np.ndarray] = ()
+    ) -> Any:
+        """Fit an estimator to images and their views, which are rows of the same classes.
+
+        Parameters
+        ----------
+        estimator : estimator
+            What `build_for` gave.
+        X : ndarray of shape (n, columns), float32
+            Features of the images.
+        y : ndarray of shape (n,), str
+            Their classes.
+        views : sequence of ndarray of the shape of X
+            Features of their views.
+        """
+        rows = np.concatenate([X, *views]) if views else X
+        labels = np.tile(y, 1 + len(views))
+        if self.pixels:  # judges itself on pictures that it holds out, copies together
+            return estimator.fit(rows, labels, groups=np.tile(groups_of(X), 1 + len(views)))
+        return estimator.fit(rows, labels)
+
+    @cached_property
+    def _network(self) -> ScratchNetwork:
+        network: ScratchNetwork = self.build()
+        return network
+
+    @property
+    def input_size(self) -> int | None:
+        """Side of the pictures that it takes by default, in pixels; None if it takes features."""
+        return self._network.input_size if self.pixels else None
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether it can say how probable each class is."""
+        return hasattr(self.build(), "predict_proba")
+
+    def require(self, backbone: str | None, classes: int) -> None:
+        """Check that it can learn so many classes from what a backbone gives.
+
+        Parameters
+        ----------
+        backbone : str or None
+            The name in the recipe; None where there is no recipe.
+        classes : int
+            How many classes there are.
+
+        Raises
+        ------
+        OptionError
+            It learns from pixels and gets something else, or has not as many outputs.
+        """
+        if self.pixels:
+            self._network.require(backbone, classes)
+
+    def embedding(self, backbone: Any, options: EmbedOptions) -> tuple[Any, EmbedOptions]:
+        """Say what to embed images with, so that it can learn from that.
+
+        Parameters
+        ----------
+        backbone : str or Backbone
+            What was asked for, or the default.
+        options : EmbedOptions
+            What was asked for beside it.
+
+        Returns
+        -------
+        backbone : str or Backbone
+            "pixels" in place of the default, where it learns from pixels.
+        options : EmbedOptions
+            With the size of its pictures.
+
+        Raises
+        ------
+        OptionError
+            It learns from pixels, and an option of networks is asked for.
+        """
+        if not self.pixels:
+            return backbone, options
+        for name in ("weights", "pooling", "layer"):
+            if name in options:
+                raise OptionError(
+                    f"{self.name} learns from pixels, not from the features of a network: leave "
+                    f"{name} out"
+                )
+        sized: Any = {"input_size": self.input_size} | options
+        return PIXELS if backbone == DEFAULT_BACKBONE else backbone, sized
+
+    def require_features(self, features: Features) -> None:
+        """Check that it can learn from features; see `require`."""
+        self.require(features.recipe.backbone if features.recipe else None, len(features.classes))
+
+    def settled(self, fitted: Any) -> Learner:
+        """Return the learner whose searches are replaced by what they found, or itself without any.
+
+        In cross-validation a search may settle elsewhere in every fold, so that certainties of the
+        folds would not be those of the final classifier.
+
+        Parameters
+        ----------
+        fitted : estimator
+            What became of it.
+        """
+        found = _without_search(fitted)
+        return self if found is fitted else Learner.of(found)
+
+
+def make_classifier(
+    classifier: Classifier = DEFAULT_CLASSIFIER,
+    smallest: int = 5,
+    columns: int = 2048,
+    folds: Folds = None,
+) -> Any:
+    """Build an unfitted classifier.
+
+    Parameters
+    ----------
+    classifier : str or estimator, default="logistic"
+        A name of `CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own, which is
+        cloned; or a compiled Keras model, which learns from pixels (float32, 0 to 255, so let it
+        begin with a Rescaling layer) and is copied.
+    smallest : int, default=5
+        Images in the smallest class.
+    columns : int, default=2048
+        Columns of the features; a truncated SVD keeps no more.
+    folds : int or sequence of (train, test), optional
+        Of the search inside some classifiers: a number, or rows; by default 5, or as many as the
+        smallest class has images.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline, ScratchNetwork for "cnn" and Keras models, or the clone
+
+    Raises
+    ------
+    UnknownClassifierError
+        No classifier has this name.
+    OptionError
+        It is neither a name nor a scikit-learn classifier, or a Keras model that does not fit.
+    """
+    return Learner.of(classifier).build(smallest, columns, folds)
+
+
+def learners_of(classifiers: Classifier) -> dict[str, Learner]:
+    """Take one classifier, several, or a mapping that names them, and give each its own name.
+
+    Raises
+    ------
+    OptionError, UnknownClassifierError
+        There are none, or as for `Learner.of`.
+    """
+    if isinstance(classifiers, Mapping):
+        learners = {name: Learner.of(each) for name, each in classifiers.items()}
+    else:
+        several = classifiers if isinstance(classifiers, list | tuple) else [classifiers]
+        learners = {}
+        for learner in map(Learner.of, several):
+            name = learner.name
+            same = sum(other == name or other.startswith(f"{name} #") for other in learners)
+            learners[f"{name} #{same + 1}" if same else name] = learner
+    if not learners:
+        raise OptionError("classifiers is empty: expected names, such as 'logistic'")
+    return learners
+
+
+def probabilities_of(fitted: Any, X: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+    """Predict probabilities in columns for given classes.
+
+    Parameters
+    ----------
+    fitted : estimator
+        A fitted classifier of some of these classes.
+    X : ndarray of shape (n, columns), float32
+        Features.
+    classes : sequence of str
+        Sorted; a class that the classifier does not know has the probability 0.
+
+    Returns
+    -------
+    ndarray of shape (n, len(classes)), float, or None
+        None where the classifier gives no probabilities, as the nearest centroid of a single
+        image of each class, which has no spread.
+    """
+    if not hasattr(fitted, "predict_proba"):
+        return None
+    probabilities = np.zeros((len(X), len(classes)))
+    columns = np.searchsorted(np.array(classes), np.asarray(fitted.classes_, dtype=str))
+    try:
+        probabilities[:, columns] = fitted.predict_proba(X)
+    except ValueError:
+        return None
+    return probabilities
+
+
+def predict(
+    fitted: Any, X: np.ndarray, views: Sequence[np.ndarray], classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predict images; where there are views, by the mean probability of image and views.
+
+    Parameters
+    ----------
+    fitted : estimator
+        A fitted classifier of some of these classes.
+    X : ndarray of shape (n, columns), float32
+        Features of the images.
+    views : sequence of ndarray of the shape of X
+        Features of their views, or nothing.
+    classes : sequence of str
+        Sorted.
+
+    Returns
+    -------
+    predicted : ndarray of shape (n,), str
+        Where there are views and no probabilities, what is predicted most often; the image itself
+        decides where several are.
+    probabilities : ndarray of shape (n, len(classes)), float, or None
+    """
+    probabilities = probabilities_of(fitted, X, classes)
+    if not len(views):
+        return np.asarray(fitted.predict(X)), probabilities
+    names = np.array(classes)
+    if probabilities is None:
+        votes = 0.5 * (np.asarray(fitted.predict(X))[:, None] == names)
+        for each in (X, *views):
+            votes += np.asarray(fitted.predict(each))[:, None] == names
+        return names[votes.argmax(axis=1)], None
+    for each in views:
+        probabilities += probabilities_of(fitted, each, classes)
+    return names[probabilities.argmax(axis=1)], probabilities / (1 + len(views))
+
+
+def _require_classifier(classifier: Any) -> None:
+    from sklearn.base import BaseEstimator, is_classifier
+
+    if not isinstance(classifier, BaseEstimator) or not is_classifier(classifier):
+        what = (
+            f"the class {classifier.__name__}, not an object of it"
+            if isinstance(classifier, type)
+            else f"a {type(classifier).__name__}"
+        )
+        raise OptionError(
+            f"classifier is {what}: expected one of {', '.join(CLASSIFIERS)}, "
+            "or a scikit-learn classifier"
+        )
+
+
+def _let_search(estimator: Any, y: np.ndarray, views: int) -> None:
+    """Give the searches of an estimator of a user's own splits that keep views together."""
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps:
+            _let_search(step, y, views)
+    elif hasattr(estimator, "cv") and estimator.cv != "prefit":
+        estimator.set_params(cv=_with_views(estimator.cv, y, views))
+
+
+def _with_views(cv: Any, y: np.ndarray, views: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split images by what scikit-learn takes as `cv`, and let their views follow them."""
+    from sklearn.model_selection import check_cv
+
+    later = len(y) * np.arange(views + 1)[:, None]
+    return [
+        ((train + later).ravel(), (test + later).ravel())
+        for train, test in check_cv(cv, y, classifier=True).split(y, y)
+    ]
+
+
+def _without_search(fitted: Any) -> Any:
+    """Return an unfitted estimator with what the searches of a fitted one found; else that one."""
+    from sklearn.base import clone
+    from sklearn.pipeline import Pipeline
+
+    if hasattr(fitted, "best_estimator_"):
+        return clone(fitted.best_estimator_)
+    if isinstance(fitted, Pipeline):
+        steps = [(name, _without_search(step)) for name, step in fitted.steps]
+        if any(new is not old for (_, new), (_, old) in zip(steps, fitted.steps, strict=True)):
+            return clone(fitted).set_params(steps=steps)
+    return fitted

@@ -1,0 +1,188 @@
+"""An own model: a compiled Keras model that a user gave, copied for every fit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from featx.backbones.framework import import_keras
+from featx.errors import OptionError, one_line
+
+
+def is_keras_model(value: Any) -> bool:
+    """Whether a value is a Keras model; Keras is not imported to find out."""
+    return "keras" in sys.modules and isinstance(value, sys.modules["keras"].Model)
+
+
+class OwnModel:
+    """A compiled Keras model, with its weights as they were when it was given.
+
+    Make one with `OwnModel.of`. It is never trained itself: `copy` makes what is.
+    """
+
+    def __init__(self, model: Any, weights: Sequence[np.ndarray]) -> None:
+        self._model = model
+        self._weights = list(weights)
+
+    @classmethod
+    def of(cls, model: Any) -> OwnModel:
+        """Take a model.
+
+        Raises
+        ------
+        OptionError
+            It is not compiled, or does not take one square picture and give one row of outputs.
+        """
+        if not model.compiled or model.optimizer is None or model.loss is None:
+            raise OptionError(
+                f"the Keras model {model.name!r} is not compiled: call its compile(optimizer, "
+                "loss) first"
+            )
+        if isinstance(model.loss, list | tuple | dict) and len(model.loss) != 1:
+            raise OptionError(
+                f"the Keras model {model.name!r} has {len(model.loss)} losses: expected one"
+            )
+        shape = getattr(model, "input_shape", None)
+        if (
+            not isinstance(shape, tuple)
+            or isinstance(getattr(model, "input", None), dict)
+            or len(shape) != 4
+            or shape[1] != shape[2]
+            or shape[3] not in (1, 3)
+        ):
+            raise OptionError(
+                f"the Keras model {model.name!r} has input shape {shape}: expected that of one "
+                "square picture, (None, size, size, 3), or with one channel for grey"
+            )
+        outputs = model.output_shape
+        named = isinstance(getattr(model, "output", None), dict)
+        if named or not isinstance(outputs, tuple) or len(outputs) != 2 or not outputs[1]:
+            raise OptionError(
+                f"the Keras model {model.name!r} has output shape {outputs}: expected "
+                "(None, n_classes)"
+            )
+        return cls(model, model.get_weights())
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return str(self._model.name)
+
+    @property
+    def size(self) -> int | None:
+        """Side of the pictures that it takes, in pixels; None for any."""
+        size: int | None = self._model.input_shape[1]
+        return size
+
+    @property
+    def _loss(self) -> Any:
+        """Its loss, as a name, a function or an object of Keras."""
+        loss = self._model.loss
+        if isinstance(loss, dict):
+            loss = list(loss.values())
+        return loss[0] if isinstance(loss, list | tuple) else loss
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether its loss takes a row of zeros and a one for each picture, not a number."""
+        function = getattr(self._loss, "fn", self._loss)
+        names = (str(self._loss), type(self._loss).__name__, getattr(function, "__name__", ""))
+        return not any("sparse" in name.lower() for name in names)
+
+    @property
+    def logits(self) -> bool:
+        """Whether its outputs are logits, not probabilities."""
+        return bool(getattr(self._loss, "from_logits", False))
+
+    def require(self, classes: int) -> None:
+        """Check that it has as many outputs as there are classes.
+
+        Raises
+        ------
+        OptionError
+            It has fewer or more.
+        """
+        units = self._model.output_shape[1]
+        if units != classes:
+            raise OptionError(
+                f"the Keras model {self.name!r} has {units} outputs: expected {classes}, one for "
+                "each class, with a softmax; change its last layer"
+            )
+
+    def copy(self, size: int, classes: int, seed: int) -> Any:
+        """Copy the model, compiled in the same way, its weights as they were at first.
+
+        Parameters
+        ----------
+        size : int
+            Side of the pictures to come, in pixels.
+        classes : int
+            How many of its outputs are needed.
+        seed : int
+            Of its dropout and the like, where that has no seed.
+
+        Returns
+        -------
+        keras.Model
+            Its one metric is the accuracy.
+
+        Raises
+        ------
+        OptionError
+            It takes another size or fewer classes, or Keras cannot copy it.
+        """
+        if self.size not in (None, size):
+            raise OptionError(
+                f"the Keras model {self.name!r} takes pictures of {self.size} px: got {size}; "
+                f"embed with input_size={self.size}"
+            )
+        if classes > self._model.output_shape[1]:
+            self.require(classes)
+        keras = import_keras()
+        seeds = iter(range(seed, seed + 1_000_000))
+
+        def seeded(layer: Any) -> Any:
+            if type(layer) is keras.layers.Lambda:  # Keras makes none from a configuration
+                return keras.layers.Lambda(
+                    layer.function,
+                    output_shape=layer._output_shape,
+                    mask=layer.mask,
+                    arguments=layer.arguments,
+                    name=layer.name,
+                )
+            config = layer.get_config()
+            if "seed" in config and config["seed"] is None:
+                config["seed"] = next(seeds)
+            return type(layer).from_config(config)
+
+        model = self._model
+        try:
+            model.compiled = False  # else Keras would look for a loss of one's own by its name
+            try:
+                copy = keras.models.clone_model(model, clone_function=seeded, recursive=True)
+            finally:
+                model.compiled = True
+            copy.set_weights(self._weights)
+            copy.compile(
+                type(model.optimizer).from_config(model.optimizer.get_config()),
+                self._loss,
+                metrics=["accuracy"],
+                run_eagerly=model.run_eagerly,
+                jit_compile=model.jit_compile,
+            )
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise OptionError(
+                f"the Keras model {self.name!r} cannot be copied ({one_line(error)}); make it "
+                "sequential or functional, of layers with a get_config"
+            ) from error
+        return copy
+
+    def __deepcopy__(self, memo: dict[int, object]) -> OwnModel:
+        """Return itself, as it never changes: scikit-learn copies the parameters that it clones."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"OwnModel({self.name})"

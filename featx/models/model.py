@@ -1,0 +1,420 @@
+"""The model, a classifier of images: a recipe and a fitted pipeline, safe to save and load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from featx.backbones.backbone import Backbone
+from featx.errors import OptionError, RecipeMismatchError, UnknownBackboneError
+from featx.evaluation.evaluation import Evaluation
+from featx.features.duplicates import find_leaks
+from featx.features.matrix import Features
+from featx.features.options import RunOptions, check_names, settle
+from featx.features.recipe import Recipe, RecipePart
+from featx.features.request import Request
+from featx.features.run import RunSettings, run
+from featx.images.folder import ImageFolder, ImageSource
+from featx.images.labels import Labels
+from featx.learning.classes import per_file, refuse_labels, require_known
+from featx.learning.learner import predict
+from featx.models import model_file
+from featx.models.predictions import Predictions
+from featx.models.rejection import UNSURE, Rejection
+from featx.models.training import Training
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ImageClassifier:
+    """A trained classifier: images in, labels out.
+
+    `featx.train` makes one and `load` reads one from a file.
+
+    Parameters
+    ----------
+    pipeline : estimator
+        A fitted scikit-learn pipeline over feature vectors.
+    recipe : Recipe
+        How images become these vectors.
+    weights : str, default="imagenet"
+        Where to find the weights of the recipe again: "imagenet", "random" or a path.
+    backbone : Backbone, optional
+        The network, where it is one of your own.
+    views : int, default=0
+        Augmented views of each image that were learned from; predictions are the mean of those of
+        the image and of as many views.
+    rejection : Rejection, optional
+        What calibrates the probabilities, and from which certainty up the model answers.
+    training : Training, optional
+        What it was trained on and how good it is; a model file does not hold it.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The classes, in the order of the columns of `predict_proba`.
+    """
+
+    def __init__(
+        self,
+        pipeline: Any,
+        recipe: Recipe,
+        *,
+        weights: str = "imagenet",
+        backbone: Backbone | None = None,
+        views: int = 0,
+        rejection: Rejection | None = None,
+        training: Training | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.recipe = recipe
+        self.weights = weights
+        self.views = views
+        self.rejection = rejection
+        self.training = training
+        self._backbones = {} if backbone is None else {recipe.parts[0]: backbone}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(str(label) for label in self.pipeline.classes_)
+
+    def __repr__(self) -> str:
+        return f"ImageClassifier({len(self.classes)} classes; {self.recipe})"
+
+    def _repr_html_(self) -> str:
+        draw = getattr(self.pipeline, "_repr_html_", None)
+        drawn = draw() if draw else f"<pre>{escape(repr(self.pipeline))}</pre>"
+        return f"<p>{escape(repr(self))}: {escape(', '.join(self.classes[:20]))}</p>{drawn}"
+
+    @property
+    def backbones(self) -> tuple[Backbone, ...]:
+        """The networks, with weights of the very digests that the model was trained on.
+
+        One for each part of the recipe.
+
+        Raises
+        ------
+        RecipeMismatchError
+            The weights found have another digest; the message names both.
+        UnknownBackboneError
+            The model was trained on a network of your own, and loaded without it.
+        WeightsError
+            There are no weights.
+        """
+        return tuple(self._backbone_of(part) for part in self.recipe.parts)
+
+    def _backbone_of(self, part: RecipePart) -> Backbone:
+        if part not in self._backbones:
+            try:
+                self._backbones[part] = Backbone.load(
+                    part.backbone, self.weights, layer=part.cut.layer
+                )
+            except UnknownBackboneError as error:
+                raise UnknownBackboneError(
+                    f"the model was trained on a network of your own, {part.backbone!r}: "
+                    "load it in Python, with backbone= that network"
+                ) from error
+        if self._backbones[part].digest != part.weights:
+            found = self._backbones.pop(part)
+            place = found.weights.path if found.weights else found.name
+            raise RecipeMismatchError(
+                f"the model was trained on {part.backbone} weights {part.weights[:12]}, but the "
+                f"weights found ({place}) are {found.digest[:12]}; load the model with weights= "
+                "the file it was trained on"
+            )
+        return self._backbones[part]
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """How the training of a network went, a row an epoch; see `ScratchNetwork.history`.
+
+        Raises
+        ------
+        OptionError
+            The classifier was not trained in epochs.
+        """
+        if not hasattr(self.pipeline, "history"):
+            raise OptionError(f"{self!r} was not trained in epochs: only 'cnn' has a history")
+        history: pd.DataFrame = self.pipeline.history
+        return history
+
+    def features(self, source: ImageSource | Features, **options: Unpack[RunOptions]) -> Features:
+        """Embed images by the recipe of the model, or check features that are given.
+
+        Parameters
+        ----------
+        source
+            What `embed` takes, or Features.
+        **options
+            `engine`, `cache`, `on_error`, `batch_size` and `progress`, as for `embed`.
+
+        Raises
+        ------
+        RecipeMismatchError
+            The features or the weights are not those that the model was trained on, or the
+            features have fewer views.
+        """
+        check_names(options, "features", RunOptions)
+        if isinstance(source, Features):
+            self.recipe.require(source.recipe, "these features")
+            if len(source.views) < self.views:
+                raise RecipeMismatchError(
+                    f"these features have {len(source.views)} views, but the model predicts by "
+                    f"{self.views}: embed the images with views={self.views}"
+                )
+            same = len(source.views) == self.views
+            return source if same else replace(source, views=source.views[: self.views])
+        settings = RunSettings.of(settle(options))
+        request = Request.again(self.backbones, self.recipe, self.views, settings.engine)
+        return run(ImageFolder.of(source), [request], settings)[0]
+
+    def labelled_features(
+        self,
+        source: ImageSource | Features,
+        labels: Labels = None,
+        **options: Unpack[RunOptions],
+    ) -> Features:
+        """Return the `features` of images that the model can be judged by; as for `evaluate`."""
+        if isinstance(source, Features):
+            refuse_labels(labels)
+        else:
+            source = ImageFolder.of(source, labels)
+            require_known(source.labels, self.classes)
+        features = self.features(source, **options)
+        require_known(features.labels, self.classes)
+        return features
+
+    def predict(
+        self,
+        source: ImageSource | Features,
+        *,
+        answer_all: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> np.ndarray:
+        """Predict the class of each image.
+
+        Parameters
+        ----------
+        source, **options
+            As for `features`.
+        answer_all : bool, default=False
+            Give the class of every image, also of those that a model trained with `reject` is
+            unsure of.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            One label per input file; None for a file that cannot be read, and `featx.UNSURE` for
+            an image that the model is unsure of.
+        """
+        features = self.features(source, **options)
+        labels, _, answered = self._judged(features)
+        if answered is not None and not answer_all:
+            labels = labels.astype(object)
+            labels[~answered] = UNSURE
+        return per_file(features, labels, None)
+
+    def predict_proba(
+        self, source: ImageSource | Features, **options: Unpack[RunOptions]
+    ) -> np.ndarray:
+        """Predict the probability of each class, calibrated if the model was trained to reject.
+
+        Parameters
+        ----------
+        source, **options
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), float
+            One row per input file, columns in the order of `classes`; NaN for a file that cannot
+            be read.
+
+        Raises
+        ------
+        OptionError
+            The pipeline gives no probabilities.
+        """
+        probabilities = None
+        if hasattr(self.pipeline, "predict_proba"):
+            features = self.features(source, **options)
+            _, probabilities, _ = self._judged(features)
+        if probabilities is None:
+            raise OptionError(
+                "this classifier gives no probabilities; train with another one, such as 'logistic'"
+            )
+        return per_file(features, probabilities, np.nan)
+
+    def predictions(
+        self,
+        source: ImageSource | Features,
+        *,
+        answer_all: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> Predictions:
+        """Predict images: labels and probabilities together, to print, tabulate or draw.
+
+        Parameters
+        ----------
+        source, answer_all, **options
+            As for `predict`.
+
+        Returns
+        -------
+        Predictions
+            One for each input file.
+        """
+        features = self.features(source, **options)
+        labels, probabilities, answered = self._judged(features)
+        share = np.full(len(labels), np.nan)
+        if probabilities is not None:
+            share = probabilities[np.arange(len(labels)), self._columns(labels)]
+        known = set(features.classes) & set(self.classes)
+        return Predictions(
+            outcomes=features.outcomes,
+            best_guess=per_file(features, labels.astype(object), None),
+            probability=per_file(features, share, np.nan),
+            answered=None
+            if answered is None or answer_all
+            else per_file(features, answered, False),
+            true=features.labels if known else None,
+        )
+
+    def evaluate(
+        self,
+        source: ImageSource | Features,
+        labels: Labels = None,
+        *,
+        training: Features | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Evaluation:
+        """Predict labelled images and count what is right.
+
+        Parameters
+        ----------
+        source, **options
+            As for `predict`; the images need labels.
+        labels : sequence or array, optional
+            As for `embed`, where the source has none.
+        training : Features, optional
+            What the model was trained on: images that are copies of these are named.
+
+        Returns
+        -------
+        Evaluation
+
+        Raises
+        ------
+        ImageSourceError
+            The images have no classes, or none that the model knows.
+        OptionError
+            The labels do not fit the images, or these have labels already.
+        """
+        features = self.labelled_features(source, labels, **options)
+        assert features.y is not None
+        classes = tuple(sorted({*self.classes, *features.classes}))
+        predicted, probabilities, answered = self._judged(features)
+        if probabilities is not None:
+            known = np.searchsorted(np.array(classes), np.array(self.classes))
+            spread = np.zeros((len(predicted), len(classes)))
+            spread[:, known], probabilities = probabilities, spread
+        return Evaluation(
+            paths=features.paths,
+            y_true=features.y,
+            y_pred=predicted,
+            classes=classes,
+            n_failed=len(features.failed),
+            probabilities=probabilities,
+            answered=answered,
+            target=self.rejection.target if self.rejection else None,
+            leaks=find_leaks(training, features) if training is not None else {},
+        )
+
+    def _judged(
+        self, features: Features
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Return labels, probabilities in columns of `classes`, and which images are answered."""
+        labels, probabilities = predict(
+            self.pipeline, features.matrix, features.view_matrices, self.classes
+        )
+        if self.rejection is None:
+            return labels, probabilities, None
+        assert probabilities is not None, "a model that rejects has probabilities"
+        probabilities = self.rejection.calibrate(probabilities)
+        certainty = probabilities[np.arange(len(labels)), self._columns(labels)]
+        return labels, probabilities, self.rejection.answers(certainty)
+
+    def _columns(self, labels: np.ndarray) -> np.ndarray:
+        """Return the column of `predict_proba` of each label."""
+        return np.searchsorted(np.array(self.classes), labels.astype(str))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Save the model to one file, without pickle.
+
+        Parameters
+        ----------
+        path : str or path
+            By custom its name ends in ".featx".
+
+        Raises
+        ------
+        StorageError
+            The file cannot be written; an older one at `path` is left as it was.
+        OptionError
+            A step of a pipeline of your own cannot be saved without pickle.
+        """
+        stored = model_file.StoredModel(
+            self.pipeline, self.recipe, self.weights, self.views, self.rejection
+        )
+        model_file.write(Path(path), stored)
+
+
+def load(
+    path: str | PathLike[str],
+    *,
+    weights: str | PathLike[str] | None = None,
+    backbone: Backbone | None = None,
+    trusted: Sequence[str] = (),
+) -> ImageClassifier:
+    """Load a model that `ImageClassifier.save` wrote.
+
+    Nothing in the file is run: the pipeline is rebuilt from a list of audited types, and a file
+    with any other type is refused.
+
+    Parameters
+    ----------
+    path : str or path
+        The model file.
+    weights : str or path, optional
+        Where the weights of the backbone are now, if they have moved.
+    backbone : Backbone, optional
+        The network, where the model was trained on one of your own.
+    trusted : sequence of str, default=()
+        Further types to accept, for a pipeline with steps of your own; only from a source that
+        you trust.
+
+    Returns
+    -------
+    ImageClassifier
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, is no model, or holds types that are not on the list.
+    """
+    stored = model_file.read(Path(path), tuple(trusted))
+    return ImageClassifier(
+        stored.pipeline,
+        stored.recipe,
+        weights=stored.weights if weights is None else str(weights),
+        backbone=backbone,
+        views=stored.views,
+        rejection=stored.rejection,
+    )

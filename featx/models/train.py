@@ -1,0 +1,164 @@
+"""`featx.train`: from labelled images or features to a trained classifier."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from featx.backbones.backbone import Backbone
+from featx.backbones.table import DEFAULT_BACKBONE
+from featx.errors import OptionError, RecipeMismatchError
+from featx.evaluation.validation import CrossValidation, cross_validate
+from featx.features.embed import embed
+from featx.features.matrix import Features
+from featx.features.options import (
+    EmbedOptions,
+    RunOptions,
+    check_names,
+    options_in,
+    refuse_options,
+    takes,
+)
+from featx.images.folder import ImageFolder, ImageSource
+from featx.images.labels import Labels
+from featx.learning.classes import (
+    labelled_images,
+    labels_to_learn,
+    refuse_labels,
+    require_every_class,
+    require_known,
+)
+from featx.learning.classifiers import DEFAULT_CLASSIFIER
+from featx.learning.learner import Classifier, Learner
+from featx.models.model import ImageClassifier
+from featx.models.rejection import Rejection, check_rejection, choose_rejection
+from featx.models.training import Training
+
+
+@takes(EmbedOptions)
+def train(
+    source: ImageSource | Features,
+    classifier: Classifier = DEFAULT_CLASSIFIER,
+    *,
+    labels: Labels = None,
+    backbone: str | Backbone = DEFAULT_BACKBONE,
+    reject: float | None = None,
+    validation: bool | CrossValidation = False,
+    test: ImageSource | Features | None = None,
+    **options: Unpack[EmbedOptions],
+) -> ImageClassifier:
+    """Train a classifier on a folder of images or on features.
+
+    Parameters
+    ----------
+    source : Features, or what `embed` takes
+        Labelled images: a folder with a sub-folder for each class, a table with `path` and
+        `label`, a list of paths or an array of pictures with `labels`, or features of them.
+    classifier : str or estimator, default="logistic"
+        A name of `featx.CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own. "cnn"
+        is a small network from scratch, the baseline; a compiled Keras model takes its place,
+        which is given float32 pixels from 0 to 255: let it begin with Rescaling(1 / 255).
+    labels : sequence or array, optional
+        As for `embed`, where the images have none.
+    backbone : str or Backbone, default="efficientnet_lite0"
+        The network, where `source` is images; with features, a network of your own that made them.
+        A network from scratch has "pixels" instead.
+    reject : float, optional
+        The precision that answers shall have, such as 0.95: the model answers `featx.UNSURE` where
+        less is to be expected, and its probabilities are calibrated. Both are learned by
+        cross-validation.
+    validation : bool or CrossValidation, default=False
+        Whether to cross-validate the classifier, too; or its cross-validation on the same
+        features, which is not computed again then. `reject` needs one; if the classifier searches
+        for a setting, one with the setting found.
+    test : Features, or what `embed` takes, optional
+        Labelled images to measure the model on.
+    **options
+        Further options of `embed`; with features, only `progress`.
+
+    Returns
+    -------
+    ImageClassifier
+        Its `training` holds the features, the cross-validation and the evaluation of the test.
+
+    Raises
+    ------
+    ImageSourceError
+        There are no classes, only one, or one with a single readable image.
+    UnknownClassifierError
+        No classifier has this name.
+    OptionError
+        The precision asked for cannot be reached, or the classifier gives no probabilities; the
+        labels do not fit the images, or these have labels already; a network from scratch is to
+        learn from something else than pixels.
+    """
+    learner = Learner.of(classifier)  # a mistake is told before the images are embedded
+    check_rejection(learner, reject)
+    check_names(options, "train")
+    if not isinstance(backbone, str | Backbone):
+        raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
+    own = backbone if isinstance(backbone, Backbone) else None
+    if isinstance(source, Features):
+        refuse_labels(labels)
+        refuse_options({name: each for name, each in options.items() if name != "progress"})
+        features = source
+    else:
+        backbone, options = learner.embedding(backbone, options)
+        images = labelled_images(source, labels)
+        learner.require(own.name if own else str(backbone), len(images.classes))
+        test = test_images(test, images)
+        features = embed(images, backbone, **options)
+        require_every_class(images, features)
+    if features.recipe is None:
+        raise RecipeMismatchError(
+            "these features carry no recipe, so new images could not be embedded alike; "
+            "embed the images with featx"
+        )
+    y = labels_to_learn(features)
+    learner.require_features(features)
+    if validation is True:
+        validation = cross_validate(features, learner, progress=options.get("progress", True))
+    X, views = features.matrix, features.view_matrices
+    pipeline = learner.fit(learner.build_for(y, X.shape[1], len(views)), X, y, views)
+    measured = validation or None
+    rejection = None
+    if reject is not None:
+        rejection = _rejection(features, learner, pipeline, measured, reject)
+    model = ImageClassifier(
+        pipeline,
+        features.recipe,
+        weights=features.weights,
+        backbone=own,
+        views=len(views),
+        rejection=rejection,
+    )
+    evaluation = None
+    if test is not None:
+        how = options_in(RunOptions, options)
+        evaluation = model.evaluate(test, training=features, **how)
+    model.training = Training(features, learner.name, rejection, measured, evaluation)
+    return model
+
+
+def test_images(test: Any, images: ImageFolder) -> Any:
+    """Take images to test with, and check that a model of the others can be judged by them."""
+    if test is None or isinstance(test, Features):
+        return test
+    folder = ImageFolder.of(test)
+    require_known(folder.labels, images.classes)
+    return folder
+
+
+def _rejection(
+    features: Features,
+    learner: Learner,
+    pipeline: Any,
+    validation: CrossValidation | None,
+    reject: float,
+) -> Rejection:
+    """Choose the rejection of a fitted pipeline, by the cross-validation of its very settings."""
+    if validation is not None and validation.paths.tolist() != features.paths.tolist():
+        raise OptionError("the validation is of other images: expected one of these features")
+    final = learner.settled(pipeline)
+    if validation is None or final is not learner:
+        validation = cross_validate(features, final, progress=False)
+    return choose_rejection(validation, reject)

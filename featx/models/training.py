@@ -1,0 +1,64 @@
+"""The training of a model: what it learned from, and how good that made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from featx.evaluation.evaluation import Evaluation
+from featx.evaluation.validation import CrossValidation
+from featx.features.matrix import Features
+from featx.models.rejection import Rejection
+from featx.text import count
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What a model learned from, and how good it is.
+
+    Attributes
+    ----------
+    features : Features
+        What it learned from.
+    classifier : str
+        The name of the classifier.
+    rejection : Rejection or None
+        From which certainty up it answers.
+    validation : CrossValidation or None
+        How good the classifier is on images like these, where that was asked for.
+    test : Evaluation or None
+        How good the model is on images that it never saw, where some were given.
+    """
+
+    features: Features
+    classifier: str
+    rejection: Rejection | None = None
+    validation: CrossValidation | None = None
+    test: Evaluation | None = None
+
+    @property
+    def summary(self) -> str:
+        """What became of the images, and every measured figure, a line each."""
+        features = self.features
+        classes = f"{count(len(features.classes), 'class')}, classifier {self.classifier}"
+        validated = f": {self.validation.summary}" if self.validation else ""
+        lines = [features.summary, f"{classes}{validated}"]
+        if self.rejection:
+            lines.append(str(self.rejection))
+        if self.test:
+            lines.append(f"test {self.test.summary}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        return {
+            "classifier": self.classifier,
+            "classes": list(self.features.classes),
+            "features": self.features.to_dict(),
+            "validation": self.validation.to_dict() if self.validation else None,
+            "rejection": self.rejection.to_dict() if self.rejection else None,
+            "test": self.test.to_dict() if self.test else None,
+        }
+
+    def __repr__(self) -> str:
+        return f"Training({self.classifier} on {self.features!r})"

@@ -1,0 +1,1 @@
+"""Tuning: the search for the best model in a given time."""
