@@ -10,20 +10,22 @@ the same side of a split.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
 import featx
-from featx.files import PICTURES, check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "train"
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
-def draw(table: pd.DataFrame, accuracies: dict, most: int, out: Path) -> None:
+def draw(table: pd.DataFrame, accuracies: dict[int, featx.Estimate], out: Path) -> None:
     """Draw a picture of two classes with its views, and below them the accuracies."""
     shown = table.groupby("label").head(1)[:2]
+    most = max(1, *accuracies)
     pixels = featx.embed(shown, "pixels", views=most, input_size=160, progress=False)
     figure = plt.figure(figsize=(8, 6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1.5, 1))
@@ -57,11 +59,13 @@ def main() -> None:
     parser.add_argument("--classifier", default="logistic")
     parser.add_argument("--out", type=Path, default=Path("augmentation.png"))
     options = parser.parse_args()
-    check_writable(options.out, PICTURES)
+    out = options.out
+    if out.is_dir() or not out.parent.is_dir() or out.suffix.lower() not in PICTURES:
+        raise featx.FeatxError(f"cannot write {out}: expected a .png or .jpg in an existing folder")
 
     images = featx.ImageFolder.of(options.folder)
     if not images.labelled:
-        raise SystemExit(f"error: {options.folder} has no sub-folder for each class")
+        raise featx.FeatxError(f"{options.folder} has no sub-folder for each class")
     table = pd.DataFrame({"path": images.paths, "label": images.labels})
     table = table.groupby("label").head(options.each)
     print(f"{len(table)} pictures of {table.label.nunique()} classes")
@@ -74,14 +78,14 @@ def main() -> None:
         print(f"{views} views: accuracy {accuracy}")
     best, *others = found
     for views, lead in zip(others, comparison.leads[1:], strict=True):
-        points = f"{100 * lead.value:.1f} points ({100 * lead.low:.1f} to {100 * lead.high:.1f})"
-        print(f"{best} views lead {views} by {points}")
-    draw(table, accuracies, max(1, *options.views), options.out)
-    print(f"look at {options.out}")
+        print(f"{best} views lead {views} by {lead.points}")
+    draw(table, accuracies, out)
+    print(f"look at {out}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except featx.FeatxError as error:
-        raise SystemExit(f"error: {error}") from None
+    except (featx.FeatxError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -11,14 +11,15 @@ The class of a photograph stands in its name or in that of a folder: cat.0.jpg, 
 import argparse
 import random
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
 
 import featx
-from featx.files import PICTURES, check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
 def photographs(folder: Path, classes: list[str]) -> pd.DataFrame:
@@ -32,8 +33,8 @@ def photographs(folder: Path, classes: list[str]) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=["path", "label"])
     for label in classes:
         if (found.label == label).sum() < 3:
-            raise SystemExit(
-                f"error: {folder} has {(found.label == label).sum()} pictures of a {label}: "
+            raise featx.FeatxError(
+                f"{folder} has {(found.label == label).sum()} pictures of a {label}: "
                 f"expected names such as {label}.0.jpg or folders such as {label}s"
             )
     return found
@@ -48,7 +49,9 @@ def main() -> None:
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--out", type=Path, default=Path("cats_and_dogs.png"))
     options = parser.parse_args()
-    check_writable(options.out, PICTURES)
+    out = options.out
+    if out.is_dir() or not out.parent.is_dir() or out.suffix.lower() not in PICTURES:
+        raise featx.FeatxError(f"cannot write {out}: expected a .png or .jpg in an existing folder")
 
     folder, classes = options.folder, ["cat", "dog"]
     if folder is None:
@@ -64,22 +67,17 @@ def main() -> None:
         train += [(path, label) for path in paths[:each]]
         test += [(path, label) for path in paths[each : each + options.test]]
 
-    columns = ["path", "label"]
-    model = featx.train(pd.DataFrame(train, columns=columns), backbone=options.backbone)
-    result = model.evaluate(pd.DataFrame(test, columns=columns))
-    right = (result.y_true == result.y_pred).sum()
-    print(f"{len(train)} pictures to learn from, {right} of {len(result.y_true)} others right")
-    print(f"accuracy {result.interval}")
-    if result.n_failed:
-        print(f"{result.n_failed} files could not be read")
-    print(result.report.round(2))
-    figure = result.gallery()  # mistakes first
-    figure.savefig(options.out, dpi=100)
-    print(f"look at {options.out}")
+    train, test = (pd.DataFrame(rows, columns=["path", "label"]) for rows in (train, test))
+    model = featx.train(train, backbone=options.backbone, test=test)
+    print(model.training.summary)
+    print(model.training.test.by_class.round(2))
+    model.training.test.gallery().savefig(out, dpi=100)  # mistakes first
+    print(f"look at {out}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except featx.FeatxError as error:
-        raise SystemExit(f"error: {error}") from None
+    except (featx.FeatxError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

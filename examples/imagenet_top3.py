@@ -2,39 +2,28 @@
 
     python examples/imagenet_top3.py                        # the drawn strawberries of this project
     python examples/imagenet_top3.py PHOTOS                 # a folder of pictures, or one picture
-    python examples/imagenet_top3.py PHOTOS --most 6 --fetch
+    python examples/imagenet_top3.py PHOTOS --most 6 --networks efficientnet_lite0 resnet50 vgg16
 
 A network tells the classes by its weights "with the classifier", which are larger files than those
-for features. The one of efficientnet_lite0 comes with featx. The others are looked for in the
-folder FEATX_WEIGHTS and in Keras's cache; one that is not there is named and left out, unless
---fetch lets Keras download it (0.1 to 0.6 GB each).
+for features. Those of efficientnet_lite0 come with featx. The others are looked for in the folder
+FEATX_WEIGHTS and in Keras's cache, or else downloaded by Keras, once (0.1 to 0.6 GB each); a
+network whose weights cannot be had is named and left out.
 """
 
 import argparse
-import os
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 from PIL import Image, ImageOps
 
 import featx
-from featx.backbones.table import BackboneSpec, find
-from featx.errors import WeightsError
-from featx.files import PICTURES, check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "test" / "strawberry"
-NETWORKS = ["efficientnet_lite0", "vgg16", "vgg19", "inception_v3", "resnet50", "xception"]
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
-def at_hand(network: BackboneSpec) -> Path | None:
-    """Find the weights with the classifier on this machine."""
-    keras = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
-    places = [Path(os.environ.get("FEATX_WEIGHTS") or keras).expanduser(), keras]
-    files = (place / network.with_top.name for place in places)
-    return next(filter(Path.is_file, files), None)
-
-
-def draw(told: dict[str, list], out: Path) -> None:
+def draw(told: dict[str, list[featx.Labelled]], out: Path) -> None:
     """Draw a row for each picture: itself, and the bars of each network."""
     pictures = next(iter(told.values()))
     figure, rows = plt.subplots(
@@ -63,25 +52,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pictures", nargs="?", type=Path, default=DRAWN)
     parser.add_argument("--most", type=int, default=4, help="pictures to look at")
-    parser.add_argument("--networks", nargs="+", default=NETWORKS)
-    parser.add_argument("--fetch", action="store_true", help="download weights that are missing")
+    parser.add_argument("--networks", nargs="+", default=["efficientnet_lite0"])
     parser.add_argument("--out", type=Path, default=Path("imagenet_top3.png"))
     options = parser.parse_args()
-    check_writable(options.out, PICTURES)
+    out = options.out
+    if out.is_dir() or not out.parent.is_dir() or out.suffix.lower() not in PICTURES:
+        raise featx.FeatxError(f"cannot write {out}: expected a .png or .jpg in an existing folder")
+    if unknown := [name for name in options.networks if name not in featx.BACKBONES]:
+        raise featx.FeatxError(f"unknown network {unknown[0]!r}: `featx backbones` lists all names")
 
-    networks = {find(name).name: find(name) for name in options.networks}
-    paths = featx.ImageFolder.of(options.pictures).paths[: options.most]
+    paths = list(featx.ImageFolder.of(options.pictures).paths[: options.most])
     told, unreadable = {}, {}
-    for name, network in networks.items():
-        weights = "imagenet"  # which is downloaded, unless a package brings it
-        if not options.fetch and not network.package:
-            weights = at_hand(network)
-        if weights is None:
-            print(f"{name} is left out: {network.with_top.name} is not here")
-            continue
+    for name in dict.fromkeys(options.networks):  # each once
         try:
-            results = featx.label(list(paths), top=3, backbone=name, weights=weights)
-        except WeightsError as error:
+            results = featx.label(paths, top=3, backbone=name)
+        except OSError as error:  # no weights
             print(f"{name} is left out: {error}")
             continue
         told[name] = [result for result in results if result.labels]
@@ -91,15 +76,16 @@ def main() -> None:
             guesses = (f"{each.name} {100 * each.probability:.1f} %" for each in result.labels)
             print(f"  {Path(result.path).name}: {', '.join(guesses)}")
     for path, reason in unreadable.items():
-        print(f"{path} cannot be read and is left out: {reason}")
+        print(f"failed: {path}: {reason}")
     if not any(told.values()):
-        raise SystemExit("error: no picture can be read, or no network has its weights (see above)")
-    draw(told, options.out)
-    print(f"look at {options.out}")
+        raise featx.FeatxError("no picture can be read, or no network has its weights (see above)")
+    draw(told, out)
+    print(f"look at {out}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except featx.FeatxError as error:
-        raise SystemExit(f"error: {error}") from None
+    except (featx.FeatxError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -8,6 +8,7 @@ Precision: of the pictures called a 3, how many are one. Recall: of the 3s, how 
 """
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from textwrap import wrap
@@ -18,7 +19,8 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
 import featx
-from featx.files import PICTURES, check_writable
+
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
 def write_digits(folder: Path, each: int = 15) -> None:
@@ -41,15 +43,13 @@ def draw(result: featx.Evaluation, out: Path) -> None:
         figure.subfigures(2, 1, height_ratios=(height, 1.9)) if len(wrong) else (figure, 0)
     )
     left, right = above.subplots(1, 2)
-    result.plot_confusion(left)
+    result.plot(left)
     left.set_aspect("auto")  # its rows stand beside the bars, however many there are
 
-    report = result.report
-    right.barh(
-        np.arange(n) - 0.19, 100 * report.precision, 0.36, color="#0b5fa5", label="precision"
-    )
-    right.barh(np.arange(n) + 0.19, 100 * report.recall, 0.36, color="#9bc1e3", label="recall")
-    right.set_yticks(range(n), report.index)
+    by_class = result.by_class
+    for name, shift, color in (("precision", -0.19, "#0b5fa5"), ("recall", 0.19, "#9bc1e3")):
+        right.barh(np.arange(n) + shift, 100 * by_class[name], 0.36, color=color, label=name)
+    right.set_yticks(range(n), by_class.index)
     right.set(ylim=(n - 0.5, -0.5), xlim=(0, 100), xlabel="%")
     right.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     right.spines[["top", "right"]].set_visible(False)
@@ -73,7 +73,9 @@ def main() -> None:
     parser.add_argument("--classifier", default="logistic")
     parser.add_argument("--out", type=Path, default=Path("per_class.png"))
     options = parser.parse_args()
-    check_writable(options.out, PICTURES)
+    out = options.out
+    if out.is_dir() or not out.parent.is_dir() or out.suffix.lower() not in PICTURES:
+        raise featx.FeatxError(f"cannot write {out}: expected a .png or .jpg in an existing folder")
 
     with tempfile.TemporaryDirectory() as beside:
         folder = options.folder or Path(beside)
@@ -82,29 +84,26 @@ def main() -> None:
         parts = [part for part in ("train", "test") if (folder / part).is_dir()]
         if len(parts) == 1 and any(folder.glob(f"{parts[0]}/*/")):  # not a class called so
             other = "test" if parts == ["train"] else "train"
-            raise SystemExit(
-                f"error: {folder} has {parts[0]} but no {other}: add a folder {other} with a "
+            raise featx.FeatxError(
+                f"{folder} has {parts[0]} but no {other}: add a folder {other} with a "
                 f"sub-folder for each class, or give {folder / parts[0]} to cross-validate it"
             )
+        train, measured = folder, {"validation": True}
         if len(parts) == 2:
-            model = featx.train(folder / "train", options.classifier, backbone=options.backbone)
-            result = model.evaluate(folder / "test")
-        else:
-            features = featx.embed(folder, options.backbone)
-            result = featx.cross_validate(features, options.classifier)
-            print(result.method)
-        print(f"accuracy {result.interval} of {len(result.y_true)} pictures")
-        if result.n_failed:
-            print(f"{result.n_failed} files could not be read")
-        print(result.report.round(2))
+            train, measured = folder / "train", {"test": folder / "test"}
+        model = featx.train(train, options.classifier, backbone=options.backbone, **measured)
+        print(model.training.summary)
+        result = model.training.test or model.training.validation
+        print(result.by_class.round(2))
         for row in result.mistakes[:5].itertuples():
             print(f"{Path(row.path).name}: taken for {row.predicted}, is {row.true}")
-        draw(result, options.out)
-    print(f"look at {options.out}")
+        draw(result, out)
+    print(f"look at {out}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except featx.FeatxError as error:
-        raise SystemExit(f"error: {error}") from None
+    except (featx.FeatxError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -18,19 +18,17 @@ import numpy as np
 import pandas as pd
 
 import featx
-from featx.files import PICTURES, check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 # All that the other process needs to know: a model, and pictures.
 PREDICT = """
 import json, sys
 import featx
 
-model = featx.load(sys.argv[1])
-features = model.features(sys.argv[2], progress=False)
-labels, shares = model.predict(features), model.predict_proba(features)
-print(json.dumps({"labels": labels.tolist(), "probabilities": shares.max(axis=1).tolist()}))
+predictions = featx.load(sys.argv[1]).predictions(sys.argv[2], progress=False)
+print(json.dumps(predictions.rows))
 """
 
 
@@ -42,53 +40,44 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("model.featx"))
     parser.add_argument("--out", type=Path, default=Path("save_load_predict.png"))
     options = parser.parse_args()
-    check_writable(options.out, PICTURES)
-    check_writable(options.model)
+    out, model_file = options.out, options.model
+    if out.is_dir() or not out.parent.is_dir() or out.suffix.lower() not in PICTURES:
+        raise featx.FeatxError(f"cannot write {out}: expected a .png or .jpg in an existing folder")
+    if model_file.is_dir() or not model_file.parent.is_dir():
+        raise featx.FeatxError(f"cannot write {model_file}: expected a file in an existing folder")
 
     train, test = options.folder / "train", options.folder / "test"
-    pictures = featx.ImageFolder.of(test)  # a mistake is told before anything is trained
+    featx.ImageFolder.of(test)  # a mistake is told before anything is trained
     model = featx.train(train, options.classifier, backbone=options.backbone)
-    model.save(options.model)
-    print(f"{options.model}: {options.model.stat().st_size / 1e3:.0f} kB, {model}")
+    model.save(model_file)
+    print(f"{model_file}: {model_file.stat().st_size / 1e3:.0f} kB, {model}")
 
-    words = [sys.executable, "-c", PREDICT, str(options.model), str(test)]
+    words = [sys.executable, "-c", PREDICT, str(model_file), str(test)]
     ended = subprocess.run(words, capture_output=True, text=True)
     if ended.returncode:
         why = (ended.stderr.splitlines() or [f"exit status {ended.returncode}"])[-1]
-        raise SystemExit(f"error: the other process failed: {why}")
-    told = json.loads(ended.stdout.splitlines()[-1])
-    table = pd.DataFrame({"path": pictures.paths, "true": pictures.labels, **told})
-    for row in table.itertuples():
-        if pd.isna(row.labels):
-            print(f"{Path(row.path).name:20} cannot be read and is left out")
-        else:
-            print(f"{Path(row.path).name:20} {row.labels:20} {100 * row.probabilities:.1f} %")
+        raise featx.FeatxError(f"the other process failed: {why}")
+    told = pd.DataFrame(json.loads(ended.stdout.splitlines()[-1]))
+    for row in told.itertuples():
+        failed = row.outcome == "failed"
+        said = (
+            f"failed: {row.reason}" if failed else f"{row.label:20} {100 * row.probability:.1f} %"
+        )
+        print(f"{Path(row.path).name:20} {said}")
 
-    here = model.predict_proba(test).max(axis=1)
-    same = np.allclose(here, told["probabilities"], atol=1e-6, equal_nan=True)
-    print(f"this process says {'the same' if same else 'something else'}")
-
-    # Mistakes first, and within them and the others the classes in turn.
-    table = table[table.labels.notna()]
-    right = (table.labels == table.true).rename("right")
-    turn = table.groupby([right, "true"], dropna=False).cumcount()
-    shown = table.iloc[np.lexsort((turn, right))[:40]]
-    figure = featx.plot_gallery(
-        shown.path.tolist(),
-        shown.labels.tolist(),
-        true=shown.true.tolist(),
-        probabilities=shown.probabilities.tolist(),
+    predictions = model.predictions(test)
+    here = predictions.to_frame()
+    same = here.label.equals(told.label) and np.allclose(
+        here.probability, told.probability, atol=1e-6, equal_nan=True
     )
-    if len(shown) < len(table):
-        counted = f"{right.sum()} of {table.true.count()} right"
-        for footer in figure.texts:  # there is none where no label is known
-            footer.set_text(f"{counted}; {len(shown)} of {len(table)} shown, mistakes first")
-    figure.savefig(options.out, dpi=100)
-    print(f"look at {options.out}")
+    print(f"this process says {'the same' if same else 'something else'}")
+    predictions.plot().savefig(out, dpi=100)
+    print(f"look at {out}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except featx.FeatxError as error:
-        raise SystemExit(f"error: {error}") from None
+    except (featx.FeatxError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -12,6 +12,7 @@ what a probability that was too sure costs.
 """
 
 import argparse
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +21,13 @@ from zipfile import BadZipFile
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 import featx
-from featx.errors import one_line
-from featx.files import PICTURES, check_writable
 
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 # What numpy raises for a file that is missing, damaged or of something else.
 UNREADABLE = (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile, zlib.error)
@@ -44,7 +43,7 @@ def read(source: str) -> list[featx.ImageFolder]:
         parts = [featx.ImageFolder.of(Path(source) / part) for part in ("train", "test")]
         for images in parts:
             if not images.labelled:
-                raise SystemExit(f"error: {images.root} has no sub-folder for each class")
+                raise featx.FeatxError(f"{images.root} has no sub-folder for each class")
         return parts
     elif source in ("mnist", "cifar10"):
         import keras
@@ -52,9 +51,9 @@ def read(source: str) -> list[featx.ImageFolder]:
         try:
             parts = getattr(keras.datasets, source).load_data()
         except Exception as error:  # Keras raises a bare one for all that the network does
-            raise SystemExit(
-                f"error: {source} cannot be downloaded: {one_line(error)}; give an .npz file of "
-                "x_train, y_train, x_test and y_test, or a folder"
+            raise featx.FeatxError(
+                f"{source} cannot be downloaded: {' '.join(str(error).split())}; give an .npz file "
+                "of x_train, y_train, x_test and y_test, or a folder"
             ) from None
         arrays = [each for part in parts for each in part]
     else:
@@ -62,14 +61,14 @@ def read(source: str) -> list[featx.ImageFolder]:
             with np.load(source) as file:
                 arrays = [file[name] for name in ("x_train", "y_train", "x_test", "y_test")]
         except UNREADABLE as error:
-            raise SystemExit(
-                f"error: {source}: expected mnist, cifar10, a folder, or an .npz file of x_train, "
-                f"y_train, x_test and y_test: {one_line(error)}"
+            raise featx.FeatxError(
+                f"{source}: expected mnist, cifar10, a folder, or an .npz file of x_train, "
+                f"y_train, x_test and y_test: {' '.join(str(error).split())}"
             ) from None
     try:
         parts = [featx.ImageFolder.of(arrays[n], arrays[n + 1]) for n in (0, 2)]
     except featx.FeatxError as error:
-        raise SystemExit(f"error: {source}: {error}") from None
+        raise featx.FeatxError(f"{source}: {error}") from None
     if Path(source).stem == "cifar10" and arrays[1].dtype.kind not in "OSU":
         parts = [replace(images, labels=cifar_names(source, images.labels)) for images in parts]
     return parts
@@ -79,8 +78,8 @@ def cifar_names(source: str, labels: tuple[str, ...]) -> tuple[str, ...]:
     """Name the classes of CIFAR-10, which are numbered there."""
     names = {str(number): name for number, name in enumerate(CIFAR)}
     if unknown := sorted(set(map(str, labels)) - set(names)):
-        raise SystemExit(
-            f"error: {source} has the label {unknown[0]}: expected 0 to 9, as in CIFAR-10; "
+        raise featx.FeatxError(
+            f"{source} has the label {unknown[0]}: expected 0 to 9, as in CIFAR-10; "
             "give a file of other pictures another name"
         )
     return tuple(names[str(label)] for label in labels)
@@ -97,15 +96,9 @@ def first(images: featx.ImageFolder, each: int) -> featx.ImageFolder:
     )
 
 
-def opened(picture: str) -> np.ndarray:
-    """Return what to draw of a picture: its pixels, or the middle of a file."""
-    if hasattr(picture, "pixels"):
-        return picture.pixels
-    image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
-    return np.asarray(ImageOps.fit(image, (96, 96)))
-
-
-def draw(results: dict, history: pd.DataFrame, out: Path) -> None:
+def draw(
+    pixels: np.ndarray, results: dict[str, featx.Evaluation], history: pd.DataFrame, out: Path
+) -> None:
     """Draw the learning curves, and below them what was predicted of a picture of each class."""
     figure = plt.figure(figsize=(9, 5.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1.7, 1))
@@ -118,7 +111,7 @@ def draw(results: dict, history: pd.DataFrame, out: Path) -> None:
     rows = np.unique(truth, return_index=True)[1][:10]
     size = min(9, 100 / max(map(len, some.classes)))  # so that names do not touch
     for ax, row in zip(below.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
-        ax.imshow(opened(some.paths[row]), cmap="gray")
+        ax.imshow(pixels[row].astype(np.uint8))
         ax.set(xticks=[], yticks=[])
         ax.set_title(truth[row], fontsize=size)
         ax.set_xlabel("\n\n", fontsize=9)  # room for what stands there
@@ -138,31 +131,34 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100, help="at most, from scratch")
     parser.add_argument("--out", type=Path, default=Path("small_pictures.png"))
     options = parser.parse_args()
-    check_writable(options.out, PICTURES)
+    out = options.out
+    if out.is_dir() or not out.parent.is_dir() or out.suffix.lower() not in PICTURES:
+        raise featx.FeatxError(f"cannot write {out}: expected a .png or .jpg in an existing folder")
 
     train, test = read(options.source)
     train, test = first(train, options.each), first(test, options.test)
     print(f"{len(train)} pictures to learn from, {len(test)} to test with")
-    for images in (train, test):
-        for failed in featx.embed(images, "pixels", input_size=32, progress=False).failed:
-            print(f"{failed.path} cannot be read and is left out: {failed.reason}")
+    seen, unseen = (featx.embed(images, "pixels", input_size=32) for images in (train, test))
+    for failed in (*seen.losses, *unseen.losses):
+        print(failed)
 
     scratch = featx.make_classifier("cnn").set_params(epochs=options.epochs)
     models = {
-        "cnn": featx.train(train, scratch),
-        options.backbone: featx.train(train, backbone=options.backbone),
+        "cnn": featx.train(seen, scratch, test=unseen),
+        options.backbone: featx.train(train, backbone=options.backbone, test=test),
     }
-    results = {name: model.evaluate(test) for name, model in models.items()}
+    results = {name: model.training.test for name, model in models.items()}
     for name, result in results.items():
         shares = result.probabilities / result.probabilities.sum(axis=1, keepdims=True)
         loss = log_loss(result.y_true, shares, labels=list(result.classes))
         print(f"{name:20} test accuracy {result.interval}, test loss {loss:.2f}")
-    draw(results, models["cnn"].history, options.out)
-    print(f"look at {options.out}")
+    draw(unseen.X, results, models["cnn"].history, out)
+    print(f"look at {out}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except featx.FeatxError as error:
-        raise SystemExit(f"error: {error}") from None
+    except (featx.FeatxError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

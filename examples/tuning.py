@@ -9,20 +9,20 @@ held out whole; the choice is by the mean of both, and what is promised is witho
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
 import featx
-from featx.files import PICTURES, check_writable
-from featx.learning.labels import require_known
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit" / "train"
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
 def draw(tuning: featx.Tuning, out: Path) -> None:
     """Draw the accuracies of what was tried: like these photographs, and of other scenes."""
-    frame = tuning.frame[::-1]
+    frame = tuning.to_frame()[::-1]  # the chosen one last
     figure, ax = plt.subplots(figsize=(7, 5.5), layout="constrained")
     sure = frame.rounds == frame.rounds.max()
     for rows, shade, label in ((~sure, 0.25, "left early"), (sure, 0.8, "finalists")):
@@ -31,7 +31,7 @@ def draw(tuning: featx.Tuning, out: Path) -> None:
     places = (100 * frame[["accuracy", "accuracy_elsewhere"]]).round(6).value_counts()
     for place, count in places[places > 1].items():  # which lie on one another
         ax.annotate(f"×{count}", place, (7, 4), textcoords="offset points", fontsize=8)
-    best = tuning.frame.iloc[0]
+    best = frame.iloc[-1]
     x, y = 100 * best.accuracy, 100 * best.accuracy_elsewhere
     ax.plot(x, y, "o", ms=13, mfc="none", mec="#b3450b", mew=2, label=best.candidate, clip_on=False)
     ax.set(xlabel="accuracy on photographs like these, %", ylabel="on those of other scenes, %")
@@ -49,27 +49,25 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="where to save it")
     parser.add_argument("--out", type=Path, default=Path("tuning.png"))
     options = parser.parse_args()
-    check_writable(options.out, PICTURES)
-    if options.model:
-        check_writable(options.model)
-    if options.test:  # a mistake is told before the search
-        classes = featx.ImageFolder.of(options.folder).classes
-        require_known(featx.ImageFolder.of(options.test).labels, classes)
+    out, model = options.out, options.model
+    if out.is_dir() or not out.parent.is_dir() or out.suffix.lower() not in PICTURES:
+        raise featx.FeatxError(f"cannot write {out}: expected a .png or .jpg in an existing folder")
+    if model and (model.is_dir() or not model.parent.is_dir()):
+        raise featx.FeatxError(f"cannot write {model}: expected a file in an existing folder")
 
-    tuning = featx.tune(options.folder, options.budget)
-    print(tuning.verdict)
-    print(f"on photographs like these expect {tuning.accuracy}")
-    print(f"on those of other scenes {tuning.accuracy_elsewhere}")
-    if options.test:
-        print(f"on {options.test} it reads {tuning.model.evaluate(options.test).interval}")
-    if options.model:
-        tuning.model.save(options.model)
-    draw(tuning, options.out)
-    print(f"look at {options.out}")
+    tuning = featx.tune(options.folder, options.budget, test=options.test)
+    print(tuning.summary)
+    if tuning.test:
+        print(f"test {tuning.test.summary}")
+    if model:
+        tuning.model.save(model)
+    draw(tuning, out)
+    print(f"look at {out}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except featx.FeatxError as error:
-        raise SystemExit(f"error: {error}") from None
+    except (featx.FeatxError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -10,18 +10,18 @@ change are dropped, and a perceptron of 100 and 10 units learns the rest from tw
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
 import featx
-from featx.files import PICTURES, check_writable
 
 DRAWN = Path(__file__).resolve().parents[1] / "data" / "fruit"
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
 def pictures(folder: Path, classes: list[str], each: int | None) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def pictures(folder: Path, classes: list[str], each: int | None) -> pd.DataFrame
             for path in featx.ImageFolder.of(place).paths
         ]
         if not found:
-            raise SystemExit(f"error: {folder} has no folder of {name}")
+            raise featx.FeatxError(f"{folder} has no folder of {name}")
         rows += [{"path": path, "label": name} for path in found[:each]]
     return pd.DataFrame(rows)
 
@@ -52,50 +52,36 @@ def main() -> None:
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--out", type=Path, default=Path("twenty_images.png"))
     options = parser.parse_args()
-    check_writable(options.out, PICTURES)
+    out = options.out
+    if out.is_dir() or not out.parent.is_dir() or out.suffix.lower() not in PICTURES:
+        raise featx.FeatxError(f"cannot write {out}: expected a .png or .jpg in an existing folder")
 
     found = options.folder.iterdir() if options.folder.is_dir() else ()
     parts = {part.name.lower(): part for part in found if part.is_dir()}
     training = parts.get("train") or parts.get("training")
     if training is None or "test" not in parts:
-        raise SystemExit(
-            f"error: {options.folder}: expected a folder that has train and test in it"
-        )
+        raise featx.FeatxError(f"{options.folder}: expected a folder that has train and test in it")
     train = pictures(training, options.classes, options.each)
     test = pictures(parts["test"], options.classes, None)
 
-    features = featx.embed(train, options.backbone, pooling="flatten", weights=options.weights)
+    features, held_out = (
+        featx.embed(table, options.backbone, pooling="flatten", weights=options.weights)
+        for table in (train, test)
+    )
     print(f"{len(features)} pictures -> {' x '.join(map(str, features.X.shape))} features")
 
     classic = make_pipeline(VarianceThreshold(), MLPClassifier((100, 10), random_state=0))
-    model = featx.train(features, classic)
-
-    held_out = model.features(test)
-    result = model.evaluate(held_out)
-    right = result.y_true == result.y_pred
-    print(f"{right.sum()} of {len(right)} test pictures right")
-    for failed in (*features.failed, *held_out.failed):
-        print(f"{failed.path} cannot be read and is left out: {failed.reason}")
-    print(result.report.round(2))
-
-    # Mistakes first, and within them and the others the classes in turn.
-    turn = pd.DataFrame({"right": right, "label": result.y_true}).groupby(["right", "label"])
-    shown = np.lexsort((turn.cumcount(), right))[:40]
-    figure = featx.plot_gallery(
-        result.paths[shown],
-        result.y_pred[shown],
-        true=result.y_true[shown],
-        probabilities=result.certainty[shown],
-    )
-    if len(shown) < len(right):
-        counted = f"{right.sum()} of {len(right)} right; {len(shown)} of {len(right)} shown"
-        figure.texts[0].set_text(f"{counted}, mistakes first")
-    figure.savefig(options.out, dpi=100)
-    print(f"look at {options.out}")
+    result = featx.train(features, classic, test=held_out).training.test
+    right = (result.y_true == result.y_pred).sum()
+    print(f"{right} of {len(held_out)} test pictures right", *result.notes, sep="\n")
+    print(*features.losses, *held_out.losses, result.by_class.round(2), sep="\n")
+    result.gallery().savefig(out, dpi=100)  # mistakes first
+    print(f"look at {out}")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except featx.FeatxError as error:
-        raise SystemExit(f"error: {error}") from None
+    except (featx.FeatxError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import json
 import threading
@@ -9,16 +10,14 @@ import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
-import featx.features.embed
-import featx.features.plan
-import featx.features.running
-from featx.backbones.pixels import PixelEngine
+from featx.backbones.engines.table import EngineSpec, registered
 from featx.features.matrix import Features, as_labels, as_paths
-from featx.features.recipe import Recipe
+from featx.features.recipe import Recipe, RecipePart
 from featx.images.decode import decode
 from featx.images.fit import Fit
 
@@ -28,18 +27,19 @@ SQUARE = Fit(16)  # of the fake backbone
 class FakeEngine:
     """Mean, minimum and maximum colour: nine columns, told apart by the recipe's layer."""
 
-    embedded = 0  # pictures since the last `install`
-    opened = 0  # engines since the last `install`
+    embedded = 0  # pictures since the last `fake_engine`
+    opened: ClassVar[list] = []  # requests since the last `fake_engine`
     seconds_per_batch = 0.0
     streams = 2
-    bfloat16_speedup = None
+    native = ("float32", "bfloat16")  # precisions that this machine computes in
     _lock = threading.Lock()
 
-    def __init__(self, layer=None, pooling="avg", batch_size=8):
-        self.times = len(pooling.split("+"))
-        self.shape = (1, 3, 3) if pooling == "none" else (9 * self.times,)
-        self.batch_size = batch_size
-        self._offset = np.float32(len(layer or ""))
+    def __init__(self, request):
+        FakeEngine.opened.append(request)
+        self.times = len(request.poolings)
+        self.shape = (1, 3, 3) if request.poolings == ("none",) else (9 * self.times,)
+        self.batch_size = request.batch_size or 8
+        self.offset = offset(request.cut.layer)
 
     def embed_batch(self, images):
         assert images.dtype == np.uint8
@@ -47,55 +47,65 @@ class FakeEngine:
         time.sleep(FakeEngine.seconds_per_batch)
         with FakeEngine._lock:
             FakeEngine.embedded += len(images)
-        pixels = images.reshape(len(images), -1, 3).astype(np.float32)
-        parts = [pixels.mean(axis=1), pixels.min(axis=1), pixels.max(axis=1)]
-        vectors = np.concatenate(parts * self.times, axis=1) + self._offset
+        vectors = np.concatenate([colours(images)] * self.times, axis=1) + self.offset
         return vectors.reshape(len(images), *self.shape)
 
 
-def open_fake(backbone, *, layer, pooling, input_size, batch_size=None, **_):
-    """Stand in for `featx.backbones.engine.open_engine`; pixels are pixels."""
-    if backbone.is_pixels:
-        return PixelEngine(input_size, batch_size)
-    FakeEngine.opened += 1
-    return FakeEngine(layer, pooling, batch_size or 8)
+def offset(layer) -> np.float32:
+    """Return what the fake engine adds to every number, by the layer."""
+    return np.float32(len(layer or ""))
 
 
-def install(monkeypatch=None, seconds_per_batch=0.0):
-    """Let every backbone run on the fake engine, in this test or, without a patch, for good."""
-    FakeEngine.embedded = FakeEngine.opened = 0
+def colours(images) -> np.ndarray:
+    """Return mean, minimum and maximum of each channel of some squares."""
+    pixels = images.reshape(len(images), -1, 3).astype(np.float32)
+    return np.concatenate([pixels.mean(axis=1), pixels.min(axis=1), pixels.max(axis=1)], axis=1)
+
+
+def install(engine=FakeEngine, seconds_per_batch=0.0):
+    """Let every network run on the fake engine, or another, as long as the block lasts."""
+    FakeEngine.embedded, FakeEngine.opened = 0, []
     FakeEngine.seconds_per_batch = seconds_per_batch
-    if monkeypatch is None:
-        featx.features.running.open_engine = open_fake
-    else:
-        monkeypatch.setattr(featx.features.running, "open_engine", open_fake)
-
-
-def settle_precision(monkeypatch, settle):
-    """Let a function say what the processor computes in, wherever that is asked."""
-    for module in (featx.features.embed, featx.features.plan, featx.features.running):
-        monkeypatch.setattr(module, "settle_precision", settle)
+    spec = EngineSpec(
+        "fake",
+        engine,
+        suits=lambda: True,
+        computes_in=lambda precision: precision in FakeEngine.native,
+    )
+    return registered(spec)
 
 
 def fail_from_batch(monkeypatch, first, error, *, layer=None, last=10**9):
     """Let the engine fail from its batch number `first` on, counted from 0; `layer` names it."""
     embed_batch = FakeEngine.embed_batch
     numbers = itertools.count()
-    offset = FakeEngine(layer)._offset
 
     def fail(engine, images):
-        if (layer is None or engine._offset == offset) and first <= next(numbers) <= last:
+        of_layer = layer is None or engine.offset == offset(layer)
+        if of_layer and first <= next(numbers) <= last:
             raise error
         return embed_batch(engine, images)
 
     monkeypatch.setattr(FakeEngine, "embed_batch", fail)
 
 
+def open_pictures(monkeypatch, function):
+    """Let a function of the path stand in for `open` wherever a picture is read."""
+    real = builtins.open
+
+    def opened(file, mode="r", *args, **kwargs):
+        if mode == "rb" and str(file).endswith((".png", ".jpg")):
+            return function(str(file))
+        return real(file, mode, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "open", opened)
+
+
 def alone(path, layer=None, fit=SQUARE) -> np.ndarray:
     """Return what the engine says of one picture on its own."""
     pixels, outcome = decode(Path(path).read_bytes(), fit)
     assert pixels is not None, outcome
-    return FakeEngine(layer).embed_batch(pixels[None])[0]
+    return (colours(pixels[None]) + offset(layer))[0]
 
 
 def assert_rows(features, layer=None, fit=SQUARE) -> None:
@@ -151,7 +161,12 @@ def draw_array(each=6, start=0) -> tuple[np.ndarray, np.ndarray]:
     return (colors[labels][:, None, None] + noise).astype(np.uint8), labels
 
 
-RECIPE = Recipe(backbone="resnet50", weights="0" * 64, input_size=224)
+def recipe(backbone="resnet50", weights="0" * 64, input_size=224, preprocessing="none/1", **more):
+    """Write the recipe of one network."""
+    return Recipe((RecipePart.of(backbone, weights, input_size, preprocessing, **more),))
+
+
+RECIPE = recipe()
 
 
 def as_features(X, labels, recipe=RECIPE) -> Features:

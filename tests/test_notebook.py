@@ -9,6 +9,8 @@ import fakes
 import pytest
 from conftest import ROOT
 
+import featx
+
 NOTEBOOK = ROOT / "examples" / "which_backbone.ipynb"
 
 
@@ -40,14 +42,25 @@ def test_it_holds_no_photograph_and_names_no_folder_of_a_machine():
     assert len(text) < 600_000
 
 
-def test_its_cells_run_on_a_folder_of_ones_own(
-    cells, tmp_path, fake_engine, weights_dir, monkeypatch, capsys
+def test_it_uses_public_names_only(cells):
+    code = "\n".join(code_of(cells))
+    assert re.findall(r"^(?:from|import) featx.*$", code, re.M) == ["import featx"]
+    assert set(re.findall(r"\bfeatx\.(\w+)", code)) - set(featx.__all__) == set()
+
+
+@pytest.mark.parametrize("place", ["a folder", "the drawn fruit"])
+def test_its_cells_run_on_a_folder_of_ones_own_or_on_the_drawn_fruit(
+    place, cells, tmp_path, fake_engine, weights_dir, monkeypatch, capsys
 ):
-    folder = fakes.draw_folder(tmp_path / "photos", each=8)
-    monkeypatch.setenv("PHOTOS", str(folder))
+    monkeypatch.chdir(NOTEBOOK.parent)  # where Jupyter runs it
+    monkeypatch.delenv("PHOTOS", raising=False)
+    if place == "a folder":
+        monkeypatch.setenv("PHOTOS", str(fakes.draw_folder(tmp_path / "photos", each=8)))
     monkeypatch.setenv("FEATX_WEIGHTS", str(weights_dir))
     names: dict = {}
     for code in code_of(cells):
         exec(code, names)
-    assert names["comparison"].frame.backbone.nunique() == 5
+    classes = ["blue", "green", "red"] if place == "a folder" else ["banana", "strawberry"]
+    assert list(names["model"].classes) == classes
+    assert names["comparison"].to_frame().backbone.nunique() == 5
     assert "use " in capsys.readouterr().out

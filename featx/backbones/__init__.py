@@ -1,1 +1,1 @@
-"""From pixels to vectors: networks, their weights, and what runs them."""
+"""Backbones: networks from pixels to vectors, their weights, and what runs them."""

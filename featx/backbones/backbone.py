@@ -65,8 +65,12 @@ class Backbone:
         Name and version of the scaling of pixels.
     layer : str or None
         The layer that is read when no other is asked for; None for the last one.
+    preprocess : callable
+        The scaling of pixels itself.
     kind : str
         The kind of network, which says what engines run it; see `featx.backbones.kinds`.
+    source : Source or None
+        Where the Keras network comes from; None where there is none.
     weights : Weights or None
         Where the weights come from; None for a network of your own.
     """

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
 def imported(place: str) -> Any:
@@ -71,7 +71,7 @@ def keras_backend() -> str:
 
 def has_gpu() -> bool:
     """Whether Keras would run on a GPU; frameworks are asked only where a driver is loaded."""
-    if not any(Path(device).exists() for device in _GPU_DEVICES):
+    if not any(Path(device).exists() for device in GPU_DEVICES):
         return False
     import_keras()
     backend = keras_backend()

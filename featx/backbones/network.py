@@ -58,7 +58,7 @@ def cut_network(
     Parameters
     ----------
     backbone, cut, poolings, input_size
-        As for `featx.backbones.engines.table.open_engine`.
+        As for `featx.backbones.engines.engine.EngineRequest`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What each family of networks does to pixels first, as numbers an engine can fold into a graph.
+"""Preprocessing of pixels by each family of networks, as numbers that an engine can fold in.
 
 The modes "caffe", "tf" and "torch" are those of `keras.applications.imagenet_utils`; "none" is
 for networks that hold their own preprocessing, "lite" is that of EfficientNet-Lite.

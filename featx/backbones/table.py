@@ -33,24 +33,50 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """A pretrained network: what it takes and what it gives."""
+    """A pretrained network: what it takes and what it gives.
+
+    Attributes
+    ----------
+    name : str
+        What to call it.
+    builder : str
+        What builds it, "module:callable".
+    input_size : int
+        Side of the square pictures that it was trained on, in pixels.
+    min_size : int
+        Smallest side that it takes without its classifier, in pixels.
+    width : int
+        Columns after average pooling.
+    parameters : int
+        Weights in all, without those of the classifier.
+    preprocessing : str
+        Name of the scaling of pixels: "caffe", "tf", "torch", "lite" or "none".
+    with_top, without_top : WeightsFile
+        The files of its ImageNet weights, with and without those of the classifier.
+    package : str or None
+        The Python package that holds the weights, where one does.
+    readers : mapping of str to str
+        What reads files that are not Keras's, "module:callable", by their suffix.
+    stddev : tuple of float, or None
+        Keras divides by the square root of these after the first normalisation, but only where it
+        is built with weights="imagenet"; `keras_weights` puts it into the weights.
+    normalizes_pooled : bool
+        Whether it normalises after a pooling of its own, so that one run gives only one pooling.
+    """
 
     name: str
-    builder: str  # "module:callable"
-    input_size: int  # px, square, Keras's default
-    min_size: int  # px, smallest side without the classifier
-    width: int  # columns after average pooling
-    parameters: int  # without the classifier
-    preprocessing: str  # key of preprocessing.PREPROCESSINGS
-    with_top: WeightsFile  # with the classifier
+    builder: str
+    input_size: int
+    min_size: int
+    width: int
+    parameters: int
+    preprocessing: str
+    with_top: WeightsFile
     without_top: WeightsFile
-    package: str | None = None  # the Python package that holds the weights, where one does
-    # Reads files that are not Keras's, "module:callable", by their suffix.
+    package: str | None = None
     readers: Mapping[str, str] = field(default_factory=dict)
-    # Keras divides by the square root of these after the first normalisation of the network, but
-    # only where it is built with weights="imagenet"; `keras_weights` puts it into the weights.
     stddev: tuple[float, float, float] | None = None
-    normalizes_pooled: bool = False  # after a pooling of its own, so that it gives only one
+    normalizes_pooled: bool = False
 
     def build(self, **options: Any) -> keras.Model:
         """Build the network without trained weights.
@@ -303,6 +329,7 @@ _NETWORKS = (
     ),
 )
 
+#: The networks of the table, each a `BackboneSpec`, by name.
 BACKBONES: Mapping[str, BackboneSpec] = MappingProxyType({spec.name: spec for spec in _NETWORKS})
 
 

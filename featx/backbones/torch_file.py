@@ -1,4 +1,4 @@
-"""Read a dictionary of tensors from PyTorch's old (before 1.6, non-zip) file format.
+"""The reader of PyTorch's old (before 1.6, non-zip) file format: a dictionary of tensors.
 
 No PyTorch, and no unpickler: a pickle program can crash the interpreter even when every class
 is refused (deeply nested tuples as a dictionary key overflow the C stack; a cached extension

@@ -1,4 +1,4 @@
-"""Where the weights of a network come from, and their digest."""
+"""Weights of networks: where they come from, and their digest."""
 
 from __future__ import annotations
 
@@ -32,12 +32,24 @@ RANDOM_DIGEST = "random-0"  # raise the number where `keras_weights` draws other
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of a network, chosen but not yet read."""
+    """The weights of a network, chosen but not yet read.
 
-    source: str  # what to ask for to get them again: "imagenet", "random" or an absolute path
-    path: Path | None  # the file; None for random ones
-    digest: str  # SHA-256 of the file, in hexadecimal; another one where it is rescaled
-    rescaled: bool = False  # by `BackboneSpec.stddev`, as Keras does with what it publishes
+    Attributes
+    ----------
+    source : str
+        What to ask for to get them again: "imagenet", "random" or an absolute path.
+    path : Path or None
+        The file; None for random ones.
+    digest : str
+        SHA-256 of the file, in hexadecimal; another one where it is rescaled.
+    rescaled : bool
+        Whether they are rescaled by `BackboneSpec.stddev`, as Keras does with what it publishes.
+    """
+
+    source: str
+    path: Path | None
+    digest: str
+    rescaled: bool = False
 
 
 def locate(

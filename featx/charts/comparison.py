@@ -21,9 +21,7 @@ _MOST_LABELS = 12  # candidates that are named in a plot
 class Compared(Protocol):
     """What has a table of candidates, such as a `Comparison`."""
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return a table of one row per candidate; see `Comparison.to_frame`."""
-        ...
+    def to_frame(self) -> pd.DataFrame: ...
 
 
 def plot_comparison(comparison: Compared, ax: Axes | None = None) -> Axes:

@@ -21,14 +21,9 @@ class Confusions(Protocol):
     """What knows which class was predicted as which, such as an `Evaluation`."""
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes."""
-        ...
-
+    def classes(self) -> tuple[str, ...]: ...
     @property
-    def counts(self) -> np.ndarray:
-        """Images of each true class (rows) that are predicted as each class (columns)."""
-        ...
+    def counts(self) -> np.ndarray: ...
 
 
 def plot_confusion(evaluation: Confusions, ax: Axes | None = None) -> Axes:

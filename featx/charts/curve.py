@@ -17,42 +17,23 @@ class Measured(Protocol):
     """A value with its interval, such as an `Estimate`."""
 
     @property
-    def value(self) -> float:
-        """The value itself."""
-        ...
-
+    def value(self) -> float: ...
     @property
-    def low(self) -> float:
-        """The lower end of its interval."""
-        ...
-
+    def low(self) -> float: ...
     @property
-    def high(self) -> float:
-        """The upper end of its interval."""
-        ...
+    def high(self) -> float: ...
 
 
 class Curve(Protocol):
     """Accuracies at several sizes, such as a `LearningCurve`."""
 
     @property
-    def sizes(self) -> np.ndarray:
-        """Photographs per class, rising."""
-        ...
-
+    def sizes(self) -> np.ndarray: ...
     @property
-    def per_class(self) -> float:
-        """Photographs per class that there are."""
-        ...
-
+    def per_class(self) -> float: ...
     @property
-    def estimates(self) -> Sequence[Measured]:
-        """Accuracy at each size."""
-        ...
-
-    def forecast(self, per_class: float) -> Measured:
-        """Predict the accuracy at another size."""
-        ...
+    def estimates(self) -> Sequence[Measured]: ...
+    def forecast(self, per_class: float) -> Measured: ...
 
 
 def plot_learning_curve(curve: Curve, ax: Axes | None = None) -> Axes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,7 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot_history(source: Any, axes: Any = None) -> np.ndarray:
+class Trained(Protocol):
+    """What was trained in epochs, such as an `ImageClassifier`."""
+
+    @property
+    def history(self) -> pd.DataFrame: ...
+
+
+def plot_history(
+    source: Trained | pd.DataFrame, axes: Sequence[Axes] | np.ndarray | None = None
+) -> np.ndarray:
     """Draw the loss and the accuracy of a network by epoch, in training and held out.
 
     A line stands at the epoch whose weights were taken, the one with the least loss held out. What
@@ -37,10 +47,13 @@ def plot_history(source: Any, axes: Any = None) -> np.ndarray:
     OptionError
         The source has no history.
     """
+    import pandas as pd
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    history = source if hasattr(source, "columns") else getattr(source, "history", None)
+    history: pd.DataFrame | None = (
+        source if isinstance(source, pd.DataFrame) else getattr(source, "history", None)
+    )
     if history is None or not {"loss", "accuracy"} <= set(history.columns):
         raise OptionError(
             f"{type(source).__name__} has no history: expected a model that `featx.train` trained "
@@ -52,7 +65,7 @@ def plot_history(source: Any, axes: Any = None) -> np.ndarray:
     if len(axes) != 2:
         raise OptionError(f"{len(axes)} axes: expected two, for the loss and the accuracy")
     watched = "val_loss" if "val_loss" in history else "loss"
-    taken = int(history[watched].idxmin())
+    taken = int(history.index[int(history[watched].argmin())])
     for ax, name, scale in zip(axes, ("loss", "accuracy"), (1, 100), strict=True):
         _draw(ax, history, name, scale)
         ax.axvline(taken, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)

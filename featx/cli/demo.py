@@ -99,9 +99,9 @@ _STEPS: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-def sample_images() -> Path:
+def sample_images(package: Path = _PACKAGE) -> Path:
     """Return the folder of the sample images: in the installed package, or in the checkout."""
-    places = [_PACKAGE / "data" / "fruit", _PACKAGE.parent / "data" / "fruit"]
+    places = [package / "data" / "fruit", package.parent / "data" / "fruit"]
     for place in places:
         if place.is_dir():
             return place

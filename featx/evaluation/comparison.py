@@ -284,7 +284,7 @@ class Comparison:
 
 @takes(CompareOptions)
 def compare(
-    source: ImageSource | Features | Sequence[Features],
+    source: ImageSource,
     backbones: str | Backbone | Sequence[str | Backbone] = "all",
     poolings: str | Sequence[str] = "avg",
     classifiers: Classifier = DEFAULT_CLASSIFIER,

@@ -210,7 +210,18 @@ class Evaluation:
         return self.probabilities[np.arange(len(columns)), columns]
 
     def without(self, paths: Collection[str]) -> Evaluation | None:
-        """Return the evaluation of the other images, or None if there are none."""
+        """Return the evaluation of the other images.
+
+        Parameters
+        ----------
+        paths : collection of str
+            Images to leave out.
+
+        Returns
+        -------
+        Evaluation, or None
+            None where no image is left.
+        """
         keep = np.array([path not in paths for path in self.paths])
         if not keep.any():
             return None

@@ -34,8 +34,8 @@ _ROUNDS = 3  # one finds half of groups of seven in grocery20, three 0.72-1.00
 _MIN_COLUMNS = 16  # below, strangers are near by chance: only exact copies count
 _MIN_VECTORS = 4  # below, nothing says how far apart strangers are
 _SAMPLE = 1000  # vectors that the median distance is taken of
-_LINKAGE = 2000  # members of a group that are compared all with all
-_ELEMENTS = 8 << 20  # numbers of one working array, 32 MiB
+LINKAGE = 2000  # members of a group that are compared all with all
+ELEMENTS = 8 << 20  # numbers of one working array, 32 MiB
 Pairs = dict[tuple[int, int], float]
 
 _FOUND: WeakKeyDictionary[Features, Duplicates] = WeakKeyDictionary()  # they are asked for often
@@ -178,7 +178,7 @@ class _Space:
         return (self._table[rows, columns] - self._mean[columns]) / self._scale[columns]
 
     def _pieces(self, rows: int) -> list[slice]:
-        step = -(-_ELEMENTS // rows)
+        step = -(-ELEMENTS // rows)
         return [slice(at, at + step) for at in range(0, self._table.shape[1], step)]
 
 
@@ -203,7 +203,7 @@ def _links(space: _Space, rows: np.ndarray, median: float) -> Pairs:
     """Return the pairs that pass the test of distances, in blocks of rows."""
     k = min(_NEIGHBOUR, len(rows) - 1)
     reach, found = np.empty(len(rows)), []
-    step = max(1, _ELEMENTS // len(rows))
+    step = max(1, ELEMENTS // len(rows))
     for start in range(0, len(rows), step):
         block = np.arange(start, min(start + step, len(rows)))
         away = space.distances(rows[block], rows)
@@ -224,7 +224,7 @@ def _split(space: _Space, members: np.ndarray, limit: float, groups: np.ndarray)
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
-    while len(members) > _LINKAGE:  # whatever is within half of the limit of one member is safe
+    while len(members) > LINKAGE:  # whatever is within half of the limit of one member is safe
         far = space.distances(members[:1], members)[0] > limit / 2
         far[0] = False
         groups[members[~far]], members = members[0], members[far]

@@ -141,7 +141,7 @@ class Features:
     def to_dict(self) -> dict[str, Any]:
         """Return what became of the images as plain values."""
         statuses = Counter(outcome.status for outcome in self.outcomes)
-        embedded, n = statuses["embedded"], len(self.outcomes)
+        embedded, n = statuses["embedded"], len(self.outcomes) or len(self)
         took = self.seconds if embedded else self.elapsed
         return {
             "n_images": n,
@@ -164,11 +164,12 @@ class Features:
         run = self.to_dict()
         words = {"n_embedded": "embedded", "n_cached": "from the cache", "n_failed": "failed"}
         parts = [f"{run[key]:,} {word}" for key, word in words.items() if run[key]]
-        speed = f" ({run['images_per_second']:.1f} images/s)" if run["n_embedded"] else ""
+        if self.elapsed:  # features of a file do not know how long it took
+            speed = f" ({run['images_per_second']:.1f} images/s)" if run["n_embedded"] else ""
+            parts.append(f"in {self.elapsed:.1f} s{speed}")
         views = f", {count(run['n_views'], 'view')} of each" if self.views else ""
-        images = count(run["n_images"], "image")
         lines = [
-            f"{images}: {', '.join(parts)}, in {self.elapsed:.1f} s{speed}",
+            ": ".join(filter(None, [count(run["n_images"], "image"), ", ".join(parts)])),
             f"features {' x '.join(map(str, self.X.shape))}{views} ({self.recipe})",
         ]
         if self.n_other:
@@ -181,9 +182,18 @@ class Features:
         return [f"failed: {each.path}: {each.reason}" for each in self.failed]
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Features:
-        """Return some of the rows, by position or by a mask of booleans.
+        """Return some of the rows.
 
         The outcomes of the selected rows go along; those of files without a row do not.
+
+        Parameters
+        ----------
+        rows : sequence of int, or array
+            Their positions, or a mask of booleans.
+
+        Returns
+        -------
+        Features
         """
         rows = np.asarray(rows)
         positions = np.arange(len(self))[rows if rows.size else rows.astype(int)]
@@ -260,6 +270,15 @@ class Features:
         """Load what `save` wrote, or a .csv or .parquet table with a column `path`.
 
         A matrix in .npy comes back as a memory map. A table that was made elsewhere has no recipe.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; its suffix names the format.
+
+        Returns
+        -------
+        Features
 
         Raises
         ------

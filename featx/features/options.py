@@ -37,14 +37,12 @@ class Option:
     ----------
     default : object
         Its value where nothing is asked for.
-    help : str
-        What it does, in a sentence.
-    more : str
-        What else the documentation says.
+    text : str
+        What it does; the help of the shell is the first sentence.
     choices : tuple of str
         The values that it can have; none for any.
-    least, most : int, optional
-        Bounds of a whole number.
+    bounds : tuple of (int, int or None), optional
+        The least and the greatest whole number.
     metavar : str, optional
         What stands for its value in the help of the shell.
     unset : str
@@ -54,27 +52,29 @@ class Option:
     """
 
     default: object
-    help: str
-    more: str = ""
+    text: str
     choices: tuple[str, ...] = ()
-    least: int | None = None
-    most: int | None = None
+    bounds: tuple[int, int | None] | None = None
     metavar: str | None = None
     unset: str = ""
     shell: bool = True
+
+    @property
+    def help(self) -> str:
+        """What it does, in a sentence."""
+        return re.match(r".*?\.(?= [A-Z\"]|$)", self.text)[0]  # type: ignore[index]
 
     def check(self, name: str, value: object) -> None:
         """Raise an `OptionError` if the option cannot have this value."""
         if self.choices:
             check_choice(name, value, self.choices)
-        if self.least is None or value is None:
+        if self.bounds is None or value is None:
             return
-        if not isinstance(value, int | np.integer) or not self.least <= value <= (
-            self.most or value
-        ):
-            bounds = f"from {self.least} " + (f"to {self.most}" if self.most else "up")
+        least, most = self.bounds
+        if not isinstance(value, int | np.integer) or not least <= value <= (most or value):
+            expected = f"{least} to {most}" if most else f"{least} up"
             raise OptionError(
-                f"{name.replace('_', ' ')} {value!r}: expected a whole number {bounds}"
+                f"{name.replace('_', ' ')} {value!r}: expected a whole number from {expected}"
             )
 
 
@@ -85,26 +85,23 @@ class PictureOptions(TypedDict, total=False):
         str,
         Option(
             "squash",
-            "How a picture becomes square.",
-            'By changing its proportions ("squash"), by cutting out its centre, 7/8 of the shorter '
-            'side, as ImageNet is evaluated ("crop"), or with black bars ("pad").',
+            'How a picture becomes square. "squash" changes its proportions, "crop" cuts out its '
+            "centre, 7/8 of the shorter side, as ImageNet is evaluated, and "
+            '"pad" adds black bars.',
             choices=RESIZES,
         ),
     ]
     interpolation: Annotated[
         str,
         Option(
-            "bilinear",
-            "The filter of the resizing.",
-            "As Pillow defines it.",
-            choices=INTERPOLATIONS,
+            "bilinear", "The filter of the resizing, as Pillow defines it.", choices=INTERPOLATIONS
         ),
     ]
     decode: Annotated[
         str,
         Option(
             "full",
-            "Decode JPEGs in full, or scaled down to no less than twice the input size.",
+            "Decode JPEGs in full, or scaled down to no less than twice the input size. "
             '"scaled" decodes to 1/2, 1/4 or 1/8: several times faster for large photographs, at a '
             "feature cosine of about 0.9995.",
             choices=DECODES,
@@ -114,9 +111,9 @@ class PictureOptions(TypedDict, total=False):
         str,
         Option(
             "float32",
-            "The numbers that the network computes in.",
-            '"bfloat16" is two to six times faster on processors that have it (AVX512-BF16, AMX), '
-            "at a feature cosine of about 0.9998; others use float32 and log a warning.",
+            'The numbers that the network computes in. "bfloat16" is two to six times faster on '
+            "processors that have it (AVX512-BF16, AMX), at a feature cosine of about 0.9998; "
+            "others use float32 and log a warning.",
             choices=PRECISIONS,
         ),
     ]
@@ -160,9 +157,8 @@ class LayerOptions(TypedDict, total=False):
         str | None,
         Option(
             None,
-            "Read this layer instead of the last one; A+B joins two.",
-            'The vectors of several layers, such as "conv4_block6_out+conv5_block3_out", are each '
-            "brought to length 1 and joined.",
+            "Read this layer instead of the last one; A+B joins two. The vectors of several "
+            'layers, such as "conv4_block6_out+conv5_block3_out", are each brought to length 1.',
             metavar="NAME",
             unset="the last one before the classifier",
         ),
@@ -176,8 +172,7 @@ class PoolingOptions(LayerOptions, total=False):
         str,
         Option(
             "avg",
-            "How the last map becomes a vector.",
-            '"none" keeps it, of shape (height, width, channels).',
+            'How the last map becomes a vector. "none" keeps it: (height, width, channels).',
             choices=POOLINGS,
         ),
     ]
@@ -190,10 +185,9 @@ class ViewOptions(TypedDict, total=False):
         int,
         Option(
             0,
-            "Augmented views of each picture to embed with it: mirrored, tilted, a part of it.",
+            "Augmented views of each picture to embed with it: mirrored, tilted, a part of it. "
             "Classifiers learn from them, too; see `Features.views`.",
-            least=0,
-            most=MAX_VIEWS,
+            bounds=(0, MAX_VIEWS),
             metavar="N",
         ),
     ]
@@ -206,7 +200,7 @@ class EngineOptions(TypedDict, total=False):
         str,
         Option(
             "auto",
-            "What runs the network: OpenVINO is the fast one on CPUs, Keras the one on GPUs.",
+            "What runs the network: OpenVINO is the fast one on CPUs, Keras the one on GPUs. "
             'Features are the same to 1e-5. "auto" is OpenVINO on CPUs, and Keras on a GPU or '
             "where KERAS_BACKEND names another backend than TensorFlow.",
             choices=ENGINES,
@@ -216,9 +210,8 @@ class EngineOptions(TypedDict, total=False):
         str | PathLike[str] | bool | None,
         Option(
             None,
-            "Folder of the cache.",
-            "False keeps no features; networks that were converted for OpenVINO are kept all the "
-            "same.",
+            "Folder of the cache. False keeps no features; networks that were converted for "
+            "OpenVINO are kept all the same.",
             metavar="DIR",
             unset="FEATX_CACHE, or the user's cache folder",
         ),
@@ -227,9 +220,8 @@ class EngineOptions(TypedDict, total=False):
         int | None,
         Option(
             None,
-            "Pictures that go through the network at once.",
-            "No feature depends on it.",
-            least=1,
+            "Pictures that go through the network at once. No feature depends on it.",
+            bounds=(1, None),
             metavar="N",
             unset="what suits the engine",
         ),
@@ -244,17 +236,12 @@ class RunOptions(EngineOptions, total=False):
         Option(
             "skip",
             "Leave files that cannot be read out and list them, or stop at the first.",
-            "They are listed in `outcomes`.",
             choices=ON_ERROR,
         ),
     ]
     progress: Annotated[
         bool,
-        Option(
-            True,
-            "Show a progress bar on stderr for work of more than a second.",
-            shell=False,
-        ),
+        Option(True, "Show a progress bar on stderr for work of more than a second.", shell=False),
     ]
 
 
@@ -314,15 +301,8 @@ def refuse_options(given: Mapping[str, object]) -> None:
         raise OptionError(f"features are embedded already: {', '.join(given)} would change nothing")
 
 
-def settle(given: Mapping[str, Any], function: str = "embed") -> EmbedOptions:
+def settle(given: Mapping[str, Any]) -> EmbedOptions:
     """Check options and fill in what was not given; what is settled already stays as it is.
-
-    Parameters
-    ----------
-    given : mapping
-        What a user asked for.
-    function : str, default="embed"
-        Who was asked.
 
     Returns
     -------
@@ -337,7 +317,7 @@ def settle(given: Mapping[str, Any], function: str = "embed") -> EmbedOptions:
     TypeError
         There is no such option.
     """
-    check_names(given, function)
+    check_names(given, "embed")
     settled: Any = {name: option.default for name, option in OPTIONS.items()}
     settled.update(given)
     for name, option in OPTIONS.items():
@@ -355,17 +335,10 @@ def options_in(kind: type, given: Mapping[str, Any]) -> Any:
 
 
 def takes(kind: type, **changed: Option) -> Callable[[Callable_], Callable_]:
-    """Show the options that a function or class takes as `**options` where people look for them.
+    """Show a class of options, perhaps changed, where people look for what a function takes.
 
-    They replace `**options` in its signature and, where its documentation says
-    "**options : expanded", there.
-
-    Parameters
-    ----------
-    kind : type
-        The class of options.
-    **changed : Option
-        What is different here.
+    They replace `**options` in its signature and, where that says "**options : expanded", in its
+    documentation.
     """
 
     def documented(target: Callable_) -> Callable_:
@@ -400,8 +373,7 @@ def _documentation(options: Mapping[str, Option], indent: str) -> str:
         default = "optional" if option.default is None else f"default={option.default!r}"
         lines.append(f"{name} : {_type_text(name, option)}, {default}".replace("'", '"'))
         unset = f" By default {option.unset}." if option.unset else ""
-        text = f"{option.help}{' ' + option.more if option.more else ''}{unset}"
-        lines += [f"    {line}" for line in textwrap.wrap(text, 92)]
+        lines += [f"    {line}" for line in textwrap.wrap(option.text + unset, 92)]
     return "".join(f"{indent}{line}\n" for line in lines)
 
 

@@ -27,6 +27,14 @@ _POLICIES = {"orientation": "exif", "color": "rgb"}
 _VERSIONS = {"decode": DECODE_VERSION, "view": VIEWS_VERSION}  # written behind the value: "full/1"
 _FIT = {field.name: field.default for field in fields(Fit) if field.name != "size"}
 _CUT = {field.name: field.default for field in fields(Cut)}
+# What JSON may hold where there is no list of choices to check it by.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "backbone": str,
+    "weights": str,
+    "input_size": int,
+    "layer": (str, type(None)),
+    "preprocessing": str,
+}
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,8 @@ class RecipePart:
         OptionError
             A setting is missing, unknown or has a value that this version does not know.
         """
+        if not isinstance(written, Mapping):
+            raise OptionError(f"{written!r} is no recipe: expected its settings by name")
         usual = _FIT | _CUT
         odd = (set(_ALWAYS) - set(written)) | (set(written) - set(_ALWAYS) - set(usual))
         if odd:
@@ -119,6 +129,10 @@ class RecipePart:
         for name, value in _POLICIES.items():
             if settings.pop(name) != value:
                 raise OptionError(f"{name} {written[name]!r} of a recipe: expected {value!r}")
+        for name, kind in _KINDS.items():
+            if not isinstance(settings[name], kind):
+                wanted = "a whole number" if kind is int else "a name"
+                raise OptionError(f"{name} {written[name]!r} of a recipe: expected {wanted}")
         for name in _VERSIONS.keys() & settings.keys():
             settings[name] = _unversioned(name, settings[name], type(usual[name]))
         return cls.of(**settings)
@@ -207,7 +221,7 @@ class Recipe:
         OptionError
             The settings are not those of a recipe that this version knows.
         """
-        if set(written) != {"parts"}:
+        if not isinstance(written, Mapping) or set(written) != {"parts"}:
             return cls((RecipePart.from_dict(written),))
         if not isinstance(written["parts"], list):
             raise OptionError(f"parts of a recipe are {written['parts']!r}: expected a list")

@@ -39,13 +39,13 @@ class Request:
     views: int = 0
 
     @classmethod
-    def of(cls, backbone: str | Backbone | Sequence[str], settled: EmbedOptions) -> Request:
+    def of(cls, backbone: str | Backbone, settled: EmbedOptions) -> Request:
         """Find the weights of a backbone and write the recipe.
 
         Parameters
         ----------
-        backbone : str, Backbone or sequence of str
-            As for `embed`; the names of a sequence are joined.
+        backbone : str or Backbone
+            As for `embed`, but one.
         settled : EmbedOptions
             What `featx.features.options.settle` gave.
 
@@ -54,11 +54,7 @@ class Request:
         OptionError, UnknownBackboneError, UnknownLayerError, WeightsError
             As for `embed`.
         """
-        names: list[Any]
-        if isinstance(backbone, list | tuple):
-            names = list(backbone)
-        else:
-            names = joined_names(backbone, "backbone")
+        names = joined_names(backbone, "backbone")
         layers = joined_names(settled["layer"], "layer")
         if len(names) > 1 and len(layers) > 1:
             raise OptionError(
@@ -122,7 +118,7 @@ def _part(
         backbone = Backbone.load(backbone, os.fspath(weights), layer=layer)
     elif not isinstance(backbone, Backbone):
         raise OptionError(
-            f"backbone is {backbone!r}: expected a name of `featx backbones`, or "
+            f"backbone is a {type(backbone).__name__}: expected a name of `featx backbones`, or "
             "Backbone.from_keras(model) for a network of your own"
         )
     elif weights != "imagenet" and not backbone.is_pixels:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines.engine import Engine
+from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.engines.table import engines_for, open_engine
 from featx.backbones.network import JOINT_POOLINGS
 from featx.errors import ImageError, ImageSourceError, StorageError
@@ -146,15 +146,15 @@ def _networks(
 
     @cache  # views of a picture go through one engine
     def opened(backbone: Backbone, part: RecipePart, poolings: tuple[str, ...]) -> Engine:
-        return open_engine(
+        request = EngineRequest(
             backbone,
             part.cut,
             poolings,
-            input_size=part.fit.size,
-            engine=settings.engine,
-            batch_size=None if settings.batch_size is None else int(settings.batch_size),
-            cache=cache_folder(settings.cache),  # converted networks are always kept
+            part.fit.size,
+            cache_folder(settings.cache),  # converted networks are always kept
+            None if settings.batch_size is None else int(settings.batch_size),
         )
+        return open_engine(request, settings.engine)
 
     return [
         _Network(
@@ -194,6 +194,7 @@ class _Filling:
     ) -> None:
         self.digests = dict(digests)
         self.failures: dict[int, Outcome] = {}
+        self._failed: dict[str, Outcome] = {}  # by digest
         self.seconds = 0.0
         self.reader = Reader(paths, [each.part.fit for each in networks], self._claim)
         self._paths = paths
@@ -268,8 +269,7 @@ class _Filling:
             first: dict[str, int] = {}  # of the copies of a file, which threads take in any order
             for file in files:
                 bar.update()
-                self._note(file)
-                if seconds := self._take(file, first):
+                if seconds := self._take(file, self._note(file, first)):
                     opening += seconds
                     bar.unpause()  # it counts pictures, not the start of the network
             for network in self._networks:
@@ -280,26 +280,31 @@ class _Filling:
         self.seconds += time.perf_counter() - start - opening
         self._fail_copies(todo)
 
-    def _note(self, file: ReadFile) -> None:
-        """Note the digest of a file that was read, or that it failed."""
-        path = self._paths[file.index]
+    def _note(self, file: ReadFile, first: dict[str, int]) -> int:
+        """Note the digest of a file that was read, or that it failed.
+
+        Returns the place of the first of its copies, which stands for all of them.
+        """
+        index = file.index
         if file.digest is not None:
-            self.digests[path] = file.digest
+            self.digests[self._paths[index]] = file.digest
+            index = first.setdefault(file.digest, index)
         if not file.outcome.ok:
             if self._settings.on_error == "raise":
-                raise ImageError(f"cannot read {path}: {file.outcome.reason}")
-            self.failures[file.index] = file.outcome
+                raise ImageError(f"cannot read {self._paths[index]}: {file.outcome.reason}")
+            self.failures[index] = file.outcome
+            if file.digest is not None:
+                self._failed[file.digest] = file.outcome
+        return index
 
-    def _take(self, file: ReadFile, first: dict[str, int]) -> float:
+    def _take(self, file: ReadFile, index: int) -> float:
         """Hand the pixels of a file to the networks; return the seconds to open their engines."""
         opening = 0.0
-        if file.digest is None:
-            return opening
-        index = first.setdefault(file.digest, file.index)
         for number, pixels in file.pixels.items():
             network = self._networks[number]
             opening += network.batches.ready()
             assert network.batches.engine is not None
+            assert file.digest is not None
             self.reader.batch_size = max(self.reader.batch_size, network.batches.engine.batch_size)
             picture = Picture(index, file.digest, file.outcome.notes, pixels)
             if batch := network.batches.add(picture):
@@ -308,15 +313,10 @@ class _Filling:
 
     def _fail_copies(self, todo: Sequence[int]) -> None:
         """Let the copies of a file that failed fail with it."""
-        failed = {
-            self.digests[self._paths[index]]: outcome
-            for index, outcome in self.failures.items()
-            if self._paths[index] in self.digests
-        }
         for index in todo:
             digest = self.digests.get(self._paths[index])
-            if index not in self.failures and digest in failed:
-                self.failures[index] = failed[digest]
+            if index not in self.failures and digest in self._failed:
+                self.failures[index] = self._failed[digest]
 
     def _submit(self, network: _Network, batch: list[Picture]) -> None:
         """Hand a batch to its network.

@@ -12,7 +12,7 @@ import numpy as np
 from featx.features.store.store import FeatureStore
 
 _SHARD_BYTES = 16 << 20
-_SHARD_SECONDS = 2.0  # a kill costs at most this much work,
+SHARD_SECONDS = 2.0  # a kill costs at most this much work,
 _SHARD_SHARE = 0.02  # or this share of the run so far; so long runs do not write tiny shards
 
 
@@ -69,7 +69,7 @@ class Writer:
         self._buffer += zip(pictures, vectors, strict=True)
         now = time.perf_counter()
         size = len(self._buffer) * vectors[0].nbytes
-        due = max(_SHARD_SECONDS, _SHARD_SHARE * (now - self._start))
+        due = max(SHARD_SECONDS, _SHARD_SHARE * (now - self._start))
         if size >= _SHARD_BYTES or now - self._last_write >= due:
             self.write()
 

@@ -1,1 +1,1 @@
-"""From a folder of files to pixels: find images, recognise unchanged ones, decode them."""
+"""Images: found in a folder, recognised where unchanged, decoded to pixels."""

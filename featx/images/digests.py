@@ -27,7 +27,7 @@ _CHUNK = 500  # paths a query: below the 999 parameters that older SQLite allows
 
 _MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the year 2262
 
-_WAIT_S = 10.0
+WAIT_S = 10.0  # for another process that writes
 _SETTLED_NS = 2_000_000_000
 
 
@@ -193,7 +193,7 @@ class DigestMemo:
     def _open(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(
-            path, timeout=_WAIT_S, check_same_thread=False, isolation_level="IMMEDIATE"
+            path, timeout=WAIT_S, check_same_thread=False, isolation_level="IMMEDIATE"
         )
         # Losing the last rows in a power cut costs reading some files again: no need to wait for
         # the disk at every commit.

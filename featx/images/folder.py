@@ -13,8 +13,9 @@ from featx.errors import ImageSourceError, OptionError
 from featx.images.arrays import ArrayImage, array_images
 from featx.images.labels import Labels, label_texts
 
-#: What names images: a folder, a file, a sequence or table of paths, or pictures in an array. Any
-#: object, since tables and arrays of several libraries are known by what they can do.
+#: What names images: a folder, a file, a sequence or table of paths, or pictures in an array; where
+#: a function says so, features of them. Any object, since tables and arrays of several libraries
+#: are known by what they can do.
 ImageSource: TypeAlias = Any
 
 IMAGE_SUFFIXES = frozenset(

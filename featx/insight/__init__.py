@@ -1,1 +1,1 @@
-"""What a person looks at."""
+"""Insight: what a person looks at."""

@@ -1,1 +1,1 @@
-"""What scikit-learn does with a feature matrix."""
+"""Learning: what scikit-learn does with a feature matrix."""

@@ -25,12 +25,25 @@ PENALTIES = (1e-2, 1e-1, 1e-3, 1.0)  # C of the logistic regression; the first w
 
 @dataclass(frozen=True)
 class ClassifierSpec:
-    """A classifier by name: what it does, and how to build it."""
+    """A classifier by name: what it does, and how to build it.
+
+    Attributes
+    ----------
+    name : str
+        What to call it.
+    description : str
+        What it does, in a line.
+    build : callable
+        Makes one from the images in the smallest class, the columns and the folds, as
+        `make_classifier` takes them.
+    pixels : bool
+        Whether it learns from pixels, not from the features of a network.
+    """
 
     name: str
     description: str
-    build: Callable[[int, int, Folds], Any]  # from images in the smallest class, columns, folds
-    pixels: bool = False  # learns from pixels, not from features
+    build: Callable[[int, int, Folds], Any]
+    pixels: bool = False
 
 
 def _logistic(smallest: int, columns: int, folds: Folds) -> Pipeline:
@@ -146,6 +159,7 @@ def _pipeline(**steps: Any) -> Pipeline:
     return Pipeline(list(steps.items()))
 
 
+#: The classifiers, each a `ClassifierSpec`, by name.
 CLASSIFIERS = {
     spec.name: spec
     for spec in (

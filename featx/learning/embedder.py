@@ -29,8 +29,8 @@ from featx.images.folder import ImageFolder
 _OPTIONS = options_of(EmbedderOptions) | {
     "on_error": Option(
         "raise",
-        "Stop at a file that cannot be read, or give it a row of NaN.",
-        "A transformer may not leave rows out.",
+        "Stop at a file that cannot be read, or give it a row of NaN. A transformer may not leave "
+        "rows out.",
         choices=("raise", "nan"),
     )
 }

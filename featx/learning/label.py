@@ -42,7 +42,17 @@ class Label:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A picture with its most probable labels, best first; none if it cannot be read."""
+    """A picture with its most probable labels.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    labels : tuple of Label
+        The most probable ones, best first; none if the file cannot be read.
+    outcome : Outcome
+        What became of the file.
+    """
 
     path: str
     labels: tuple[Label, ...]

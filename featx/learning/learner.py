@@ -20,6 +20,8 @@ from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER, Folds
 from featx.learning.scratch.own_model import OwnModel, is_keras_model
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
     from featx.learning.scratch.classifier import ScratchNetwork
 
 #: A name of `CLASSIFIERS`, a scikit-learn classifier or pipeline, or a compiled Keras model. Any
@@ -228,7 +230,7 @@ def make_classifier(
     smallest: int = 5,
     columns: int = 2048,
     folds: Folds = None,
-) -> Any:
+) -> BaseEstimator:
     """Build an unfitted classifier.
 
     Parameters

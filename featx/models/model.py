@@ -20,6 +20,7 @@ from featx.features.options import RunOptions, check_names, settle
 from featx.features.recipe import Recipe, RecipePart
 from featx.features.request import Request
 from featx.features.run import RunSettings, run
+from featx.images.decode import Outcome
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Labels
 from featx.learning.classes import per_file, refuse_labels, require_known
@@ -145,7 +146,7 @@ class ImageClassifier:
         history: pd.DataFrame = self.pipeline.history
         return history
 
-    def features(self, source: ImageSource | Features, **options: Unpack[RunOptions]) -> Features:
+    def features(self, source: ImageSource, **options: Unpack[RunOptions]) -> Features:
         """Embed images by the recipe of the model, or check features that are given.
 
         Parameters
@@ -177,7 +178,7 @@ class ImageClassifier:
 
     def labelled_features(
         self,
-        source: ImageSource | Features,
+        source: ImageSource,
         labels: Labels = None,
         **options: Unpack[RunOptions],
     ) -> Features:
@@ -193,7 +194,7 @@ class ImageClassifier:
 
     def predict(
         self,
-        source: ImageSource | Features,
+        source: ImageSource,
         *,
         answer_all: bool = False,
         **options: Unpack[RunOptions],
@@ -221,9 +222,7 @@ class ImageClassifier:
             labels[~answered] = UNSURE
         return per_file(features, labels, None)
 
-    def predict_proba(
-        self, source: ImageSource | Features, **options: Unpack[RunOptions]
-    ) -> np.ndarray:
+    def predict_proba(self, source: ImageSource, **options: Unpack[RunOptions]) -> np.ndarray:
         """Predict the probability of each class, calibrated if the model was trained to reject.
 
         Parameters
@@ -254,7 +253,7 @@ class ImageClassifier:
 
     def predictions(
         self,
-        source: ImageSource | Features,
+        source: ImageSource,
         *,
         answer_all: bool = False,
         **options: Unpack[RunOptions],
@@ -276,20 +275,20 @@ class ImageClassifier:
         share = np.full(len(labels), np.nan)
         if probabilities is not None:
             share = probabilities[np.arange(len(labels)), self._columns(labels)]
+        truth = np.array(features.labels, dtype=object)
         known = set(features.classes) & set(self.classes)
         return Predictions(
-            outcomes=features.outcomes,
+            outcomes=features.outcomes
+            or tuple(Outcome("cached", path=path) for path in features.paths),
             best_guess=per_file(features, labels.astype(object), None),
             probability=per_file(features, share, np.nan),
-            answered=None
-            if answered is None or answer_all
-            else per_file(features, answered, False),
-            true=features.labels if known else None,
+            answered=None if answered is None else per_file(features, answered | answer_all, False),
+            true=per_file(features, truth, None).tolist() if known else None,
         )
 
     def evaluate(
         self,
-        source: ImageSource | Features,
+        source: ImageSource,
         labels: Labels = None,
         *,
         training: Features | None = None,

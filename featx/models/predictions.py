@@ -30,9 +30,10 @@ class Predictions:
         Its probability, 0 to 1; NaN for a file that cannot be read, and where the classifier
         gives none.
     answered : ndarray of shape (n,), bool, or None
-        Which images a model that rejects answers; None where it answers all.
+        Which images a model that rejects answers; None for one that never does.
     true : list of (str or None), or None
-        The class that each image is known to have; None where no image has a class of the model.
+        The class that each image is known to have, None for a file that cannot be read; None where
+        no image has a class of the model.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -99,7 +100,7 @@ class Predictions:
         return plot_gallery(
             [self.outcomes[number].path for number in read],
             [str(self.best_guess[number]) for number in read],
-            true=self.true,
+            true=None if self.true is None else [self.true[number] for number in read],
             probabilities=[float(self.probability[number]) for number in read],
             answered=None if self.answered is None else self.answered[read].tolist(),
             columns=columns,

@@ -48,6 +48,8 @@ class Unsure(Enum):
         return self.value
 
 
+#: What a model answers that is unsure. It equals no name of a class, and not None, which stands for
+#: a file that cannot be read.
 UNSURE = Unsure.UNSURE
 
 

@@ -36,14 +36,14 @@ from featx.models.training import Training
 
 @takes(EmbedOptions)
 def train(
-    source: ImageSource | Features,
+    source: ImageSource,
     classifier: Classifier = DEFAULT_CLASSIFIER,
     *,
     labels: Labels = None,
     backbone: str | Backbone = DEFAULT_BACKBONE,
     reject: float | None = None,
     validation: bool | CrossValidation = False,
-    test: ImageSource | Features | None = None,
+    test: ImageSource | None = None,
     **options: Unpack[EmbedOptions],
 ) -> ImageClassifier:
     """Train a classifier on a folder of images or on features.

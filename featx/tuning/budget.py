@@ -128,7 +128,7 @@ class Networks:
         """
         assert features.recipe is not None
         pooling = features.recipe.pooling
-        request = Request.of(names, {**self.settled, "pooling": pooling, "views": views})
+        request = Request.of("+".join(names), {**self.settled, "pooling": pooling, "views": views})
         rows, seconds = self._work([request]) if views else ([], 0.0)
         if rows:
             left = self.deadline - time.monotonic()

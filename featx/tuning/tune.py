@@ -252,7 +252,7 @@ def tune(
     backbones: str | Sequence[str] = "all",
     classifiers: str | Sequence[str] = TUNED,
     labels: Labels = None,
-    test: ImageSource | Features | None = None,
+    test: ImageSource | None = None,
     seed: int = 0,
     n_jobs: int | None = None,
     **options: Unpack[TuneOptions],

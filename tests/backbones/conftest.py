@@ -1,4 +1,4 @@
-"""Small networks and pictures, and a cache of converted networks that tests share."""
+"""Small networks and pictures, a folder of weights, and a cache of converted networks."""
 
 from __future__ import annotations
 
@@ -45,3 +45,12 @@ def small_network():
 def engines(tmp_path_factory):
     """A cache folder for whole networks, so that each is converted once for all tests."""
     return tmp_path_factory.mktemp("engines")
+
+
+@pytest.fixture
+def named_folder(tmp_path, monkeypatch):
+    """The folder that `FEATX_WEIGHTS` names, still empty."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    monkeypatch.setenv("FEATX_WEIGHTS", str(folder))
+    return folder

@@ -118,7 +118,7 @@ def test_there_is_no_gpu_where_no_driver_is_loaded(tmp_path, monkeypatch):
     def imported():
         raise AssertionError("Keras was imported to look for a GPU")
 
-    monkeypatch.setattr(framework, "_GPU_DEVICES", (str(tmp_path / "nvidia0"),))
+    monkeypatch.setattr(framework, "GPU_DEVICES", (str(tmp_path / "nvidia0"),))
     monkeypatch.setattr(framework, "import_keras", imported)
     assert has_gpu() is False
 
@@ -148,7 +148,7 @@ def test_where_a_driver_is_loaded_the_backend_of_keras_is_asked(
     backend, module, double, expected, tmp_path, monkeypatch
 ):
     (tmp_path / "nvidia0").touch()
-    monkeypatch.setattr(framework, "_GPU_DEVICES", (str(tmp_path / "nvidia0"),))
+    monkeypatch.setattr(framework, "GPU_DEVICES", (str(tmp_path / "nvidia0"),))
     monkeypatch.setattr(framework, "import_keras", lambda: None)
     monkeypatch.setattr(framework, "keras_backend", lambda: backend)
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**double))

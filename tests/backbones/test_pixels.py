@@ -1,81 +1,44 @@
-"""The backbone "pixels" gives pictures as they are, from the cache like all features."""
+"""The backbone "pixels" has no weights, no layers and no options of a network."""
 
-import fakes
-import numpy as np
+from __future__ import annotations
+
 import pytest
-from PIL import Image
 
-import featx
 from featx.backbones.backbone import Backbone
+from featx.backbones.network import POOLINGS, PRECISIONS
 from featx.errors import OptionError, UnknownLayerError
-from featx.features.matrix import Features
-from featx.features.plan import prepare
+from featx.features.options import settle
+from featx.features.request import Request
 
 
-@pytest.fixture
-def photos(tmp_path):
-    return fakes.draw_folder(tmp_path / "photos", each=2)
+def recipe(**options):
+    return Request.of("pixels", settle(options)).recipe
 
 
-def test_a_picture_of_the_right_size_is_its_own_feature(tmp_path):
-    path = fakes.draw(tmp_path / "a.png", (200, 40, 90), size=(16, 16), seed=1)
-    features = featx.embed(path, "pixels", input_size=16)
-    with Image.open(path) as image:
-        assert np.array_equal(features.X[0], np.asarray(image))
-    assert features.X.dtype == np.float32
-    assert features.feature_names[-1] == "pixels_767"
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"pooling": each} for each in POOLINGS),
+        *({"precision": each} for each in PRECISIONS),
+        {"weights": "random"},
+    ],
+    ids=str,
+)
+def test_no_option_of_a_network_changes_the_recipe(options):
+    assert recipe(**options) == recipe()
 
 
-def test_pixels_go_through_the_cache_and_a_file_like_any_features(photos, tmp_path):
-    first, second = featx.embed(photos, "pixels"), featx.embed(photos, "pixels")
-    assert {outcome.status for outcome in second.outcomes} == {"cached"}
-    assert np.array_equal(first.X, second.X)
-    first.save(tmp_path / "pixels.npz")
-    loaded = Features.load(tmp_path / "pixels.npz")
-    assert loaded.recipe == first.recipe
-    assert np.array_equal(loaded.X, first.X)
-
-
-def test_no_option_of_a_network_changes_the_recipe():
-    plain = prepare("pixels")[1]
-    for options in ({"pooling": "max"}, {"precision": "bfloat16"}, {"weights": "random"}):
-        assert prepare("pixels", **options)[1] == plain, options
-    assert (plain.pooling, plain.precision) == ("none", "float32")
-    assert plain != prepare("pixels", input_size=64)[1]
-
-
-def test_pixels_and_a_network_are_embedded_together(photos, fake_engine):
-    pixels, features = featx.embed(photos, ["pixels", "resnet50"], weights="random")
-    assert pixels.X.shape[1:] == (32, 32, 3)
-    assert features.X.shape[1:] == (9,)
-    assert pixels.paths.tolist() == features.paths.tolist()
+def test_the_recipe_keeps_the_map_in_float32_and_knows_the_size():
+    plain = recipe()
+    assert (plain.pooling, plain.parts[0].cut.precision) == ("none", "float32")
+    assert plain != recipe(input_size=64)
 
 
 def test_pixels_have_no_layers_and_are_not_smaller_than_eight():
     with pytest.raises(UnknownLayerError, match="pixels have no layer 'conv1': leave"):
         Backbone.load("pixels", layer="conv1")
     with pytest.raises(OptionError, match="input size 4 does not fit pixels: expected 8 to"):
-        prepare("pixels", input_size=4)
-
-
-def test_pixels_need_neither_weights_nor_a_framework(photos):
-    import subprocess
-    import sys
-    from pathlib import Path
-
-    code = (
-        "import featx, sys; featx.embed(sys.argv[1], 'pixels'); "
-        "print(*{'keras', 'openvino', 'tensorflow'} & set(sys.modules))"
-    )
-    root = Path(featx.__file__).parents[1]
-    run = subprocess.run(
-        [sys.executable, "-c", code, photos],
-        env={"PATH": "", "PYTHONPATH": str(root), "FEATX_CACHE": f"{photos}.cache"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.split() == []
+        recipe(input_size=4)
 
 
 def test_a_network_of_ones_own_of_that_name_is_not_mistaken_for_it():

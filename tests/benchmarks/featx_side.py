@@ -18,7 +18,7 @@ import featx
 from featx.backbones.engine import Engine, open_engine
 from featx.features.plan import prepare
 from featx.features.recipe import Recipe
-from featx.features.store import FeatureStore, cache_folder
+from featx.features.store.store import FeatureStore, cache_folder
 from featx.images.decode import decode, decode_rgb, quiet_pillow
 from featx.images.digests import digest_bytes, read_file
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.backbones import table
 from featx.backbones.framework import import_keras
-from featx.backbones.loading import load
+from featx.backbones.keras_weights import load
 from featx.backbones.preprocessing import PREPROCESSINGS
 from featx.backbones.table import BackboneSpec
 from featx.backbones.weights import locate

@@ -11,12 +11,12 @@ import argparse
 from typing import Any
 
 import featx
-from featx.learning.duplicates import find_duplicates
-from featx.learning.fitting import fit_all
-from featx.learning.intervals import leads
-from featx.learning.labels import labels_to_learn
-from featx.learning.splits import split
-from featx.learning.validation import tasks_of, validation_of
+from featx.features.duplicates import find_duplicates
+from featx.evaluation.fits import fit_all
+from featx.evaluation.intervals import leads
+from featx.learning.classes import labels_to_learn
+from featx.evaluation.splits import split
+from featx.evaluation.validation import tasks_of, validation_of
 
 INNER = {
     "efficientnet_lite0": "block5c_add+block7a_project_bn",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import fakes
 import numpy as np
 import pytest
 
-import featx.features.running
+from featx.backbones.engines.table import ENGINES, EngineSpec, registered
 from featx.cli.main import main
 
 
@@ -95,40 +97,66 @@ def model(photos, tmp_path, featx_run) -> Path:
     return path
 
 
+@contextmanager
+def _every_engine(build: Callable) -> Iterator[list[tuple]]:
+    """Let every engine be a fake one, whichever is asked for.
+
+    Gives a list of those that were opened: the name asked for, the precision, the batch size.
+    """
+    opened = []
+
+    def builder(name):
+        def built(request):
+            opened.append((name, request.cut.precision, request.batch_size))
+            return build(request)
+
+        return built
+
+    with ExitStack() as stack:
+        for name in ENGINES:
+            spec = EngineSpec(
+                name,
+                builder(name),
+                suits=lambda: True,
+                computes_in=lambda precision: precision in fakes.FakeEngine.native,
+            )
+            stack.enter_context(registered(spec))
+        yield opened
+
+
 @pytest.fixture
-def guessing(monkeypatch, fake_engine):
-    """Let every network see a golden retriever in any picture."""
+def engines(fake_engine):
+    """What engines were opened: the name asked for, the precision, the batch size."""
+    with _every_engine(fake_engine) as opened:
+        yield opened
+
+
+@pytest.fixture
+def guessing(fake_engine):
+    """Let every network see a golden retriever in any picture; the `engines` that were opened."""
 
     class Guesser:
         streams = 1
-        bfloat16_speedup = None
+        batch_size = 8
+        shape = (1000,)
 
-        def __init__(self, batch_size):
-            self.batch_size = batch_size or 8
-            self.shape = (1000,)
+        def __init__(self, request):
+            pass
 
         def embed_batch(self, images):
             probabilities = np.full((len(images), 1000), 0.0001, np.float32)
             probabilities[:, [207, 208]] = 0.7, 0.2
             return probabilities
 
-    monkeypatch.setattr(
-        featx.features.running, "open_engine", lambda *_, batch_size, **__: Guesser(batch_size)
-    )
+    with _every_engine(Guesser) as opened:
+        yield opened
 
 
 @pytest.fixture
-def bfloat16(monkeypatch):
-    """Let this processor have bfloat16, or the one that is named; return what was asked for."""
-
-    class Asked(list):
-        def gives(self, precision):
-            def settle(asked, engine):
-                self.append((asked, engine))
-                return asked if precision is None else precision
-
-            fakes.settle_precision(monkeypatch, settle)
-
-    asked = Asked()
-    asked.gives(None)
-    return asked
+def unsure(photos, tmp_path, featx_run):
+    """A model that may be unsure, and a folder in which it is, of a purple picture."""
+    model = tmp_path / "unsure.featx"
+    featx_run("train", photos, "--out", model, "--reject", 0.9)
+    test = fakes.draw_folder(tmp_path / "test", each=2, start=100)
+    fakes.draw(test / "red" / "purple.png", (110, 60, 120))
+    return model, test

@@ -9,6 +9,7 @@ from PIL import Image
 
 import featx
 from featx.cli import demo as module
+from featx.cli.demo import sample_images
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_the_demo_in_json_is_one_document(featx_run, samples):
         "predict",
         "gallery",
     ]
-    assert (ended.json["cv_accuracy"], ended.json["test_accuracy"]) == (1.0, 1.0)
+    assert [ended.json[key]["accuracy"] for key in ("validation", "test")] == [1.0, 1.0]
     assert ended.json["out"] == "demo"
     assert ended.err.startswith("embed ")
 
@@ -80,7 +81,7 @@ def test_a_place_that_cannot_be_written_is_told(featx_ends, samples):
 
 def test_missing_sample_images_are_told(featx_ends, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "_PACKAGE", tmp_path / "lib" / "featx")
+    monkeypatch.setattr(module, "sample_images", lambda: sample_images(tmp_path / "lib" / "featx"))
     ended = featx_ends("demo")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith(f"featx: the sample images are not at {tmp_path / 'lib'}")
@@ -90,4 +91,4 @@ def test_missing_sample_images_are_told(featx_ends, tmp_path, monkeypatch):
 def test_the_sample_images_are_found_in_the_checkout(fruit):
     if not fruit.is_dir():
         pytest.skip("data/fruit has not been drawn")
-    assert module.sample_images() == fruit
+    assert sample_images() == fruit

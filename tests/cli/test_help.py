@@ -1,5 +1,6 @@
 """Every command says what it does, shows an example that works, and is in README."""
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 import featx
 from featx.cli.main import cli
+from featx.features.options import OPTIONS as EMBEDDING
+from featx.features.options import RunOptions, options_of
 
 README = Path(featx.__file__).parents[1] / "README.md"
 
@@ -105,51 +108,66 @@ def test_the_version_is_that_of_the_package(featx_run):
     assert featx_run("--version").out == f"featx {featx.__version__}\n"
 
 
-RUN_OPTIONS = {"--cache", "--no-cache", "--on-error", "--batch-size", "--engine", "--json"}
-EMBEDDING_OPTIONS = RUN_OPTIONS | {
-    "--backbone",
-    "--pooling",
-    "--layer",
-    "--input-size",
-    "--resize",
-    "--interpolation",
-    "--decode",
-    "--precision",
-    "--fast",
-    "--weights",
-    "--out",
+# What a command calls. The shell has its own words for what goes in and out, and leaves out what
+# only a session needs.
+FUNCTIONS = {
+    "featx embed": featx.embed,
+    "featx train": featx.train,
+    "featx compare": featx.compare,
+    "featx tune": featx.tune,
+    "featx label": featx.label,
+    "featx predict": featx.ImageClassifier.predictions,
+    "featx evaluate": featx.ImageClassifier.evaluate,
 }
+AT_THE_SHELL = {"folder", "paths", "model", "out", "report", "gallery", "as_json"}
+IN_PYTHON = {"self", "source", "labels", "training", "validation", "progress"}
+IN_PYTHON |= {"folds", "repeats", "seed", "n_jobs"}
 
 
-@pytest.mark.parametrize(
-    ("command", "options"),
-    [
-        ("backbones", {"--json"}),
-        ("embed", EMBEDDING_OPTIONS),
-        ("train", EMBEDDING_OPTIONS | {"--classifier", "--test", "--report"}),
-        (
-            "compare",
-            (EMBEDDING_OPTIONS - {"--backbone", "--pooling"})
-            | {"--backbones", "--poolings", "--classifiers", "--out", "--report"},
-        ),
-        (
-            "tune",
-            RUN_OPTIONS
-            | {"--budget", "--out", "--test", "--report", "--backbones", "--classifiers"}
-            | {"--fast", "--weights"},
-        ),
-        ("predict", RUN_OPTIONS | {"--out", "--gallery", "--weights"}),
-        ("evaluate", RUN_OPTIONS | {"--weights", "--report"}),
-        ("label", RUN_OPTIONS | {"--top", "--backbone", "--weights", "--fast"}),
-        ("cache info", {"--json"}),
-        ("cache clear", {"--older-than", "--json"}),
-        ("cache verify", {"--json"}),
-        ("demo", {"--out", "--json"}),
-    ],
-)
-def test_the_options_that_were_promised_are_there(command, options):
-    found = {opt for option in COMMANDS[f"featx {command}"].params for opt in option.opts}
-    assert options <= found, options - found
+def parameters_of(function) -> dict[str, object]:
+    """Return the defaults of a function's parameters by name, those of `**options` too."""
+    found = inspect.signature(function).parameters
+    defaults = {name: each.default for name, each in found.items() if name != "options"}
+    if "options" in found:
+        defaults |= {name: each.default for name, each in options_of(RunOptions).items()}
+    return defaults
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+def test_a_command_has_every_option_of_its_function_and_no_other(path):
+    found = {option.name for option in COMMANDS[path].params}
+    wanted = set(parameters_of(FUNCTIONS[path])) - IN_PYTHON
+    if "model" in found:
+        wanted.add("weights")  # of `featx.load`
+    assert found - AT_THE_SHELL == wanted
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+def test_an_option_has_the_choices_and_the_default_of_its_function(path):
+    defaults = parameters_of(FUNCTIONS[path])
+    checked = []
+    for option in COMMANDS[path].params:
+        known = EMBEDDING.get(option.name)
+        if known is None or option.name not in defaults:
+            continue
+        checked.append(option.name)
+        if known.choices:
+            assert tuple(option.type.choices) == known.choices, option.name
+        if defaults[option.name] not in (None, False):
+            assert option.default == defaults[option.name], option.name
+    assert {"engine", "cache", "on_error"} <= set(checked)
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_can_print_json(path):
+    if path != "featx":
+        assert "--json" in {flag for option in COMMANDS[path].params for flag in option.opts}
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if "cache" in path])
+def test_the_commands_of_the_cache_take_the_folder_that_others_take(path):
+    [option] = [option for option in COMMANDS[path].params if option.name == "cache"]
+    assert option.help == OPTIONS["featx embed --cache"].help
 
 
 @pytest.mark.parametrize("path", COMMANDS)

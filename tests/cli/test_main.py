@@ -1,7 +1,7 @@
 """However a command ends, the shell is told by its status and one line."""
 
 import errno
-import io
+import logging
 import os
 import subprocess
 import sys
@@ -12,18 +12,18 @@ import fakes
 import pytest
 
 import featx
-import featx.features.running
-from featx.cli import main as module
-from featx.cli.output import complain, count, emit, percent, size, table
+from featx.cli.main import main
 
 ROOT = Path(featx.__file__).parents[1]
 
 
-def raises(error):
-    def stand_in(*args, **kwargs):
+def refusing(error):
+    """Let every network fail to open."""
+
+    def build(request):
         raise error
 
-    return stand_in
+    return fakes.install(build)
 
 
 def test_an_interrupted_run_ends_with_130_and_says_how_to_go_on(
@@ -61,36 +61,34 @@ def test_an_interrupted_run_without_a_cache_promises_nothing(
         (OSError("odd"), "odd"),
     ],
 )
-def test_what_the_machine_lacks_is_one_line(featx_ends, photos, tmp_path, monkeypatch, error, line):
-    monkeypatch.setattr(featx.features.running, "open_engine", raises(error))
-    ended = featx_ends("embed", photos, "--out", tmp_path / "x.npz")
+def test_what_the_machine_lacks_is_one_line(featx_ends, photos, tmp_path, error, line):
+    with refusing(error):
+        ended = featx_ends("embed", photos, "--out", tmp_path / "x.npz")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith(f"featx: {line}")
     assert ended.err.count("\n") == 1
 
 
-def test_a_mistake_of_featx_itself_is_not_hidden(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(featx.features.running, "open_engine", raises(AssertionError("a bug")))
-    with pytest.raises(AssertionError, match="a bug"):
-        module.main(["embed", str(photos), "--out", str(tmp_path / "x.npz")])
+def test_a_mistake_of_featx_itself_is_not_hidden(photos, tmp_path):
+    bug = AssertionError("a bug")
+    with refusing(bug), pytest.raises(AssertionError, match="a bug"):
+        main(["embed", str(photos), "--out", str(tmp_path / "x.npz")])
 
 
 def test_a_warning_of_featx_is_one_line_and_those_of_libraries_are_none(
-    featx_run, photos, tmp_path, monkeypatch
+    featx_run, photos, tmp_path
 ):
-    opened = featx.features.running.open_engine
-
-    def noisy(*args, **kwargs):
+    def noisy(request):
         print("a library prints")
         warnings.warn("a library warns", DeprecationWarning, stacklevel=1)
-        return opened(*args, **kwargs)
+        return fakes.FakeEngine(request)
 
-    monkeypatch.setattr(featx.features.running, "open_engine", noisy)
     for _ in range(2):
-        ended = featx_run(
-            *("embed", photos, "--weights", "random", "--no-cache"),
-            *("--out", tmp_path / "x.npz", "--json"),
-        )
+        with fakes.install(noisy):
+            ended = featx_run(
+                *("embed", photos, "--weights", "random", "--no-cache"),
+                *("--out", tmp_path / "x.npz", "--json"),
+            )
         assert ended.json["n_embedded"] == 18
         assert ended.err.splitlines() == [
             "featx: warning: the weights of efficientnet_lite0 are random, so its features are "
@@ -100,8 +98,6 @@ def test_a_warning_of_featx_is_one_line_and_those_of_libraries_are_none(
 
 
 def test_the_state_of_warnings_and_logging_is_given_back(featx_run):
-    import logging
-
     before = warnings.showwarning, list(warnings.filters), list(logging.getLogger("featx").handlers)
     featx_run("backbones")
     after = warnings.showwarning, list(warnings.filters), list(logging.getLogger("featx").handlers)
@@ -137,60 +133,3 @@ def test_a_reader_that_goes_early_causes_no_traceback(tmp_path, reader):
     run = shell(f"python -m featx backbones | {reader}", tmp_path)
     assert run.stderr == ""
     assert run.stdout.startswith("name") == (reader == "head -1")
-
-
-@pytest.mark.parametrize(("encoding", "printed"), [("latin-1", "± caf?"), ("utf-8", "± caf\ufffd")])
-def test_output_in_an_encoding_that_lacks_letters_is_no_obstacle(monkeypatch, encoding, printed):
-    stream = io.TextIOWrapper(io.BytesIO(), encoding)
-    monkeypatch.setattr(sys, "stdout", stream)
-    emit({}, "± caf\udce9", as_json=False)
-    assert stream.buffer.getvalue().decode(encoding) == f"{printed}\n"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (12_345_678, "12.3 MB"), (5e12, "5.0 TB")],
-)
-def test_sizes_are_written_for_a_person(value, text):
-    assert size(value) == text
-
-
-def test_numbers_and_shares_are_written_for_a_person():
-    assert [count(n, "class") for n in (0, 1, 2, 12_000)] == [
-        *("0 classes", "1 class", "2 classes", "12,000 classes")
-    ]
-    assert count(1, "image") == "1 image"
-    assert [percent(share) for share in (0.0, 0.12345, 1.0, float("nan"))] == [
-        *("0.0 %", "12.3 %", "100.0 %", "-")
-    ]
-
-
-def test_a_table_aligns_its_columns():
-    assert table(["a", "n"], [["long", 7], ["x", 1234]], right=("n",)).splitlines() == [
-        "a        n",
-        "long     7",
-        "x     1234",
-    ]
-
-
-def test_json_holds_plain_values_only(capsys):
-    import numpy as np
-
-    emit({"a": np.float32(0.5), "b": [np.int64(2), float("nan")], "c": (None,)}, "", as_json=True)
-    assert "".join(capsys.readouterr().out.split()) == '{"a":0.5,"b":[2,null],"c":[null]}'
-
-
-def test_a_complaint_is_one_line(capsys):
-    complain("two\nlines and  a\ttab caf\udce9")
-    assert capsys.readouterr() == ("", "featx: two lines and a tab caf\\udce9\n")
-
-
-def test_an_interrupted_run_that_keeps_nothing_does_not_speak_of_the_cache(
-    featx_ends, photos, tmp_path, fake_engine, monkeypatch
-):
-    def interrupted(self, images):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(fake_engine, "embed_batch", interrupted)
-    ended = featx_ends("embed", photos, "--out", tmp_path / "x.npz", "--no-cache")
-    assert (ended.status, ended.err.strip()) == (130, "featx: interrupted")

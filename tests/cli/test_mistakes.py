@@ -25,8 +25,7 @@ def places(tmp_path_factory):
     fakes.draw(root / "one" / "red" / "2.png", (210, 0, 0))
     fakes.draw(root / "one" / "blue" / "1.png", (0, 0, 200))
     fakes.draw(root / "tigers" / "tiger" / "1.png", (200, 100, 0))
-    with pytest.MonkeyPatch.context() as patch:
-        fakes.install(patch)
+    with fakes.install():
         featx.train(photos, "knn", cache=False).save(root / "fruit.featx")
     return root
 
@@ -106,14 +105,17 @@ MISTAKES = {
     ),
     "an empty batch": (
         "embed photos --batch-size 0 --out x.npz",
-        "Invalid value for '--batch-size': 0 is not in the range x>=1",
+        "batch size 0: expected a whole number from 1 up",
     ),
     "missing weights": ("embed photos --weights no.h5 --out x.npz", "no weights at "),
     "weights that are no weights": (
         "embed photos --weights text.featx --out x.npz",
         "/text.featx is no weights file of efficientnet_lite0",
     ),
-    "an unknown format": ("embed photos --out x.txt", "cannot tell the format of x.txt: expected"),
+    "an unknown format": (
+        "embed photos --out x.txt",
+        "cannot write x.txt: expected a name that ends in .npz, .npy, .parquet, .csv",
+    ),
     "no such place": ("embed photos --out no/x.npz", "cannot write no/x.npz: there is no such fol"),
     "a folder in the way": ("embed photos --out folder.npz", "cannot write folder.npz: it is a fo"),
     "a file as a cache": (
@@ -218,12 +220,12 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert fake_engine.embedded == embedded, "it was found only after the embedding"
 
 
-def test_a_network_without_the_layer_is_told(featx_ends, photos, tmp_path, monkeypatch):
-    def refuse(*args, **kwargs):
+def test_a_network_without_the_layer_is_told(featx_ends, photos, tmp_path):
+    def refuse(request):
         raise UnknownLayerError("vgg16 has no layer 'x': expected one of its 19 layers")
 
-    monkeypatch.setattr(featx.features.running, "open_engine", refuse)
-    ended = featx_ends("embed", photos, "--layer", "x", "--out", tmp_path / "x.npz")
+    with fakes.install(refuse):
+        ended = featx_ends("embed", photos, "--layer", "x", "--out", tmp_path / "x.npz")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == "featx: vgg16 has no layer 'x': expected one of its 19 layers\n"
 
@@ -236,7 +238,7 @@ def test_a_model_on_other_weights_is_refused_with_both_digests(
     model = tmp_path / "m.featx"
     words = ["--classifier", "knn", "--backbone", "resnet50", "--weights", weights]
     featx_run("train", photos, *words, "--out", model)
-    first = featx.load(model).recipe.weights[:12]
+    first = featx.load(model).recipe.parts[0].weights[:12]
     weights.write_bytes(b"second")
     for command in ("predict", "evaluate"):
         ended = featx_ends(command, model, photos)
@@ -309,3 +311,23 @@ def test_bad_pictures_among_good_ones_are_listed_and_the_rest_is_done(featx_run,
     features = featx.Features.load(tmp_path / "x.npz")
     assert features.paths.tolist() == sorted(map(str, photos.glob("*/0*.png")))
     assert np.array_equal(features.X, featx.embed(features.paths.tolist(), cache=False).X)
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "tune"])
+def test_a_class_without_a_readable_picture_is_told_not_dropped(
+    featx_ends, photos, tmp_path, command
+):
+    (photos / "violet").mkdir()
+    for number in range(3):
+        (photos / "violet" / f"{number}.png").write_text("no picture")
+    out = tmp_path / "m.featx"
+    options = {
+        "train": ["--out", out],
+        "compare": ["--backbones", "efficientnet_lite0"],
+        "tune": ["--out", out, "--backbones", "efficientnet_lite0"],
+    }
+    ended = featx_ends(command, photos, *options[command])
+    assert ended.status == 2
+    assert f"class violet has no readable image ({photos}/violet/0.png: " in ended.err
+    assert ended.err.count("\n") == 1
+    assert not out.exists()

@@ -22,14 +22,21 @@ from PIL import Image
 
 import featx
 from featx.errors import ImageError, ImageSourceError, OptionError, StorageError
-from featx.features import assembly, filling
-from featx.features.cache import contents
+from featx.features import run as run_module
+from featx.features.formats import SUFFIXES
 from featx.features.matrix import Features
-from featx.features.plan import prepare
+from featx.features.options import settle
+from featx.features.recipe import Recipe
+from featx.features.request import Request
+from featx.features.store.cache import contents
 
 
 def statuses(features: Features) -> list[str]:
     return [outcome.status for outcome in features.outcomes]
+
+
+def recipe_of(backbone, **options) -> Recipe:
+    return Request.of(backbone, settle(options)).recipe
 
 
 def spoil(photos: Path) -> dict[str, str]:
@@ -132,7 +139,7 @@ def test_no_vector_depends_on_the_batch_size_or_its_neighbours(run, photos, batc
 
 def test_a_large_matrix_is_a_memory_map_of_the_same_numbers(run, photos, monkeypatch):
     in_memory, _ = run(photos)
-    monkeypatch.setattr(assembly, "_MEMORY_MAP_BYTES", 100)
+    monkeypatch.setattr(run_module, "MEMORY_MAP_BYTES", 100)
     mapped, _ = run(photos)
     assert isinstance(mapped.X.base, np.memmap), type(mapped.X.base)
     assert not isinstance(in_memory.X.base, np.memmap)
@@ -143,7 +150,7 @@ def test_a_matrix_that_finds_no_room_is_an_error_and_no_crash(run, photos, monke
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(assembly, "_MEMORY_MAP_BYTES", 100)
+    monkeypatch.setattr(run_module, "MEMORY_MAP_BYTES", 100)
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(StorageError, match="the disk is full; make room"):
         run(photos)
@@ -172,9 +179,9 @@ def test_names_that_are_not_utf_8_go_all_the_way(run, tmp_path):
         pytest.skip("this file system takes only UTF-8 names")
     features, _ = run(tmp_path)
     assert features.paths[0] == path
-    for suffix in ("npz", "npy", "parquet", "csv"):
-        features.save(tmp_path / f"saved.{suffix}")
-        loaded = Features.load(tmp_path / f"saved.{suffix}")
+    for suffix in SUFFIXES:
+        features.save(tmp_path / f"saved{suffix}")
+        loaded = Features.load(tmp_path / f"saved{suffix}")
         assert loaded.paths.tolist() == features.paths.tolist(), suffix
         assert loaded.y.tolist() == [os.fsdecode(b"caf\xe9"), "tea"], suffix
         assert [outcome.path for outcome in loaded.outcomes] == loaded.paths.tolist(), suffix
@@ -205,16 +212,17 @@ def test_long_work_shows_its_progress_on_a_terminal_only_where_asked(
 
 
 def test_a_second_run_embeds_nothing_opens_no_engine_and_reads_no_file(
-    run, photos, fake_engine, later, monkeypatch
+    run, photos, fake_engine, later, touched
 ):
     first, embedded = run(photos)
-    assert (embedded, fake_engine.opened) == (18, 1)
-    monkeypatch.setattr(filling, "read_file", lambda path: pytest.fail(f"{path} was read"))
+    assert (embedded, len(fake_engine.opened)) == (18, 1)
+    touched.clear()
     second, embedded = run(photos)
-    assert (embedded, fake_engine.opened) == (0, 1)
+    assert (embedded, len(fake_engine.opened)) == (0, 1)
     assert statuses(second) == ["cached"] * 18
     assert second.X.tobytes() == first.X.tobytes()
     assert second.seconds == 0
+    assert touched == {}
 
 
 def test_a_renamed_copy_embeds_nothing(run, photos, fake_engine):
@@ -222,7 +230,7 @@ def test_a_renamed_copy_embeds_nothing(run, photos, fake_engine):
     shutil.copytree(photos, photos.parent / "renamed")
     shutil.rmtree(photos)
     second, embedded = run(photos.parent / "renamed")
-    assert (embedded, fake_engine.opened) == (0, 1)
+    assert (embedded, len(fake_engine.opened)) == (0, 1)
     assert second.X.tobytes() == first.X.tobytes()
 
 
@@ -255,7 +263,7 @@ def test_another_setting_embeds_again_and_the_first_is_kept(run, photos, change)
     run(photos)
     features, embedded = run(photos, **change)
     assert embedded == 18
-    assert features.recipe == replace(run(photos)[0].recipe, **change)
+    assert features.recipe == Recipe.from_dict(run(photos)[0].recipe.to_dict() | change)
     assert [run(photos, **change)[1], run(photos)[1]] == [0, 0]
 
 
@@ -355,19 +363,17 @@ def test_raising_names_the_first_bad_file_and_keeps_what_was_done(run, photos):
 @pytest.fixture
 def late_first(photos, monkeypatch):
     """A file of which a copy, later in order, is read first, as happens among threads."""
-    read_file = filling.read_file
     seen = threading.Event()
 
     def wait_for_the_copy(path):
-        answer = read_file(path)
         if path.endswith("a.png"):
-            seen.wait(10)
+            assert seen.wait(10), "the copy was not read beside it"
             time.sleep(0.05)
         elif path.endswith("z.png"):
             seen.set()
-        return answer
+        return io.FileIO(path)
 
-    monkeypatch.setattr(filling, "read_file", wait_for_the_copy)
+    fakes.open_pictures(monkeypatch, wait_for_the_copy)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     return [photos / "a.png", photos / "red" / "000.png", photos / "z.png"]
 
@@ -384,6 +390,22 @@ def test_of_bad_copies_the_first_in_order_is_the_one_named(run, late_first):
         path.touch()
     with pytest.raises(ImageError, match=r"cannot read .*/a\.png: empty file"):
         run(late_first, on_error="raise")
+
+
+def test_a_file_that_cannot_be_read_any_more_takes_no_copy_with_it(run, photos, later, monkeypatch):
+    paths = [photos / "blue" / "000.png", photos / "copy.png"]
+    shutil.copy(*paths)
+    run(paths)  # so that its digest is remembered
+
+    def refuse_the_first(path):
+        if path == str(paths[0]):
+            raise OSError(5, "Input/output error")
+        return io.FileIO(path)
+
+    fakes.open_pictures(monkeypatch, refuse_the_first)
+    features, embedded = run(paths, pooling="max")
+    assert (embedded, statuses(features)) == (1, ["failed", "embedded"])
+    assert features.failed[0].reason == "input/output error"
 
 
 def test_images_of_which_none_can_be_read_are_an_error(run, tmp_path):
@@ -428,16 +450,16 @@ def test_an_option_that_cannot_be_is_refused_before_any_work(
         run(photos, **options)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert fake_engine.opened == 0
+    assert fake_engine.opened == []
 
 
 def test_numpy_integers_are_whole_numbers(run, photos, backbone):
     features, _ = run(photos, input_size=np.int64(20), batch_size=np.int32(4))
-    assert features.recipe == prepare(backbone, input_size=20)[1]
-    assert type(features.recipe.input_size) is int
-    assert features.recipe.fingerprint == prepare(backbone, input_size=20)[1].fingerprint
+    assert features.recipe == recipe_of(backbone, input_size=20)
+    assert type(features.recipe.settings["input_size"]) is int
+    assert features.recipe.fingerprint == recipe_of(backbone, input_size=20).fingerprint
 
 
 def test_a_layer_of_the_classifier_is_not_pooled(backbone):
-    recipes = {prepare(backbone, layer="predictions", pooling=each)[1] for each in ("avg", "max")}
+    recipes = {recipe_of(backbone, layer="predictions", pooling=each) for each in ("avg", "max")}
     assert [recipe.pooling for recipe in recipes] == ["none"]

@@ -12,20 +12,25 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from fakes import recipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from featx.errors import OptionError, StorageError
+from featx.errors import ImageSourceError, OptionError, StorageError
 from featx.features import formats
-from featx.features.matrix import Features, as_labels, as_paths
+from featx.features.matrix import Features, as_labels, as_paths, distinct_names, same_images
 from featx.features.recipe import Recipe
 from featx.images.decode import Outcome
 
-RECIPE = Recipe("resnet50", "0123456789abcdef" * 4, 224, preprocessing="caffe/1")
-SUFFIXES = ("npz", "npy", "parquet", "csv")
+RECIPE = recipe(weights="0123456789abcdef" * 4, preprocessing="caffe/1")
 
+SUFFIXES = [suffix.removeprefix(".") for suffix in formats.SUFFIXES]
 every_format = pytest.mark.parametrize("suffix", SUFFIXES)
+
+
+def like_it(**changed) -> Recipe:
+    return Recipe.from_dict(RECIPE.to_dict() | changed)
 
 
 def make(X, labels=None, paths=None, **rest) -> Features:
@@ -78,7 +83,7 @@ any_features = st.builds(
     labels=st.shared(st.integers(0, 4), key="n").flatmap(
         lambda n: st.none() | st.lists(st.none() | st.text(), min_size=n, max_size=n)
     ),
-    recipe=st.sampled_from([None, RECIPE, replace(RECIPE, layer='a "layer", odd\nname')]),
+    recipe=st.sampled_from([None, RECIPE, like_it(layer='a "layer", odd\nname')]),
     n_other=st.integers(0, 9),
 )
 
@@ -314,7 +319,7 @@ def test_a_description_of_another_version_is_refused(tmp_path, suffix, change, r
 @pytest.mark.parametrize("suffix", ["npy", "csv"])
 def test_the_sidecar_of_another_matrix_is_refused(tmp_path, suffix):
     path, sidecar = tmp_path / f"x.{suffix}", tmp_path / f"x.{suffix}.json"
-    other = make(sample().X + 1, recipe=replace(RECIPE, pooling="max"))
+    other = make(sample().X + 1, recipe=like_it(pooling="max"))
     for odd in (other, make(np.eye(5))):
         odd.save(path)
         text = sidecar.read_text()
@@ -454,6 +459,104 @@ def test_labels_are_text_where_all_are_known():
 def test_features_read_as_a_line():
     assert repr(sample()) == f"Features(3 x 4, 2 classes, 1 failed; {RECIPE})"
     assert repr(make(np.zeros((2, 3)), recipe=None)) == "Features(2 x 3, no labels; None)"
+
+
+def test_what_became_of_the_images_is_told_in_plain_values_and_in_words():
+    features = replace(sample(), seconds=0.5, elapsed=2.0, views=(sample().X, sample().X))
+    told = features.to_dict()
+    assert json.loads(json.dumps(told)) == told
+    assert told == {
+        "n_images": 4,
+        "n_features": 4,
+        "n_embedded": 2,
+        "n_cached": 1,
+        "n_failed": 1,
+        "failed": [{"path": "photos/bad.jpg", "reason": "empty file"}],
+        "n_other": 2,
+        "n_views": 2,
+        "shape": [3, 4],
+        "seconds": 2.0,
+        "images_per_second": 4.0,
+        "fingerprint": RECIPE.fingerprint,
+    }
+    assert features.summary.splitlines() == [
+        "4 images: 2 embedded, 1 from the cache, 1 failed, in 2.0 s (4.0 images/s)",
+        f"features 3 x 4, 2 views of each ({RECIPE})",
+        "left alone, no images by name: 2 files",
+        "failed: photos/bad.jpg: empty file",
+    ]
+    assert features.losses == features.summary.splitlines()[-1:]
+
+
+def test_without_a_recipe_and_all_from_the_cache_there_is_less_to_tell():
+    outcomes = (Outcome("cached", path="photos/0.jpg"),)
+    features = make(np.zeros((1, 2, 2, 3)), recipe=None, outcomes=outcomes, elapsed=0.5)
+    told = features.to_dict()
+    assert (told["n_features"], told["shape"], told["fingerprint"]) == (12, [1, 2, 2, 3], None)
+    assert (told["n_cached"], told["images_per_second"]) == (1, 2.0), "per second of all the time"
+    assert make(np.zeros((1, 3))).to_dict()["images_per_second"] is None
+    assert features.summary.splitlines() == [
+        "1 image: 1 from the cache, in 0.5 s",
+        "features 1 x 2 x 2 x 3 (None)",
+    ]
+
+
+@every_format
+def test_features_of_a_file_tell_what_they_know(tmp_path, suffix):
+    features = round_trip(sample(), tmp_path / f"x.{suffix}")
+    assert features.summary.splitlines()[:2] == [
+        "4 images: 2 embedded, 1 from the cache, 1 failed",
+        f"features 3 x 4 ({RECIPE})",
+    ]
+    elsewhere = make(np.zeros((2, 3)), recipe=None)
+    assert elsewhere.summary == "2 images\nfeatures 2 x 3 (None)"
+    assert (elsewhere.to_dict()["n_images"], elsewhere.to_dict()["n_cached"]) == (2, 0)
+
+
+def test_labels_are_there_row_by_row_and_none_where_there_is_none():
+    assert sample().labels == ["b", "a", "b"]
+    assert make(np.eye(3), ["a", None, "b"]).labels == ["a", None, "b"]
+    assert make(np.eye(3)).labels == [None] * 3
+
+
+def test_a_notebook_shows_classes_with_counts_failures_and_the_recipe():
+    html = sample()._repr_html_()
+    for cell in ("a (1), b (2)", "photos/bad.jpg: empty file", str(RECIPE)):
+        assert cell in html, html
+    assert "<b>" not in make(np.eye(2), ["<b>", "a"])._repr_html_()
+    assert "made elsewhere" in make(np.eye(2), recipe=None)._repr_html_()
+
+
+def test_features_of_the_same_images_are_reduced_to_those_that_all_have_in_one_order():
+    one = make(np.eye(3), ["x", "y", "z"], paths=["a", "b", "c"])
+    other = make(np.eye(3) * 2, ["z", "w", "y"], paths=["c", "d", "b"])
+    first, second = same_images([one, other])
+    assert first.paths.tolist() == second.paths.tolist() == ["b", "c"]
+    assert first.X.tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert second.X.tolist() == [[0, 0, 2], [2, 0, 0]]
+    assert same_images([one, one]) == [one, one], "what fits already is not copied"
+    with pytest.raises(ImageSourceError, match="of different images: expected features of the sam"):
+        same_images([one, make(np.eye(1), paths=["e"])])
+    with pytest.raises(ImageSourceError, match="give the same images different labels"):
+        same_images([one, make(np.eye(1), ["y"], paths=["a"])])
+
+
+def test_features_are_told_apart_by_the_settings_in_which_those_of_one_backbone_differ():
+    def named(*several):
+        return distinct_names([make(np.eye(1), recipe=each) for each in several])
+
+    vgg = like_it(backbone="vgg16", input_size=96)
+    assert named(RECIPE, vgg) == ["resnet50", "vgg16"]
+    assert named(RECIPE, like_it(pooling="max"), vgg) == [
+        "resnet50 avg",
+        "resnet50 max",
+        "vgg16 avg",
+    ]
+    assert named(RECIPE, like_it(layer="conv")) == ["resnet50", "resnet50 conv"]
+    assert named(RECIPE, like_it(weights="1" * 64)) == ["resnet50", "resnet50"]
+    assert named(RECIPE, None) == ["resnet50", "features 2"]
+    seen = replace(make(np.eye(1)), views=(np.eye(1, dtype=np.float32),) * 2)
+    assert distinct_names([make(np.eye(1)), seen]) == ["resnet50", "resnet50 2 views"]
 
 
 def test_the_description_is_plain_json(tmp_path):

@@ -1,21 +1,22 @@
 """A recipe is its settings: any other setting is another recipe."""
 
-import dataclasses
+import inspect
 import json
 import subprocess
 import sys
 
+import fakes
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from featx.backbones.engine import POOLINGS, PRECISIONS
+from featx.backbones.network import POOLINGS, PRECISIONS, Cut
 from featx.errors import OptionError, RecipeMismatchError
-from featx.features.recipe import Recipe
+from featx.features.recipe import Recipe, RecipePart
 from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES, Fit
 
-RECIPE = Recipe("resnet50", "0123456789abcdef" * 4, 224, preprocessing="caffe/1")
-OTHER_VALUES = {
+RECIPE = fakes.recipe(weights="0123456789abcdef" * 4, preprocessing="caffe/1")
+OTHER_VALUES = {  # as they are written; of any other setting "another" is one
     "pooling": "max",
     "resize": "crop",
     "interpolation": "nearest",
@@ -24,52 +25,85 @@ OTHER_VALUES = {
     "precision": "bfloat16",
     "view": "1/1",
 }
-SETTINGS = [field.name for field in dataclasses.fields(Recipe)]
+SETTINGS = list(RECIPE.settings)
+FREE = {
+    *inspect.signature(RecipePart.of).parameters,
+    *Fit.__dataclass_fields__,
+    *Cut.__dataclass_fields__,
+}
+POLICIES = [name for name in SETTINGS if name not in FREE]  # which have one value today
 
-recipes = st.builds(
-    Recipe,
+
+def changed(recipe=RECIPE, **written) -> Recipe:
+    """Return the recipe of other settings, given as they are written."""
+    return Recipe.from_dict({**recipe.to_dict(), **written})
+
+
+parts = st.builds(
+    RecipePart.of,
     backbone=st.text(),
     weights=st.text("0123456789abcdef", min_size=64, max_size=64),
     input_size=st.integers(1, 4096),
+    preprocessing=st.text(),
     layer=st.none() | st.text(min_size=1),
     pooling=st.sampled_from(POOLINGS),
     resize=st.sampled_from(RESIZES),
     interpolation=st.sampled_from(INTERPOLATIONS),
-    preprocessing=st.text(),
-    decode=st.sampled_from([f"{each}/1" for each in DECODES]),
+    decode=st.sampled_from(DECODES),
     precision=st.sampled_from(PRECISIONS),
-    view=st.none() | st.integers(1, 64).map("{}/1".format),
+    view=st.integers(0, 64),
+)
+recipes = parts.map(lambda part: Recipe((part,)))
+any_recipes = recipes | st.lists(parts, min_size=2, max_size=3, unique=True).map(
+    lambda several: Recipe(tuple(several))
 )
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name not in POLICIES])
 def test_another_value_of_any_setting_is_another_fingerprint(name):
-    other = dataclasses.replace(RECIPE, **{name: OTHER_VALUES.get(name, "another")})
+    other = changed(**{name: OTHER_VALUES.get(name, "another")})
     assert other.fingerprint != RECIPE.fingerprint
 
 
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_is_part_of_the_fingerprint_and_another_one_is_refused(name):
+    written = RECIPE.to_dict()
+    assert written[name] == RECIPE.settings[name]
+    with pytest.raises(
+        OptionError, match=f"{name} 'another' of a recipe: expected '{written[name]}"
+    ):
+        changed(**{name: "another"})
+
+
 def test_no_layer_and_a_layer_of_that_name_are_told_apart():
-    assert dataclasses.replace(RECIPE, layer="None").fingerprint != RECIPE.fingerprint
+    assert changed(layer="None").fingerprint != RECIPE.fingerprint
 
 
 def test_the_fingerprint_is_the_same_today_tomorrow_and_in_another_process():
     # A cache made by an older version is lost when this value changes: change it on purpose only.
     assert RECIPE.fingerprint == "448a7f8eed580d22a2b03bf77de9d4c3"
-    code = f"from featx import Recipe; print(Recipe(**{RECIPE.to_dict()!r}).fingerprint)"
+    code = f"from featx import Recipe; print(Recipe.from_dict({RECIPE.to_dict()!r}).fingerprint)"
     env = {"PYTHONHASHSEED": "7"}
     command = [sys.executable, "-c", code]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
     assert answer.stdout.strip() == RECIPE.fingerprint
 
 
-@given(recipes, recipes)
+@given(any_recipes, any_recipes)
 def test_fingerprints_are_equal_where_recipes_are(one, other):
     assert (one.fingerprint == other.fingerprint) == (one == other)
 
 
-@given(recipes)
+@given(any_recipes)
 def test_a_recipe_survives_json(recipe):
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+@given(recipes)
+def test_a_setting_that_came_later_is_written_only_where_it_is_not_the_usual_one(recipe):
+    written = set(recipe.to_dict())
+    assert set(RECIPE.to_dict()) <= written
+    assert ("view" in written) == (recipe.settings["view"] != 0)
 
 
 @pytest.mark.parametrize(
@@ -87,25 +121,70 @@ def test_settings_of_another_version_are_refused_by_name(change, odd):
         Recipe.from_dict(settings)
 
 
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from([*RECIPE.to_dict(), "view"]), anything)
+def test_a_value_of_another_type_makes_a_recipe_or_an_error_that_names_it(name, value):
+    try:
+        recipe, told = changed(**{name: value}), ""
+    except OptionError as error:
+        recipe, told = None, str(error)
+    if recipe is None:
+        assert name.removeprefix("input_") in told, told
+    else:
+        assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+        assert str(recipe) == str(recipe.parts[0])
+
+
+@given(anything)
+def test_what_is_no_recipe_at_all_is_an_option_error(value):
+    for written in (value, {"parts": value}, {"parts": [value]}):
+        with pytest.raises(OptionError):
+            Recipe.from_dict(written)
+
+
 @pytest.mark.parametrize("name", ["pooling", "resize", "interpolation", "decode", "precision"])
 def test_a_value_that_a_setting_cannot_have_is_refused_with_the_choices(name):
     with pytest.raises(
         OptionError, match=rf"unknown {name} 'mean': expected one of [\w/]+, [\w/]+"
     ):
-        dataclasses.replace(RECIPE, **{name: "mean"})
+        fakes.recipe(**{name: "mean"})
 
 
-@pytest.mark.parametrize("decode", ["full", "scaled", "full/2", "scaled/", "FULL/1", "", None, 1])
-def test_a_decoding_of_another_name_or_version_is_refused_in_one_line(decode):
+@pytest.mark.parametrize("decode", ["full", "scaled", "full/2", "scaled/", "", None])
+def test_a_decoding_of_another_version_is_refused_in_one_line(decode):
     with pytest.raises(OptionError) as caught:
-        dataclasses.replace(RECIPE, decode=decode)
-    assert str(caught.value) == f"unknown decode {decode!r}: expected one of full/1, scaled/1"
+        changed(decode=decode)
+    assert str(caught.value) == (
+        f"decode {decode!r} of a recipe: expected version 1, such as 'full/1'; update featx"
+    )
+
+
+@pytest.mark.parametrize(("decode", "told"), [("FULL/1", "FULL"), ("/1", ""), (1, "")], ids=repr)
+def test_a_decoding_of_another_name_is_refused_in_one_line(decode, told):
+    with pytest.raises(OptionError) as caught:
+        changed(decode=decode)
+    assert str(caught.value) == f"unknown decode {told!r}: expected one of full, scaled"
+
+
+@pytest.mark.parametrize("view", ["1", "1/2", "/1", "-1/1", "one/1", "", None, 1], ids=repr)
+def test_a_view_of_another_form_or_version_is_refused_in_one_line(view):
+    with pytest.raises(OptionError) as caught:
+        changed(view=view)
+    assert str(caught.value) == (
+        f"view {view!r} of a recipe: expected version 1, such as '1/1'; update featx"
+    )
 
 
 @pytest.mark.parametrize("precision", ["float16", "bf16", "Float32", "", None, 32])
 def test_an_unknown_precision_is_refused_in_one_line(precision):
     with pytest.raises(OptionError) as caught:
-        Recipe.from_dict({**RECIPE.to_dict(), "precision": precision})
+        changed(precision=precision)
     assert (
         str(caught.value) == f"unknown precision {precision!r}: expected one of float32, bfloat16"
     )
@@ -113,7 +192,7 @@ def test_an_unknown_precision_is_refused_in_one_line(precision):
 
 def test_full_scaled_float32_and_bfloat16_are_four_recipes():
     four = {
-        dataclasses.replace(RECIPE, decode=decode, precision=precision).fingerprint
+        changed(decode=decode, precision=precision).fingerprint
         for decode in ("full/1", "scaled/1")
         for precision in PRECISIONS
     }
@@ -123,47 +202,52 @@ def test_full_scaled_float32_and_bfloat16_are_four_recipes():
 
 @given(recipes)
 def test_the_square_is_that_of_the_settings(recipe):
-    fit = recipe.fit
-    assert (fit.size, fit.resize) == (recipe.input_size, recipe.resize)
-    assert (fit.interpolation, f"{fit.decode}/1") == (recipe.interpolation, recipe.decode)
-    assert type(fit) is Fit
+    (part,) = recipe.parts
+    settings = recipe.settings
+    assert (part.fit.size, part.fit.resize) == (settings["input_size"], settings["resize"])
+    assert (part.fit.interpolation, part.fit.view) == (settings["interpolation"], settings["view"])
+    assert recipe.to_dict()["decode"] == f"{part.fit.decode}/1"
+    assert type(part.fit) is Fit
 
 
-@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "precision"])
+@pytest.mark.parametrize(
+    "name", [name for name in SETTINGS if name not in ("precision", *POLICIES)]
+)
 def test_another_recipe_is_refused_with_both_values(name):
     value = "fedcba98" * 8 if name == "weights" else OTHER_VALUES.get(name, "another")
-    RECIPE.require(dataclasses.replace(RECIPE), "the features")  # an equal one is not
-    other = dataclasses.replace(RECIPE, **{name: value})
+    RECIPE.require(changed(), "the features")  # an equal one is not
+    other = changed(**{name: value})
     with pytest.raises(RecipeMismatchError) as caught:
         RECIPE.require(other, "the features")
     message = str(caught.value)
     assert message.startswith("the features were made by another recipe ("), message
     # A digest is shown by its first characters, as many as tell two of them apart.
-    assert f"({name} {str(value)[:12]}, expected {str(getattr(RECIPE, name))[:12]})" in message
+    theirs, mine = (str(each.settings[name])[:12] for each in (other, RECIPE))
+    assert f"({name} {theirs}, expected {mine})" in message
     assert "\n" not in message, message
 
 
 @given(recipes, st.sampled_from(PRECISIONS))
 def test_the_precision_alone_may_differ(recipe, precision):
-    other = dataclasses.replace(recipe, precision=precision)
+    other = changed(recipe, precision=precision)
     recipe.require(other, "the features")
     assert (other.fingerprint == recipe.fingerprint) == (other == recipe), "cached apart, though"
 
 
 @given(recipes, recipes)
 def test_recipes_that_differ_in_more_than_the_precision_are_refused(one, other):
-    assume(dataclasses.replace(one, precision=other.precision) != other)
+    assume(changed(one, precision=other.to_dict()["precision"]) != other)
     with pytest.raises(RecipeMismatchError, match="the features were made by another recipe"):
         one.require(other, "the features")
 
 
 def test_a_precision_that_differs_too_is_not_among_the_reasons():
-    other = dataclasses.replace(RECIPE, precision="bfloat16", decode="scaled/1", pooling="max")
+    other = changed(precision="bfloat16", decode="scaled/1", pooling="max")
     with pytest.raises(RecipeMismatchError) as caught:
         RECIPE.require(other, "the features")
     assert str(caught.value) == (
-        "the features were made by another recipe (pooling max, expected avg; decode scaled/1, "
-        "expected full/1); use the same settings for both"
+        "the features were made by another recipe (pooling max, expected avg; decode scaled, "
+        "expected full); use the same settings for both"
     )
 
 
@@ -172,8 +256,28 @@ def test_features_without_a_recipe_are_refused():
         RECIPE.require(None, "the table")
 
 
+def test_settings_of_several_parts_are_one_value_where_they_agree():
+    one = fakes.recipe("resnet50", layer="conv", precision="bfloat16")
+    other = fakes.recipe("xception", "1" * 64, 299, precision="bfloat16")
+    settings = Recipe(one.parts + other.parts).settings
+    assert list(settings) == SETTINGS
+    assert {name: each for name, each in settings.items() if each != one.settings[name]} == {
+        "backbone": "resnet50+xception",
+        "weights": f"{'0' * 64}+{'1' * 64}",
+        "layer": "conv+last",
+        "input_size": "224+299",
+    }
+    assert Recipe(changed(layer="a").parts + changed(layer="b").parts).backbone == "resnet50"
+
+
+@pytest.mark.parametrize("parts", [(), RECIPE.parts * 2], ids=["none", "one twice"])
+def test_a_recipe_has_different_parts(parts):
+    with pytest.raises(OptionError, match=r"cannot join .*: expected different networks or layers"):
+        Recipe(parts)
+
+
 def test_a_recipe_reads_as_a_line():
-    assert str(dataclasses.replace(RECIPE, layer="conv5")) == (
+    assert str(changed(layer="conv5")) == (
         "resnet50 at conv5, avg pooling, 224 px squash bilinear, weights 0123456789ab"
     )
 
@@ -185,9 +289,8 @@ def test_a_recipe_reads_as_a_line():
         ({"decode": "scaled/1"}, "bilinear scaled, weights"),
         ({"precision": "bfloat16"}, "bilinear, bfloat16, weights"),
         ({"decode": "scaled/1", "precision": "bfloat16"}, "bilinear scaled, bfloat16, weights"),
+        ({"view": "2/1"}, "bilinear, view 2/1, weights"),
     ],
 )
-def test_the_line_names_what_is_fast(settings, part):
-    assert str(dataclasses.replace(RECIPE, **settings)) == (
-        f"resnet50, avg pooling, 224 px squash {part} 0123456789ab"
-    )
+def test_the_line_names_what_is_fast_or_a_view(settings, part):
+    assert str(changed(**settings)) == (f"resnet50, avg pooling, 224 px squash {part} 0123456789ab")

@@ -14,11 +14,8 @@ import pytest
 import featx
 from featx.backbones.backbone import Backbone
 from featx.errors import ImageError, ImageSourceError, OptionError
-from featx.features import filling
-from featx.features.cache import contents
 from featx.features.matrix import Features
-from featx.images import decode as decode_module
-from featx.images.digests import digest_bytes
+from featx.features.store.cache import contents
 from featx.images.fit import Fit
 
 
@@ -55,25 +52,6 @@ def apart(fake_engine, tmp_path):
         ]
 
     return embed
-
-
-@pytest.fixture
-def touched(monkeypatch):
-    """How often files were read and decoded."""
-    counts = Counter()
-    read_file, open_rgb = filling.read_file, decode_module._open_rgb
-
-    def read(path):
-        counts["read", path] += 1
-        return read_file(path)
-
-    def decode(data, reduction=1):
-        counts["decoded", digest_bytes(data)] += 1
-        return open_rgb(data, reduction)
-
-    monkeypatch.setattr(filling, "read_file", read)
-    monkeypatch.setattr(decode_module, "_open_rgb", decode)
-    return counts
 
 
 def statuses(features: Features) -> list[str]:
@@ -135,7 +113,7 @@ def test_names_of_the_table_and_backbones_of_ones_own_go_together(run, photos):
     loaded = Backbone.load("vgg16", "random")
     features, _ = run(photos, [loaded, PAIR[0]])
     assert [each.recipe.backbone for each in features] == ["vgg16", "fox"]
-    assert [each.recipe.input_size for each in features] == [224, 16]
+    assert [each.recipe.settings["input_size"] for each in features] == [224, 16]
 
 
 def test_options_go_for_all_of_them(run, apart, photos):
@@ -148,9 +126,9 @@ def test_options_go_for_all_of_them(run, apart, photos):
 def test_a_backbone_that_is_in_the_cache_already_is_not_run_again(run, apart, photos, fake_engine):
     alone = apart(photos)
     first, embedded = run(photos, PAIR[:1])
-    assert (embedded, fake_engine.opened) == (18, 3)
+    assert (embedded, len(fake_engine.opened)) == (18, 3)
     features, embedded = run(photos)
-    assert (embedded, fake_engine.opened) == (18, 4)
+    assert (embedded, len(fake_engine.opened)) == (18, 4)
     assert [statuses(each) for each in features] == [["cached"] * 18, ["embedded"] * 18]
     assert [each.X.tobytes() for each in features] == [each.X.tobytes() for each in alone]
     assert first[0].X.tobytes() == features[0].X.tobytes()
@@ -225,22 +203,20 @@ def test_each_file_is_read_and_decoded_once_for_all(run, photos, touched):
     assert set(touched.values()) == {1}, touched
 
 
-def test_nothing_is_decoded_for_a_backbone_that_has_it(run, photos, touched, monkeypatch):
+def test_no_square_is_made_for_a_backbone_that_has_it(run, photos, monkeypatch):
     run(photos, PAIR[:1])
     squares = []
-    decode_all = filling.decode_all
-    monkeypatch.setattr(
-        filling, "decode_all", lambda data, fits: squares.append(fits) or decode_all(data, fits)
-    )
+    square = Fit.square
+    monkeypatch.setattr(Fit, "square", lambda fit, *rest: squares.append(fit) or square(fit, *rest))
     run(photos)
-    assert squares == [[Fit(24)]] * 18
+    assert squares == [Fit(24)] * 18
 
 
-def test_a_run_from_the_cache_reads_no_file(run, photos, later, monkeypatch):
+def test_a_run_from_the_cache_reads_no_file(run, photos, later, touched):
     run(photos)
-    monkeypatch.setattr(filling, "read_file", lambda path: pytest.fail(f"{path} was read"))
+    touched.clear()
     _, embedded = run(photos)
-    assert embedded == 0
+    assert (embedded, touched) == (0, {})
 
 
 # -- Accidents -----------------------------------------------------------------------------------
@@ -269,7 +245,7 @@ def test_an_accident_of_one_keeps_what_was_computed_of_both(
 
         def count(engine, images):
             vectors = embed_batch(engine, images)
-            computed["owl" if engine._offset else "fox"] += len(images)
+            computed["owl" if engine.offset else "fox"] += len(images)
             return vectors
 
         patch.setattr(fakes.FakeEngine, "embed_batch", count)
@@ -326,7 +302,7 @@ def test_what_is_no_backbone_and_no_list_of_them_is_one_line(
         run(photos, given)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
-    assert fake_engine.opened == 0
+    assert fake_engine.opened == []
 
 
 def test_an_input_size_that_one_of_them_cannot_take_is_told_before_any_work(
@@ -335,4 +311,4 @@ def test_an_input_size_that_one_of_them_cannot_take_is_told_before_any_work(
     lynx = Backbone("lynx", "ef" * 32, 32, 20, "none/1", preprocess=np.asarray)
     with pytest.raises(OptionError, match="input size 10 does not fit lynx: expected 20 to 4096"):
         run(photos, [PAIR[0], lynx], input_size=10)
-    assert fake_engine.opened == 0
+    assert fake_engine.opened == []

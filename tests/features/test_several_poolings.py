@@ -10,31 +10,34 @@ import numpy as np
 import pytest
 
 import featx
+from featx.features.formats import SUFFIXES
 from featx.features.matrix import Features
-from featx.features.plan import prepare
-from featx.features.running import embed_recipes
-from featx.features.store import FeatureStore
+from featx.features.options import settle
+from featx.features.request import Request
+from featx.features.run import RunSettings, run
+from featx.features.store.store import FeatureStore
 from featx.images.folder import ImageFolder
 
 
-@pytest.fixture
-def photos(tmp_path):
-    return fakes.draw_folder(tmp_path / "photos")
+def together(source, backbone, poolings, **options) -> list[Features]:
+    """Embed with several poolings in one run."""
+    settled = [settle({"pooling": each, "progress": False, **options}) for each in poolings]
+    requests = [Request.of(backbone, each) for each in settled]
+    return run(ImageFolder.of(source), requests, RunSettings.of(settled[0]))
 
 
-def both(photos, backbone="resnet50", **options) -> list[Features]:
-    prepared = [prepare(backbone, pooling=each, weights="random") for each in ("max", "avg")]
-    return embed_recipes(ImageFolder.of(photos), prepared, progress=False, **options)
+def both(photos, backbone="resnet50") -> list[Features]:
+    return together(photos, backbone, ("max", "avg"), weights="random")
 
 
 @pytest.mark.filterwarnings("ignore:the weights of")
 class TestOnTheFakeEngine:
     def test_pictures_go_through_the_network_once(self, photos, fake_engine):
         by_max, by_avg = both(photos)
-        assert (fake_engine.embedded, fake_engine.opened) == (18, 1)
+        assert (fake_engine.embedded, len(fake_engine.opened)) == (18, 1)
         assert (by_max.recipe.pooling, by_avg.recipe.pooling) == ("max", "avg")
-        fakes.assert_rows(by_max, fit=by_max.recipe.fit)
-        fakes.assert_rows(by_avg, fit=by_avg.recipe.fit)
+        fakes.assert_rows(by_max, fit=by_max.recipe.parts[0].fit)
+        fakes.assert_rows(by_avg, fit=by_avg.recipe.parts[0].fit)
 
     def test_each_is_found_alone_afterwards(self, photos, fake_engine):
         both(photos)
@@ -48,12 +51,12 @@ class TestOnTheFakeEngine:
         by_max, by_avg = both(photos)
         assert [each.status for each in by_avg.outcomes].count("cached") == len(alone)
         assert [each.status for each in by_max.outcomes].count("cached") == 0
-        fakes.assert_rows(by_max, fit=by_max.recipe.fit)
-        fakes.assert_rows(by_avg, fit=by_avg.recipe.fit)
+        fakes.assert_rows(by_max, fit=by_max.recipe.parts[0].fit)
+        fakes.assert_rows(by_avg, fit=by_avg.recipe.parts[0].fit)
 
     def test_convnext_runs_for_each_as_it_normalises_after_pooling(self, photos, fake_engine):
         both(photos, "convnext_tiny")
-        assert (fake_engine.embedded, fake_engine.opened) == (36, 2)
+        assert (fake_engine.embedded, len(fake_engine.opened)) == (36, 2)
 
     def test_how_fast_the_network_was_is_remembered(self, photos, fake_engine, tmp_path):
         fake_engine.seconds_per_batch = 0.05
@@ -66,7 +69,7 @@ class TestOnTheFakeEngine:
 
 
 def test_a_few_pictures_do_not_replace_the_speed_that_many_told(tmp_path):
-    store = FeatureStore(tmp_path, fakes.RECIPE)
+    store = FeatureStore(tmp_path, fakes.RECIPE.parts[0])
     store.create()
     assert math.isnan(store.images_per_second)
     store.note_speed(5.0, 1)
@@ -80,7 +83,7 @@ def test_a_few_pictures_do_not_replace_the_speed_that_many_told(tmp_path):
 
 def test_features_of_unknown_speed_are_saved_and_loaded(tmp_path):
     features = fakes.as_features(np.zeros((2, 3)), ["a", "b"])
-    for name in ("x.npz", "x.npy", "x.parquet", "x.csv"):
+    for name in (f"x{suffix}" for suffix in SUFFIXES):
         features.save(tmp_path / name)
         assert math.isnan(Features.load(tmp_path / name).images_per_second)
         known = dataclasses.replace(features, images_per_second=12.5)
@@ -102,13 +105,12 @@ def test_the_vectors_are_bit_for_bit_those_of_a_run_of_its_own(
 ):
     if name != "efficientnet_lite0":
         monkeypatch.setenv("FEATX_WEIGHTS", str(request.getfixturevalue("weights_dir")))
-    images = ImageFolder.of(fruit / "test")
-    prepared = [prepare(name, pooling=each, engine=engine) for each in ("avg", "max")]
     options = {"engine": engine, "progress": False}
-    together = embed_recipes(images, prepared, cache=tmp_path / "together", **options)
-    for each, (_, recipe) in zip(together, prepared, strict=True):
+    poolings = ("avg", "max")
+    made = together(fruit / "test", name, poolings, cache=tmp_path / "together", **options)
+    for each, pooling in zip(made, poolings, strict=True):
         alone = featx.embed(
-            images, name, pooling=recipe.pooling, cache=tmp_path / "alone", **options
+            fruit / "test", name, pooling=pooling, cache=tmp_path / "alone", **options
         )
         assert alone.recipe == each.recipe
         assert alone.X.tobytes() == each.X.tobytes()

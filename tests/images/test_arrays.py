@@ -117,12 +117,15 @@ def test_floats_from_0_to_1_give_the_bytes_that_they_were():
     ]
 
 
-def test_a_large_array_of_floats_is_converted_block_by_block(monkeypatch):
-    from featx.images import arrays as module
-
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 1000)
-    array = noise((100, 6, 5, 3))
-    assert np.array_equal(pixels_of(array / 255), array)
+def test_a_large_array_of_floats_is_converted_block_by_block():
+    array = noise((76, 300, 300, 3))
+    floats = (array / 255).astype(np.float32)
+    tracemalloc.start()
+    images = array_images(floats)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal([image.pixels for image in images], array)
+    assert peak - array.nbytes < floats.nbytes, "the whole array was converted at once"
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int16, np.uint16, np.uint32])

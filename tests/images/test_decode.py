@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from featx.images import decode as module
 from featx.images.decode import MAX_PIXELS, Outcome, decode, decode_rgb, quiet_pillow
 from featx.images.fit import Fit
+from featx.images.rgb import to_rgb
 
 SHARED = Path(os.environ.get("FEATX_SHARED", Path(__file__).parents[3] / "shared"))
 MESSY = SHARED / "data" / "messy"
@@ -185,7 +185,7 @@ def test_a_transparent_image_of_any_mode_becomes_white(mode):
     start = {"La": "LA", "RGBa": "RGBA"}.get(mode, mode)
     image = Image.new(start, (3, 2)).convert(mode)
     notes: list[str] = []
-    rgb = module.to_rgb(image, notes)
+    rgb = to_rgb(image, notes)
     np.testing.assert_array_equal(np.asarray(rgb), 255)
     assert notes == ["alpha on white"]
 
@@ -348,10 +348,23 @@ def test_what_is_no_image_fails_with_its_reason(data, reason):
     assert decode(data, SQUARE) == (None, Outcome("failed", reason))
 
 
-def test_ghostscript_and_stub_formats_are_never_asked():
+def test_ghostscript_and_stub_formats_are_never_asked(monkeypatch):
     Image.init()
+    asked = []
+
+    def opener(name):
+        def take(file, filename):  # it is offered every file, whatever that begins with
+            asked.append(name)
+            raise SyntaxError("not mine")
+
+        return take, None
+
     dangerous = {"EPS", "WMF", "PDF", "IPTC", "BUFR", "GRIB", "HDF5", "FITS", "MPEG"}
-    assert not dangerous & set(module._FORMATS)
+    for name in (*dangerous, "QOI"):
+        monkeypatch.setitem(Image.OPEN, name, opener(name))
+    for square in (Fit(32), Fit(32, decode="scaled")):
+        assert decode(b"whose file is this?", square)[1].status == "failed"
+    assert asked == ["QOI"] * 2, "QOI is no danger, and shows that openers are heard here"
 
 
 @pytest.mark.skipif("pillow_heif" in sys.modules, reason="HEIC can be read here")

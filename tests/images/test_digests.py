@@ -10,15 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from featx.images import digests
+import featx
 from featx.images.digests import DigestMemo, Stamp, digest_bytes, read_file
-
-
-@pytest.fixture
-def later(monkeypatch):
-    """Let files just written count as written ten seconds ago."""
-    now = time.time_ns
-    monkeypatch.setattr(digests.time, "time_ns", lambda: now() + 10_000_000_000)
 
 
 @pytest.fixture
@@ -134,9 +127,9 @@ def test_the_age_counts_when_the_file_is_read_not_when_it_is_remembered(
     photo, memo_path, monkeypatch
 ):
     written = os.stat(photo).st_ctime_ns
-    monkeypatch.setattr(digests.time, "time_ns", lambda: written + 1_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: written + 1_000_000)
     data, stamp = read_file(photo)
-    monkeypatch.setattr(digests.time, "time_ns", lambda: written + 60_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: written + 60_000_000_000)
     with DigestMemo(memo_path) as memo:
         memo.remember([(photo, digest_bytes(data), stamp)])
         assert memo.known([photo]) == {}
@@ -240,7 +233,7 @@ def test_a_file_in_place_of_the_folder_costs_only_the_memory(photo, memo_path, c
 
 def test_a_locked_file_costs_only_the_memory(photo, memo_path, later, caplog, monkeypatch):
     caplog.set_level("INFO")
-    monkeypatch.setattr(digests, "_WAIT_S", 0.05)
+    monkeypatch.setattr("featx.images.digests.WAIT_S", 0.05)
     with DigestMemo(memo_path) as memo:
         learn(memo, photo)
         other = sqlite3.connect(memo_path)
@@ -283,7 +276,7 @@ def test_two_processes_remember_at_once(tmp_path, memo_path):
     paths = [str(tmp_path / f"{number}.jpg") for number in range(80)]
     for path in paths:
         Path(path).write_text(path)
-    package = Path(digests.__file__).parents[2]
+    package = Path(featx.__file__).parents[1]
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", LEARN, str(memo_path), *paths[start::2]],

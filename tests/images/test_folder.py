@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from featx.errors import ImageSourceError
-from featx.images import folder as module
 from featx.images.folder import IMAGE_SUFFIXES, ImageFolder
 
 
@@ -67,7 +66,7 @@ def test_the_order_is_by_code_points_of_the_relative_path(tmp_path, monkeypatch)
         def __exit__(self, *exception):
             pass
 
-    monkeypatch.setattr(module.os, "scandir", Shuffled)
+    monkeypatch.setattr(os, "scandir", Shuffled)
     assert relative(ImageFolder.scan(tmp_path), tmp_path) == sorted(names)
 
 
@@ -182,7 +181,7 @@ def test_an_unreadable_folder_is_an_error_and_no_gap(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return listing(folder)
 
-    monkeypatch.setattr(module.os, "scandir", refusing)
+    monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(ImageSourceError, match=r"cannot list the folder '.*b': Permission denied"):
         ImageFolder.scan(tmp_path)
 

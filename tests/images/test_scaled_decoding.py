@@ -1,6 +1,7 @@
 """A large JPEG may be decoded at a fraction of its size: faster, and to nearly the same square."""
 
 from collections import Counter
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from featx.images import decode as module
 from featx.images.decode import Outcome, decode, decode_all, decode_rgb
-from featx.images.fit import INTERPOLATIONS, RESIZES, Fit
+from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES, Fit
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
 
@@ -54,7 +54,7 @@ def both(data: bytes, size: int, resize: str = "squash", interpolation: str = "b
 def test_the_square_of_a_scaled_photograph_is_nearly_that_of_the_full_one(
     size, reduction, resize, interpolation
 ):
-    assert Fit(size, resize, decode="scaled").reduction(1600, 1200) in (reduction, reduction // 2)
+    assert Fit(size, resize, decode="scaled").reduction(1600, 1200) == reduction
     full, scaled = both(LARGE_JPEG, size, resize, interpolation)
     # "nearest" picks single pixels, of which the scaled picture has others.
     most = 4.0 if interpolation == "nearest" else 1.0
@@ -105,8 +105,8 @@ def test_messy_files_fare_as_they_do_in_full(shared):
     others = {}
     for path in messy:
         data = path.read_bytes()
-        outcomes = [decode(data, Fit(16, decode=how))[1] for how in ("full", "scaled")]
-        if outcomes[0] != outcomes[1]:
+        outcomes = [decode(data, Fit(16, decode=how))[1] for how in DECODES]
+        if len(set(outcomes)) > 1:
             others[path.name] = outcomes
     assert others == {}
 
@@ -240,7 +240,7 @@ def test_a_jpeg_that_claims_too_many_pixels_is_refused_however_far_it_would_be_s
     frame = LARGE_JPEG.index(b"\xff\xc0")
     sides = (20_000).to_bytes(2, "big") * 2
     data = LARGE_JPEG[: frame + 5] + sides + LARGE_JPEG[frame + 9 :]
-    for how in ("full", "scaled"):
+    for how in DECODES:
         _, outcome = decode(data, Fit(64, decode=how))
         assert outcome.reason.startswith("too many pixels: 400 million"), (how, outcome)
 
@@ -269,18 +269,11 @@ def test_a_damaged_jpeg_never_raises_when_it_is_scaled(changes, kept, resize):
 # -- Several squares of one file -----------------------------------------------------------------
 
 
-@pytest.fixture
-def opened(monkeypatch):
-    """The reductions at which `_open_rgb` was called, and how often."""
-    calls = Counter()
-    open_rgb = module._open_rgb
-
-    def count(data, reduction=1):
-        calls[reduction] += 1
-        return open_rgb(data, reduction)
-
-    monkeypatch.setattr(module, "_open_rgb", count)
-    return calls
+def times_opened(data, fits) -> int:
+    """Decode, and return how often Pillow was given the file."""
+    with mock.patch.object(Image, "open", wraps=Image.open) as opened:
+        decode_all(data, fits)
+    return opened.call_count
 
 
 FITS = [
@@ -307,12 +300,17 @@ def test_each_of_several_squares_is_what_it_is_alone(file):
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", LARGE_JPEG[:9000]], ids=len)
-def test_a_file_that_cannot_be_decoded_has_no_squares_and_is_opened_once(opened, data):
+def test_a_file_that_cannot_be_decoded_has_no_squares_and_is_opened_as_for_one(data):
     squares, outcome = decode_all(data, FITS)
     assert squares == []
     assert outcome == decode(data, FITS[0])[1]
     assert outcome.status == "failed"
-    assert opened == {1: 2}, "once for the squares, once alone"
+    assert times_opened(data, FITS) == times_opened(data, [Fit(64, decode="scaled")])
+
+
+def test_the_pixels_of_a_file_that_ends_too_early_are_decoded_once(decoded_sizes):
+    assert decode_all(LARGE_JPEG[:9000], FITS)[0] == []
+    assert decoded_sizes == [(1600, 1200)]
 
 
 @pytest.mark.parametrize(
@@ -326,14 +324,14 @@ def test_a_file_that_cannot_be_decoded_has_no_squares_and_is_opened_once(opened,
         ([Fit(800), Fit(800, decode="scaled")], {1: 1}),
     ],
 )
-def test_a_file_is_opened_once_for_each_size_that_it_is_decoded_to(opened, fits, expected):
+def test_a_file_is_decoded_once_to_each_size_that_is_needed(decoded_sizes, fits, expected):
     decode_all(LARGE_JPEG, fits)
-    assert opened == expected
+    assert Counter(1600 // width for width, _ in decoded_sizes) == expected
 
 
-def test_other_formats_are_opened_once_for_all_squares(opened):
-    decode_all(encoded(LARGE), FITS)
-    assert opened == {1: 1}
+def test_other_formats_are_decoded_once_for_all_squares(decoded_sizes):
+    decode_all(encoded(scene(900, 700)), FITS)
+    assert decoded_sizes == [(900, 700)]
 
 
 def test_no_memory_for_a_square_is_a_failure(monkeypatch):

@@ -10,21 +10,17 @@ import chromium
 import fakes
 import numpy as np
 import pytest
-from PIL import Image
 
 from featx.errors import StorageError
+from featx.evaluation.comparison import compare
+from featx.evaluation.curve import learning_curve
+from featx.evaluation.evaluation import Evaluation
+from featx.evaluation.validation import cross_validate
 from featx.features.matrix import Features, as_labels, as_paths
-from featx.features.recipe import Recipe
 from featx.images.arrays import array_images
 from featx.images.decode import Outcome
 from featx.insight.report import write_report
-from featx.insight.thumbnails import Album, side_for, thumbnail
-from featx.learning.comparing import compare
-from featx.learning.curve import learning_curve
-from featx.learning.evaluation import Evaluation
-from featx.learning.validation import cross_validate
 
-RECIPE = Recipe(backbone="resnet50", weights="0" * 64, input_size=224)
 COLORS = {"ant": (60, 60, 60), "bee": (220, 180, 40), "cat": (200, 120, 60)}
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 HARD = ('<script>alert("x")</script>', "caf\udce9 & 'co'", "x" * 100)
@@ -51,7 +47,7 @@ def pictures(root, classes, each=8, speed=50.0, distance=1.0, width=20, seed=0) 
             *outcomes,
             Outcome("failed", "truncated: 3 bytes", (), str(root / "ant/bad.jpg")),
         ),
-        recipe=RECIPE,
+        recipe=fakes.RECIPE,
         n_other=2,
         images_per_second=speed,
     )
@@ -119,7 +115,7 @@ def insects(tmp_path_factory):
     other = dataclasses.replace(
         features,
         X=features.X + np.random.default_rng(0).normal(size=features.X.shape).astype(np.float32),
-        recipe=dataclasses.replace(RECIPE, backbone="mobilenet_v2"),
+        recipe=fakes.recipe("mobilenet_v2"),
         images_per_second=200.0,
     )
     comparison = compare([features, other], n_jobs=1, progress=False)
@@ -231,12 +227,12 @@ def test_the_numbers_are_those_of_the_results(full, insects):
     low, high = (
         f"{100 * each:.1f} %" for each in (evaluation.interval.low, evaluation.interval.high)
     )
-    assert f"{100 * evaluation.accuracy:.1f} % of the 24 images are named right" in text
+    assert f"{100 * evaluation.accuracy:.1f} % of the 24 images are classified correctly" in text
     assert f"expect {low} to {high} (95 % interval)" in text
     assert "Always naming the most frequent class would get 33 %" in text
-    assert "83.3 % of the 6 test images are named right" in text
+    assert "83.3 % of the 6 test images are classified correctly" in text
     assert evaluation.method in text
-    assert str(RECIPE) in text
+    assert str(fakes.RECIPE) in text
     comparison = insects["comparison"]
     assert comparison.verdict.removeprefix("no ") in text
     best = comparison.best_accuracy
@@ -244,7 +240,7 @@ def test_the_numbers_are_those_of_the_results(full, insects):
     for each in comparison.candidates:
         assert f"{100 * each.accuracy.low:.1f} to {100 * each.accuracy.high:.1f}" in text
     assert insects["curve"].verdict.removeprefix("with ") in text
-    for name, row in evaluation.report.iterrows():
+    for name, row in evaluation.by_class.iterrows():
         numbers = (row.precision, row.recall, row.f1)
         assert f"{name}{''.join(f'{each:.2f}' for each in numbers)}{row.support:.0f}" in text
     assert re.search(rf"\b{len(evaluation.mistakes)} mistakes?\b", text)
@@ -268,9 +264,9 @@ def test_copies_of_a_photograph_are_named(insects, tmp_path):
 def test_recipe_versions_command_and_notes_are_there(full, insects):
     text = full.text
     assert insects["command"] in text
-    assert RECIPE.fingerprint in text
+    assert fakes.RECIPE.fingerprint in text
     recipe = "".join(full.words).partition('{\n  "backbone"')
-    assert json.loads((recipe[1] + recipe[2]).partition("}")[0] + "}") == RECIPE.to_dict()
+    assert json.loads((recipe[1] + recipe[2]).partition("}")[0] + "}") == fakes.RECIPE.to_dict()
     assert re.search(r"featx \d+\.\d+.*, keras .*, openvino .*, scikit-learn \d", text)
     assert "drawn by hand" in text
 
@@ -351,7 +347,7 @@ def test_a_report_takes_an_evaluation_on_test_images(insects, tmp_path):
     features = insects["features"].select([0, 8, 1, 9, 2, 10])
     features = dataclasses.replace(features, paths=test.paths, y=test.y_true)
     made = written(tmp_path, features=features, evaluation=test)
-    assert "6 images are named right." in made.text
+    assert "6 images are classified correctly." in made.text
     assert "Predicting images that the classifier was not trained on" in made.text
     assert "Duplicates" not in made.text
     assert len([each for each in made.all("use") if "data-path" in each]) == 6
@@ -368,69 +364,12 @@ def test_a_report_replaces_an_older_one_whole_or_not_at_all(insects, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def decoded(uri) -> Image.Image:
-    import base64
-    from io import BytesIO
-
-    head, _, data = uri.partition(",")
-    assert head == "data:image/jpeg;base64"
-    return Image.open(BytesIO(base64.b64decode(data)))
-
-
-@pytest.mark.parametrize(("size", "expected"), [((900, 600), (96, 64)), ((20, 40), (20, 40))])
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_thumbnail_is_all_of_a_picture_upright_and_not_enlarged(tmp_path, size, expected, suffix):
-    picture = fakes.photo(*size)
-    path = tmp_path / f"photo.{suffix}"
-    picture.save(path)
-    made = decoded(thumbnail(str(path), 96))
-    assert made.size == expected
-    away = np.asarray(made, int) - np.asarray(picture.resize(expected), int)
-    assert np.median(np.abs(away[..., :2])) < 8  # of red and green, which are smooth
-
-
-def test_a_thumbnail_of_a_turned_photograph_is_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    fakes.photo(90, 60).save(tmp_path / "turned.jpg", exif=exif)
-    assert decoded(thumbnail(str(tmp_path / "turned.jpg"), 90)).size == (60, 90)
-
-
-@pytest.mark.parametrize("name", ["gone.jpg", "broken.jpg", "nul\0.jpg"])
-def test_a_thumbnail_of_what_cannot_be_read_is_grey(tmp_path, name):
-    (tmp_path / "broken.jpg").write_text("no picture")
-    colors = np.unique(np.asarray(decoded(thumbnail(str(tmp_path / name), 96))))
-    assert colors.tolist() == [208]
-
-
-def test_an_album_keeps_the_largest_size_asked_for_and_joins_copies(tmp_path):
-    paths = [
-        str(fakes.draw(tmp_path / name, (9, 99, 9), (200, 100))) for name in ["a.png", "b.png"]
-    ]
-    album = Album()
-    first = album.place(paths[0], 32)
-    assert album.place(paths[0], 64) == first
-    assert album.place(paths[1], 64) != first
-    sheet = album.style_sheet()
-    assert sheet.count("data:") == 1
-    assert sheet.startswith(".t0,.t1{background-image:url(data:")
-    assert decoded(re.search(r"url\((.*?)\)", sheet)[1]).size == (64, 32)
-
-
-def test_pictures_of_two_arrays_have_thumbnails_of_their_own_under_the_same_names(tmp_path):
-    (one, *_), (other, *_) = (array_images(fakes.draw_array(start=seed)[0]) for seed in (0, 1))
-    assert decoded(thumbnail(one, 96)).size == (32, 24)
-    album = Album()
-    assert album.place(one, 96) != album.place(other, 96)
-    assert album.style_sheet().count("url(") == 2
-
-
 def test_a_report_of_arrays_shows_them_and_without_them_their_names(tmp_path):
     X, y = fakes.draw_array()
     random = np.random.default_rng(0)
     vectors = (random.normal(size=(18, 20)) + y[:, None]).astype(np.float32)
     labels = as_labels(y.tolist())
-    features = Features(vectors, labels, as_paths(array_images(X)), recipe=RECIPE)
+    features = Features(vectors, labels, as_paths(array_images(X)), recipe=fakes.RECIPE)
     evaluation = cross_validate(features, n_jobs=1)
     made = written(tmp_path, features=features, evaluation=evaluation)
     assert len(re.findall(r"url\((data:image/[^)]*)\)", made.html)) == 18
@@ -439,10 +378,6 @@ def test_a_report_of_arrays_shows_them_and_without_them_their_names(tmp_path):
     loaded = Features.load(tmp_path / "x.npz")
     made = written(tmp_path, features=loaded, evaluation=cross_validate(loaded, n_jobs=1))
     assert len(re.findall(r"url\((data:image/[^)]*)\)", made.html)) == 1  # a grey square
-
-
-def test_thumbnails_of_many_pictures_are_small():
-    assert [side_for(n) for n in (10, 100, 500, 2000)] == [160, 112, 80, 48]
 
 
 @pytest.fixture(scope="module")

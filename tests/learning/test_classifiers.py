@@ -9,15 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
-from featx.errors import OptionError, UnknownClassifierError
-from featx.learning.classifiers import (
-    CLASSIFIERS,
-    DEFAULT_CLASSIFIER,
-    PENALTIES,
-    make_classifier,
-)
+from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER, PENALTIES
+from featx.learning.learner import make_classifier
 
 PIPELINES = [name for name, spec in CLASSIFIERS.items() if not spec.pixels]
 every_name = pytest.mark.parametrize("name", PIPELINES)
@@ -90,7 +84,7 @@ def test_easy_classes_are_told_apart_with_few_images_and_wide_features(name, eac
     X_new, y_new = blobs(10, width, seed=1)
     pipeline = fit(make_classifier(name, each, width), X, y)
     accuracy = np.mean(pipeline.predict(X_new) == y_new)
-    assert accuracy >= 0.9, f"{name} reads {accuracy:.2f} with {each} images of {width} features"
+    assert accuracy >= 0.9, f"{name} scores {accuracy:.2f} with {each} images of {width} features"
     assert list(pipeline.classes_) == ["class 0", "class 1", "class 2"]
 
 
@@ -101,7 +95,7 @@ def test_one_image_of_a_class_is_enough_to_fit(name):
     X_new, y_new = blobs(10, width=1000, seed=1)
     pipeline = fit(make_classifier(name, smallest=1), X, y)
     accuracy = np.mean(pipeline.predict(X_new) == y_new)
-    assert accuracy >= 0.9, f"{name} reads {accuracy:.2f}"
+    assert accuracy >= 0.9, f"{name} scores {accuracy:.2f}"
 
 
 @every_name
@@ -173,40 +167,3 @@ def test_the_loose_tolerance_of_logistic_costs_no_prediction():
     predicted = fit(make_classifier("logistic").set_params(logistic=exact), X, y).predict(X_new)
     agreement = np.mean(pipeline.predict(X_new) == predicted)
     assert agreement >= 0.99, f"{agreement:.3f} of the predictions agree"
-
-
-@pytest.mark.parametrize(
-    "own", [SVC(C=3), make_pipeline(StandardScaler(), SVC(C=3)), GridSearchCV(SVC(), {"C": [3]})]
-)
-def test_a_classifier_of_ones_own_is_cloned(own):
-    built = make_classifier(own)
-    assert built is not own
-    assert repr(built) == repr(own)
-    fit(built, *blobs())
-    assert not hasattr(own, "classes_")
-
-
-def test_an_unknown_name_is_told_with_the_known_ones():
-    with pytest.raises(UnknownClassifierError) as caught:
-        make_classifier("svn")
-    assert str(caught.value) == (
-        "unknown classifier 'svn': expected one of logistic, mlp, pca-mlp, svm, "
-        "svd-svm, knn, centroid, cnn, or a scikit-learn classifier"
-    )
-    assert isinstance(caught.value, ValueError)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        (SVC, "the class SVC, not an object of it"),
-        (StandardScaler(), "a StandardScaler"),
-        (make_pipeline(StandardScaler()), "a Pipeline"),
-        (7, "a int"),
-        (None, "a NoneType"),
-    ],
-)
-def test_what_is_no_classifier_is_named_by_its_type(wrong, named):
-    with pytest.raises(OptionError) as caught:
-        make_classifier(wrong)
-    assert str(caught.value).startswith(f"classifier is {named}: expected one of logistic, ")

@@ -3,6 +3,7 @@
 import os
 import pickle
 import warnings
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import featx
-import featx.features.running
 from featx.backbones.backbone import Backbone
+from featx.backbones.engines.table import ENGINES, EngineSpec, registered
 from featx.errors import (
     ImageError,
     ImageSourceError,
@@ -269,6 +270,16 @@ def test_wrong_parameters_are_told_by_fit_and_not_before(paths, parameters, erro
     assert isinstance(caught.value, ValueError)
 
 
+@pytest.mark.parametrize("option", ["views", "progress"])
+def test_an_option_of_embed_alone_is_none_of_the_transformer(option):
+    with pytest.raises(TypeError) as caught:
+        ImageEmbedder(**{option: 1})
+    assert str(caught.value) == (
+        f"ImageEmbedder() got an unexpected keyword argument {option!r}; it is an option of embed, "
+        "not of ImageEmbedder"
+    )
+
+
 def test_it_has_to_be_fitted_first(paths):
     for method, argument in (("transform", paths), ("get_feature_names_out", None)):
         with pytest.raises(NotFittedError, match="This ImageEmbedder instance is not fitted yet"):
@@ -288,12 +299,6 @@ def test_parameters_changed_after_fit_are_told(paths):
 FAST = {"decode": "scaled", "precision": "bfloat16", "fast": True, "engine": "keras"}
 
 
-@pytest.fixture
-def bfloat16(monkeypatch):
-    """Let this processor have bfloat16."""
-    fakes.settle_precision(monkeypatch, lambda precision, engine: precision)
-
-
 def test_parameters_of_speed_are_parameters_like_others():
     slow = {"decode": "full", "precision": "float32", "fast": False, "engine": "auto"}
     parameters = ImageEmbedder().get_params()
@@ -307,43 +312,50 @@ def test_parameters_of_speed_are_parameters_like_others():
 @pytest.mark.parametrize(
     ("parameters", "decode", "precision"),
     [
-        ({}, "full/1", "float32"),
-        ({"decode": "scaled"}, "scaled/1", "float32"),
-        ({"precision": "bfloat16"}, "full/1", "bfloat16"),
-        ({"fast": True}, "scaled/1", "bfloat16"),
+        ({}, "full", "float32"),
+        ({"decode": "scaled"}, "scaled", "float32"),
+        ({"precision": "bfloat16"}, "full", "bfloat16"),
+        ({"fast": True}, "scaled", "bfloat16"),
     ],
 )
-def test_parameters_of_speed_reach_the_recipe(paths, bfloat16, parameters, decode, precision):
+def test_parameters_of_speed_reach_the_recipe(paths, parameters, decode, precision):
     embedder = ImageEmbedder(**parameters)
     matrix = embedder.fit_transform(paths)
-    assert (embedder.recipe_.decode, embedder.recipe_.precision) == (decode, precision)
+    (part,) = embedder.recipe_.parts
+    assert (part.fit.decode, part.cut.precision) == (decode, precision)
     features = featx.embed(paths, **parameters)
     assert embedder.recipe_ == features.recipe
     assert np.array_equal(matrix, features.matrix)
 
 
-@pytest.mark.parametrize("engine", ["auto", "openvino", "keras"])
-def test_the_engine_that_is_named_is_the_one_opened(paths, monkeypatch, engine):
-    asked = []
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_engine_that_is_named_is_the_one_opened(paths, engine):
+    opened = []
 
-    def open_engine(backbone, **options):
-        asked.append(options["engine"])
-        return fakes.open_fake(backbone, **options)
+    def stand_in(name):
+        def build(request):
+            opened.append(name)
+            return fakes.FakeEngine(request)
 
-    monkeypatch.setattr(featx.features.running, "open_engine", open_engine)
-    ImageEmbedder(engine=engine).fit(paths)
-    assert asked == [engine]
+        return EngineSpec(name, build, suits=lambda: False, computes_in=lambda precision: True)
+
+    with ExitStack() as stack:
+        for name in ENGINES[1:]:
+            stack.enter_context(registered(stand_in(name)))
+        ImageEmbedder(engine=engine).fit(paths)
+    assert opened == [name for name in [engine] if name != "auto"]
+    assert len(fakes.FakeEngine.opened) == 1
 
 
-def test_a_pickle_from_a_machine_with_bfloat16_works_without(paths, bfloat16, monkeypatch):
+def test_a_pickle_from_a_machine_with_bfloat16_works_without(paths, native):
     data = pickle.dumps(ImageEmbedder(fast=True).fit(paths))
-    fakes.settle_precision(monkeypatch, lambda *_: "float32")
+    native("float32")
     embedder = pickle.loads(data)
-    assert embedder.recipe_.precision == "bfloat16"
+    assert embedder.recipe_.parts[0].cut.precision == "bfloat16"
     assert np.array_equal(
         embedder.transform(paths), featx.embed(paths, decode="scaled", progress=False).matrix
     )
-    with pytest.raises(RecipeMismatchError, match="decode full/1, expected scaled/1"):
+    with pytest.raises(RecipeMismatchError, match="decode full, expected scaled"):
         embedder.set_params(fast=False).transform(paths)
 
 
@@ -355,6 +367,13 @@ def test_a_clone_has_the_parameters_and_nothing_learned(paths):
     copy = clone(fitted)
     assert copy.get_params() == fitted.get_params()
     assert not hasattr(copy, "recipe_")
+
+
+def test_it_joins_networks_too(paths):
+    embedder = ImageEmbedder("resnet50+xception", weights="random").fit(paths)
+    expected = featx.embed(paths, "resnet50+xception", weights="random").X
+    assert np.array_equal(embedder.transform(paths), expected)
+    assert embedder.n_features_out_ == 18
 
 
 def test_its_pickle_is_small_and_means_the_same(paths):

@@ -1,10 +1,12 @@
 """ImageNet names of pictures, best first."""
 
+import json
+
 import fakes
 import numpy as np
 import pytest
 
-import featx.features.running
+from featx.backbones.engines.table import EngineSpec, registered
 from featx.backbones.imagenet import classes
 from featx.errors import ImageError, ImageSourceError, OptionError, UnknownBackboneError
 from featx.learning.label import Label, Labelled, label
@@ -18,12 +20,12 @@ class Guesser:
 
     width = 1000
     embedded = 0
-    asked = ()
+    asked = None  # for the last one
     streams = 1
-    bfloat16_speedup = None
 
-    def __init__(self, batch_size):
-        self.batch_size = batch_size or 8
+    def __init__(self, request):
+        Guesser.asked = request
+        self.batch_size = request.batch_size or 8
         self.shape = (self.width,)
 
     def embed_batch(self, images):
@@ -36,12 +38,9 @@ class Guesser:
 
 @pytest.fixture(autouse=True)
 def _guess(monkeypatch):
-    def open_guesser(backbone, *, layer, pooling, input_size, batch_size, **_):
-        Guesser.asked = (backbone.name, layer, pooling, input_size)
-        return Guesser(batch_size)
-
     monkeypatch.setattr(Guesser, "embedded", 0)
-    monkeypatch.setattr(featx.features.running, "open_engine", open_guesser)
+    with fakes.install(Guesser):
+        yield
 
 
 @pytest.fixture
@@ -81,18 +80,15 @@ def test_as_many_labels_as_asked_for_in_falling_order(folder, top):
     assert shares == sorted(shares, reverse=True)
     assert len({each.index for each in labels}) == top
     names = {each.index: each for each in classes()}
-    assert all(
-        each == Label(each.index, names[each.index].wnid, names[each.index].name, each.probability)
-        for each in labels
-    )
+    assert [(each.wnid, each.name) for each in labels] == [
+        (names[each.index].wnid, names[each.index].name) for each in labels
+    ]
+    assert {type(each) for each in labels} == {Label}
 
 
 def test_equal_probabilities_keep_the_order_of_the_classes(folder):
-    assert [each.index for each in label(folder / "207.png", 6, **WEIGHTS)[0].labels[3:]] == [
-        0,
-        1,
-        2,
-    ]
+    labels = label(folder / "207.png", 6, **WEIGHTS)[0].labels
+    assert [each.index for each in labels[3:]] == [0, 1, 2]
 
 
 def test_a_file_that_cannot_be_read_has_no_labels_and_says_why(folder):
@@ -119,7 +115,11 @@ def test_a_number_of_labels_that_cannot_be_is_told(folder, top):
 
 def test_the_classifier_of_the_network_is_read_from_the_centre_of_the_picture(folder):
     label(folder, backbone="vgg16", **WEIGHTS)
-    assert Guesser.asked == ("vgg16", "predictions", "none", 224)
+    asked = Guesser.asked
+    assert (asked.backbone.name, asked.cut.layer, asked.poolings, asked.input_size) == (
+        *("vgg16", "predictions"),
+        *(("none",), 224),
+    )
     assert Guesser.embedded == 2
     for resize, embedded in (("crop", 2), ("squash", 4)):  # it was cropped already
         label(folder, backbone="vgg16", resize=resize, **WEIGHTS)
@@ -132,17 +132,30 @@ def test_a_second_run_and_another_number_of_labels_embed_nothing(folder):
     assert Guesser.embedded == 2
 
 
-def test_fast_labels_have_a_recipe_of_their_own(folder, monkeypatch):
-    settled = []
-    fakes.settle_precision(monkeypatch, lambda *words: settled.append(words) or words[0])
+def test_fast_labels_have_a_recipe_of_their_own(folder):
     label(folder, **WEIGHTS)
-    assert {words[0] for words in settled} == {"float32"}
-    settled.clear()
-    result = label(folder, fast=True, engine="keras", **WEIGHTS)
-    assert set(settled) == {("bfloat16", "keras")}
+    assert Guesser.asked.cut.precision == "float32"
+    result = label(folder, fast=True, **WEIGHTS)
+    assert Guesser.asked.cut.precision == "bfloat16"
     assert Guesser.embedded == 4
     assert [each.labels[0].index for each in result] == [207, 3]
     label(folder, fast=True, top=1, **WEIGHTS)
+    assert Guesser.embedded == 4
+
+
+def test_whether_fast_means_bfloat16_is_for_the_engine_that_is_named_to_say(folder, native):
+    slow = EngineSpec("keras", Guesser, suits=lambda: False, computes_in=lambda each: False)
+    with registered(slow):
+        label(folder, fast=True, engine="keras", **WEIGHTS)
+    assert Guesser.asked.cut.precision == "float32"
+    assert Guesser.embedded == 2
+    label(folder, decode="scaled", **WEIGHTS)
+    assert Guesser.embedded == 2, "fast here is scaled decoding alone"
+    native("float32")
+    fast = EngineSpec("keras", Guesser, suits=lambda: False, computes_in=lambda each: True)
+    with registered(fast):
+        label(folder, fast=True, engine="keras", **WEIGHTS)
+    assert Guesser.asked.cut.precision == "bfloat16"
     assert Guesser.embedded == 4
 
 
@@ -160,3 +173,34 @@ def test_a_network_with_another_classifier_is_told(folder, monkeypatch):
 def test_an_unknown_network_is_told(folder):
     with pytest.raises(UnknownBackboneError, match="resnet5"):
         label(folder, backbone="resnet5")
+
+
+@pytest.mark.parametrize("backbone", ["pixels", "vgg16+resnet50", ["vgg16"], None], ids=str)
+def test_what_is_no_single_network_with_a_classifier_is_told(folder, backbone):
+    with pytest.raises(OptionError, match=r"^backbone .*: expected .* of `featx backbones`"):
+        label(folder, backbone=backbone, **WEIGHTS)
+    assert Guesser.embedded == 0
+
+
+@pytest.mark.parametrize("option", ["layer", "pooling", "input_size", "views"])
+def test_an_option_that_would_change_what_the_classifier_reads_is_refused_by_name(folder, option):
+    with pytest.raises(TypeError) as caught:
+        label(folder, **{option: "avg"}, **WEIGHTS)
+    assert str(caught.value) == (
+        f"label() got an unexpected keyword argument {option!r}; it is an option of embed, not of "
+        "label"
+    )
+
+
+def test_labels_are_plain_values_for_json(folder):
+    (folder / "2.jpg").write_text("no picture")
+    written = [each.to_dict() for each in label(folder, top=1, **WEIGHTS)]
+    assert json.loads(json.dumps(written)) == written
+    assert [list(each) for each in written] == [["path", "labels", "outcome", "reason"]] * 3
+    assert written[0]["path"] == str(folder / "2.jpg")
+    assert (written[0]["labels"], written[0]["outcome"]) == ([], "failed")
+    assert written[0]["reason"].startswith("not an image")
+    golden = {"index": 207, "wnid": "n02099601", "name": "golden_retriever"}
+    share = pytest.approx(0.6)
+    assert written[1]["labels"] == [golden | {"probability": share}]
+    assert (written[1]["outcome"], written[1]["reason"]) == ("embedded", None)

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.backbones.backbone import Backbone
+from featx.backbones.engines.engine import EngineRequest
 from featx.backbones.framework import import_openvino, keras_backend
 from featx.backbones.network import Cut, cut_network
 from featx.errors import ConversionError, FeatxError, StorageError, one_line
@@ -47,17 +47,10 @@ TOLERANCE = 1e-3  # of the scale of the features, between Keras and the converte
 log = logging.getLogger(__name__)
 
 
-def converted(
-    backbone: Backbone, cut: Cut, poolings: tuple[str, ...], *, input_size: int, cache: Path
-) -> tuple[openvino.Model, Path | None]:
+def converted(request: EngineRequest) -> tuple[openvino.Model, Path | None]:
     """Return a network in OpenVINO's form: from the cache, or converted now and kept there.
 
-    Parameters
-    ----------
-    backbone, cut, poolings, input_size
-        As for `featx.backbones.engines.table.open_engine`; the precision plays no part yet.
-    cache : Path
-        The cache folder.
+    Its precision plays no part yet.
 
     Returns
     -------
@@ -71,7 +64,7 @@ def converted(
     ConversionError
         The network has an operation that OpenVINO does not know, or gives other features there.
     """
-    cut = replace(cut, precision="float32")
+    backbone, cut = request.backbone, replace(request.cut, precision="float32")
     # Settings that came later are named where they are used, so that older networks stay known.
     changed = {name: each for name, each in asdict(cut).items() if each != getattr(Cut(), name)}
     settings = {
@@ -80,15 +73,15 @@ def converted(
         "preprocessing": backbone.preprocessing,
         **changed,
         "layer": cut.layer,
-        "pooling": "+".join(poolings),
-        "input_size": input_size,
+        "pooling": "+".join(request.poolings),
+        "input_size": request.input_size,
         "conversion": CONVERSION_VERSION,
         **{name: metadata.version(name) for name in ("keras", "openvino")},
     }
-    folder = engines_folder(cache) / key_of(settings)
+    folder = engines_folder(request.cache) / key_of(settings)
     if (network := _read(folder)) is not None:
         return network, folder
-    model = cut_network(backbone, cut, poolings, input_size)
+    model = cut_network(backbone, cut, request.poolings, request.input_size)
     network = _convert(model, backbone.name)
     try:
         _write(folder, network, settings)
@@ -145,7 +138,7 @@ def _read(folder: Path) -> openvino.Model | None:
         sound = all(_crc32(folder / name) == sums[name] for name in _FILES)
         if sound:
             return import_openvino().Core().read_model(folder / _FILES[0])
-    except FileNotFoundError:  # there is none, or another process clears the cache
+    except (FileNotFoundError, NotADirectoryError):  # or another process clears the cache
         return None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         log.info("%s cannot be read: %s", folder, one_line(error))

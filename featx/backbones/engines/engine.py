@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from featx.backbones.backbone import Backbone
+from featx.backbones.network import Cut
 from featx.backbones.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """What an engine is opened for.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        The network and its weights.
+    cut : Cut
+        The layer to read, and the precision, which `settle_precision` gave.
+    poolings : tuple of str
+        How its map becomes a vector. Several give their vectors one behind the other; see
+        `Backbone.joins_poolings`.
+    input_size : int
+        Side of the pictures, in pixels.
+    cache : Path
+        The cache folder, where converted networks are kept.
+    batch_size : int or None
+        Pictures at once; None for what suits the engine.
+    """
+
+    backbone: Backbone
+    cut: Cut
+    poolings: tuple[str, ...]
+    input_size: int
+    cache: Path
+    batch_size: int | None = None
 
 
 class Engine(Protocol):

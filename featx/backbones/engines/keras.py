@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from featx.backbones.backbone import Backbone
-from featx.backbones.engines.engine import BatchEngine
+from featx.backbones.engines.engine import BatchEngine, EngineRequest
 from featx.backbones.framework import has_gpu
-from featx.backbones.network import Cut, cut_network
+from featx.backbones.network import cut_network
 
 _CPU_BATCH_SIZE = 8  # larger batches gain nothing there, and one picture costs a whole batch
 _GPU_BATCH_SIZE = 64
@@ -20,29 +17,17 @@ class KerasEngine(BatchEngine):
 
     Pixels travel to the device as bytes and are scaled there. On a GPU two batches are under way,
     so that one travels while the other is computed; the cores of a CPU share one.
-
-    Parameters
-    ----------
-    backbone, cut, poolings, input_size, batch_size, cache
-        As for `featx.backbones.engines.table.open_engine`; nothing is cached.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        cut: Cut,
-        poolings: tuple[str, ...],
-        *,
-        input_size: int,
-        batch_size: int | None,
-        cache: Path,
-    ) -> None:
-        self._model = cut_network(backbone, cut, poolings, input_size)
+    def __init__(self, request: EngineRequest) -> None:
+        self._model = cut_network(
+            request.backbone, request.cut, request.poolings, request.input_size
+        )
         gpu = has_gpu()
         super().__init__(
-            backbone,
+            request.backbone,
             shape=tuple(self._model.output_shape[1:]),
-            batch_size=batch_size or (_GPU_BATCH_SIZE if gpu else _CPU_BATCH_SIZE),
+            batch_size=request.batch_size or (_GPU_BATCH_SIZE if gpu else _CPU_BATCH_SIZE),
             streams=2 if gpu else 1,
         )
 

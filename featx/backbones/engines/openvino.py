@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.backbones.backbone import Backbone
 from featx.backbones.engines.conversion import converted, key_of
-from featx.backbones.engines.engine import BatchEngine
+from featx.backbones.engines.engine import BatchEngine, EngineRequest
 from featx.backbones.framework import import_openvino
-from featx.backbones.network import Cut
 from featx.errors import StorageError
 from featx.files import written
 
@@ -35,29 +33,16 @@ class OpenVINOEngine(BatchEngine):
     """A network that OpenVINO compiled for this processor.
 
     As many batches are under way as OpenVINO suggests for it.
-
-    Parameters
-    ----------
-    backbone, cut, poolings, input_size, batch_size, cache
-        As for `featx.backbones.engines.table.open_engine`.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        cut: Cut,
-        poolings: tuple[str, ...],
-        *,
-        input_size: int,
-        batch_size: int | None,
-        cache: Path,
-    ) -> None:
-        network, folder = converted(backbone, cut, poolings, input_size=input_size, cache=cache)
-        batch_size = batch_size or _BATCH_SIZES[cut.precision]
-        network.reshape([batch_size, input_size, input_size, 3])
-        compiled = _compiled(network, folder, cut.precision, batch_size)
+    def __init__(self, request: EngineRequest) -> None:
+        network, folder = converted(request)
+        precision = request.cut.precision
+        batch_size = request.batch_size or _BATCH_SIZES[precision]
+        network.reshape([batch_size, request.input_size, request.input_size, 3])
+        compiled = _compiled(network, folder, precision, batch_size)
         super().__init__(
-            backbone,
+            request.backbone,
             shape=tuple(compiled.output(0).shape)[1:],
             batch_size=batch_size,
             streams=compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"),

@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
-from pathlib import Path
 
-from featx.backbones.backbone import Backbone
-from featx.backbones.engines.engine import Engine
+from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.framework import has_gpu, imported, keras_backend
 from featx.backbones.kinds import PIXELS
-from featx.backbones.network import Cut
+from featx.backbones.network import PRECISIONS
 from featx.errors import ConversionError, check_choice
 
 log = logging.getLogger(__name__)
@@ -25,7 +23,7 @@ class EngineSpec:
     """An engine: what it runs, when it is chosen, and what it computes in."""
 
     name: str
-    builder: str | Callable[..., Engine]  # "module:callable", called as `open_engine` calls it
+    builder: str | Callable[[EngineRequest], Engine]  # "module:callable"
     suits: Callable[[], bool]  # whether "auto" may choose it on this machine
     computes_in: Callable[[str], bool]  # whether this machine does so natively, by precision
     kinds: tuple[str, ...] = ("keras",)  # of networks
@@ -106,6 +104,7 @@ def settle_precision(precision: str, engine: str = "auto") -> str:
     str
         "float32" or "bfloat16".
     """
+    check_choice("precision", precision, PRECISIONS)
     if precision == "float32" or engines_for(engine=engine)[0].computes_in(precision):
         return precision
     log.warning("this processor does not compute in %s: float32 is used instead", precision)
@@ -113,42 +112,11 @@ def settle_precision(precision: str, engine: str = "auto") -> str:
 
 
 @lru_cache(maxsize=4)
-def open_engine(
-    backbone: Backbone,
-    cut: Cut,
-    poolings: tuple[str, ...],
-    *,
-    input_size: int,
-    engine: str = "auto",
-    batch_size: int | None = None,
-    cache: Path,
-) -> Engine:
-    """Make a network ready to run.
+def open_engine(request: EngineRequest, engine: str = "auto") -> Engine:
+    """Make a network ready to run, by the first of `engines_for` that can.
 
     The last few engines stay open, so that a session which embeds picture by picture does this
     once.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        The network and its weights.
-    cut : Cut
-        The layer to read, and the precision, which `settle_precision` gave.
-    poolings : tuple of str
-        How its map becomes a vector. Several give their vectors one behind the other; see
-        `Backbone.joins_poolings`.
-    input_size : int
-        Side of the pictures, in pixels.
-    engine : str, default="auto"
-        As for `engines_for`.
-    batch_size : int, optional
-        Pictures at once; by default what suits the engine.
-    cache : Path
-        Where converted networks are kept.
-
-    Returns
-    -------
-    Engine
 
     Raises
     ------
@@ -159,16 +127,14 @@ def open_engine(
     ConversionError
         The network cannot be converted for the one engine there is to try.
     """
-    specs = engines_for(backbone.kind, engine)
+    specs = engines_for(request.backbone.kind, engine)
     for spec, following in zip_longest(specs, specs[1:]):
         build = imported(spec.builder) if isinstance(spec.builder, str) else spec.builder
         try:
-            opened: Engine = build(
-                backbone, cut, poolings, input_size=input_size, batch_size=batch_size, cache=cache
-            )
+            opened: Engine = build(request)
             return opened
         except ConversionError as error:
             if following is None:
                 raise
             log.warning("%s; the engine %s runs it, which is slower", error, following.name)
-    raise AssertionError(f"no engine runs networks of the kind {backbone.kind!r}")
+    raise AssertionError(f"no engine runs networks of the kind {request.backbone.kind!r}")

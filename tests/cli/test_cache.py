@@ -1,0 +1,202 @@
+"""`featx cache info`, `clear` and `verify`."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+import featx
+
+
+@pytest.fixture
+def cache(photos) -> Path:
+    """The user's cache, with features of two recipes: 18 rows and 6 rows."""
+    featx.embed(photos)
+    featx.embed(photos / "red", "resnet50", weights=_weights(photos.parent))
+    return Path(os.environ["FEATX_CACHE"])
+
+
+def _weights(folder: Path) -> Path:
+    path = folder / "resnet50.h5"
+    path.write_bytes(b"weights")
+    return path
+
+
+def shards(cache: Path) -> list[Path]:
+    return sorted(cache.rglob("*.arrow"))
+
+
+def damage(cache: Path) -> Path:
+    shard = shards(cache)[0]
+    shard.write_bytes(shard.read_bytes()[:-40])
+    return shard
+
+
+def test_info_says_what_is_stored_for_each_recipe(featx_run, cache):
+    document = featx_run("cache", "info", "--json").json
+    assert document["cache"] == str(cache)
+    found = {recipe["settings"]["backbone"]: recipe for recipe in document["recipes"]}
+    assert {name: recipe["rows"] for name, recipe in found.items()} == {
+        "efficientnet_lite0": 18,
+        "resnet50": 6,
+    }
+    for recipe in document["recipes"]:
+        assert recipe["bytes"] > 200
+        assert recipe["damaged"] == []
+        assert 0 <= recipe["days_old"] < 1
+        assert recipe["settings"]["pooling"] == "avg"
+        assert featx.Recipe.from_dict(recipe["settings"]).fingerprint == recipe["fingerprint"]
+
+
+def test_info_is_a_table_for_a_person(featx_run, cache):
+    lines = featx_run("cache", "info").out.splitlines()
+    assert lines[0].startswith(f"{cache}: 2 recipes, ")
+    assert lines[1].split() == ["recipe", "rows", "size", "age", "settings"]
+    line = next(line for line in lines if "resnet50" in line)
+    assert line.split()[1] == "6"
+    assert " 0 days  resnet50, avg pooling, 224 px squash bilinear, weights " in line
+    assert len(lines) == 4
+
+
+def test_an_empty_cache_and_one_that_is_not_there_hold_nothing(featx_run, tmp_path):
+    for where in ((), ("--cache", tmp_path / "nowhere")):
+        document = featx_run("cache", "info", *where, "--json").json
+        assert document["recipes"] == []
+        assert featx_run("cache", "info", *where).out.endswith(": 0 recipes, 0 B\n")
+        assert featx_run("cache", "verify", *where).out.endswith(": 0 vectors intact\n")
+        assert featx_run("cache", "clear", "--all", *where).out.endswith(": removed 0 B\n")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_cache_can_be_named(featx_run, photos, tmp_path):
+    featx.embed(photos, cache=tmp_path / "mine")
+    document = featx_run("cache", "info", "--cache", tmp_path / "mine", "--json").json
+    assert [recipe["rows"] for recipe in document["recipes"]] == [18]
+    assert document["cache"] == str(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("by", ["backbone", "fingerprint", "its first characters"])
+def test_a_recipe_is_removed_by_its_name(featx_run, cache, by):
+    recipes = featx_run("cache", "info", "--json").json["recipes"]
+    resnet = next(each for each in recipes if each["settings"]["backbone"] == "resnet50")
+    name = {
+        "backbone": "resnet50",
+        "fingerprint": resnet["fingerprint"],
+        "its first characters": resnet["fingerprint"][:12],
+    }[by]
+    document = featx_run("cache", "clear", name, "--json").json
+    assert document["cache"] == str(cache)
+    assert document["bytes_removed"] == resnet["bytes"]
+    left = featx_run("cache", "info", "--json").json["recipes"]
+    assert [each["settings"]["backbone"] for each in left] == ["efficientnet_lite0"]
+
+
+def test_everything_is_removed_when_asked_for(featx_run, cache, photos, fake_engine):
+    total = sum(path.stat().st_size for path in shards(cache))
+    assert featx_run("cache", "clear", "--all", "--json").json["bytes_removed"] == total
+    assert shards(cache) == []
+    before = fake_engine.embedded
+    assert len(featx.embed(photos)) == 18
+    assert fake_engine.embedded == before + 18
+
+
+def test_what_is_old_is_removed(featx_run, cache):
+    old = shards(cache)[0]
+    then = time.time() - 40 * 86_400
+    os.utime(old, (then, then))
+    ages = {each["days_old"] for each in featx_run("cache", "info", "--json").json["recipes"]}
+    assert max(ages) == pytest.approx(40, abs=0.1)
+    featx_run("cache", "clear", "--older-than", 50)
+    assert old.exists()
+    featx_run("cache", "clear", "--older-than", 30)
+    assert not old.exists()
+    assert len(shards(cache)) == 1
+
+
+def test_a_sound_cache_is_verified(featx_run, cache):
+    ended = featx_run("cache", "verify")
+    assert ended.out == f"{cache}: 24 vectors intact\n"
+    assert featx_run("cache", "verify", "--json").json == {
+        "cache": str(cache),
+        "rows": 24,
+        "damaged": [],
+    }
+
+
+def test_damage_is_found_named_and_healed(featx_ends, featx_run, cache, photos, tmp_path):
+    shard = damage(cache)
+    ended = featx_ends("cache", "verify", "--json")
+    assert ended.status == 1
+    assert [each["path"] for each in ended.json["damaged"]] == [str(shard)]
+    assert ended.json["damaged"][0]["reason"]
+    assert ended.json["rows"] in (6, 18)
+    ended = featx_ends("cache", "verify")
+    assert ended.status == 1
+    lines = ended.out.splitlines()
+    assert lines[1].startswith(f"damaged: {shard.relative_to(cache)}: ")
+    assert lines[2].startswith("the next run embeds the images of damaged files again")
+    assert "DAMAGED" in featx_run("cache", "info").out
+
+    again = featx_run("embed", photos, "--out", tmp_path / "x.npz")
+    other = featx_run(
+        *("embed", photos / "red", "--backbone", "resnet50", "--weights", tmp_path / "resnet50.h5"),
+        *("--out", tmp_path / "x.npz"),
+    )
+    warned = (again.err + other.err).splitlines()
+    assert len(warned) == 1, warned
+    assert warned[0].startswith(f"featx: warning: the cache file {shard} is damaged")
+    assert featx_run("cache", "verify").out == f"{cache}: 24 vectors intact\n"
+
+
+MISTAKES = {
+    "nothing named": ([], "nothing to remove was named: expected NAME, --older-than or --all"),
+    "unknown": (["zzz"], "nothing of 'zzz' in the cache"),
+    "too short a fingerprint": (["0a"], "nothing of '0a' in the cache"),
+    "both": (["resnet50", "--all"], "--all and resnet50 exclude each other"),
+    "negative": (["--older-than", "-1"], "Invalid value for '--older-than': -1.0 is not in"),
+    "no number": (["--older-than", "old"], "Invalid value for '--older-than': 'old' is not a"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_what_cannot_be_removed_is_told_and_nothing_is_lost(featx_ends, cache, words, message):
+    before = shards(cache)
+    ended = featx_ends("cache", "clear", *words)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(f"featx: {message}")
+    assert ended.err.count("\n") == 1
+    assert shards(cache) == before
+
+
+@pytest.mark.parametrize(
+    "words", [("--json",), ("--json", "info"), ("--json", "verify"), ("verify", "--json")]
+)
+def test_options_may_stand_before_the_command_or_without_one(featx_run, cache, tmp_path, words):
+    assert featx_run("cache", *words).json["cache"] == str(cache)
+    empty = tmp_path / "empty"
+    assert featx_run("cache", "--cache", empty, *words).json["cache"] == str(empty)
+
+
+def test_converted_networks_are_listed_and_cleared_like_recipes(featx_run, cache):
+    folder = cache / "engines" / ("0a" * 16)
+    folder.mkdir(parents=True)
+    settings = {
+        "backbone": "resnet50",
+        "pooling": "avg",
+        "input_size": 224,
+        "weights": "c41762bc2d5b3306",
+    }
+    (folder / "engine.json").write_text(json.dumps(settings))
+    (folder / "network.bin").write_bytes(bytes(2_000_000))
+    lines = featx_run("cache", "info").out.splitlines()
+    assert ": 2 recipes, 1 converted network, 2.0 MB" in lines[0]
+    assert lines[-2].split() == ["network", "size", "age", "settings"]
+    assert lines[-1].split("  ")[0] == "0a0a0a0a0a0a"
+    assert lines[-1].endswith("resnet50, avg pooling, 224 px, weights c41762bc2d5b")
+    (network,) = featx_run("cache", "info", "--json").json["engines"]
+    assert (network["key"], network["settings"]) == ("0a" * 16, settings)
+    removed = featx_run("cache", "clear", "0a0a0a", "--json").json["bytes_removed"]
+    assert removed == network["bytes"]
+    assert featx_run("cache", "info", "--json").json["engines"] == []

@@ -1,0 +1,60 @@
+"""`featx compare`."""
+
+import csv
+
+import pytest
+
+BACKBONES = ["--backbones", "resnet50,vgg16", "--weights", "random"]
+
+
+def test_compare_writes_a_table_a_person_reads_and_one_for_scripts(featx_run, photos, tmp_path):
+    out = tmp_path / "table.csv"
+    ended = featx_run(
+        *("compare", photos, *BACKBONES, "--poolings", "avg,max"),
+        *("--classifiers", "knn,centroid", "--out", out),
+    )
+    lines = ended.out.splitlines()
+    assert lines[0].split()[:3] == ["rank", "candidate", "accuracy"]
+    assert len([line for line in lines if "resnet50 max knn" in line]) >= 1
+    assert any(line.startswith("no clear winner among") for line in lines)
+    assert any("5-fold stratified cross-validation, repeated 2 times" in line for line in lines)
+    assert lines[-1] == f"wrote {out}"
+    rows = list(csv.DictReader(out.open()))
+    assert len(rows) == 8
+    assert {"backbone", "pooling", "classifier", "accuracy", "accuracy_low"} <= set(rows[0])
+    assert {"accuracy_high", "images_per_second", "fit_seconds", "n_features"} <= set(rows[0])
+    assert all(0 <= float(row["accuracy_low"]) <= float(row["accuracy"]) for row in rows)
+    assert {row["pooling"] for row in rows} == {"avg", "max"}
+
+
+def test_compare_in_json_is_one_document(featx_run, photos):
+    document = featx_run("compare", photos, *BACKBONES, "--classifiers", "knn", "--json").json
+    assert len(document["candidates"]) == 2
+    assert document["verdict"].startswith("no clear winner")
+    assert document["best_accuracy_low"] <= document["best_accuracy"]
+    assert document["n_images"] == 18
+
+
+def test_compare_embeds_each_network_once_and_nothing_twice(featx_run, photos, fake_engine):
+    command = ("compare", photos, *BACKBONES, "--poolings", "avg,max", "--classifiers", "knn")
+    featx_run(*command)
+    assert fake_engine.embedded == 2 * 18
+    featx_run(*command)
+    assert fake_engine.embedded == 2 * 18
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--backbones", "resnet5"], "unknown backbone 'resnet5'"),
+        (["--backbones", ""], "backbones '': expected different names with a comma between"),
+        (["--poolings", "avg,avg"], "poolings 'avg,avg': expected different names"),
+        (["--poolings", "mean"], "unknown pooling 'mean'"),
+        (["--classifiers", "svn"], "unknown classifier 'svn'"),
+        (["--out", "table.txt"], "cannot write table.txt: expected a name that ends in .csv"),
+        (["--report", "page.pdf"], "cannot write page.pdf: expected a name that ends in .html"),
+    ],
+)
+def test_mistakes_are_one_line_and_embed_nothing(featx_refuses, photos, options, message):
+    given = ["--weights", "random"] if "--backbones" in options else BACKBONES
+    featx_refuses(message, "compare", photos, *given, *options)

@@ -1,0 +1,80 @@
+"""Files are read in order, once, and no further ahead than the memory allows."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import fakes
+import numpy as np
+import pytest
+
+from featx.features.reader import Reader, ReadFile
+from featx.images.arrays import array_images
+from featx.images.decode import Outcome
+from featx.images.digests import digest_bytes
+from featx.images.fit import Fit
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "threads", "ahead"),
+    [
+        ([224], None, 2, 32),
+        ([224], None, 40, 80),
+        ([224], 8, 2, 32),
+        ([224], 64, 2, 256),
+        ([224, 224], 64, 2, 256),
+        ([4096], 64, 2, 5),
+        ([4096], 64, 16, 16),
+        ([2048, 2048], 64, 2, 10),
+    ],
+)
+def test_it_reads_ahead_by_some_batches_but_not_beyond_the_memory(
+    monkeypatch, sizes, batch_size, threads, ahead
+):
+    read = []
+
+    def claim(digest):  # nobody lacks its vector: it is read, and not decoded
+        read.append(digest)
+        return []
+
+    monkeypatch.setattr(os, "cpu_count", lambda: threads)
+    paths = array_images(np.arange(300, dtype=np.uint16).view(np.uint8).reshape(300, 1, 2))
+    reader = Reader(paths, [Fit(size) for size in sizes], claim)
+    if batch_size:
+        reader.batch_size = batch_size
+    files = reader.files(range(300))
+    for taken in (1, 2):
+        next(files)
+        deadline = time.monotonic() + 10
+        while len(read) < taken + ahead and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.01)
+        assert len(read) == taken + ahead
+    assert [file.index for file in files] == list(range(2, 300))
+    assert len(read) == 300
+
+
+def test_a_file_is_decoded_to_the_squares_that_are_claimed(tmp_path):
+    paths = [str(fakes.draw(tmp_path / f"{color}.png", (color, 9, 9))) for color in (1, 2, 3)]
+    digests = [digest_bytes((tmp_path / f"{color}.png").read_bytes()) for color in (1, 2, 3)]
+    claims = dict(zip(digests, ([0, 2], [], [1]), strict=True))
+    reader = Reader(paths, [Fit(8), Fit(12), Fit(10)], claims.get)
+    files = list(reader.files([2, 0, 1]))
+    assert [file.index for file in files] == [2, 0, 1]
+    assert [file.digest for file in files] == [digests[2], digests[0], digests[1]]
+    assert [file.outcome.status for file in files] == ["decoded", "decoded", "cached"]
+    shapes = [{number: each.shape for number, each in file.pixels.items()} for file in files]
+    assert shapes == [{1: (12, 12, 3)}, {0: (8, 8, 3), 2: (10, 10, 3)}, {}]
+    assert files[0].pixels[1][0, 0].tolist() == [3, 9, 9]
+    assert sorted(path for path, *_ in reader.read) == sorted(paths)
+
+
+def test_a_file_that_cannot_be_opened_has_no_digest_and_one_that_is_no_picture_has_one(tmp_path):
+    (tmp_path / "empty.png").touch()
+    paths = [str(tmp_path / name) for name in ("gone.png", "empty.png")]
+    reader = Reader(paths, [Fit(8)], lambda digest: [0])
+    gone, empty = reader.files(range(2))
+    assert gone == ReadFile(0, None, Outcome("failed", "no such file or directory"))
+    assert empty == ReadFile(1, digest_bytes(b""), Outcome("failed", "empty file"))
+    assert [path for path, *_ in reader.read] == paths[1:]

@@ -1,0 +1,70 @@
+"""A training says in lines, and in plain values, what was learned from and how good that is."""
+
+import dataclasses
+
+import pytest
+
+import featx
+from featx.images.decode import Outcome
+from featx.models.rejection import choose_rejection
+from featx.models.training import Training
+
+
+@pytest.fixture
+def features(cloud):
+    """Features of thirty images, of which one more could not be read."""
+    features = cloud(distance=0.5)
+    read = tuple(Outcome("cached", path=path) for path in features.paths)
+    lost = Outcome("failed", reason="empty file", path="photos/ant/x.jpg")
+    return dataclasses.replace(features, outcomes=(*read, lost), elapsed=2.0)
+
+
+@pytest.fixture
+def validation(features):
+    return featx.cross_validate(features, "centroid")
+
+
+@pytest.fixture
+def tested(cloud, features):
+    return featx.train(features, "centroid").evaluate(cloud(each=4, distance=0.5, seed=1))
+
+
+def test_the_summary_has_every_file_that_was_lost_and_every_figure(features, validation, tested):
+    rejection = choose_rejection(validation, 0.6)
+    training = Training(features, "centroid", rejection, validation, tested)
+    assert training.summary.splitlines() == [
+        "31 images: 30 from the cache, 1 failed, in 2.0 s",
+        f"features 30 x 30 ({features.recipe})",
+        "failed: photos/ant/x.jpg: empty file",
+        f"3 classes, classifier centroid: cross-validated accuracy {validation.interval}, "
+        "5 folds, 2 times",
+        str(rejection),
+        f"test accuracy {tested.interval}: {int(tested.accuracy * 12)} of 12 images right",
+    ]
+
+
+def test_what_was_not_measured_is_not_in_the_summary(features):
+    lines = Training(features, "knn").summary.splitlines()
+    assert lines[-2:] == ["failed: photos/ant/x.jpg: empty file", "3 classes, classifier knn"]
+
+
+@pytest.mark.parametrize("missing", ["validation", "rejection", "test"])
+def test_what_was_not_measured_is_none_in_plain_values(features, validation, tested, missing):
+    measured = {
+        "validation": validation,
+        "rejection": choose_rejection(validation, 0.6),
+        "test": tested,
+    }
+    training = Training(features, "centroid", **measured | {missing: None})
+    written = training.to_dict()
+    assert written.pop(missing) is None
+    assert written == {
+        "classifier": "centroid",
+        "classes": ["ant", "bee", "cat"],
+        "features": features.to_dict(),
+        **{name: each.to_dict() for name, each in measured.items() if name != missing},
+    }
+
+
+def test_a_training_is_told_by_its_classifier_and_its_features(features):
+    assert repr(Training(features, "knn")) == f"Training(knn on {features!r})"
