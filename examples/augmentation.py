@@ -53,7 +53,7 @@ def draw(table: pd.DataFrame, accuracies: dict[int, featx.Estimate], out: Path) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=DRAWN)
-    parser.add_argument("--each", type=int, default=10, help="pictures of a class, at most")
+    parser.add_argument("--each", type=int, default=10, help="pictures per class, at most")
     parser.add_argument("--views", nargs="+", type=int, default=[0, 2, 4])
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--classifier", default="logistic")

@@ -43,8 +43,8 @@ def photographs(folder: Path, classes: list[str]) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--each", type=int, default=10, help="training pictures of a class")
-    parser.add_argument("--test", type=int, default=100, help="test pictures of a class, at most")
+    parser.add_argument("--each", type=int, default=10, help="training pictures per class")
+    parser.add_argument("--test", type=int, default=100, help="test pictures per class, at most")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--out", type=Path, default=Path("cats_and_dogs.png"))

@@ -61,7 +61,7 @@ def draw(frame: pd.DataFrame, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--each", type=int, default=40, help="pictures of a kind, at most")
+    parser.add_argument("--each", type=int, default=40, help="pictures per kind, at most")
     parser.add_argument("--backbones", nargs="+", default=["efficientnet_lite0"])
     parser.add_argument("--classifiers", nargs="+", default=["logistic", "svm", "knn", "centroid"])
     parser.add_argument("--out", type=Path, default=Path("flowers.png"))

@@ -125,8 +125,8 @@ def draw(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", nargs="?", default="digits")
-    parser.add_argument("--each", type=int, default=20, help="training pictures of a class")
-    parser.add_argument("--test", type=int, default=50, help="test pictures of a class")
+    parser.add_argument("--each", type=int, default=20, help="training pictures per class")
+    parser.add_argument("--test", type=int, default=50, help="test pictures per class")
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--epochs", type=int, default=100, help="at most, from scratch")
     parser.add_argument("--out", type=Path, default=Path("small_pictures.png"))

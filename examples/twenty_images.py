@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=DRAWN)
     parser.add_argument("--classes", nargs="+", default=["banana", "strawberry"])
-    parser.add_argument("--each", type=int, default=10, help="training pictures of a class")
+    parser.add_argument("--each", type=int, default=10, help="training pictures per class")
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--out", type=Path, default=Path("twenty_images.png"))

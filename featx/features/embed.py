@@ -47,8 +47,8 @@ def embed(
     source : str, path, sequence of paths, pandas.DataFrame, ImageFolder or array of pictures
         A folder (its sub-folders are the classes), one picture, a list of pictures, or a table
         with a column `path` and perhaps a column `label`. Or the pictures themselves, an array of
-        shape (n, height, width) or (n, height, width, 1, 3 or 4): integers 0 to 255, floats 0 to
-        1, or bool. Their rows are called "array[0]", "array[1]" and so on.
+        shape (n, height, width) or (n, height, width, 1, 3 or 4), grey, RGB or RGBA: integers 0 to
+        255, floats 0 to 1, or bool. Its rows are called "array[0]", "array[1]" and so on.
     backbone : str or Backbone, or a sequence of them, default="efficientnet_lite0"
         A network of the table (`featx backbones`), or one of your own (`Backbone.from_keras`);
         "pixels" gives the pictures themselves, of shape (size, size, 3), 0 to 255. For several of

@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.features.store.store import FeatureStore
 
-_SHARD_BYTES = 16 << 20
+SHARD_BYTES = 16 << 20
 SHARD_SECONDS = 2.0  # a kill costs at most this much work,
 _SHARD_SHARE = 0.02  # or this share of the run so far; so long runs do not write tiny shards
 
@@ -70,7 +70,7 @@ class Writer:
         now = time.perf_counter()
         size = len(self._buffer) * vectors[0].nbytes
         due = max(SHARD_SECONDS, _SHARD_SHARE * (now - self._start))
-        if size >= _SHARD_BYTES or now - self._last_write >= due:
+        if size >= SHARD_BYTES or now - self._last_write >= due:
             self.write()
 
     def write(self) -> None:

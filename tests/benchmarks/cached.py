@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from featx.cli.output import table
+from featx.features.writer import SHARD_BYTES
 
 from .bench import Bench, recipe_of, weights_of
 from .report import Asked
 from .turns import in_turns
 
 TITLE = "A cached folder"
-_SHARD_BYTES = 16 << 20  # as featx writes them
 _SAMPLE = 64  # images that tell the rate of a first run, where it was not measured yet
 
 
 def run(bench: Bench, results: dict[str, Any]) -> dict[str, Any]:
-    """Measure second runs and loading; the first run is foretold from measured images/s."""
+    """Measure second runs and loading; the first run is predicted from measured images/s."""
     backbone = bench.plan.cached_backbone
     recipe = recipe_of(backbone)
     rate = _rate(bench, results, recipe)
@@ -31,7 +31,7 @@ def run(bench: Bench, results: dict[str, Any]) -> dict[str, Any]:
     ):
         file = Path(place) / "X.npy"
         asks = {"folder": folder, "cache": place, "recipe": recipe}
-        featx.ask("fill", shard_bytes=_SHARD_BYTES, **asks)
+        featx.ask("fill", shard_bytes=SHARD_BYTES, **asks)
         options = ["--backbone", backbone, "--weights", weights_of(backbone)]
         options += ["--cache", place, "--out", str(file)]
         turns = {
@@ -71,7 +71,7 @@ def show(figures: dict[str, Any]) -> str:
     megabytes = figures["matrix_bytes"] / 1e6
     rate = figures["first_run_rate"]
     rows = [
-        [f"first run, foretold from {rate:.1f} images/s", f"{figures['first_run']:.1f} s"],
+        [f"first run, predicted from {rate:.1f} images/s", f"{figures['first_run']:.1f} s"],
         ["second run, featx.embed", f"{figures['second_run']:.3f} s"],
         ["second run, `featx embed --out X.npy` from the shell", f"{figures['shell']:.3f} s"],
         ["its matrix out of the cache, checked", f"{figures['read_cache']:.3f} s"],

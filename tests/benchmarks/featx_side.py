@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 import featx
-from featx.backbones.engine import Engine, open_engine
-from featx.features.plan import prepare
-from featx.features.recipe import Recipe
+from featx.backbones.backbone import Backbone
+from featx.backbones.engines.engine import Engine, EngineRequest
+from featx.backbones.engines.table import open_engine
+from featx.features.options import settle
+from featx.features.recipe import RecipePart
+from featx.features.request import Request
 from featx.features.store.store import FeatureStore, cache_folder
 from featx.images.decode import decode, decode_rgb, quiet_pillow
 from featx.images.digests import digest_bytes, read_file
@@ -44,9 +47,9 @@ class FeatxSide:
 
     def network(self, folder: str, n: int, recipe: dict[str, Any]) -> float:
         """Run the network alone, on batches that are ready; return images/s."""
-        engine, settled = _engine(recipe)
+        engine, part = _engine(recipe)
         paths = islice(cycle(sorted(Path(folder).iterdir())), engine.batch_size * engine.streams)
-        pixels = np.stack([_pixels(path, settled) for path in paths])
+        pixels = np.stack([_pixels(path, part) for path in paths])
         ready = np.split(pixels, engine.streams)
         count = max(engine.streams, math.ceil(n / engine.batch_size))
         with ThreadPoolExecutor(engine.streams) as pool:
@@ -57,8 +60,8 @@ class FeatxSide:
 
     def decoding(self, folder: str, recipe: dict[str, Any]) -> float:
         """Read, digest, decode and resize alone; return images/s."""
-        _, settled = prepare(**recipe)
-        return _rate(lambda path: _pixels(path, settled), folder)
+        _, part = _settled(recipe)
+        return _rate(lambda path: _pixels(path, part), folder)
 
     def decoding_unresized(self, folder: str) -> float:
         """Read, digest and decode alone, in full; return images/s."""
@@ -72,18 +75,18 @@ class FeatxSide:
 
     def fill(self, folder: str, cache: str, recipe: dict[str, Any], shard_bytes: int) -> None:
         """Fill a cache with random vectors of a folder's images, as a first run would leave it."""
-        backbone, settled = prepare(**recipe)
-        assert backbone.spec is not None
-        store = FeatureStore(cache, settled)
+        backbone, part = _settled(recipe)
+        width = featx.BACKBONES[backbone.name].width
+        store = FeatureStore(cache, part)
         paths = sorted(Path(folder).iterdir())
-        shard_rows = max(1, shard_bytes // (4 * backbone.spec.width))
+        shard_rows = max(1, shard_bytes // (4 * width))
         generator = np.random.default_rng(0)
         for first in range(0, len(paths), shard_rows):
             digests = [
                 digest_bytes(path.read_bytes()) for path in paths[first : first + shard_rows]
             ]
-            shape = (len(digests), backbone.spec.width)
-            store.append(digests, generator.random(shape, dtype=np.float32))
+            vectors = generator.random((len(digests), width), dtype=np.float32)
+            store.append(digests, vectors)
         features = featx.embed(folder, cache=cache, progress=False, **recipe)
         assert all(outcome.status == "cached" for outcome in features.outcomes)
 
@@ -95,10 +98,10 @@ class FeatxSide:
 
     def read_cached(self, folder: str, cache: str, recipe: dict[str, Any]) -> float:
         """Read a folder's matrix out of the cache, checked; return seconds."""
-        _, settled = prepare(**recipe)
+        _, part = _settled(recipe)
         digests = [digest_bytes(path.read_bytes()) for path in sorted(Path(folder).iterdir())]
         start = time.perf_counter()
-        store = FeatureStore(cache, settled)
+        store = FeatureStore(cache, part)
         assert len(store.sound(digests)) == len(digests)
         assert store.shape is not None
         matrix = np.empty((len(digests), *store.shape), np.float32)
@@ -139,20 +142,19 @@ class FeatxSide:
         return {"peak": peak, "matrix": features.X.nbytes}
 
 
-def _engine(recipe: dict[str, Any]) -> tuple[Engine, Recipe]:
+def _settled(recipe: dict[str, Any]) -> tuple[Backbone, RecipePart]:
+    """Return the network that `featx.embed` runs for a recipe of one, and what it settles."""
+    options = {name: value for name, value in recipe.items() if name != "backbone"}
+    [part] = Request.of(recipe["backbone"], settle(options)).parts
+    return part
+
+
+def _engine(recipe: dict[str, Any]) -> tuple[Engine, RecipePart]:
     """Return the engine that `featx.embed` has open for a recipe."""
-    backbone, settled = prepare(**recipe)
-    engine = open_engine(
-        backbone,
-        layer=settled.layer,
-        pooling=settled.pooling,
-        input_size=settled.input_size,
-        precision=settled.precision,
-        engine="auto",
-        batch_size=None,
-        cache=cache_folder(),
-    )
-    return engine, settled
+    backbone, part = _settled(recipe)
+    poolings = (part.cut.pooling,)
+    request = EngineRequest(backbone, part.cut, poolings, part.fit.size, cache_folder())
+    return open_engine(request, "auto"), part
 
 
 def _rate(work: Callable[[Path], object], folder: str) -> float:
@@ -165,10 +167,10 @@ def _rate(work: Callable[[Path], object], folder: str) -> float:
         return len(paths) / (time.perf_counter() - start)
 
 
-def _pixels(path: Path, recipe: Recipe) -> np.ndarray:
+def _pixels(path: Path, part: RecipePart) -> np.ndarray:
     data, _ = read_file(path)
     digest_bytes(data)
-    pixels, outcome = decode(data, recipe.fit)
+    pixels, outcome = decode(data, part.fit)
     if pixels is None:
         raise ValueError(f"{path} cannot be decoded: {outcome.reason}")
     return pixels

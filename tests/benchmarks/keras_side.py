@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.backbones import table
 from featx.backbones.framework import import_keras
-from featx.backbones.keras_weights import load
+from featx.backbones.keras_weights import load_weights
 from featx.backbones.preprocessing import PREPROCESSINGS
 from featx.backbones.table import BackboneSpec
 from featx.backbones.weights import locate
@@ -29,7 +29,7 @@ class KerasSide:
         spec = table.find(backbone)
         self._size = (spec.input_size, spec.input_size)
         self._model = spec.build(include_top=False, input_shape=(*self._size, 3), pooling="avg")
-        load(self._model, spec, locate(spec, weights))
+        load_weights(self._model, spec, locate(spec, weights))
         self._preprocess_input = _preprocess_input(spec)
 
     def loop(self, folder: str) -> float:

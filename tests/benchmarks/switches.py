@@ -11,12 +11,13 @@ import argparse
 from typing import Any
 
 import featx
-from featx.features.duplicates import find_duplicates
 from featx.evaluation.fits import fit_all
 from featx.evaluation.intervals import leads
-from featx.learning.classes import labels_to_learn
 from featx.evaluation.splits import split
 from featx.evaluation.validation import tasks_of, validation_of
+from featx.features.duplicates import find_duplicates
+from featx.learning.classes import labels_to_learn
+from featx.learning.learner import Learner
 
 INNER = {
     "efficientnet_lite0": "block5c_add+block7a_project_bn",
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     options = parser.parse_args()
 
+    learner = Learner.of(options.classifier)
     splits, plain = None, None
     head = ["", "accuracy", "gain in points", *(["on the other folder"] if options.test else [])]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
@@ -60,7 +62,7 @@ def main() -> None:
         if splits is None:
             groups = find_duplicates(features).groups
             splits = split(labels_to_learn(features), groups, repeats=options.repeats)
-        tasks = tasks_of(features, splits, options.classifier)
+        tasks = tasks_of(features, splits, learner)
         validation = validation_of(features, splits, fit_all(tasks, progress=name))
         plain = plain or validation
         gain = leads([validation.hits, plain.hits], 0, plain.size)[1]
@@ -68,7 +70,7 @@ def main() -> None:
         cells = [name, str(validation.interval)]
         cells.append(f"{100 * gain.value:+.1f} ({low:+.1f} to {high:+.1f})" if gain.value else "")
         if options.test:
-            model = featx.train(features, options.classifier)
+            model = featx.train(features, learner)
             cells.append(f"{100 * model.evaluate(options.test, progress=False).accuracy:.1f} %")
         print(f"| {' | '.join(cells)} |", flush=True)
 

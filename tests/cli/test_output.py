@@ -1,12 +1,13 @@
 """Output is text for a person or one JSON document, whatever the terminal can show."""
 
 import io
+import json
 import sys
 
 import numpy as np
 import pytest
 
-from featx.cli.output import complain, emit, table
+from featx.cli.output import complain, emit, table, write_csv
 
 
 @pytest.mark.parametrize(("encoding", "printed"), [("latin-1", "± caf?"), ("utf-8", "± caf\ufffd")])
@@ -34,3 +35,20 @@ def test_json_holds_plain_values_only(capsys):
 def test_a_complaint_is_one_line(capsys):
     complain("two\nlines and  a\ttab caf\udce9")
     assert capsys.readouterr() == ("", "featx: two lines and a tab caf\\udce9\n")
+
+
+def test_files_that_were_written_stand_last_in_text_and_in_json(capsys):
+    wrote = {"out": "a.csv", "report": None}
+    emit({"n": 1}, "text", as_json=False, wrote=wrote)
+    assert capsys.readouterr().out == "text\nwrote a.csv\n"
+    emit({"n": 1}, "text", as_json=True, wrote=wrote)
+    assert json.loads(capsys.readouterr().out) == {"n": 1, "out": "a.csv", "report": None}
+    emit([{"n": 1}], "text", as_json=True, wrote=wrote)
+    assert json.loads(capsys.readouterr().out) == [{"n": 1}]
+
+
+def test_a_table_on_disk_has_a_column_for_each_key_and_any_name(tmp_path):
+    rows = [{"path": "a, b.png", "share": 0.5}, {"path": "caf\udce9.png", "share": None}]
+    write_csv(str(tmp_path / "x.csv"), rows)
+    lines = (tmp_path / "x.csv").read_bytes().splitlines()
+    assert lines == [b"path,share", b'"a, b.png",0.5', b"caf\xe9.png,"]

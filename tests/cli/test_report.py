@@ -2,6 +2,8 @@
 
 import pytest
 
+from featx.cli.report import short_name
+
 BACKBONES = ["--backbones", "resnet50,vgg16", "--weights", "random"]
 
 
@@ -40,3 +42,16 @@ def test_a_report_tells_each_note_once(featx_run, photos, tmp_path, command):
     out = featx_run(command, photos, *options, "--report", page).out
     [note] = [line for line in out.splitlines() if "fewer" in line or "folds:" in line]
     assert page.read_text().count(note.split(":")[0].split(";")[0]) == 1, note
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("photos/fruit/train", "fruit/train"), ("/photos", "photos"), ("../train/", "train")],
+)
+def test_a_report_names_a_folder_by_its_last_two_parts(folder, name):
+    assert short_name(folder) == name
+
+
+def test_a_report_names_the_folder_that_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert short_name(".") == tmp_path.name

@@ -100,9 +100,9 @@ def test_every_classifier_can_be_trained_and_used(
     assert [row["label"] for row in rows] == [
         *("blue", "blue", "green", "green", None, "red", "red")
     ]
-    for row in rows:
-        assert (row["probability"] is None) == (row["label"] is None)
-        assert row["label"] is None or 0.3 < row["probability"] <= 1
+    shares = [row["probability"] for row in rows]
+    assert shares.pop(4) is None
+    assert 0.3 < min(shares) <= max(shares) <= 1, shares
 
 
 @pytest.mark.filterwarnings("ignore:the weights of")

@@ -32,6 +32,7 @@ from featx.errors import (
     RecipeMismatchError,
     UnknownBackboneError,
 )
+from featx.features.options import OPTIONS
 from featx.learning.embedder import ImageEmbedder
 
 pytestmark = [
@@ -270,7 +271,7 @@ def test_wrong_parameters_are_told_by_fit_and_not_before(paths, parameters, erro
     assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("option", ["views", "progress"])
+@pytest.mark.parametrize("option", sorted(OPTIONS.keys() - ImageEmbedder().get_params().keys()))
 def test_an_option_of_embed_alone_is_none_of_the_transformer(option):
     with pytest.raises(TypeError) as caught:
         ImageEmbedder(**{option: 1})

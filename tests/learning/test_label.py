@@ -9,6 +9,7 @@ import pytest
 from featx.backbones.engines.table import EngineSpec, registered
 from featx.backbones.imagenet import classes
 from featx.errors import ImageError, ImageSourceError, OptionError, UnknownBackboneError
+from featx.features.options import OPTIONS, LabelOptions, options_of
 from featx.learning.label import Label, Labelled, label
 
 WEIGHTS = {"weights": "random"}  # of which the fake engine makes nothing
@@ -182,7 +183,7 @@ def test_what_is_no_single_network_with_a_classifier_is_told(folder, backbone):
     assert Guesser.embedded == 0
 
 
-@pytest.mark.parametrize("option", ["layer", "pooling", "input_size", "views"])
+@pytest.mark.parametrize("option", sorted(OPTIONS.keys() - options_of(LabelOptions).keys()))
 def test_an_option_that_would_change_what_the_classifier_reads_is_refused_by_name(folder, option):
     with pytest.raises(TypeError) as caught:
         label(folder, **{option: "avg"}, **WEIGHTS)

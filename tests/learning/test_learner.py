@@ -84,8 +84,8 @@ def test_an_unknown_name_is_told_with_the_known_ones():
     with pytest.raises(UnknownClassifierError) as caught:
         make_classifier("svn")
     assert str(caught.value) == (
-        "unknown classifier 'svn': expected one of logistic, mlp, pca-mlp, svm, "
-        "svd-svm, knn, centroid, cnn, or a scikit-learn classifier"
+        f"unknown classifier 'svn': expected one of {', '.join(CLASSIFIERS)}, or a scikit-learn "
+        "classifier"
     )
     assert isinstance(caught.value, ValueError)
 

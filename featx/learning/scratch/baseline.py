@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-_FILTERS = (32, 64, 128)
+FILTERS = (32, 64, 128)
 
 
 def baseline_network(keras: Any, size: int, classes: int, seed: int) -> keras.Model:
@@ -19,14 +19,14 @@ def baseline_network(keras: Any, size: int, classes: int, seed: int) -> keras.Mo
     layers, seeds = keras.layers, iter(range(seed, seed + 100))
     picture = keras.Input((size, size, 3), name="pixels")
     x = layers.Rescaling(1 / 127.5, -1)(picture)
-    for filters in _FILTERS:
+    for filters in FILTERS:
         start = keras.initializers.HeNormal(next(seeds))
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer=start)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)  # of 0.99 a few steps say nothing yet
         x = layers.ReLU()(x)
         x = layers.MaxPooling2D()(x)
         x = layers.Dropout(0.1, seed=next(seeds))(x)
-    x = layers.AveragePooling2D(max(1, size // 2 ** len(_FILTERS) // 2))(x)
+    x = layers.AveragePooling2D(max(1, size // 2 ** len(FILTERS) // 2))(x)
     x = layers.Flatten()(x)
     x = layers.Dropout(0.5, seed=next(seeds))(x)
     start = keras.initializers.GlorotUniform(next(seeds))

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from collections import Counter
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 
 import fakes
 import numpy as np
@@ -20,18 +22,19 @@ from sklearn.base import clone
 
 import featx
 from featx.errors import ModelFileError, OptionError
-from featx.learning.learner import fit
+from featx.learning.learner import Learner, learners_of
 from featx.learning.scratch import ScratchNetwork
 from featx.learning.scratch.own_model import OwnModel
 from featx.models.model_file import PIPELINE
 
 pytestmark = pytest.mark.keras
+THREES = [list(rows) for rows in product(range(6), range(6, 12), range(12, 18))]  # one a class
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     """Let the network be smaller still."""
-    monkeypatch.setattr("featx.learning.scratch.baseline._FILTERS", (4, 8))
+    monkeypatch.setattr("featx.learning.scratch.baseline.FILTERS", (4, 8))
 
 
 @pytest.fixture
@@ -63,14 +66,17 @@ def pixels(photos):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Let training end after a few epochs."""
-    monkeypatch.setattr(ScratchNetwork.__init__, "__kwdefaults__", QUICK)
+    """Let the training of "cnn" end after a few epochs."""
+    spec = replace(
+        featx.CLASSIFIERS["cnn"],
+        build=lambda *_: ScratchNetwork(epochs=12, learning_rate=0.01),
+    )
+    monkeypatch.setitem(featx.CLASSIFIERS, "cnn", spec)
 
 
-QUICK = ScratchNetwork.__init__.__kwdefaults__ | {"epochs": 12, "learning_rate": 0.01}
-
-
-def own_model(size=16, units=3, channels=3, loss="sparse_categorical_crossentropy", **dense):
+def own_model(
+    size=16, units=3, channels=3, loss="sparse_categorical_crossentropy", dropout=0.1, **dense
+):
     import keras
 
     layers = keras.layers
@@ -79,7 +85,7 @@ def own_model(size=16, units=3, channels=3, loss="sparse_categorical_crossentrop
             keras.Input((size, size, channels)),
             layers.Rescaling(1 / 255),
             layers.Flatten(),
-            layers.Dropout(0.1),
+            layers.Dropout(dropout),
             layers.Dense(units, **{"activation": "softmax"} | dense),
         ],
         name="mine",
@@ -96,23 +102,32 @@ def test_colours_are_learned_and_the_history_tells_how(photos, new_photos, quick
     assert history.index.tolist() == list(range(1, len(history) + 1))
     assert history.loss.iloc[-1] < history.loss.iloc[0]
     assert model.pipeline.best_epoch_ == history.val_loss.idxmin()
-    assert (model.recipe.backbone, model.recipe.input_size) == ("pixels", 16)
+    assert (model.recipe.backbone, model.recipe.parts[0].fit.size) == ("pixels", 16)
     featx.plot_history(model)
 
 
-def test_an_epoch_reports_the_mean_of_all_its_pictures(pixels):
-    labels = np.arange(len(pixels)) ** 2
-    rows = np.arange(3, 14)
+@pytest.mark.filterwarnings("ignore:the network 'mine' cannot tell")
+@pytest.mark.parametrize("validation", [0, 0.2])
+def test_an_epoch_reports_the_mean_of_all_its_pictures(pixels, validation):
+    """Where nothing is learned, the losses are those of the network in the end."""
+    import keras
 
-    def step(pictures, numbers, return_dict):
-        assert np.array_equal(pictures[0], pixels.X[int(np.sqrt(numbers[0]))])
-        return {"loss": numbers.mean(), "accuracy": np.float32(numbers[0] % 2 == 0)}
-
-    network = ScratchNetwork(batch_size=4)
-    network._channels = 3
-    silent = SimpleNamespace(reset_metrics=lambda: None)
-    means = network._epoch(step, silent, pixels.matrix, labels, rows)
-    assert means["loss"] == pytest.approx(labels[rows].mean())
+    own = own_model(dropout=0)
+    own.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
+    network = featx.make_classifier(own).set_params(epochs=2, batch_size=4, validation=validation)
+    network.fit(pixels.matrix, pixels.y)
+    shares = network.predict_proba(pixels.matrix)
+    true = np.searchsorted(network.classes_, pixels.y)
+    losses, hits = -np.log(shares[np.arange(18), true]), shares.argmax(axis=1) == true
+    for _, epoch in network.history.iterrows():
+        if not validation:
+            assert epoch.loss == pytest.approx(losses.mean(), rel=1e-5)
+            assert epoch.accuracy == pytest.approx(hits.mean())
+        else:  # one of six of each class is held out
+            assert 15 * epoch.loss + 3 * epoch.val_loss == pytest.approx(losses.sum(), rel=1e-5)
+            together = 15 * epoch.accuracy + 3 * epoch.val_accuracy
+            assert together == pytest.approx(hits.sum())
+            assert min(abs(epoch.val_loss * 3 - losses[rows].sum()) for rows in THREES) < 1e-3
 
 
 def test_training_ends_when_the_held_out_part_is_predicted_no_better(pixels):
@@ -120,20 +135,33 @@ def test_training_ends_when_the_held_out_part_is_predicted_no_better(pixels):
     assert len(network.history) == network.best_epoch_ + 2 < 40
 
 
-def test_a_picture_and_its_copies_and_views_are_held_out_together(pixels, monkeypatch):
-    held = []
-    monkeypatch.setattr(
-        ScratchNetwork, "_train", lambda self, *given: held.extend([given[-3], given[-2]])
-    )
+@pytest.mark.parametrize("seed", range(3))
+def test_a_picture_and_its_copies_and_views_are_held_out_together(pixels, monkeypatch, seed):
+    import keras
+
     n = len(pixels)
     matrix = pixels.matrix.copy()
     matrix[1] = matrix[0]  # a copy, in the folder twice
-    fit(ScratchNetwork(), matrix, pixels.y, [matrix + 1, matrix + 2])
-    learned_from, held_out = held
-    assert (0 in held_out) == (1 in held_out)
-    assert sorted([*learned_from, *held_out]) == list(range(3 * n))
-    assert set(learned_from % n).isdisjoint(held_out % n)
-    assert len(held_out) in (9, 12)  # one of six pictures of each colour, or the copies
+    picture_of = {row.tobytes(): i for view in range(3) for i, row in enumerate(matrix + view)}
+    seen = {"train_on_batch": Counter(), "test_on_batch": Counter()}
+
+    def watched(name):
+        step = getattr(keras.Model, name)
+
+        def watch(self, pictures, *args, **options):
+            seen[name].update(picture_of[each.tobytes()] for each in np.asarray(pictures))
+            return step(self, pictures, *args, **options)
+
+        return watch
+
+    for name in seen:
+        monkeypatch.setattr(keras.Model, name, watched(name))
+    learner = Learner.of(ScratchNetwork(epochs=1, random_state=seed))
+    learner.fit(learner.build(), matrix, pixels.y, [matrix + 1, matrix + 2])
+    learned, held = seen.values()
+    assert not learned.keys() & held.keys()
+    assert learned + held == Counter({i: 3 for i in range(2, n)}) + Counter({1: 6})
+    assert len(held) == 3, "of each colour one of six pictures, or the copies"
 
 
 def test_the_same_seed_gives_the_same_network_and_leaves_all_generators_alone(pixels):
@@ -149,14 +177,24 @@ def test_the_same_seed_gives_the_same_network_and_leaves_all_generators_alone(pi
     assert not np.allclose(first, other)
 
 
+def types_in(value) -> set[type]:
+    """Return the types of a value and of all that it holds."""
+    held = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {type(value)}.union(*map(types_in, held))
+
+
 def test_it_is_cloned_pickled_and_fitted_anew_without_a_live_network(pixels):
     network = ScratchNetwork(epochs=1).fit(pixels.matrix, pixels.y)
     assert set(vars(clone(network))) == set(network.get_params())
     loaded = pickle.loads(pickle.dumps(network))
-    assert "_live" not in vars(loaded)
-    assert np.array_equal(loaded.predict_proba(pixels.matrix), network.predict_proba(pixels.matrix))
-    loaded.fit(pixels.matrix, pixels.y)
-    assert "architecture_" not in vars(loaded)
+    assert types_in(vars(loaded)) <= {dict, list, str, int, float, bool, type(None), np.ndarray}
+    expected = network.predict_proba(pixels.matrix)
+    assert np.array_equal(loaded.predict_proba(pixels.matrix), expected)
+    loaded.set_params(random_state=1).fit(pixels.matrix, pixels.y)
+    changed = loaded.predict_proba(pixels.matrix)
+    assert not np.allclose(changed, expected)
+    again = pickle.loads(pickle.dumps(loaded))
+    assert np.array_equal(again.predict_proba(pixels.matrix), changed), "an older network is left"
 
 
 def test_one_or_two_pictures_a_class_are_all_learned_from(pixels):
@@ -166,12 +204,10 @@ def test_one_or_two_pictures_a_class_are_all_learned_from(pixels):
 
 
 def test_features_are_no_pixels(cloud):
-    for features, named in [
-        (cloud(width=30), "learns from pixels: got the features of resnet50; use the backbone"),
-    ]:
-        for use in (featx.train, featx.cross_validate, featx.learning_curve):
-            with pytest.raises(OptionError, match=named):
-                use(features, "cnn")
+    told = "learns from pixels: got the features of resnet50; use the backbone"
+    for use in (featx.train, featx.cross_validate, featx.learning_curve):
+        with pytest.raises(OptionError, match=told):
+            use(cloud(width=30), "cnn")
     with pytest.raises(OptionError, match="none of the features are: add"):
         featx.compare(cloud(), classifiers=["logistic", "cnn"])
     with pytest.raises(OptionError, match="got 30 columns, expected those of square RGB"):
@@ -186,6 +222,7 @@ def test_a_backbone_goes_with_features_only(photos):
 # ---------------------------------------------------------------- in a comparison
 
 
+@pytest.mark.filterwarnings("ignore:the weights of")
 def test_a_comparison_has_one_network_from_scratch_whatever_the_backbones(
     photos, quick, fake_engine
 ):
@@ -200,7 +237,7 @@ def test_a_comparison_has_one_network_from_scratch_whatever_the_backbones(
     )
     names = [each.name for each in made.candidates]
     assert sorted(names) == ["cnn", "resnet50 knn", "vgg16 knn"]
-    row = made.frame.set_index("candidate").loc["cnn"]
+    row = made.to_frame().set_index("candidate").loc["cnn"]
     assert (row.backbone, row.classifier, row.n_features) == ("pixels", "cnn", 3 * 32 * 32)
     assert row.images_per_second > 0
     assert made.transfer is not None
@@ -220,11 +257,30 @@ def test_alone_it_needs_no_backbone(photos, quick):
 # ---------------------------------------------------------------- networks of one's own
 
 
+def test_a_keras_model_is_a_learner_of_its_name_and_its_size():
+    own = own_model(size=24)
+    learner = Learner.of(own)
+    assert (learner.given, learner.name, learner.pixels) == (own, "mine", True)
+    assert learner.input_size == 24
+    assert learner.gives_probabilities
+    assert learner.embedding("efficientnet_lite0", {}) == ("pixels", {"input_size": 24})
+    assert repr(learner.build().network) == "OwnModel(mine)"
+    learner.require("pixels", 3)
+    with pytest.raises(OptionError, match="'mine' has 3 outputs: expected 4, one for each class"):
+        learner.require("pixels", 4)
+    with pytest.raises(OptionError, match="got the features of vgg16; use the backbone 'pixels'"):
+        learner.require("vgg16", 3)
+    with pytest.raises(OptionError, match=r"^mine learns from pixels, .*: leave layer out"):
+        learner.embedding("efficientnet_lite0", {"layer": "x"})
+    assert list(learners_of(["cnn", own, own])) == ["cnn", "mine", "mine #2"]
+
+
 def test_a_keras_model_of_ones_own_is_copied_for_every_fit(photos, new_photos, quick):
     own = own_model()
     before = own.get_weights()
     model = featx.train(photos, own)
-    assert model.recipe.input_size == 16
+    assert model.training.classifier == "mine"
+    assert model.recipe.parts[0].fit.size == 16
     assert model.evaluate(new_photos).accuracy > 0.8
     again = featx.train(photos, own)
     assert np.array_equal(model.predict_proba(new_photos), again.predict_proba(new_photos))
@@ -475,13 +531,10 @@ def test_weights_of_another_network_are_told(saved, new_photos):
 # ---------------------------------------------------------------- at the shell
 
 
-def test_the_shell_trains_predicts_and_evaluates_it(
-    tmp_path, photos, new_photos, quick, capsys, monkeypatch
-):
+def test_the_shell_trains_predicts_and_evaluates_it(tmp_path, new_photos, quick, capsys):
     from featx.cli.main import main
 
-    for name, value in {"folds": 2, "repeats": 1}.items():
-        monkeypatch.setitem(featx.cross_validate.__kwdefaults__, name, value)
+    photos = draw_folder(tmp_path / "few", 2, seed=0)  # few pictures are few folds
 
     def run(*words) -> str:
         with pytest.raises(SystemExit) as end:
@@ -495,12 +548,14 @@ def test_the_shell_trains_predicts_and_evaluates_it(
     assert "pixels, none pooling, 16 px" in run(*words)
     assert len(json.loads(run("predict", path, new_photos, "--json"))) == 6
     assert json.loads(run("evaluate", path, new_photos, "--json"))["accuracy"] > 0.5
-    for option, value in {"backbone": "vgg16", "weights": "/nowhere", "pooling": "max"}.items():
+    told = run(*words, "--backbone", "vgg16")
+    assert "learns from pixels: got the features of vgg16; use the backbone 'pixels'" in told
+    for option, value in {"weights": "/nowhere", "pooling": "max", "layer": "top"}.items():
         told = run(*words, f"--{option}", value)
-        assert f"learns from pixels, not from the features of a network: leave --{option}" in told
+        assert f"learns from pixels, not from the features of a network: leave {option}" in told
 
 
 def test_fakes_leave_pixels_alone(photos, fake_engine):
     path = sorted(photos.glob("*/*"))[0]
     assert featx.embed(path, "pixels", input_size=16).X.shape == (1, 16, 16, 3)
-    assert fakes.FakeEngine.opened == 0
+    assert fakes.FakeEngine.opened == []
