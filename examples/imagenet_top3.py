@@ -70,13 +70,13 @@ def main() -> None:
             print(f"{name} is left out: {error}")
             continue
         told[name] = [result for result in results if result.labels]
-        unreadable |= {each.path: each.outcome.reason for each in results if not each.labels}
+        unreadable |= {each.path: each.outcome.loss for each in results if not each.labels}
         print(name)
         for result in told[name]:
             guesses = (f"{each.name} {100 * each.probability:.1f} %" for each in result.labels)
             print(f"  {Path(result.path).name}: {', '.join(guesses)}")
-    for path, reason in unreadable.items():
-        print(f"failed: {path}: {reason}")
+    for loss in unreadable.values():
+        print(loss)
     if not any(told.values()):
         raise featx.FeatxError("no picture can be read, or no network has its weights (see above)")
     draw(told, out)

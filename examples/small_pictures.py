@@ -139,8 +139,8 @@ def main() -> None:
     train, test = first(train, options.each), first(test, options.test)
     print(f"{len(train)} pictures to learn from, {len(test)} to test with")
     seen, unseen = (featx.embed(images, "pixels", input_size=32) for images in (train, test))
-    for failed in (*seen.losses, *unseen.losses):
-        print(failed)
+    for outcome in (*seen.failed, *unseen.failed):
+        print(outcome.loss)
 
     scratch = featx.make_classifier("cnn").set_params(epochs=options.epochs)
     models = {

@@ -74,7 +74,9 @@ def main() -> None:
     result = featx.train(features, classic, test=held_out).training.test
     right = (result.y_true == result.y_pred).sum()
     print(f"{right} of {len(held_out)} test pictures right", *result.notes, sep="\n")
-    print(*features.losses, *held_out.losses, result.by_class.round(2), sep="\n")
+    for outcome in (*features.failed, *held_out.failed):
+        print(outcome.loss)
+    print(result.by_class.round(2))
     result.gallery().savefig(out, dpi=100)  # mistakes first
     print(f"look at {out}")
 

@@ -252,6 +252,24 @@ def test_the_guide_to_classifiers_lists_every_one():
     assert re.findall(r"^\| `([\w-]+)` \|", table, re.M) == list(featx.CLASSIFIERS)
 
 
+def test_the_table_of_results_says_what_each_of_them_has():
+    table = prose(ROOT / "docs/python.md").partition("## Results")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.split("|")]
+        for line in re.findall(r"^\|(.*)\|$", table, re.M)
+    ]
+    (_, *headings, _), _, *rows = rows
+    methods = [re.sub(r"\W", "", each) for each in headings]
+    assert methods == ["to_dict", "to_frame", "plot"]
+    for results, *told, words in rows:
+        for name in re.findall(r"`(\w+)`", results):
+            result = getattr(featx, name)
+            assert [bool(each) for each in told] == [hasattr(result, each) for each in methods], (
+                name
+            )
+            assert all(hasattr(result, each) for each in re.findall(r"`(\w+)`", words)), name
+
+
 def test_readme_gives_a_reason_for_every_dependency():
     import tomllib
 

@@ -139,7 +139,8 @@ def embedding_options(kind: type, **changed: Option) -> Callable[[Command], Comm
         @functools.wraps(command)
         def called(**values: Any) -> Any:
             source = click.get_current_context().get_parameter_source
-            usual = {name for name in options if source(name) == ParameterSource.DEFAULT}
+            known = {*options, "backbone"}
+            usual = {name for name in known if source(name) == ParameterSource.DEFAULT}
             return command(**{name: each for name, each in values.items() if name not in usual})
 
         decorated: Command = called

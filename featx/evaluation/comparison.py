@@ -23,13 +23,12 @@ from featx.features.matrix import Features, distinct_names, same_images
 from featx.features.options import (
     CompareOptions,
     EmbedOptions,
-    check_names,
     refuse_options,
     settle,
     takes,
 )
 from featx.features.request import Request
-from featx.features.run import RunSettings, run
+from featx.features.run import run
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
 from featx.learning.classes import (
@@ -259,7 +258,8 @@ class Comparison:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of the splits, and the files that were lost, a line each."""
-        return (*self.best.validation.splits.notes, *self.best.features.losses)
+        validation = self.best.validation
+        return (*validation.splits.notes, *(outcome.loss for outcome in validation.failed))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict and every candidate as plain values."""
@@ -339,7 +339,6 @@ def compare(
         The weights of a network are not there and cannot be fetched.
     """
     check_counts(folds, repeats, seed)
-    check_names(options, "compare", CompareOptions)
     learners = learners_of(classifiers)
     progress = options.get("progress", True)
     given = [source] if isinstance(source, Features) else source
@@ -412,7 +411,7 @@ def _embedded(
     on_pixels: EmbedOptions = {**settled, "layer": None, "weights": "imagenet"}
     sizes = [alone or learners[name].input_size for name in scratch]
     pixels = [Request.of(PIXELS, {**on_pixels, "input_size": each}) for each in sizes]
-    features = run(images, [*requests, *pixels], RunSettings.of(settled))
+    features = run(images, [*requests, *pixels], settled)
     require_every_class(images, features[0])
     pairs = [(each, name) for each in features[: len(requests)] for name in others]
     return pairs + list(zip(features[len(requests) :], scratch, strict=True))

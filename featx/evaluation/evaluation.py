@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.evaluation.intervals import Estimate, accuracy_interval, effective_size
+from featx.images.decode import Outcome
 from featx.text import count, listed
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class Evaluation:
         Their classes, and the predicted ones.
     classes : tuple of str
         The classes of the classifier and of the images, sorted.
-    n_failed : int
-        Images that could not be read; they count nowhere.
+    failed : tuple of Outcome
+        The files that could not be read; they count nowhere.
     probabilities : ndarray of shape (n, n_classes), float, or None
         Columns in the order of `classes`; None where the classifier gives none.
     answered : ndarray of shape (n,), bool, or None
@@ -47,7 +48,7 @@ class Evaluation:
     y_true: np.ndarray
     y_pred: np.ndarray
     classes: tuple[str, ...]
-    n_failed: int = 0
+    failed: tuple[Outcome, ...] = ()
     probabilities: np.ndarray | None = None
     answered: np.ndarray | None = None
     target: float | None = None
@@ -231,7 +232,7 @@ class Evaluation:
             y_true=self.y_true[keep],
             y_pred=self.y_pred[keep],
             classes=self.classes,
-            n_failed=self.n_failed,
+            failed=self.failed,
             probabilities=None if shares is None else shares[keep],
             answered=None if self.answered is None else self.answered[keep],
             target=self.target,
@@ -281,7 +282,7 @@ class Evaluation:
     def summary(self) -> str:
         """The accuracy and the notes, a line each."""
         right = int(np.sum(self.y_true == self.y_pred))
-        failed = f", {count(self.n_failed, 'file')} not readable" if self.n_failed else ""
+        failed = f", {count(len(self.failed), 'file')} not readable" if self.failed else ""
         of = count(len(self.y_true), "image")
         return "\n".join([f"accuracy {self.interval}: {right} of {of} right{failed}", *self.notes])
 
@@ -297,7 +298,7 @@ class Evaluation:
             **self.interval.to_dict("accuracy"),
             **answers,
             "n_images": len(self.y_true),
-            "n_failed": self.n_failed,
+            "n_failed": len(self.failed),
             "leaks": dict(self.leaks),
             "accuracy_without_leaks": fair.accuracy if fair else None,
             "notes": list(self.notes),

@@ -106,7 +106,9 @@ class CrossValidation(Evaluation):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values."""
-        return super().to_dict() | {
+        figures = super().to_dict()
+        del figures["leaks"], figures["accuracy_without_leaks"]  # nothing was tested
+        return figures | {
             "method": self.method,
             "folds": self.splits.folds,
             "repeats": self.splits.repeats,
@@ -204,7 +206,7 @@ def validation_of(features: Features, splits: Splits, fitted: Sequence[Fitted]) 
         y_true=y,
         y_pred=classes[votes.argmax(axis=1)],
         classes=features.classes,
-        n_failed=len(features.failed),
+        failed=features.failed,
         probabilities=mean if judged else None,
         all_predictions=predictions,
         all_probabilities=shares if judged else None,

@@ -11,7 +11,7 @@ from featx.errors import OptionError
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, settle, takes
 from featx.features.request import Request
-from featx.features.run import RunSettings, run
+from featx.features.run import run
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Labels
 
@@ -93,5 +93,5 @@ def embed(
             "Backbone.from_keras(model) for a network of your own, or a list of them"
         )
     requests = [Request.of(each, settled) for each in backbones]
-    features = run(images, requests, RunSettings.of(settled))
+    features = run(images, requests, settled)
     return features[0] if single else features

@@ -141,10 +141,10 @@ class Features:
     def to_dict(self) -> dict[str, Any]:
         """Return what became of the images as plain values."""
         statuses = Counter(outcome.status for outcome in self.outcomes)
-        embedded, n = statuses["embedded"], len(self.outcomes) or len(self)
+        embedded = statuses["embedded"]
         took = self.seconds if embedded else self.elapsed
         return {
-            "n_images": n,
+            "n_images": len(self),
             "n_features": self.matrix.shape[1],
             "n_embedded": embedded,
             "n_cached": statuses["cached"],
@@ -154,7 +154,7 @@ class Features:
             "n_views": len(self.views),
             "shape": list(self.X.shape),
             "seconds": round(self.elapsed, 3),
-            "images_per_second": round((embedded or n) / took, 1) if took else None,
+            "images_per_second": round((embedded or len(self)) / took, 1) if took else None,
             "fingerprint": self.recipe.fingerprint if self.recipe else None,
         }
 
@@ -167,19 +167,15 @@ class Features:
         if self.elapsed:  # features of a file do not know how long it took
             speed = f" ({run['images_per_second']:.1f} images/s)" if run["n_embedded"] else ""
             parts.append(f"in {self.elapsed:.1f} s{speed}")
+        images = count(len(self) + run["n_failed"], "image")
         views = f", {count(run['n_views'], 'view')} of each" if self.views else ""
         lines = [
-            ": ".join(filter(None, [count(run["n_images"], "image"), ", ".join(parts)])),
+            ": ".join(filter(None, [images, ", ".join(parts)])),
             f"features {' x '.join(map(str, self.X.shape))}{views} ({self.recipe})",
         ]
         if self.n_other:
             lines.append(f"left alone, no images by name: {count(self.n_other, 'file')}")
-        return "\n".join([*lines, *self.losses])
-
-    @property
-    def losses(self) -> list[str]:
-        """The files that could not be read, with the reason, a line each."""
-        return [f"failed: {each.path}: {each.reason}" for each in self.failed]
+        return "\n".join([*lines, *(outcome.loss for outcome in self.failed)])
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Features:
         """Return some of the rows.

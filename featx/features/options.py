@@ -8,10 +8,11 @@ in the code that obeys it: in `Fit` or `Cut` if it changes a feature, in `RunSet
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get_type_hints
@@ -284,17 +285,6 @@ def type_of(name: str) -> Any:
     return get_type_hints(EmbedOptions)[name]
 
 
-def check_names(given: Mapping[str, object], function: str, kind: type = EmbedOptions) -> None:
-    """Raise a `TypeError`, as Python does, for an option that a function does not have."""
-    known = options_of(kind)
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            hint = f"; it is an option of embed, not of {function}" if name in OPTIONS else hint
-            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
-
-
 def refuse_options(given: Mapping[str, object]) -> None:
     """Raise an `OptionError` for options that are given beside features."""
     if given:
@@ -314,10 +304,7 @@ def settle(given: Mapping[str, Any]) -> EmbedOptions:
     ------
     OptionError
         An option has a value that it cannot have.
-    TypeError
-        There is no such option.
     """
-    check_names(given, "embed")
     settled: Any = {name: option.default for name, option in OPTIONS.items()}
     settled.update(given)
     for name, option in OPTIONS.items():
@@ -338,7 +325,7 @@ def takes(kind: type, **changed: Option) -> Callable[[Callable_], Callable_]:
     """Show a class of options, perhaps changed, where people look for what a function takes.
 
     They replace `**options` in its signature and, where that says "**options : expanded", in its
-    documentation.
+    documentation. Any other option is a `TypeError`, as if they were spelled out.
     """
 
     def documented(target: Callable_) -> Callable_:
@@ -354,13 +341,35 @@ def takes(kind: type, **changed: Option) -> Callable[[Callable_], Callable_]:
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default)
             for name, option in options.items()
         ]
-        function.__signature__ = signature.replace(parameters=[*own, *named])
-        target.__doc__ = _EXPANDED.sub(
+        known = [*(parameter.name for parameter in own), *options]
+
+        @functools.wraps(function)
+        def checked(*arguments: Any, **given: Any) -> Any:
+            for name in given:
+                if name not in known:
+                    raise TypeError(_unknown(name, target.__name__, known))
+            return function(*arguments, **given)
+
+        checked.__signature__ = signature.replace(parameters=[*own, *named])  # type: ignore[attr-defined]
+        documented: Any = checked
+        if isinstance(target, type):
+            target.__init__ = checked  # type: ignore[misc]
+            documented = target
+        documented.__doc__ = _EXPANDED.sub(
             lambda match: _documentation(options, match["indent"]), target.__doc__ or ""
         )
-        return target
+        return documented  # type: ignore[no-any-return]
 
     return documented
+
+
+def _unknown(name: str, function: str, known: Sequence[str]) -> str:
+    """Say that a function has no option of this name, and what may be meant."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else ""
+    if not near and name in OPTIONS:
+        hint = f"it is an option of embed, not of {function}"
+    return f"{function}() got an unexpected keyword argument {name!r}{hint and '; '}{hint}"
 
 
 _EXPANDED = re.compile(r"^(?P<indent> *)\*\*options : expanded\n(?:(?P=indent) +\S.*\n)*", re.M)

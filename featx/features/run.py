@@ -52,13 +52,8 @@ class RunSettings:
     batch_size: int | None = None
     progress: bool = True
 
-    @classmethod
-    def of(cls, settled: EmbedOptions) -> RunSettings:
-        """Take the options of a run out of settled ones."""
-        return cls(**options_in(RunOptions, settled))
 
-
-def run(images: ImageFolder, requests: Sequence[Request], settings: RunSettings) -> list[Features]:
+def run(images: ImageFolder, requests: Sequence[Request], settled: EmbedOptions) -> list[Features]:
     """Embed images by several requests, each picture decoded once for all.
 
     A network runs once for recipes that differ by the pooling alone, "avg" and "max".
@@ -69,8 +64,8 @@ def run(images: ImageFolder, requests: Sequence[Request], settings: RunSettings)
         The images.
     requests : sequence of Request
         What to make.
-    settings : RunSettings
-        How.
+    settled : EmbedOptions
+        How to run: the options that `RunSettings` knows; the others are part of the requests.
 
     Returns
     -------
@@ -82,6 +77,7 @@ def run(images: ImageFolder, requests: Sequence[Request], settings: RunSettings)
     ImageError, ImageSourceError, StorageError, WeightsError, UnknownLayerError, ConversionError
         As for `embed`.
     """
+    settings = RunSettings(**options_in(RunOptions, settled))
     began = time.perf_counter()
     parts = list(dict.fromkeys(part for request in requests for part in request.parts))
     with _cache(settings.cache) as (folder, memo):

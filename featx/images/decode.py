@@ -82,6 +82,11 @@ class Outcome:
         """Whether there are pixels or features for this file."""
         return self.status != "failed"
 
+    @property
+    def loss(self) -> str:
+        """What to say of a file that failed."""
+        return f"failed: {self.path}: {self.reason}"
+
 
 class _RefusedError(Exception):
     """The image is refused; the message is the reason, word for word."""

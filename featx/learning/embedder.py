@@ -17,13 +17,12 @@ from featx.features.options import (
     EmbedderOptions,
     EmbedOptions,
     Option,
-    check_names,
     options_of,
     settle,
     takes,
 )
 from featx.features.request import Request
-from featx.features.run import RunSettings, run
+from featx.features.run import run
 from featx.images.folder import ImageFolder
 
 _OPTIONS = options_of(EmbedderOptions) | {
@@ -70,7 +69,6 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
         on_error: str = "raise",
         **options: Unpack[EmbedderOptions],
     ) -> None:
-        check_names(options, "ImageEmbedder", EmbedderOptions)
         self.backbone = backbone
         self.on_error = on_error
         for name, option in _OPTIONS.items():
@@ -154,7 +152,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
         return Request.of(self.backbone, self._settled())
 
     def _embed(self, images: ImageFolder, request: Request) -> Features:
-        return run(images, [request], RunSettings.of(self._settled()))[0]
+        return run(images, [request], self._settled())[0]
 
     def _unknown(self, rows: int) -> np.ndarray:
         return np.full((rows, self.n_features_out_), np.nan, np.float32)

@@ -11,9 +11,9 @@ from featx.backbones.imagenet import classes
 from featx.backbones.kinds import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError
-from featx.features.options import OPTIONS, LabelOptions, check_names, settle, takes
+from featx.features.options import OPTIONS, LabelOptions, settle, takes
 from featx.features.request import Request, joined_names
-from featx.features.run import RunSettings, run
+from featx.features.run import run
 from featx.images.decode import Outcome
 from featx.images.folder import ImageFolder, ImageSource
 
@@ -109,7 +109,6 @@ def label(
     """
     if not isinstance(top, int | np.integer) or not 1 <= top <= len(classes()):
         raise OptionError(f"top {top!r}: expected a whole number from 1 to {len(classes())}")
-    check_names(options, "label", LabelOptions)
     if backbone == PIXELS or len(joined_names(backbone, "backbone")) > 1:
         raise OptionError(
             f"backbone {backbone!r}: expected one network of `featx backbones`, which brings its "
@@ -117,7 +116,7 @@ def label(
         )
     settled = settle({"resize": "crop", "layer": "predictions", **options})
     request = Request.of(backbone, settled)
-    features = run(ImageFolder.of(source), [request], RunSettings.of(settled))[0]
+    features = run(ImageFolder.of(source), [request], settled)[0]
     if features.matrix.shape[1] != len(classes()):
         raise OptionError(
             f"{request.recipe.backbone} tells {features.matrix.shape[1]} classes apart: expected "

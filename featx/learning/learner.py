@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from featx.backbones.backbone import Backbone
 from featx.backbones.kinds import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, UnknownClassifierError
@@ -173,20 +174,22 @@ class Learner:
         if self.pixels:
             self._network.require(backbone, classes)
 
-    def embedding(self, backbone: Any, options: EmbedOptions) -> tuple[Any, EmbedOptions]:
+    def embedding(
+        self, backbone: str | Backbone | None, options: EmbedOptions
+    ) -> tuple[str | Backbone, EmbedOptions]:
         """Say what to embed images with, so that it can learn from that.
 
         Parameters
         ----------
-        backbone : str or Backbone
-            What was asked for, or the default.
+        backbone : str, Backbone or None
+            What was asked for; None for the default.
         options : EmbedOptions
             What was asked for beside it.
 
         Returns
         -------
         backbone : str or Backbone
-            "pixels" in place of the default, where it learns from pixels.
+            By default "pixels", where it learns from pixels.
         options : EmbedOptions
             With the size of its pictures.
 
@@ -196,7 +199,7 @@ class Learner:
             It learns from pixels, and an option of networks is asked for.
         """
         if not self.pixels:
-            return backbone, options
+            return backbone or DEFAULT_BACKBONE, options
         for name in ("weights", "pooling", "layer"):
             if name in options:
                 raise OptionError(
@@ -204,13 +207,13 @@ class Learner:
                     f"{name} out"
                 )
         sized: Any = {"input_size": self.input_size} | options
-        return PIXELS if backbone == DEFAULT_BACKBONE else backbone, sized
+        return backbone or PIXELS, sized
 
     def require_features(self, features: Features) -> None:
         """Check that it can learn from features; see `require`."""
         self.require(features.recipe.backbone if features.recipe else None, len(features.classes))
 
-    def settled(self, fitted: Any) -> Learner:
+    def without_search(self, fitted: Any) -> Learner:
         """Return the learner whose searches are replaced by what they found, or itself without any.
 
         In cross-validation a search may settle elsewhere in every fold, so that certainties of the

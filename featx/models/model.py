@@ -16,10 +16,10 @@ from featx.errors import OptionError, RecipeMismatchError, UnknownBackboneError
 from featx.evaluation.evaluation import Evaluation
 from featx.features.duplicates import find_leaks
 from featx.features.matrix import Features
-from featx.features.options import RunOptions, check_names, settle
+from featx.features.options import RunOptions, settle, takes
 from featx.features.recipe import Recipe, RecipePart
 from featx.features.request import Request
-from featx.features.run import RunSettings, run
+from featx.features.run import run
 from featx.images.decode import Outcome
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Labels
@@ -146,6 +146,7 @@ class ImageClassifier:
         history: pd.DataFrame = self.pipeline.history
         return history
 
+    @takes(RunOptions)
     def features(self, source: ImageSource, **options: Unpack[RunOptions]) -> Features:
         """Embed images by the recipe of the model, or check features that are given.
 
@@ -162,7 +163,6 @@ class ImageClassifier:
             The features or the weights are not those that the model was trained on, or the
             features have fewer views.
         """
-        check_names(options, "features", RunOptions)
         if isinstance(source, Features):
             self.recipe.require(source.recipe, "these features")
             if len(source.views) < self.views:
@@ -172,10 +172,11 @@ class ImageClassifier:
                 )
             same = len(source.views) == self.views
             return source if same else replace(source, views=source.views[: self.views])
-        settings = RunSettings.of(settle(options))
-        request = Request.again(self.backbones, self.recipe, self.views, settings.engine)
-        return run(ImageFolder.of(source), [request], settings)[0]
+        settled = settle(options)
+        request = Request.again(self.backbones, self.recipe, self.views, settled["engine"])
+        return run(ImageFolder.of(source), [request], settled)[0]
 
+    @takes(RunOptions)
     def labelled_features(
         self,
         source: ImageSource,
@@ -192,6 +193,7 @@ class ImageClassifier:
         require_known(features.labels, self.classes)
         return features
 
+    @takes(RunOptions)
     def predict(
         self,
         source: ImageSource,
@@ -222,6 +224,7 @@ class ImageClassifier:
             labels[~answered] = UNSURE
         return per_file(features, labels, None)
 
+    @takes(RunOptions)
     def predict_proba(self, source: ImageSource, **options: Unpack[RunOptions]) -> np.ndarray:
         """Predict the probability of each class, calibrated if the model was trained to reject.
 
@@ -251,6 +254,7 @@ class ImageClassifier:
             )
         return per_file(features, probabilities, np.nan)
 
+    @takes(RunOptions)
     def predictions(
         self,
         source: ImageSource,
@@ -286,6 +290,7 @@ class ImageClassifier:
             true=per_file(features, truth, None).tolist() if known else None,
         )
 
+    @takes(RunOptions)
     def evaluate(
         self,
         source: ImageSource,
@@ -329,7 +334,7 @@ class ImageClassifier:
             y_true=features.y,
             y_pred=predicted,
             classes=classes,
-            n_failed=len(features.failed),
+            failed=features.failed,
             probabilities=probabilities,
             answered=answered,
             target=self.rejection.target if self.rejection else None,

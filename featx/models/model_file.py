@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def write(path: Path, model: StoredModel) -> None:
     if model.views:
         about |= {"format": FORMATS[1], "views": model.views}
     if model.rejection is not None:
-        about |= {"format": FORMATS[1], "rejection": model.rejection.to_dict()}
+        about |= {"format": FORMATS[1], "rejection": asdict(model.rejection)}
     try:
         pipeline = skops.io.dumps(model.pipeline)
     except TypeError as error:  # skops's UnsupportedTypeException is one
@@ -128,7 +128,7 @@ def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
         views = about.get("views", 0)
         if not isinstance(views, int) or not 0 <= views <= MAX_VIEWS:
             raise ValueError(f"views {views!r}")
-        rejection = Rejection.from_dict(about["rejection"]) if "rejection" in about else None
+        rejection = Rejection.from_file(about["rejection"]) if "rejection" in about else None
         if about["format"] == FORMATS[1] and rejection is None and not views:
             raise ValueError("it neither rejects nor has views")
         pipeline = _rebuild(path, data, {*TRUSTED_TYPES, *trusted})

@@ -13,7 +13,7 @@ with a milder bound: theirs holds in 95 % of trainings, and on a hundred images 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -93,12 +93,18 @@ class Rejection:
         return np.asarray(certainty >= self.threshold)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
+        """Return plain values."""
+        return {
+            "target": self.target,
+            "temperature": self.temperature,
+            "threshold": self.threshold,
+            **self.precision.to_dict("precision"),
+            **self.coverage.to_dict("coverage"),
+        }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Rejection:
-        """Build a rejection from what `to_dict` gave.
+    def from_file(cls, values: Mapping[str, Any]) -> Rejection:
+        """Build a rejection from what a model file holds of it: its fields.
 
         Raises
         ------

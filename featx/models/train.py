@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, RecipeMismatchError
 from featx.evaluation.validation import CrossValidation, cross_validate
 from featx.features.embed import embed
@@ -13,7 +14,6 @@ from featx.features.matrix import Features
 from featx.features.options import (
     EmbedOptions,
     RunOptions,
-    check_names,
     options_in,
     refuse_options,
     takes,
@@ -40,10 +40,10 @@ def train(
     classifier: Classifier = DEFAULT_CLASSIFIER,
     *,
     labels: Labels = None,
-    backbone: str | Backbone = DEFAULT_BACKBONE,
+    backbone: str | Backbone | None = None,
     reject: float | None = None,
     validation: bool | CrossValidation = False,
-    test: ImageSource | None = None,
+    test: ImageSource = None,
     **options: Unpack[EmbedOptions],
 ) -> ImageClassifier:
     """Train a classifier on a folder of images or on features.
@@ -59,9 +59,9 @@ def train(
         which is given float32 pixels from 0 to 255: let it begin with Rescaling(1 / 255).
     labels : sequence or array, optional
         As for `embed`, where the images have none.
-    backbone : str or Backbone, default="efficientnet_lite0"
+    backbone : str or Backbone, optional
         The network, where `source` is images; with features, a network of your own that made them.
-        A network from scratch has "pixels" instead.
+        By default "efficientnet_lite0"; for a network from scratch "pixels".
     reject : float, optional
         The precision that answers shall have, such as 0.95: the model answers `featx.UNSURE` where
         less is to be expected, and its probabilities are calibrated. Both are learned by
@@ -93,20 +93,21 @@ def train(
     """
     learner = Learner.of(classifier)  # a mistake is told before the images are embedded
     check_rejection(learner, reject)
-    check_names(options, "train")
-    if not isinstance(backbone, str | Backbone):
+    start = time.perf_counter()
+    if not isinstance(backbone, str | Backbone | None):
         raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
     own = backbone if isinstance(backbone, Backbone) else None
     if isinstance(source, Features):
         refuse_labels(labels)
         refuse_options({name: each for name, each in options.items() if name != "progress"})
         features = source
+        test = test_images(test, features.classes)
     else:
-        backbone, options = learner.embedding(backbone, options)
+        network, options = learner.embedding(backbone, options)
         images = labelled_images(source, labels)
-        learner.require(own.name if own else str(backbone), len(images.classes))
-        test = test_images(test, images)
-        features = embed(images, backbone, **options)
+        learner.require(own.name if own else str(network), len(images.classes))
+        test = test_images(test, images.classes)
+        features = embed(images, network, **options)
         require_every_class(images, features)
     if features.recipe is None:
         raise RecipeMismatchError(
@@ -135,16 +136,17 @@ def train(
     if test is not None:
         how = options_in(RunOptions, options)
         evaluation = model.evaluate(test, training=features, **how)
-    model.training = Training(features, learner.name, rejection, measured, evaluation)
+    seconds = time.perf_counter() - start
+    model.training = Training(features, learner.name, rejection, measured, evaluation, seconds)
     return model
 
 
-def test_images(test: Any, images: ImageFolder) -> Any:
-    """Take images to test with, and check that a model of the others can be judged by them."""
+def test_images(test: ImageSource, classes: Sequence[str]) -> ImageSource:
+    """Take images to test with, and check that a model of these classes can be judged by them."""
     if test is None or isinstance(test, Features):
         return test
     folder = ImageFolder.of(test)
-    require_known(folder.labels, images.classes)
+    require_known(folder.labels, classes)
     return folder
 
 
@@ -158,7 +160,7 @@ def _rejection(
     """Choose the rejection of a fitted pipeline, by the cross-validation of its very settings."""
     if validation is not None and validation.paths.tolist() != features.paths.tolist():
         raise OptionError("the validation is of other images: expected one of these features")
-    final = learner.settled(pipeline)
+    final = learner.without_search(pipeline)
     if validation is None or final is not learner:
         validation = cross_validate(features, final, progress=False)
     return choose_rejection(validation, reject)

@@ -28,6 +28,8 @@ class Training:
         How good the classifier is on images like these, where that was asked for.
     test : Evaluation or None
         How good the model is on images that it never saw, where some were given.
+    seconds : float
+        Time of embedding, training and measuring.
     """
 
     features: Features
@@ -35,6 +37,7 @@ class Training:
     rejection: Rejection | None = None
     validation: CrossValidation | None = None
     test: Evaluation | None = None
+    seconds: float = 0.0
 
     @property
     def summary(self) -> str:
@@ -46,7 +49,7 @@ class Training:
         if self.rejection:
             lines.append(str(self.rejection))
         if self.test:
-            lines.append(f"test {self.test.summary}")
+            lines += [f"test {self.test.summary}", *(each.loss for each in self.test.failed)]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,6 +61,7 @@ class Training:
             "validation": self.validation.to_dict() if self.validation else None,
             "rejection": self.rejection.to_dict() if self.rejection else None,
             "test": self.test.to_dict() if self.test else None,
+            "seconds": round(self.seconds, 3),
         }
 
     def __repr__(self) -> str:

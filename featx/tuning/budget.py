@@ -17,7 +17,7 @@ from featx.features.matrix import Features
 from featx.features.options import EmbedOptions
 from featx.features.recipe import RecipePart
 from featx.features.request import Request
-from featx.features.run import RunSettings, run
+from featx.features.run import run
 from featx.features.store.store import FeatureStore, cache_folder
 from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
@@ -140,7 +140,7 @@ class Networks:
         return self._run(self.images, [request])[0]
 
     def _run(self, images: ImageFolder, requests: Sequence[Request]) -> list[Features]:
-        return run(images, requests, RunSettings.of(self.settled))
+        return run(images, requests, self.settled)
 
     def _work(self, requests: Sequence[Request]) -> tuple[list[int], float]:
         """Say which images some network has yet to see, and for how long; NaN if unknown.

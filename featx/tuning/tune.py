@@ -27,7 +27,6 @@ from featx.features.matrix import Features
 from featx.features.options import (
     RunOptions,
     TuneOptions,
-    check_names,
     options_in,
     settle,
     takes,
@@ -193,7 +192,7 @@ class Tuning:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of the splits, and the files that were lost, a line each."""
-        return (*self.race.shuffled.notes, *self.best.features.losses)
+        return (*self.race.shuffled.notes, *(outcome.loss for outcome in self.best.features.failed))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was chosen and every candidate as plain values."""
@@ -252,7 +251,7 @@ def tune(
     backbones: str | Sequence[str] = "all",
     classifiers: str | Sequence[str] = TUNED,
     labels: Labels = None,
-    test: ImageSource | None = None,
+    test: ImageSource = None,
     seed: int = 0,
     n_jobs: int | None = None,
     **options: Unpack[TuneOptions],
@@ -311,9 +310,8 @@ def tune(
     check_counts(seed=seed)
     settings = list(settings_of(_checked_classifiers(classifiers)))
     names = _checked_backbones(backbones, options.get("weights", "imagenet"))
-    check_names(options, "tune", TuneOptions)
     images = labelled_images(source, labels)
-    test = test_images(test, images)
+    test = test_images(test, images.classes)
     with ExitStack() as stack:
         if options.get("cache") is False:  # no network runs twice, even so
             options["cache"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))

@@ -304,7 +304,7 @@ class TestFromImages:
     def test_files_that_were_lost_are_in_the_notes_and_the_counts(self, photos, fake_engine):
         (photos / "red" / "broken.jpg").write_bytes(b"no picture")
         made = quiet(photos, "resnet50", classifiers="knn", weights="random")
-        (lost,) = made.best.features.losses
+        (lost,) = (each.loss for each in made.best.validation.failed)
         assert lost.startswith(f"failed: {photos / 'red' / 'broken.jpg'}: not an image")
         assert made.notes[-1] == lost
         written = made.to_dict()

@@ -9,6 +9,9 @@ from sklearn.metrics import accuracy_score, classification_report, confusion_mat
 
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.intervals import accuracy_interval
+from featx.images.decode import Outcome
+
+LOST = tuple(Outcome("failed", reason="empty file", path=f"{name}.jpg") for name in "xy")
 
 
 def evaluation(seed=0, n=60, classes=("ant", "bee", "cat", "dog")) -> Evaluation:
@@ -19,7 +22,7 @@ def evaluation(seed=0, n=60, classes=("ant", "bee", "cat", "dog")) -> Evaluation
         y_true=random.choice(classes[:-1], n),
         y_pred=random.choice(classes[1:], n),
         classes=tuple(classes),
-        n_failed=2,
+        failed=LOST,
     )
 
 
@@ -134,8 +137,8 @@ def test_the_summary_has_the_accuracy_the_lost_files_and_the_notes():
     right = int(sum(made.y_true == made.y_pred))
     line = f"accuracy {made.interval}: {right} of 60 images right"
     assert made.summary == f"{line}, 2 files not readable"
-    assert replace(made, n_failed=0).summary == line
-    leaking = replace(made, n_failed=1, leaks={"0.jpg": "a.jpg"}, answered=np.arange(60) < 20)
+    assert replace(made, failed=()).summary == line
+    leaking = replace(made, failed=LOST[:1], leaks={"0.jpg": "a.jpg"}, answered=np.arange(60) < 20)
     assert leaking.summary.splitlines() == [f"{line}, 1 file not readable", *leaking.notes]
     assert len(leaking.notes) == 2
 

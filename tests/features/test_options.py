@@ -26,7 +26,6 @@ from featx.features.options import (
     Option,
     RunOptions,
     TuneOptions,
-    check_names,
     options_in,
     options_of,
     refuse_options,
@@ -208,7 +207,7 @@ def test_an_option_changes_the_recipe_or_the_views_unless_it_is_one_of_a_run(nam
 @pytest.mark.parametrize("name", options_of(RunOptions))
 def test_an_option_of_a_run_is_among_its_settings(name, fake_engine):
     value = another(name)
-    run_settings = RunSettings.of(settle({name: value}))
+    run_settings = RunSettings(**options_in(RunOptions, settle({name: value})))
     assert getattr(run_settings, name) == value
     assert getattr(RunSettings(), name) == OPTIONS[name].default
 
@@ -362,7 +361,7 @@ def test_a_name_that_is_like_no_option_is_told_without_a_guess(taker):
         (taker, name)
         for taker, kind in TAKERS.items()
         for name in OPTIONS.keys() - options_of(kind).keys()
-        if (taker, name) != ("ImageEmbedder", "on_error")
+        if (taker, name) not in (("ImageEmbedder", "on_error"), ("compare", "pooling"))
     ],
 )
 def test_an_option_of_embed_alone_is_told_as_such(taker, name):
@@ -374,12 +373,16 @@ def test_an_option_of_embed_alone_is_told_as_such(taker, name):
     )
 
 
-def test_names_are_checked_for_any_function_and_class():
-    check_names({"engine": "auto"}, "predict", RunOptions)
-    with pytest.raises(
-        TypeError, match=r"^predict\(\) .* 'pooling'; it is an option of embed, not"
-    ):
-        check_names({"pooling": "max"}, "predict", RunOptions)
+def test_where_several_are_taken_one_is_told_their_name():
+    with pytest.raises(TypeError, match=r"^compare\(\) .* 'pooling'; did you mean 'poolings'\?$"):
+        call("compare", pooling="max")
+
+
+def test_methods_of_a_model_show_and_check_them_too():
+    for method in (featx.ImageClassifier.predict, featx.ImageClassifier.evaluate):
+        assert options_of(RunOptions).keys() < inspect.signature(method).parameters.keys()
+        with pytest.raises(TypeError, match=r"'pooling'; it is an option of embed, not of "):
+            method(None, "nowhere", pooling="max")
 
 
 def test_options_beside_features_are_refused_by_name():

@@ -16,7 +16,7 @@ import featx
 from featx.backbones.engines.table import settle_precision
 from featx.features.options import settle
 from featx.features.request import Request
-from featx.features.run import RunSettings, run
+from featx.features.run import run
 from featx.images.folder import ImageFolder
 
 pytestmark = pytest.mark.keras
@@ -180,7 +180,7 @@ def test_features_equal_plain_keras(name, engine, photos, folder):
     wanted.append({"pooling": "none", "layer": NETWORKS[name][3]})
     options = {"weights": weights, "engine": engine, "interpolation": "nearest"}
     requests = [Request.of(name, settle(options | each)) for each in wanted]
-    how = RunSettings(engine=engine, cache=False, progress=False)
+    how = settle({"engine": engine, "cache": False, "progress": False})
     *pooled, inner = run(ImageFolder.of(list(photos)), requests, how)
     for features, values in zip(pooled, expected.values(), strict=True):
         assert_equal(features.X, values, TOLERANCES[engine])

@@ -12,7 +12,6 @@ from featx.errors import RecipeMismatchError
 from featx.features.options import settle
 from featx.features.recipe import RecipePart
 from featx.features.request import Request
-from featx.features.run import RunSettings
 from featx.features.run import run as run_requests
 from featx.images.folder import ImageFolder
 
@@ -97,7 +96,7 @@ def test_a_recipe_from_another_machine_is_run_in_what_this_one_has(backbone, nat
     there = Request.of(backbone, settle({"fast": True}))
     native("float32")
     here = Request.again(there.backbones, there.recipe, views=0, engine="auto")
-    (features,) = run_requests(ImageFolder.of(photos), [here], RunSettings(progress=False))
+    (features,) = run_requests(ImageFolder.of(photos), [here], settle({"progress": False}))
     assert opened() == ["float32"]
     settings = features.recipe.settings
     assert (settings["precision"], settings["decode"]) == ("float32", "scaled")

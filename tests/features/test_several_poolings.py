@@ -14,7 +14,7 @@ from featx.features.formats import SUFFIXES
 from featx.features.matrix import Features
 from featx.features.options import settle
 from featx.features.request import Request
-from featx.features.run import RunSettings, run
+from featx.features.run import run
 from featx.features.store.store import FeatureStore
 from featx.images.folder import ImageFolder
 
@@ -23,7 +23,7 @@ def together(source, backbone, poolings, **options) -> list[Features]:
     """Embed with several poolings in one run."""
     settled = [settle({"pooling": each, "progress": False, **options}) for each in poolings]
     requests = [Request.of(backbone, each) for each in settled]
-    return run(ImageFolder.of(source), requests, RunSettings.of(settled[0]))
+    return run(ImageFolder.of(source), requests, settled[0])
 
 
 def both(photos, backbone="resnet50") -> list[Features]:

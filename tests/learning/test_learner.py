@@ -259,7 +259,7 @@ def test_a_settled_learner_has_what_its_search_found_in_place_of_the_search(clou
     features = cloud(each=6, distance=0.5)
     learner = Learner.of(own)
     fitted = learner.fit(learner.build_for(features.y, 30), features.X, features.y)
-    final = learner.settled(fitted).build()
+    final = learner.without_search(fitted).build()
     pairs = zip(
         getattr(final, "steps", [(0, final)]), getattr(fitted, "steps", [(0, fitted)]), strict=True
     )
@@ -274,7 +274,7 @@ def test_a_learner_without_a_search_is_settled_as_it_is(cloud, given):
     features = cloud()
     learner = Learner.of(given)
     fitted = learner.fit(learner.build_for(features.y, 30), features.X, features.y)
-    assert learner.settled(fitted) is learner
+    assert learner.without_search(fitted) is learner
 
 
 # ---------------------------------------------------------------- views

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 import re
+from dataclasses import asdict
 
 import fakes
 import numpy as np
@@ -265,13 +266,13 @@ def test_a_search_is_settled_before_its_classifier_is_judged(features):
     search = GridSearchCV(LogisticRegression(), {"C": [1e-3, 1.0]}, cv=2)
     own = make_pipeline(StandardScaler(), search)
     fitted = clone(own).fit(features.X, features.y)
-    final = Learner.of(own).settled(fitted)
+    final = Learner.of(own).without_search(fitted)
     assert isinstance(final.given[-1], LogisticRegression)
     assert final.given[-1].get_params()["C"] == fitted[-1].best_params_["C"]
     search = GridSearchCV(SVC(), {"C": [1.0]}).fit(features.X, features.y)
-    assert isinstance(Learner.of(search).settled(search).given, SVC)
+    assert isinstance(Learner.of(search).without_search(search).given, SVC)
     knn = Learner.of("knn")
-    assert knn.settled(knn.build().fit(features.X, features.y)) is knn
+    assert knn.without_search(knn.build().fit(features.X, features.y)) is knn
     given = featx.cross_validate(features, own)  # with a search in every fold
     expected = choose_rejection(featx.cross_validate(features, final), 0.8)
     for each in (None, given):
@@ -355,7 +356,7 @@ def test_a_file_that_rejects_without_probabilities_is_damaged(features, model, t
 
 def test_a_rejection_says_what_to_expect(model):
     rejection = model.rejection
-    assert Rejection.from_dict(json.loads(json.dumps(rejection.to_dict()))) == rejection
+    assert Rejection.from_file(json.loads(json.dumps(asdict(rejection)))) == rejection
     assert str(rejection) == (
         "answers where a precision of 0.85 is to be expected, from a certainty of "
         f"{100 * rejection.threshold:.1f} % up: cross-validated precision {rejection.precision}, "

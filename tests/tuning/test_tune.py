@@ -201,7 +201,7 @@ def test_a_tuning_is_plain_values(photos, fake_engine, quick):
     assert [list(each) for each in candidates] == [COLUMNS] * len(tuning.trials)
     assert [each["candidate"] for each in candidates] == [each.name for each in tuning.trials]
     recipe = tuning.model.recipe
-    (lost,) = tuning.best.features.losses
+    (lost,) = (each.loss for each in tuning.best.features.failed)
     assert written == {
         "best": tuning.best.name,
         "backbone": recipe.backbone,
