@@ -50,6 +50,6 @@ def evaluate(
         [name, f"{row.precision:.2f}", f"{row.recall:.2f}", f"{row.f1:.2f}", int(row.support)]
         for name, row in result.by_class.iterrows()
     ]
-    losses = [outcome.loss for outcome in result.failed]
+    losses = [outcome.failure for outcome in result.failed]
     text = "\n".join([result.summary, table(header, cells, right=header[1:]), *losses])
     emit(result.to_dict(), text, as_json=as_json, wrote={"report": report})

@@ -31,6 +31,7 @@ from featx.text import count
     show_default=True,
     help="What learns from the features; cnn is a network from scratch, on pixels.",
 )
+@backbone_option()
 @click.option(
     "--reject",
     type=float,
@@ -39,7 +40,6 @@ from featx.text import count
 )
 @test_option
 @report_option
-@backbone_option()
 @embedding_options(EmbedOptions)
 @json_option
 def train(

@@ -259,7 +259,7 @@ class Comparison:
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of the splits, and the files that were lost, a line each."""
         validation = self.best.validation
-        return (*validation.splits.notes, *(outcome.loss for outcome in validation.failed))
+        return (*validation.notes, *(outcome.failure for outcome in validation.failed))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict and every candidate as plain values."""
@@ -276,7 +276,8 @@ class Comparison:
         }
 
     def __repr__(self) -> str:
-        return f"{self.table.to_string(index=False)}\n{self.summary}"
+        lines = self.table.to_string(index=False).splitlines()
+        return "\n".join([*(line.rstrip() for line in lines), self.summary])
 
     def _repr_html_(self) -> str:
         return f"{self.table.to_html(index=False)}<p>{self.summary.replace(chr(10), '<br>')}</p>"

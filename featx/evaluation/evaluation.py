@@ -55,6 +55,11 @@ class Evaluation:
     leaks: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def n_failed(self) -> int:
+        """The number of files that could not be read."""
+        return len(self.failed)
+
+    @property
     def predictions(self) -> np.ndarray:
         """Every prediction, of shape (repeats, n): one repeat, unless cross-validated."""
         return self.y_pred[None]
@@ -282,7 +287,7 @@ class Evaluation:
     def summary(self) -> str:
         """The accuracy and the notes, a line each."""
         right = int(np.sum(self.y_true == self.y_pred))
-        failed = f", {count(len(self.failed), 'file')} not readable" if self.failed else ""
+        failed = f", {count(self.n_failed, 'file')} not readable" if self.failed else ""
         of = count(len(self.y_true), "image")
         return "\n".join([f"accuracy {self.interval}: {right} of {of} right{failed}", *self.notes])
 
@@ -298,7 +303,7 @@ class Evaluation:
             **self.interval.to_dict("accuracy"),
             **answers,
             "n_images": len(self.y_true),
-            "n_failed": len(self.failed),
+            "n_failed": self.n_failed,
             "leaks": dict(self.leaks),
             "accuracy_without_leaks": fair.accuracy if fair else None,
             "notes": list(self.notes),

@@ -175,7 +175,7 @@ class Features:
         ]
         if self.n_other:
             lines.append(f"left alone, no images by name: {count(self.n_other, 'file')}")
-        return "\n".join([*lines, *(outcome.loss for outcome in self.failed)])
+        return "\n".join([*lines, *(outcome.failure for outcome in self.failed)])
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Features:
         """Return some of the rows.

@@ -79,6 +79,63 @@ class Option:
             )
 
 
+class PoolingOptions(TypedDict, total=False):
+    """What becomes of the map of a layer."""
+
+    pooling: Annotated[
+        str,
+        Option(
+            "avg",
+            'How the last map becomes a vector. "none" keeps it: (height, width, channels).',
+            choices=POOLINGS,
+        ),
+    ]
+
+
+class LayerOptions(TypedDict, total=False):
+    """The layer to read."""
+
+    layer: Annotated[
+        str | None,
+        Option(
+            None,
+            "Read this layer instead of the last one; A+B joins two. The vectors of several "
+            'layers, such as "conv4_block6_out+conv5_block3_out", are each brought to length 1.',
+            metavar="NAME",
+            unset="the last one before the classifier",
+        ),
+    ]
+
+
+class ViewOptions(TypedDict, total=False):
+    """Augmented views."""
+
+    views: Annotated[
+        int,
+        Option(
+            0,
+            "Augmented views of each picture to embed with it: mirrored, tilted, a part of it. "
+            "Classifiers learn from them, too; see `Features.views`.",
+            bounds=(0, MAX_VIEWS),
+            metavar="N",
+        ),
+    ]
+
+
+class SizeOptions(TypedDict, total=False):
+    """The size of the picture."""
+
+    input_size: Annotated[
+        int | None,
+        Option(
+            None,
+            "Side of the square picture that the network sees, in pixels.",
+            metavar="PX",
+            unset="its own",
+        ),
+    ]
+
+
 class PictureOptions(TypedDict, total=False):
     """Options that change a feature, but for the size of the picture."""
 
@@ -133,63 +190,6 @@ class PictureOptions(TypedDict, total=False):
             "Weights of the network: ImageNet's, random ones, a file, or a folder of files under "
             "Keras's names.",
             metavar="imagenet|random|PATH",
-        ),
-    ]
-
-
-class NetworkOptions(PictureOptions, total=False):
-    """Options that change a feature and may be alike for several networks."""
-
-    input_size: Annotated[
-        int | None,
-        Option(
-            None,
-            "Side of the square picture that the network sees, in pixels.",
-            metavar="PX",
-            unset="its own",
-        ),
-    ]
-
-
-class LayerOptions(TypedDict, total=False):
-    """The layer to read."""
-
-    layer: Annotated[
-        str | None,
-        Option(
-            None,
-            "Read this layer instead of the last one; A+B joins two. The vectors of several "
-            'layers, such as "conv4_block6_out+conv5_block3_out", are each brought to length 1.',
-            metavar="NAME",
-            unset="the last one before the classifier",
-        ),
-    ]
-
-
-class PoolingOptions(LayerOptions, total=False):
-    """The layer to read and what becomes of its map."""
-
-    pooling: Annotated[
-        str,
-        Option(
-            "avg",
-            'How the last map becomes a vector. "none" keeps it: (height, width, channels).',
-            choices=POOLINGS,
-        ),
-    ]
-
-
-class ViewOptions(TypedDict, total=False):
-    """Augmented views."""
-
-    views: Annotated[
-        int,
-        Option(
-            0,
-            "Augmented views of each picture to embed with it: mirrored, tilted, a part of it. "
-            "Classifiers learn from them, too; see `Features.views`.",
-            bounds=(0, MAX_VIEWS),
-            metavar="N",
         ),
     ]
 
@@ -250,7 +250,7 @@ class LabelOptions(PictureOptions, RunOptions, total=False):
     """Options of embedding that `label` takes: the size is that of the classifier."""
 
 
-class TuneOptions(NetworkOptions, RunOptions, total=False):
+class TuneOptions(SizeOptions, PictureOptions, RunOptions, total=False):
     """Options of embedding that `tune` takes: poolings and views it searches itself."""
 
 
@@ -258,11 +258,13 @@ class CompareOptions(LayerOptions, ViewOptions, TuneOptions, total=False):
     """Options of embedding that `compare` takes: of poolings it takes several."""
 
 
-class EmbedOptions(PoolingOptions, ViewOptions, TuneOptions, total=False):
+class EmbedOptions(PoolingOptions, CompareOptions, total=False):
     """Every option of embedding."""
 
 
-class EmbedderOptions(PoolingOptions, NetworkOptions, EngineOptions, total=False):
+class EmbedderOptions(
+    PoolingOptions, LayerOptions, SizeOptions, PictureOptions, EngineOptions, total=False
+):
     """Options of embedding that `ImageEmbedder` takes: one row for each image."""
 
 
@@ -365,7 +367,7 @@ def takes(kind: type, **changed: Option) -> Callable[[Callable_], Callable_]:
 
 def _unknown(name: str, function: str, known: Sequence[str]) -> str:
     """Say that a function has no option of this name, and what may be meant."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8 if name in OPTIONS else 0.6)
     hint = f"did you mean {near[0]!r}?" if near else ""
     if not near and name in OPTIONS:
         hint = f"it is an option of embed, not of {function}"

@@ -83,7 +83,7 @@ class Outcome:
         return self.status != "failed"
 
     @property
-    def loss(self) -> str:
+    def failure(self) -> str:
         """What to say of a file that failed."""
         return f"failed: {self.path}: {self.reason}"
 

@@ -143,7 +143,7 @@ def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> 
     return {
         "accuracy": evaluation.interval,
         "n": len(evaluation.y_true),
-        "n_failed": len(evaluation.failed),
+        "n_failed": evaluation.n_failed,
         "method": getattr(evaluation, "method", None),
         "repeats": len(evaluation.predictions),
         "guess": Counter(evaluation.y_true.tolist()).most_common(1)[0][1] / len(evaluation.y_true),
@@ -200,7 +200,7 @@ def _run(
     return {
         "n": len(features),
         "classes": sorted(Counter(evaluation.y_true.tolist()).items()),
-        "n_failed": max(len(features.failed), len(evaluation.failed)),
+        "n_failed": max(len(features.failed), evaluation.n_failed),
         "failed": [
             (short(each.path), each.reason.replace(each.path, short(each.path)))
             for each in features.failed

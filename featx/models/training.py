@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from featx.evaluation.evaluation import Evaluation
@@ -49,7 +50,7 @@ class Training:
         if self.rejection:
             lines.append(str(self.rejection))
         if self.test:
-            lines += [f"test {self.test.summary}", *(each.loss for each in self.test.failed)]
+            lines += [f"test {self.test.summary}", *(each.failure for each in self.test.failed)]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,4 +66,7 @@ class Training:
         }
 
     def __repr__(self) -> str:
-        return f"Training({self.classifier} on {self.features!r})"
+        return self.summary
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.summary)}</pre>"

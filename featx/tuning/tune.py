@@ -192,7 +192,10 @@ class Tuning:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of the splits, and the files that were lost, a line each."""
-        return (*self.race.shuffled.notes, *(outcome.loss for outcome in self.best.features.failed))
+        return (
+            *self.race.shuffled.notes,
+            *(outcome.failure for outcome in self.best.features.failed),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was chosen and every candidate as plain values."""

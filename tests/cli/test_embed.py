@@ -17,7 +17,7 @@ def test_embed_says_in_json_what_it_did(featx_run, photos, new_photos, tmp_path)
     ended = featx_run("embed", new_photos, "--out", out, "--json")
     document = ended.json
     assert document | {"seconds": 0, "images_per_second": 0} == {
-        "n_images": 7,
+        "n_images": 6,
         "n_features": 9,
         "n_embedded": 6,
         "n_cached": 0,

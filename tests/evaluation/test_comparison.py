@@ -296,15 +296,14 @@ class TestFromImages:
         with pytest.raises(TypeError) as caught:
             quiet(photos, "resnet50", pooling="max")
         assert str(caught.value) == (
-            "compare() got an unexpected keyword argument 'pooling'; it is an option of embed, "
-            "not of compare"
+            "compare() got an unexpected keyword argument 'pooling'; did you mean 'poolings'?"
         )
         assert fake_engine.embedded == 0
 
     def test_files_that_were_lost_are_in_the_notes_and_the_counts(self, photos, fake_engine):
         (photos / "red" / "broken.jpg").write_bytes(b"no picture")
         made = quiet(photos, "resnet50", classifiers="knn", weights="random")
-        (lost,) = (each.loss for each in made.best.validation.failed)
+        (lost,) = (each.failure for each in made.best.validation.failed)
         assert lost.startswith(f"failed: {photos / 'red' / 'broken.jpg'}: not an image")
         assert made.notes[-1] == lost
         written = made.to_dict()

@@ -466,7 +466,7 @@ def test_what_became_of_the_images_is_told_in_plain_values_and_in_words():
     told = features.to_dict()
     assert json.loads(json.dumps(told)) == told
     assert told == {
-        "n_images": 4,
+        "n_images": 3,
         "n_features": 4,
         "n_embedded": 2,
         "n_cached": 1,

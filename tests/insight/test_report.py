@@ -332,7 +332,9 @@ def test_mistakes_come_first_and_the_rest_is_counted(insects, tmp_path):
     wrong = np.where(features.y == "ant", "bee", "ant")
     shares = np.tile([0.3, 0.7], (120, 1))
     predicted = np.where(np.arange(120) < 50, wrong, features.y)
-    evaluation = Evaluation(features.paths, features.y, predicted, ("ant", "bee"), 0, shares)
+    evaluation = Evaluation(
+        features.paths, features.y, predicted, ("ant", "bee"), probabilities=shares
+    )
     made = written(tmp_path, features=features, evaluation=evaluation)
     assert "50 mistakes, of which 40 are shown" in made.text
     assert "The surest first; the number is the probability of the wrong class." in made.text

@@ -175,10 +175,11 @@ def test_who_learns_from_features_takes_those_of_any_network(name):
 def test_who_learns_from_pixels_says_what_to_embed_with(classifier):
     learner = Learner.of(classifier)
     assert learner.input_size == PIXELS_SIZE
-    assert learner.embedding(DEFAULT_BACKBONE, {}) == ("pixels", {"input_size": PIXELS_SIZE})
+    assert learner.embedding(None, {}) == ("pixels", {"input_size": PIXELS_SIZE})
     options = {"input_size": 16, "views": 2}
-    assert learner.embedding(DEFAULT_BACKBONE, options) == ("pixels", options)
-    assert learner.embedding("vgg16", {})[0] == "vgg16", "what is named is not replaced"
+    assert learner.embedding(None, options) == ("pixels", options)
+    for name in ("vgg16", DEFAULT_BACKBONE):
+        assert learner.embedding(name, {})[0] == name, "what is named is not replaced"
 
 
 @pytest.mark.parametrize("option", ["weights", "pooling", "layer"])

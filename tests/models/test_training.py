@@ -55,16 +55,19 @@ def test_what_was_not_measured_is_none_in_plain_values(features, validation, tes
         "rejection": choose_rejection(validation, 0.6),
         "test": tested,
     }
-    training = Training(features, "centroid", **measured | {missing: None})
+    training = Training(features, "centroid", **measured | {missing: None}, seconds=1.23456)
     written = training.to_dict()
     assert written.pop(missing) is None
     assert written == {
         "classifier": "centroid",
         "classes": ["ant", "bee", "cat"],
         "features": features.to_dict(),
+        "seconds": 1.235,
         **{name: each.to_dict() for name, each in measured.items() if name != missing},
     }
 
 
-def test_a_training_is_told_by_its_classifier_and_its_features(features):
-    assert repr(Training(features, "knn")) == f"Training(knn on {features!r})"
+def test_a_training_shows_its_summary(features):
+    training = Training(features, "a < b")
+    assert repr(training) == training.summary
+    assert training._repr_html_() == f"<pre>{training.summary.replace('<', '&lt;')}</pre>"

@@ -150,7 +150,7 @@ def test_a_network_of_unknown_speed_is_not_the_fastest(photos, fake_engine, quic
         (
             {"seeds": 1},
             TypeError,
-            r"tune\(\) got an unexpected keyword argument 'seeds'$",
+            r"tune\(\) got an unexpected keyword argument 'seeds'; did you mean 'seed'\?$",
         ),
     ],
 )
@@ -201,7 +201,7 @@ def test_a_tuning_is_plain_values(photos, fake_engine, quick):
     assert [list(each) for each in candidates] == [COLUMNS] * len(tuning.trials)
     assert [each["candidate"] for each in candidates] == [each.name for each in tuning.trials]
     recipe = tuning.model.recipe
-    (lost,) = (each.loss for each in tuning.best.features.failed)
+    (lost,) = (each.failure for each in tuning.best.features.failed)
     assert written == {
         "best": tuning.best.name,
         "backbone": recipe.backbone,

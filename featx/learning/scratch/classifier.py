@@ -43,7 +43,7 @@ _PROBED = 16  # pictures
 _LUCK = 0.02  # share of pictures: who guesses may be so much better than by the largest class
 _LEARNED_NOTHING = (
     "the network {!r} cannot tell even its training pictures apart: it is given pixels from 0 to "
-    "255, so let it begin with keras.layers.Rescaling(1 / 255)"
+    "255, so it should begin with keras.layers.Rescaling(1 / 255); if it does, train it longer"
 )
 
 
