@@ -58,7 +58,7 @@ def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
         raise OptionError(f"unknown {option} {value!r}: expected one of {', '.join(choices)}")
 
 
-def one_line(error: BaseException, most: int = 200) -> str:
+def one_line(error: BaseException) -> str:
     """Return what an error of a library says, or else its type, on one line."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= 200 else text[:199] + "…"

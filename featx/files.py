@@ -30,24 +30,10 @@ _ADVICE = {
 
 @contextmanager
 def written(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary file beside `path` that takes its place once it is complete.
+    """Give a temporary file beside `path`, of the same suffix, that takes its place when complete.
 
-    Parameters
-    ----------
-    path : str or path
-        The file to write. Its folder must exist.
-
-    Yields
-    ------
-    Path
-        A temporary file in the same folder, with the same suffix. When the block ends it is
-        flushed to the disk and renamed; when the block raises it is removed, and whatever was
-        at `path` stays as it was.
-
-    Raises
-    ------
-    StorageError
-        The file cannot be written: no room, no permission, no such folder.
+    When the block ends it is flushed to the disk and renamed; when the block raises it is removed,
+    and whatever was at `path` stays as it was. An `OSError` becomes a `StorageError`.
     """
     target = Path(os.path.realpath(path))  # a link stays a link, and what it leads to is replaced
     temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
@@ -88,18 +74,8 @@ def _is_full(folder: Path) -> bool:
 def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str] = ()) -> None:
     """Check, before any work is done for it, that a file can be written at `path`.
 
-    Parameters
-    ----------
-    path : str or path
-    suffixes : sequence of str, optional
-        How its name may end, such as `PICTURES`; by default in any way.
-
-    Raises
-    ------
-    OptionError
-        Its name ends in another way.
-    StorageError
-        `path` is a folder, or a file cannot be made beside it.
+    Raises an `OptionError` if its name ends in none of the suffixes, where some are given, and a
+    `StorageError` if it is a folder or no file can be made beside it.
     """
     target = Path(path)
     if suffixes and target.suffix.lower() not in suffixes:

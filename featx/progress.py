@@ -12,16 +12,7 @@ if TYPE_CHECKING:
 def progress_bar(name: str, total: int, unit: str, *, shown: bool) -> tqdm[Any]:
     """Return a bar that appears after a second and is seldom drawn where nobody watches.
 
-    Parameters
-    ----------
-    name : str
-        What it stands beside.
-    total : int
-        Steps in all.
-    unit : str
-        What the steps are called, such as "images".
-    shown : bool
-        False for a bar that is never drawn.
+    It stands beside `name` and counts to `total` in steps called `unit`, such as "images".
     """
     from tqdm import tqdm
 

@@ -18,7 +18,7 @@ from PIL import Image
 from featx.backbones.engines.table import EngineSpec, registered
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.recipe import Recipe, RecipePart
-from featx.images.decode import decode
+from featx.images.decode import Outcome, decode_all
 from featx.images.fit import Fit
 
 SQUARE = Fit(16)  # of the fake backbone
@@ -99,6 +99,13 @@ def open_pictures(monkeypatch, function):
         return real(file, mode, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "open", opened)
+
+
+def decode(data: bytes, fit: Fit) -> tuple[np.ndarray | None, Outcome]:
+    """Decode a file's bytes to one square; None if the outcome is "failed"."""
+    squares, outcome = decode_all(data, [fit])
+    assert len(squares) == outcome.ok, outcome
+    return (squares[0] if outcome.ok else None), outcome
 
 
 def alone(path, layer=None, fit=SQUARE) -> np.ndarray:

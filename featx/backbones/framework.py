@@ -26,9 +26,7 @@ def import_keras() -> Any:
 
     Whoever wants to see these lines sets TF_CPP_MIN_LOG_LEVEL, as TensorFlow's documentation says.
     """
-    if "keras" in sys.modules:
-        return sys.modules["keras"]
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if "keras" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         import keras
 
         return keras

@@ -19,12 +19,7 @@ class ImagenetClass:
 
 @lru_cache(maxsize=1)
 def classes() -> tuple[ImagenetClass, ...]:
-    """List the classes, each at its index.
-
-    Returns
-    -------
-    tuple of ImagenetClass
-    """
+    """List the classes, each at its index."""
     text = (resources.files(__package__) / "imagenet_classes.csv").read_text(encoding="utf-8")
     return tuple(
         ImagenetClass(int(row["index"]), row["wnid"], row["name"])

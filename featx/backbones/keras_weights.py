@@ -29,21 +29,10 @@ RANDOM_GAIN = 1.6
 
 
 def load_weights(model: keras.Model, spec: BackboneSpec, weights: Weights) -> None:
-    """Put weights into a network.
+    """Put weights into a network that `spec.build` gave, with or without the classifier.
 
-    Parameters
-    ----------
-    model : keras.Model
-        What `spec.build` gives, of any input size, with or without the classifier.
-    spec : BackboneSpec
-        The network.
-    weights : Weights
-        What `locate` gives. A file that holds the classifier serves a model without it.
-
-    Raises
-    ------
-    WeightsError
-        The file is damaged or belongs to another network; the model is of no use then.
+    A file that holds the classifier serves a model without it. A file that is damaged or belongs
+    to another network raises `WeightsError`; the model is of no use then.
     """
     if weights.path is None:
         draw(model)

@@ -19,7 +19,6 @@ from featx.errors import OptionError, UnknownLayerError, check_choice
 if TYPE_CHECKING:
     import keras
 
-
 POOLINGS = ("avg", "max", "flatten", "none")
 JOINT_POOLINGS = ("avg", "max")  # what one run of a network gives side by side
 PRECISIONS = ("float32", "bfloat16")
@@ -30,20 +29,13 @@ CLASSIFIER_LAYERS = ("predictions", "fc1", "fc2")
 class Cut:
     """Where a network is cut, and what it makes of that.
 
-    Attributes
-    ----------
-    layer : str or None
-        The layer whose output is taken; None for the last one before the classifier.
-    pooling : {"avg", "max", "flatten", "none"}
-        How a map of shape (height, width, channels) becomes a vector. A layer that gives vectors
-        already is taken as it is.
-    precision : {"float32", "bfloat16"}
-        The number format that the network computes in.
+    The layer is the one whose output is taken; None is the last one before the classifier. Pooling
+    makes a vector of a map of shape (height, width, channels); vectors are taken as they are.
     """
 
     layer: str | None = None
     pooling: str = "avg"
-    precision: str = "float32"
+    precision: str = "float32"  # the number format that the network computes in
 
     def __post_init__(self) -> None:
         check_choice("pooling", self.pooling, POOLINGS)
@@ -55,25 +47,9 @@ def cut_network(
 ) -> keras.Model:
     """Build a network, load its weights, cut it at a layer and put poolings behind it.
 
-    Parameters
-    ----------
-    backbone, cut, poolings, input_size
-        As for `featx.backbones.engines.engine.EngineRequest`.
-
-    Returns
-    -------
-    keras.Model
-        From RGB pixels of shape (n, input_size, input_size, 3), uint8, to features, float32. Where
-        the backbone has a preprocessing function of its own, from what that gives, float32.
-
-    Raises
-    ------
-    UnknownLayerError
-        The network has no such layer.
-    OptionError
-        The features would vary in shape with the picture, or cannot be pooled so.
-    WeightsError
-        The weights cannot be read or belong to another network.
+    The model goes from RGB pixels of shape (n, input_size, input_size, 3), uint8, to features,
+    float32. Where the backbone has a preprocessing function of its own, it goes from what that
+    gives, float32. See `featx.backbones.engines.engine.EngineRequest` for the parameters.
     """
     keras = import_keras()
     assert backbone.source is not None

@@ -25,22 +25,9 @@ class Preprocessing:
     scale: tuple[float, float, float]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Scale a batch of images.
+        """Scale RGB images, 0 to 255, of shape (..., 3): a fresh float32 array of that shape.
 
-        Parameters
-        ----------
-        images : ndarray of shape (..., 3), uint8 or float
-            RGB, 0 to 255; left as it is.
-
-        Returns
-        -------
-        ndarray of the same shape, float32
-            A fresh array, its channels in the network's order.
-
-        Raises
-        ------
-        OptionError
-            The last axis is not red, green, blue.
+        Its channels are in the network's order.
         """
         images = np.asarray(images)
         if images.shape[-1:] != (3,):

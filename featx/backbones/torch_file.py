@@ -90,23 +90,10 @@ class _Tensor:
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the tensors of a file that PyTorch saved in its old format.
+    """Read a dictionary of tensors that PyTorch saved in its old format, in the file's order.
 
-    Parameters
-    ----------
-    path : str or Path
-        A `.pth` file that holds a dictionary of tensors on the CPU.
-
-    Returns
-    -------
-    dict of str to ndarray
-        In the file's order. The arrays are read-only; tensors that share a storage in the file
-        share memory.
-
-    Raises
-    ------
-    WeightsError
-        The file cannot be read, is damaged, has another format, or holds anything but tensors.
+    The arrays are read-only; tensors that share a storage in the file share memory. A file that
+    cannot be read, is damaged or holds anything else raises `WeightsError`.
     """
     path = Path(path)
     try:

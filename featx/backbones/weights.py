@@ -57,47 +57,26 @@ def locate(
 ) -> Weights:
     """Find the weights of a network; download them where "imagenet" is nowhere at hand.
 
-    Parameters
-    ----------
-    spec : BackboneSpec
-        The network.
-    weights : str or path, default="imagenet"
-        - "imagenet": the folder `FEATX_WEIGHTS`, Keras's cache, the package that holds them,
-          Keras's address (or its mirror `FEATX_WEIGHTS_URL`), whichever has them first;
-        - "random": the same meaningless values everywhere;
-        - a file: `.h5`, `.weights.h5`, `.keras`, or `.pth` for efficientnet_lite0;
-        - a folder of files under Keras's names.
-    top : bool
-        Whether the classifier is needed. Where it is not, a file that holds it serves too.
+    With `top` its classifier is needed; without, a file that holds it serves too. `weights` is
 
-    Returns
-    -------
-    Weights
-
-    Raises
-    ------
-    WeightsError
-        There are none, or they cannot be fetched or read.
-
-    Warns
-    -----
-    UserWarning
-        The weights are random.
+    - "imagenet": the folder `FEATX_WEIGHTS`, Keras's cache, the package that holds them, Keras's
+      address (or its mirror `FEATX_WEIGHTS_URL`), whichever has them first;
+    - "random": the same meaningless values everywhere, with a warning;
+    - a file: `.h5`, `.weights.h5`, `.keras`, or `.pth` for efficientnet_lite0;
+    - a folder of files under Keras's names.
     """
-    if isinstance(weights, str) and weights == "random":
+    if weights == "random":
         python_warnings.warn(
             f"the weights of {spec.name} are random, so its features are meaningless: "
             "use them for trying out only",
             stacklevel=2,
         )
         return Weights("random", None, RANDOM_DIGEST)
-    if isinstance(weights, str) and weights == "imagenet":
+    if weights == "imagenet":
         path = _find_imagenet(spec, top) or _download(spec, _files(spec, top)[0])
         return _chosen(spec, "imagenet", path)
     path = Path(os.path.abspath(os.path.expanduser(weights)))
-    file = _find_in_folder(spec, path, top) if path.is_dir() else path
-    _check_format(spec, file)
-    return _chosen(spec, str(path), file)
+    return _chosen(spec, str(path), _own_file(spec, path, top))
 
 
 def _chosen(spec: BackboneSpec, source: str, path: Path) -> Weights:
@@ -112,49 +91,23 @@ def _chosen(spec: BackboneSpec, source: str, path: Path) -> Weights:
 def at_hand(spec: BackboneSpec, folder: Path | None = None) -> str | None:
     """Say where the weights of a network, without its classifier, lie on this machine.
 
-    Parameters
-    ----------
-    spec : BackboneSpec
-        The network.
-    folder : Path, optional
-        Where to look; by default where ImageNet's are looked for.
-
-    Returns
-    -------
-    {"FEATX_WEIGHTS", "Keras cache", "package"}, the folder, or None
-        None where they would be downloaded, or are not in the folder.
-
-    Raises
-    ------
-    WeightsError
-        `FEATX_WEIGHTS` is no folder.
+    That is the folder given, or else one of the places of ImageNet's weights: "FEATX_WEIGHTS",
+    "Keras cache", "package". None where they are not there, or would be downloaded.
     """
-    if folder is None:
-        return next((place for place, _, _ in _list_imagenet(spec, top=False)), None)
-    return str(folder) if _in_folder(spec, folder, top=False) else None
+    places = [(str(folder), folder)] if folder else _places(spec)
+    return next((place for place, each in places if _in_folder(spec, each, top=False)), None)
 
 
 def chosen_backbones(backbones: Any, weights: str | os.PathLike[str] = "imagenet") -> list[Any]:
     """Return the networks that are named; for "all", those whose weights are on this machine.
 
-    Parameters
-    ----------
-    backbones : str, Backbone or sequence of them
-        Names of the table, or "all".
-    weights : str or path, default="imagenet"
-        As for `locate`; in a folder, "all" means the networks whose file is in it.
-
-    Raises
-    ------
-    OptionError
-        No network is named, none has its weights, or several are to have one file.
+    Where the weights are those of a folder, "all" means the networks whose file is in it.
     """
     everything = isinstance(backbones, str) and backbones == "all"
     names = list(backbones) if isinstance(backbones, list | tuple) else [backbones]
     if not names:
         raise OptionError("backbones is empty: expected names of `featx backbones`, or 'all'")
-    named = str(weights) in ("imagenet", "random")
-    place = None if named else Path(weights).expanduser()
+    place = None if str(weights) in ("imagenet", "random") else Path(weights).expanduser()
     if place and place.is_file() and (everything or len(names) > 1):
         raise OptionError(
             f"{place} holds the weights of one network: name that one backbone, or a folder of "
@@ -201,19 +154,18 @@ def _places(spec: BackboneSpec) -> Iterator[tuple[str, Path]]:
         yield PACKAGE, Path(location) / "models"
 
 
-def _list_imagenet(spec: BackboneSpec, top: bool) -> Iterator[tuple[str, Path, WeightsFile]]:
-    for place, folder in _places(spec):
-        for file in _files(spec, top):
-            path = folder / file.name
-            if path.is_file():
-                yield place, path, file
+def _in_folder(spec: BackboneSpec, folder: Path, top: bool) -> list[WeightsFile]:
+    """List the files that serve and lie in a folder, the best first."""
+    return [file for file in _files(spec, top) if (folder / file.name).is_file()]
 
 
 def _find_imagenet(spec: BackboneSpec, top: bool) -> Path | None:
-    for place, path, file in _list_imagenet(spec, top):
-        if place != KERAS_CACHE or _is_as_published(path, file):
-            return path
-        logger.warning("%s is cut off or not the file that Keras publishes: passed over", path)
+    for place, folder in _places(spec):
+        for file in _in_folder(spec, folder, top):
+            path = folder / file.name
+            if place != KERAS_CACHE or _is_as_published(path, file):
+                return path
+            logger.warning("%s is cut off or not the file that Keras publishes: passed over", path)
     return None
 
 
@@ -224,20 +176,14 @@ def _is_as_published(path: Path, file: WeightsFile) -> bool:
     return _digest(path, algorithm) == file.checksum
 
 
-def _in_folder(spec: BackboneSpec, folder: Path, top: bool) -> Path | None:
-    paths = (folder / file.name for file in _files(spec, top))
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _find_in_folder(spec: BackboneSpec, folder: Path, top: bool) -> Path:
-    if path := _in_folder(spec, folder, top):
-        return path
-    raise WeightsError(
-        f"no weights of {spec.name} in {folder}: expected a file named {file_names(spec, top)}"
-    )
-
-
-def _check_format(spec: BackboneSpec, path: Path) -> None:
+def _own_file(spec: BackboneSpec, path: Path, top: bool) -> Path:
+    """Return the file at a path that a user gave; of a folder, the one that serves."""
+    if path.is_dir():
+        if found := _in_folder(spec, path, top):
+            return path / found[0].name
+        raise WeightsError(
+            f"no weights of {spec.name} in {path}: expected a file named {file_names(spec, top)}"
+        )
     if not path.is_file():
         raise WeightsError(
             f"no weights at {path}: expected 'imagenet', 'random', a weights file, or a folder "
@@ -249,6 +195,7 @@ def _check_format(spec: BackboneSpec, path: Path) -> None:
             f"{path} is no weights file of {spec.name}: expected one that ends in "
             f"{', '.join(dict.fromkeys(formats))}"
         )
+    return path
 
 
 def _digest(path: Path, algorithm: str = "sha256") -> str:

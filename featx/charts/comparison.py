@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from featx.charts.style import FONT, INK, MUTED, RIGHT, dress, own_axes
+from featx.charts.style import FONT, INK, MUTED, RIGHT, dress, own_axes, write_beside
 from featx.text import shortened
 
 if TYPE_CHECKING:
@@ -115,37 +114,21 @@ def _name_points(
     """Write names beside points and the line that joins some; one without room is left out."""
     figure = ax.get_figure(root=True)
     assert figure is not None
-    scale = figure.dpi / 72
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()  # settles where the axes are
+    scale = figure.dpi / 72  # all that follows is in points
     points = ax.transData.transform(np.column_stack([x, y])) / scale
-    frame = ax.get_window_extent()
-    left, bottom, right, top = (each / scale for each in frame.extents)
-    taken = [(px - 3, py - 3, px + 3, py + 3) for px, py in points]
-    for start, end in pairwise(points[joined]):
-        along = start + np.linspace(0, 1, 60)[:, None] * (end - start)
-        taken += [(px - 1, py - 1, px + 1, py + 1) for px, py in along]
+    least, most = ax.get_window_extent().get_points() / scale + np.array([(0, 0), (4, 0)])
+    lines = [np.linspace(start, end, 60) for start, end in pairwise(points[joined])]
+    lower = np.vstack([points - 3, *(line - 1 for line in lines)])  # corners of what is taken
+    upper = np.vstack([points + 3, *(line + 1 for line in lines)])
     for row, name in names:
-        width, height = 0.56 * FONT * len(name), 1.25 * FONT
-        left_of = -7 - width
-        for dx, dy in [(x, y) for y in (0, -12, 12, -24, 24) for x in (7, left_of)]:
-            x0, y0 = points[row] + (dx, dy - height / 2)
-            box = (x0, y0, x0 + width, y0 + height)
-            inside = left <= box[0] and box[2] <= right + 4 and bottom <= box[1] and box[3] <= top
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                ax.annotate(
-                    name,
-                    (x[row], y[row]),
-                    (dx, dy),
-                    textcoords="offset points",
-                    va="center",
-                    color=INK,
-                    fontsize=FONT,
-                    parse_math=False,
-                )
+        size = np.array([0.56 * len(name), 1.25]) * FONT
+        for dy, dx in product((0, -12, 12, -24, 24), (7, -7 - size[0])):
+            low = points[row] + (dx, dy - size[1] / 2)
+            high = low + size
+            inside = (low >= least).all() and (high <= most).all()
+            if inside and not ((low < upper) & (lower < high)).all(axis=1).any():
+                lower, upper = np.vstack([lower, low]), np.vstack([upper, high])
+                write_beside(ax, name, (x[row], y[row]), (dx, dy), color=INK)
                 break
-
-
-def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,9 +18,6 @@ from featx.files import written
 from featx.images.arrays import array_images
 from featx.images.decode import decode_rgb, quiet_pillow
 from featx.images.digests import read_file
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
 _MOST = 100  # pictures in a gallery; more would be too small to see
@@ -76,12 +72,8 @@ def plot_gallery(
     if isinstance(paths, np.ndarray) and paths.ndim > 1:
         paths = array_images(paths)
     n = len(paths)
-    lengths = {
-        n,
-        len(predicted),
-        *(len(each) for each in (true, probabilities, answered) if each is not None),
-    }
-    if n == 0 or len(lengths) > 1:
+    given = [each for each in (predicted, true, probabilities, answered) if each is not None]
+    if n == 0 or any(len(each) != n for each in given):
         raise OptionError(f"a gallery needs as many labels as pictures, at least one: got {n}")
     shown = min(n, _MOST)
     side, font = _sizes(shown)
@@ -89,18 +81,15 @@ def plot_gallery(
     shares = [math.nan] * n if probabilities is None else list(probabilities)
     sure = [True] * n if answered is None else list(answered)
     width = int(side * 72 / (0.58 * font))
-    tiles = []
     with quiet_pillow():
-        for i in range(shown):
-            truth = truths[i] if sure[i] or truths[i] != predicted[i] else None
-            label = predicted[i] if sure[i] else f"unsure ({predicted[i]}?)"
-            tiles.append(
-                _Tile(
-                    _thumbnail(paths[i], round(side * _DPI)),
-                    _title(label, truth, shares[i], width),
-                    _color(predicted[i], truths[i] if sure[i] else None),
-                )
+        tiles = [
+            _Tile(
+                _thumbnail(paths[i], round(side * _DPI)),
+                _title(predicted[i], truths[i], shares[i], sure[i], width),
+                _color(predicted[i], truths[i] if sure[i] else None),
             )
+            for i in range(shown)
+        ]
     columns = min(columns or _columns(shown), shown)
     return _drawn(tiles, columns, side, font, _caption(predicted, truths, sure, shown))
 
@@ -133,7 +122,11 @@ def _drawn(
             box = (left / width, (top - side) / height, side / width, side / height)
             ax = figure.add_axes(box, xticks=[], yticks=[])
             ax.imshow(tile.picture, aspect="auto")
-            _frame(ax, tile, font)
+            ax.set_title(
+                tile.title, fontsize=font, color=tile.color, pad=72 * _PAD, parse_math=False
+            )
+            for spine in ax.spines.values():
+                spine.set(color=tile.color, linewidth=0.8 if tile.color == _UNKNOWN else 2.0)
         top -= side + _GAP
     if caption:
         figure.text(_MARGIN / width, _MARGIN / height, caption, fontsize=font, color=_UNKNOWN)
@@ -156,15 +149,15 @@ def _sizes(n: int) -> tuple[float, float]:
     return (1.7, 9.0) if n <= 40 else (1.3, 7.0)
 
 
-def _title(label: str, truth: str | None, probability: float, width: int) -> str:
-    lines = _wrap(label, width)
+def _title(label: str, truth: str | None, probability: float, sure: bool, width: int) -> str:
+    lines = _wrap(label if sure else f"unsure ({label}?)", width)
     if not math.isnan(probability):
         share = f"{100 * probability:.0f} %"
         if len(lines[-1]) + len(share) + 2 <= width:
             lines[-1] += f"  {share}"
         else:
             lines.append(share)
-    if truth is not None and truth != label:
+    if truth not in (None, label):
         lines += _wrap(f"is {truth}", width)
     return "\n".join(lines)
 
@@ -181,14 +174,9 @@ def _caption(
     predicted: Sequence[str], truths: Sequence[str | None], sure: Sequence[bool], shown: int
 ) -> str:
     """Count what is right, and say if not all pictures are shown."""
-    known = [
-        (label, truth)
-        for label, truth, answered in zip(predicted, truths, sure, strict=True)
-        if truth and answered
-    ]
-    parts = []
-    if known:
-        parts.append(f"{sum(label == truth for label, truth in known)} of {len(known)} right")
+    judged = zip(predicted, truths, sure, strict=True)
+    right = [label == truth for label, truth, answered in judged if truth and answered]
+    parts = [f"{sum(right)} of {len(right)} right"] if right else []
     if not all(sure):
         parts.append(f"{len(sure) - sum(sure)} unsure")
     if shown < len(predicted):
@@ -198,13 +186,6 @@ def _caption(
 
 def _color(label: str, truth: str | None) -> str:
     return _UNKNOWN if truth is None else _RIGHT if truth == label else _WRONG
-
-
-def _frame(ax: Axes, tile: _Tile, font: float) -> None:
-    ax.set_title(tile.title, fontsize=font, color=tile.color, pad=72 * _PAD, parse_math=False)
-    for spine in ax.spines.values():
-        spine.set_color(tile.color)
-        spine.set_linewidth(0.8 if tile.color == _UNKNOWN else 2.0)
 
 
 def _thumbnail(path: str, side: int) -> np.ndarray:
@@ -220,12 +201,6 @@ def _thumbnail(path: str, side: int) -> np.ndarray:
 
 
 def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
-    """Write a figure to a file in the format of its suffix.
-
-    Raises
-    ------
-    StorageError
-        The file cannot be written.
-    """
+    """Write a figure to a file in the format of its suffix."""
     with written(path) as file:
         figure.savefig(file, dpi=_DPI, facecolor="white")

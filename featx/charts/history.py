@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from featx.charts.style import FONT, INK, MUTED, RIGHT, WRONG, dress
+from featx.charts.style import FONT, INK, MUTED, RIGHT, WRONG, dress, write_beside
 from featx.errors import OptionError
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def plot_history(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    history: pd.DataFrame | None = (
-        source if isinstance(source, pd.DataFrame) else getattr(source, "history", None)
-    )
+    history = source if isinstance(source, pd.DataFrame) else getattr(source, "history", None)
     if history is None or not {"loss", "accuracy"} <= set(history.columns):
         raise OptionError(
             f"{type(source).__name__} has no history: expected a model that `featx.train` trained "
@@ -73,16 +71,8 @@ def plot_history(
         dress(ax, "epoch", "loss" if name == "loss" else "accuracy, %")
     axes[1].set_ylim(0, 103)
     axes[0].set_ylim(bottom=0)
-    axes[0].annotate(
-        f"taken: epoch {taken}",
-        (taken, 1),
-        (4, -2),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        va="top",
-        color=MUTED,
-        fontsize=FONT - 1,
-    )
+    looks = {"xycoords": ("data", "axes fraction"), "va": "top", "fontsize": FONT - 1}
+    write_beside(axes[0], f"taken: epoch {taken}", (taken, 1), (4, -2), color=MUTED, **looks)
     return np.asarray(axes)
 
 
@@ -99,15 +89,7 @@ def _draw(ax: Axes, history: pd.DataFrame, name: str, scale: float) -> None:
     higher = int(np.argmax(ends))
     for number, ((_, text, color), end) in enumerate(zip(drawn, ends, strict=True)):
         close = len(ends) == 2 and abs(ends[0] - ends[1]) < 0.08 * np.ptp(ax.get_ylim())
-        ax.annotate(
-            text,
-            (epochs[-1], end),
-            (4, 0 if not close else 6 if number == higher else -6),
-            textcoords="offset points",
-            va="center",
-            color=color,
-            fontsize=FONT,
-            annotation_clip=False,
-        )
+        above = 0 if not close else 6 if number == higher else -6
+        write_beside(ax, text, (epochs[-1], end), (4, above), color=color, annotation_clip=False)
     ax.margins(x=0.02)
     ax.tick_params(labelcolor=INK)

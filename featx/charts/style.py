@@ -6,7 +6,7 @@ import re
 import warnings
 import xml.etree.ElementTree as ElementTree
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from featx.text import printable
 
@@ -39,19 +39,20 @@ def dress(ax: Axes, x: str, y: str) -> None:
         spine.set_color(LINE)
 
 
+def write_beside(
+    ax: Axes, text: str, place: tuple[Any, Any], offset: tuple[float, float], **looks: Any
+) -> None:
+    """Write a text at an offset, in points, from a place of a chart."""
+    looks = {"va": "center", "fontsize": FONT, **looks}
+    ax.annotate(text, place, offset, textcoords="offset points", parse_math=False, **looks)
+
+
 def inline_svg(figure: Figure, name: str, description: str, colors: dict[str, str]) -> str:
     """Return a figure as an <svg> element for the middle of an HTML page.
 
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        What to draw; its text stays text, in the typeface of the page.
-    name : str
-        Begins every id of the element, so that several may stand on one page.
-    description : str
-        For those who do not see it.
-    colors : dict of str to str
-        What to put for a colour, such as "var(--ink)" for "#1f2933".
+    Its text stays text, in the typeface of the page. `name` begins every id of the element, so that
+    several may stand on one page; `description` is for those who do not see it; `colors` says what
+    to put for a colour, such as "var(--ink)" for "#1f2933".
     """
     import matplotlib
 
@@ -78,14 +79,11 @@ def inline_svg(figure: Figure, name: str, description: str, colors: dict[str, st
                 for color, replacement in colors.items():
                     text = text.replace(color, replacement)
             attributes[key] = text
-        element.attrib.clear()
-        element.attrib.update(attributes)
-    root.attrib.clear()
+        element.attrib = attributes
     width, height = figure.get_size_inches() * 72
-    root.set("viewBox", f"0 0 {width:g} {height:g}")
-    root.set("class", "chart")
-    root.set("role", "img")
-    root.set("aria-label", printable(description))
+    view = f"0 0 {width:g} {height:g}"
+    about = printable(description)
+    root.attrib = {"viewBox": view, "class": "chart", "role": "img", "aria-label": about}
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from featx.cli.options import cache_option, json_option
 from featx.cli.output import emit, table
 from featx.features.store.store import cache_folder
 from featx.text import count, size
+
+if TYPE_CHECKING:
+    from featx.features.store.cache import CachedEngine, CachedRecipe
 
 
 @click.group(invoke_without_command=True, epilog="Example: featx cache info")
@@ -47,22 +51,11 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
     total = sum(each.bytes for each in recipes) + sum(each.bytes for each in networks)
     lines = [f"{folder}: {', '.join(counts)}, {size(total)}"]
     if recipes:
-        rows = [
-            [
-                each.fingerprint[:12],
-                f"{each.rows:,}",
-                size(each.bytes),
-                _age(each.newest),
-                each.text,
-            ]
-            for each in recipes
-        ]
+        rows = [[each.fingerprint[:12], f"{each.rows:,}", *_about(each)] for each in recipes]
         header = ["recipe", "rows", "size", "age", "settings"]
         lines.append(table(header, rows, right=header[1:4]))
     if networks:
-        rows = [
-            [each.key[:12], size(each.bytes), _age(each.newest), each.text] for each in networks
-        ]
+        rows = [[each.key[:12], *_about(each)] for each in networks]
         header = ["network", "size", "age", "settings"]
         lines.append(table(header, rows, right=header[1:3]))
     emit(document, "\n".join(lines), as_json=as_json)
@@ -124,7 +117,9 @@ def verify(cache: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _age(newest: float) -> str:
+def _about(stored: CachedRecipe | CachedEngine) -> list[str]:
+    """Write the size, the age and the settings of something stored."""
     from featx.features.store.cache import days_since
 
-    return count(round(days_since(newest)), "day") if newest else "-"
+    age = count(round(days_since(stored.newest)), "day") if stored.newest else "-"
+    return [size(stored.bytes), age, stored.text]

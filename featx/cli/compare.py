@@ -59,4 +59,4 @@ def compare(
             comparison=comparison,
         )
     text = "\n".join([repr(comparison), best.validation.method, *comparison.notes])
-    emit(comparison.to_dict(), text, as_json=as_json, wrote={"out": out, "report": report})
+    emit(comparison.to_dict(), text, as_json=as_json, out=out, report=report)

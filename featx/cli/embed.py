@@ -31,4 +31,4 @@ def embed(folder: str, out: str, as_json: bool, **options: Any) -> None:
     with working():
         features = featx.embed(folder, **options)
         features.save(out)
-    emit(features.to_dict(), features.summary, as_json=as_json, wrote={"out": out})
+    emit(features.to_dict(), features.summary, as_json=as_json, out=out)

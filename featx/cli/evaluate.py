@@ -52,4 +52,4 @@ def evaluate(
     ]
     losses = [outcome.failure for outcome in result.failed]
     text = "\n".join([result.summary, table(header, cells, right=header[1:]), *losses])
-    emit(result.to_dict(), text, as_json=as_json, wrote={"report": report})
+    emit(result.to_dict(), text, as_json=as_json, report=report)

@@ -59,27 +59,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     status 130.
     """
     words = [str(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    status: object = 2
     try:
         with short_warnings():
             status = cli.main(words, prog_name="featx", standalone_mode=False, obj=words)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "featx"
         complain(f"{error.format_message().rstrip('.')} (see `{where} --help`)")
-        status = 2
     except click.ClickException as error:
         complain(error.format_message())
-        status = 2
     except FeatxError as error:
         complain(str(error))
-        status = 2
     except MemoryError:
         complain("out of memory; use a smaller --batch-size or --input-size, or pooling avg")
-        status = 2
     except (KeyboardInterrupt, click.Abort):
         kept = "what was finished is in the cache, run the same command to go on"
         complain("interrupted" if "--no-cache" in words else f"interrupted; {kept}")
         status = 130
     except OSError as error:  # such as a temporary folder that is full
         complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-        status = 2
     sys.exit(status if isinstance(status, int) else 0)

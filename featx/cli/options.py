@@ -123,14 +123,9 @@ _no_cache_option = click.option(
 
 
 def embedding_options(kind: type, **changed: Option) -> Callable[[Command], Command]:
-    """Add a class of options of embedding; a command gets those that were given.
+    """Add a class of options of embedding, such as `featx.features.options.EmbedOptions`.
 
-    Parameters
-    ----------
-    kind : type
-        Such as `featx.features.options.EmbedOptions`.
-    **changed : Option
-        What is different for the command.
+    A command gets those that were given. `changed` says what is different for the command.
     """
     known = options_of(kind) | changed
     options = {name: option for name, option in known.items() if option.shell}

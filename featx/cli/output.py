@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import math
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,26 +23,16 @@ def working() -> Iterator[None]:
         yield
 
 
-def emit(
-    document: Any, text: str, *, as_json: bool, wrote: Mapping[str, str | None] | None = None
-) -> None:
-    """Print a result: as JSON for a script, as text for a person.
+def emit(document: Any, text: str, *, as_json: bool, **files: str | None) -> None:
+    """Print a result: plain values as JSON for a script, NaN as null, or the text for a person.
 
-    Parameters
-    ----------
-    document : dict or list
-        The result as plain values; NaN becomes null.
-    text : str
-        The same for a person.
-    as_json : bool
-        Which of the two.
-    wrote : mapping of str to (str or None), optional
-        The files that may have been written, by the names of their options.
+    Both name the files that were written, if any, by the names of their options.
     """
-    files = wrote or {}
     if as_json:
         whole = {**document, **files} if isinstance(document, dict) else document
-        click.echo(json.dumps(_plain(whole), indent=2))
+        text = json.dumps(whole, default=lambda number: number.item())  # a number of numpy
+        plain = json.loads(text, parse_constant=lambda name: None)  # NaN, infinity
+        click.echo(json.dumps(plain, indent=2))
         return
     text = "\n".join([text, *(f"wrote {file}" for file in files.values() if file)])
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -52,17 +41,7 @@ def emit(
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> str:
-    """Lay out rows in columns.
-
-    Parameters
-    ----------
-    header : sequence of str
-        Names of the columns.
-    rows : sequence of sequences
-        The cells.
-    right : sequence of str, default=()
-        Names of the columns to align on the right.
-    """
+    """Lay out rows in columns, those that `right` names aligned on the right."""
     cells = [[str(cell) for cell in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
@@ -107,15 +86,3 @@ def short_warnings() -> Iterator[None]:
             yield
     finally:
         logger.removeHandler(handler)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if hasattr(value, "item"):  # a number of numpy
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

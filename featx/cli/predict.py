@@ -49,4 +49,4 @@ def predict(
     if out:
         write_csv(out, predictions.rows)
     text = table(["path", "label", "probability"], predictions.cells)
-    emit(predictions.rows, text, as_json=as_json, wrote={"out": out, "gallery": gallery})
+    emit(predictions.rows, text, as_json=as_json, out=out, gallery=gallery)

@@ -26,18 +26,8 @@ def write_report(
 ) -> None:
     """Write a report, if one was asked for, with the command that makes it again.
 
-    Parameters
-    ----------
-    path : str or None
-        The file.
-    title : str
-        Its heading.
-    features : Features
-        What was learned from or judged.
-    classifier : str or estimator, optional
-        Whose learning curve is measured, where there are pictures enough.
-    **parts
-        As for `featx.write_report`.
+    It has the learning curve of a classifier, where one is given and there are pictures enough.
+    `parts` are as for `featx.write_report`.
     """
     if path is None:
         return

@@ -65,5 +65,4 @@ def train(
             test=training.test,
             notes=[str(model.rejection)] if model.rejection else [],
         )
-    wrote = {"out": out, "report": report}
-    emit(training.to_dict(), training.summary, as_json=as_json, wrote=wrote)
+    emit(training.to_dict(), training.summary, as_json=as_json, out=out, report=report)

@@ -67,4 +67,4 @@ def tune(folder: str, out: str | None, report: str | None, as_json: bool, **opti
     text = "\n".join(
         [repr(tuning), *tuning.notes, *([f"test {tuning.test.summary}"] if tuning.test else [])]
     )
-    emit(tuning.to_dict(), text, as_json=as_json, wrote={"out": out, "report": report})
+    emit(tuning.to_dict(), text, as_json=as_json, out=out, report=report)

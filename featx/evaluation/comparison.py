@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -20,13 +22,7 @@ from featx.evaluation.splits import FOLDS, REPEATS, check_counts, split
 from featx.evaluation.validation import CrossValidation, tasks_of, validation_of
 from featx.features.duplicates import find_duplicates, narrowest
 from featx.features.matrix import Features, distinct_names, same_images
-from featx.features.options import (
-    CompareOptions,
-    EmbedOptions,
-    refuse_options,
-    settle,
-    takes,
-)
+from featx.features.options import CompareOptions, EmbedOptions, refuse_options, settle, takes
 from featx.features.request import Request
 from featx.features.run import run
 from featx.images.folder import ImageSource
@@ -39,7 +35,7 @@ from featx.learning.classes import (
 )
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner, learners_of
-from featx.text import percent, size, speed
+from featx.text import listed, percent, size, speed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,8 +77,7 @@ class Candidate:
 
         On pixels, which cost nothing to make, how fast the classifier predicts.
         """
-        recipe = self.features.recipe
-        if recipe is not None and recipe.backbone == PIXELS:
+        if _on_pixels(self.features):
             return 1 / max(self.validation.predict_seconds, 1e-9)
         return self.features.images_per_second / (1 + len(self.features.views))
 
@@ -141,8 +136,7 @@ class Comparison:
             return f"{self.best.name} leads by {self.leads[1].points}"
         if len(rivals) == len(self.candidates) > 2:
             return f"no clear winner among the {len(rivals)} candidates"
-        named = ", ".join(rivals[:6]) + (f" and {len(rivals) - 6} more" if len(rivals) > 6 else "")
-        return f"no clear winner among {named}"
+        return f"no clear winner among {listed(rivals, 6)}"
 
     @cached_property
     def transfer(self) -> Estimate | None:
@@ -175,11 +169,7 @@ class Comparison:
     def _transfer_pair(self) -> tuple[int, int] | None:
         """Positions of the best on features of a network and of the best from scratch."""
         scratch = [row for row, each in enumerate(self.candidates) if each.learner.pixels]
-        learned = [
-            row
-            for row, each in enumerate(self.candidates)
-            if each.features.recipe is None or each.features.recipe.backbone != PIXELS
-        ]
+        learned = [row for row, each in enumerate(self.candidates) if not _on_pixels(each.features)]
         return (learned[0], scratch[0]) if scratch and learned else None
 
     def to_frame(self) -> pd.DataFrame:
@@ -280,7 +270,8 @@ class Comparison:
         return "\n".join([*(line.rstrip() for line in lines), self.summary])
 
     def _repr_html_(self) -> str:
-        return f"{self.table.to_html(index=False)}<p>{self.summary.replace(chr(10), '<br>')}</p>"
+        text = escape(self.summary).replace("\n", "<br>")
+        return f"{self.table.to_html(index=False)}<p>{text}</p>"
 
 
 @takes(CompareOptions)
@@ -362,20 +353,11 @@ def compare(
         tasks = [
             task for each, name in pairs for task in tasks_of(each, splits, learners[name], memory)
         ]
-        fitted = fit_all(tasks, n_jobs=n_jobs, progress="fitting" if progress else None)
-    fits = len(splits.parts)
-    candidates = [
-        Candidate(
-            candidate,
-            each,
-            name,
-            learners[name],
-            validation_of(each, splits, fitted[number * fits : (number + 1) * fits]),
-        )
-        for number, (candidate, (each, name)) in enumerate(
-            zip(_names_of(pairs, learners), pairs, strict=True)
-        )
-    ]
+        fitted = iter(fit_all(tasks, n_jobs=n_jobs, progress="fitting" if progress else None))
+    candidates = []
+    for title, (each, name) in zip(_names_of(pairs, learners), pairs, strict=True):
+        validation = validation_of(each, splits, list(islice(fitted, len(splits.parts))))
+        candidates.append(Candidate(title, each, name, learners[name], validation))
     candidates.sort(
         key=lambda each: (-each.validation.accuracy, -np.nan_to_num(each.images_per_second))
     )
@@ -423,7 +405,7 @@ def _paired(given: Sequence[Features], learners: dict[str, Learner]) -> Pairs:
     pairs = [
         (each, name) for each in given for name, learner in learners.items() if not learner.pixels
     ]
-    pixels = [each for each in given if each.recipe and each.recipe.backbone == PIXELS]
+    pixels = [each for each in given if _on_pixels(each)]
     for name, learner in learners.items():
         if not learner.pixels:
             continue
@@ -452,10 +434,13 @@ def _names_of(pairs: Pairs, learners: dict[str, Learner]) -> list[str]:
     return names
 
 
+def _on_pixels(features: Features) -> bool:
+    return features.recipe is not None and features.recipe.backbone == PIXELS
+
+
 def _unbeaten(accuracy: Any, speed: Any) -> np.ndarray:
     """Whether no other candidate is at least as good in both and better in one."""
     a, s = np.asarray(accuracy), np.nan_to_num(np.asarray(speed))
-    beaten = [
-        bool(((a >= x) & (s >= v) & ((a > x) | (s > v))).any()) for x, v in zip(a, s, strict=True)
-    ]
-    return ~np.array(beaten)
+    as_good = (a >= a[:, None]) & (s >= s[:, None])
+    better = (a > a[:, None]) | (s > s[:, None])
+    return np.asarray(~(as_good & better).any(axis=1))

@@ -66,14 +66,9 @@ class LearningCurve:
         """
         import pandas as pd
 
-        estimates = self.estimates
+        pairs = zip(self.sizes, self.estimates, strict=True)
         return pd.DataFrame(
-            {
-                "per_class": self.sizes,
-                "accuracy": [each.value for each in estimates],
-                "accuracy_low": [each.low for each in estimates],
-                "accuracy_high": [each.high for each in estimates],
-            }
+            [{"per_class": size, **each.to_dict("accuracy")} for size, each in pairs]
         )
 
     def forecast(self, per_class: float) -> Estimate:
@@ -172,10 +167,8 @@ class LearningCurve:
     @cached_property
     def _fits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Coefficients of the curve for all photographs, then for each bootstrap of them."""
-        rows = [self.hits.mean(axis=1)]
-        for weights in bootstraps(self.splits.groups, seed=0):
-            rows.append(self.hits @ weights / weights.sum())
-        return _fit_power_law(self.sizes, np.array(rows))
+        drawn = [self.hits @ each / each.sum() for each in bootstraps(self.splits.groups)]
+        return _fit_power_law(self.sizes, np.array([self.hits.mean(axis=1), *drawn]))
 
 
 def learning_curve(
@@ -262,30 +255,14 @@ def _fit_power_law(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit accuracy = a - b * size ** -c by least squares, with b at least 0 and a at most 1.
 
-    Parameters
-    ----------
-    sizes : ndarray of shape (s,)
-    accuracy : ndarray of shape (m, s)
-        m curves.
-
-    Returns
-    -------
-    a, b, c : ndarray of shape (m,)
+    `sizes` is of shape (s,), `accuracy`, m curves, of shape (m, s), and each of a, b and c of (m,).
     """
-    best = np.full(len(accuracy), np.inf)
-    a, b, c = (np.zeros(len(accuracy)) for _ in range(3))
-    mean = accuracy.mean(axis=1, keepdims=True)
-    for exponent in _EXPONENTS:
-        x = sizes**-exponent
-        slope = -((accuracy - mean) @ (x - x.mean())) / ((x - x.mean()) ** 2).sum()
-        slope = slope.clip(0)
-        floor = (mean[:, 0] + slope * x.mean()).clip(max=1.0)
-        bound = floor >= 1.0  # the error falls to nothing: only its scale is left to fit
-        slope = np.where(bound, ((1.0 - accuracy) @ x) / (x @ x), slope)
-        error = ((floor[:, None] - slope[:, None] * x - accuracy) ** 2).sum(axis=1)
-        better = error < best
-        best = np.where(better, error, best)
-        a, b, c = (
-            np.where(better, new, old) for new, old in ((floor, a), (slope, b), (exponent, c))
-        )
-    return a, b, c
+    x = sizes ** -_EXPONENTS[:, None]
+    mean, centred = accuracy.mean(axis=1, keepdims=True), x - x.mean(axis=1, keepdims=True)
+    b = (-(accuracy - mean) @ centred.T / (centred**2).sum(axis=1)).clip(0)  # a row for each curve
+    a = (mean + b * x.mean(axis=1)).clip(max=1.0)
+    # Where the error falls to nothing, only its scale is left to fit.
+    b = np.where(a >= 1.0, (1.0 - accuracy) @ x.T / (x**2).sum(axis=1), b)
+    errors = ((a[..., None] - b[..., None] * x - accuracy[:, None]) ** 2).sum(axis=-1)
+    best = np.arange(len(accuracy)), errors.argmin(axis=1)
+    return a[best], b[best], _EXPONENTS[best[1]]

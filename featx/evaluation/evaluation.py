@@ -164,8 +164,9 @@ class Evaluation:
         """The rows of `to_frame` that are wrong, the most constant and surest mistakes first."""
         frame = self.to_frame()
         wrong = frame[frame.true != frame.predicted]
-        order = ["wrong", "probability"]
-        return wrong.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
+        return wrong.sort_values(
+            ["wrong", "probability"], ascending=False, kind="stable", ignore_index=True
+        )
 
     @property
     def suspects(self) -> pd.DataFrame:
@@ -179,33 +180,28 @@ class Evaluation:
         """
         import pandas as pd
 
-        names = ["path", "label", "looks_like", "probability", "probability_of_label"]
-        known = np.isin(self.y_true, self.classes)
-        if self.probabilities is None or not known.any():
+        if self.probabilities is None:
+            names = ["path", "label", "looks_like", "probability", "probability_of_label"]
             return pd.DataFrame(columns=names)
-        classes = np.array(self.classes)
-        own = np.searchsorted(classes, self.y_true[known])
-        shares = self.probabilities[known]
+        classes, shares = np.array(self.classes), self.probabilities
+        own = np.searchsorted(classes, self.y_true)
         mine = shares[np.arange(len(own)), own]
         usual = np.full(len(classes), np.inf)  # of a class without images: nothing looks like it
         for number in np.unique(own):
             usual[number] = mine[own == number].mean()
         above = np.where(shares >= usual, shares, -1.0)
-        looks = above.argmax(axis=1)
         top = above.max(axis=1)
-        found = (top > mine) & (looks != own)
-        frame = pd.DataFrame(
+        found = np.flatnonzero(top > mine)
+        found = found[np.argsort((mine - top)[found], kind="stable")]
+        return pd.DataFrame(
             {
-                "path": _as_objects(self.paths[known][found]),
-                "label": _as_objects(self.y_true[known][found]),
-                "looks_like": _as_objects(classes[looks[found]]),
+                "path": _as_objects(self.paths[found]),
+                "label": _as_objects(self.y_true[found]),
+                "looks_like": _as_objects(classes[above[found].argmax(axis=1)]),
                 "probability": top[found],
                 "probability_of_label": mine[found],
-            },
-            columns=names,
+            }
         )
-        order = np.argsort(frame.probability_of_label - frame.probability, kind="stable")
-        return frame.iloc[order].reset_index(drop=True)
 
     @property
     def certainty(self) -> np.ndarray:
@@ -294,14 +290,11 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values."""
         fair = self.without_leaks
-        answers = (
-            {}
-            if self.answered is None
-            else self.coverage.to_dict("coverage") | self.precision.to_dict("precision")
-        )
+        shares = self.interval.to_dict("accuracy")
+        if self.answered is not None:
+            shares |= self.coverage.to_dict("coverage") | self.precision.to_dict("precision")
         return {
-            **self.interval.to_dict("accuracy"),
-            **answers,
+            **shares,
             "n_images": len(self.y_true),
             "n_failed": self.n_failed,
             "leaks": dict(self.leaks),

@@ -23,52 +23,24 @@ WORTH_PROCESSES = 6.0  # seconds of work left; starting processes takes some two
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One classifier to fit on some rows and to judge on others.
+    """One classifier to fit on some rows and to judge on others."""
 
-    Attributes
-    ----------
-    X : ndarray of shape (n, columns), float32
-        Features; shared by many tasks.
-    views : tuple of ndarray of the shape of X
-        Features of augmented views of the same images.
-    y : ndarray of shape (n,), str
-        Their classes.
-    train, test : ndarray of int
-        Rows to fit on, and rows to predict.
-    learner : Learner
-        What to fit.
-    memory : joblib.Memory, optional
-        Where fitted steps of pipelines are kept for other tasks.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    train: np.ndarray
-    test: np.ndarray
+    X: np.ndarray  # features of shape (n, columns), float32; shared by many tasks
+    y: np.ndarray  # their classes, of shape (n,), str
+    train: np.ndarray  # rows to fit on, int
+    test: np.ndarray  # rows to predict, int
     learner: Learner
-    memory: Any = None
-    views: tuple[np.ndarray, ...] = ()
+    memory: Any = None  # joblib.Memory, where fitted steps of pipelines are kept for other tasks
+    views: tuple[np.ndarray, ...] = ()  # features of augmented views, each of the shape of X
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What became of a task.
+    """What became of a task."""
 
-    Attributes
-    ----------
-    predicted : ndarray of shape (n_test,), str
-        Predicted classes.
-    probabilities : ndarray of shape (n_test, n_classes), float, or None
-        Columns in the order of the sorted classes of all rows; None if there are none.
-    seconds : float
-        Time of fitting, on one core; of a network from scratch, on all.
-    predict_seconds : float
-        Time of predicting.
-    """
-
-    predicted: np.ndarray
-    probabilities: np.ndarray | None
-    seconds: float
+    predicted: np.ndarray  # classes, of shape (n_test,), str
+    probabilities: np.ndarray | None  # a column for each of the sorted classes of all rows
+    seconds: float  # of fitting, on one core; of a network from scratch, on all
     predict_seconds: float
 
 
@@ -79,20 +51,8 @@ def fit_all(
 
     Every fit computes on one core, so the numbers do not depend on how the work was shared out;
     but those of networks from scratch come one after the other, on all cores, in this process.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        What to do.
-    n_jobs : int, optional
-        Processes; by default one per core, once the work proves to be long.
-    progress : str, optional
-        What to call the progress bar, which appears after a second; None for no bar.
-
-    Returns
-    -------
-    list of Fitted
-        In the order of the tasks.
+    There are `n_jobs` processes, by default one per core, once the work proves to be long.
+    `progress` is the name of the progress bar, None for none.
     """
     fitted = []
     with progress_bar(progress or "", len(tasks), "fits", shown=progress is not None) as bar:

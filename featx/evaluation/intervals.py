@@ -64,12 +64,8 @@ class Estimate:
 def effective_size(groups: np.ndarray, folds: int | None = None) -> float:
     """Return how many independent images a measurement is worth.
 
-    Parameters
-    ----------
-    groups : ndarray of shape (n,), int
-        Images of one group are copies of one another.
-    folds : int, optional
-        Folds of the cross-validation; None for images that no classifier was trained on.
+    `groups`, of shape (n,), int, says which images are copies of one another; `folds` are those of
+    the cross-validation, None for images that no classifier was trained on.
     """
     counts = np.unique(groups, return_counts=True)[1]
     independent = counts.sum() ** 2 / (counts**2).sum()
@@ -77,16 +73,9 @@ def effective_size(groups: np.ndarray, folds: int | None = None) -> float:
 
 
 def accuracy_interval(accuracy: float, size: float, z: float = _Z) -> Estimate:
-    """Return an accuracy with Wilson's interval.
+    """Return an accuracy, 0 to 1, with Wilson's interval of z standard errors; by default 95 %.
 
-    Parameters
-    ----------
-    accuracy : float
-        Share of right predictions, 0 to 1.
-    size : float
-        Independent images that it stands on; see `effective_size`.
-    z : float, optional
-        Standard errors on either side; by default those of 95 %.
+    It stands on `size` independent images; see `effective_size`.
     """
     square = z**2 / size
     centre = (accuracy + square / 2) / (1 + square)
@@ -95,8 +84,8 @@ def accuracy_interval(accuracy: float, size: float, z: float = _Z) -> Estimate:
     return Estimate(accuracy, float(min(low, accuracy)), float(max(high, accuracy)))
 
 
-def leads(hits: Sequence[np.ndarray], leader: int, size: float, *, seed: int = 0) -> list[Estimate]:
-    """Return by how much one of several candidates leads each of the others.
+def leads(hits: Sequence[np.ndarray], leader: int, size: float) -> list[Estimate]:
+    """Return by how much the accuracy of a leader among candidates is above that of each of them.
 
     The intervals hold together: with a chance of 95 % all of them are right at once, however many
     candidates there are (the quantile is that of the largest of the differences, drawn from a
@@ -107,53 +96,37 @@ def leads(hits: Sequence[np.ndarray], leader: int, size: float, *, seed: int = 0
     hits : sequence of ndarray of shape (repeats, n), bool
         Which predictions of each candidate are right, for the same images in the same folds.
     leader : int
-        Position of the one that leads.
+        Position of the one that leads; its own lead is 0.
     size : float
         Independent images; see `effective_size`.
-    seed : int, default=0
-        Of the drawing.
-
-    Returns
-    -------
-    list of Estimate
-        One per candidate: the leader's accuracy minus its own. That of the leader itself is 0.
     """
-    first = hits[leader].astype(float)
-    others = [position for position in range(len(hits)) if position != leader]
-    out = [Estimate(0.0, 0.0, 0.0)] * len(hits)
-    if not others:
-        return out
-    differences = [first - hits[position] for position in others]
-    quantile = _largest_quantile(np.array([each.mean(axis=0) for each in differences]), seed)
-    for position, each in zip(others, differences, strict=True):
+    differences = [hits[leader].astype(float) - each for each in hits]
+    quantile = _largest_quantile(np.array([each.mean(axis=0) for each in differences]))
+    found = []
+    for each in differences:
         # Agresti and Min: half an image more in each of the four cells of the paired table.
         value = float(each.mean())
         shrunk = value * size / (size + 2)
         discordant = (np.abs(each).mean() * size + 1) / (size + 2)
         half = quantile * np.sqrt(max(discordant - shrunk**2, 0) / (size + 2))
-        out[position] = Estimate(value, float(shrunk - half), float(shrunk + half))
-    return out
+        found.append(Estimate(value, float(shrunk - half), float(shrunk + half)))
+    found[leader] = Estimate(0.0, 0.0, 0.0)
+    return found
 
 
-def _largest_quantile(differences: np.ndarray, seed: int) -> float:
+def _largest_quantile(differences: np.ndarray) -> float:
     """Return the 95 % quantile of the largest of correlated standard normal values."""
-    spread = differences.std(axis=1)
-    varied = differences[spread > 0]
+    varied = differences[differences.std(axis=1) > 0]
     if len(varied) < 2:
         return _Z
-    correlation = np.corrcoef(varied)
-    values, vectors = np.linalg.eigh(correlation)
+    values, vectors = np.linalg.eigh(np.corrcoef(varied))
     root = vectors * np.sqrt(values.clip(0))
-    draws = np.random.default_rng(seed).normal(size=(_DRAWS, len(varied))) @ root.T
+    draws = np.random.default_rng(0).normal(size=(_DRAWS, len(varied))) @ root.T
     return float(np.quantile(np.abs(draws).max(axis=1), CONFIDENCE))
 
 
 def accuracy_of_best(
-    hits: np.ndarray,
-    groups: np.ndarray,
-    *,
-    choose: Callable[[np.ndarray], int] | None = None,
-    seed: int = 0,
+    hits: np.ndarray, groups: np.ndarray, choose: Callable[[np.ndarray], int] | None = None
 ) -> float:
     """Estimate the accuracy of the best candidate without the luck that made it the best.
 
@@ -171,8 +144,6 @@ def accuracy_of_best(
     choose : callable, optional
         Says which candidate is chosen where each image counts as often as an array of shape (n,)
         says; by default the one with the most hits.
-    seed : int, default=0
-        Of the drawing.
 
     Returns
     -------
@@ -184,17 +155,17 @@ def accuracy_of_best(
     if len(hits) < 2:
         return best
     scores = []
-    for weights in bootstraps(groups, seed):
+    for weights in bootstraps(groups):
         left_out = weights == 0
         if left_out.any():
             scores.append(hits[choose(weights), left_out].mean())
     return min(best, float(np.mean(scores))) if scores else best
 
 
-def bootstraps(groups: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+def bootstraps(groups: np.ndarray) -> Iterator[np.ndarray]:
     """Yield a thousand times how often each image is drawn, with replacement, groups together."""
     names, group_of = np.unique(groups, return_inverse=True)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     for _ in range(_BOOTSTRAPS):
         drawn = random.integers(len(names), size=len(names))
         yield np.bincount(drawn, minlength=len(names))[group_of]

@@ -46,31 +46,10 @@ def split(
     repeats: int = REPEATS,
     seed: int = 0,
 ) -> Splits:
-    """Divide images for cross-validation.
+    """Divide images for cross-validation, with the parameters of `cross_validate`.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-        The class of each image; at least two of each class.
-    groups : ndarray of shape (n,), int, optional
-        Images of one group stay together; by default each is on its own.
-    folds : int, default=5
-        Parts that are predicted in turn; no more than there are images in the largest class.
-    repeats : int, default=2
-        Times that everything is shuffled and predicted anew.
-    seed : int, default=0
-        Of the shuffling.
-
-    Returns
-    -------
-    Splits
-
-    Raises
-    ------
-    OptionError
-        As for `check_counts`.
-    ImageSourceError
-        All images of every class are copies of one.
+    `y` has at least two images of each class. Images of one group stay together; by default each is
+    on its own. Raises an `ImageSourceError` if all images of every class are copies of one.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -95,13 +74,7 @@ def split(
 
 
 def check_counts(folds: Any = FOLDS, repeats: Any = REPEATS, seed: Any = 0) -> None:
-    """Check the numbers that `split` takes, which may be done before embedding.
-
-    Raises
-    ------
-    OptionError
-        Fewer than two folds, no repeat, or a seed below 0.
-    """
+    """Raise an `OptionError` for fewer than two folds, no repeat, or a seed below 0."""
     for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or value < least:
             raise OptionError(f"{name} {value!r}: expected a whole number from {least} up")

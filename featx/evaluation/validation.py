@@ -60,11 +60,9 @@ class CrossValidation(Evaluation):
     @property
     def scores(self) -> tuple[float, ...]:
         """Accuracy on each fold of each repeat, 0 to 1."""
-        folds = self.splits.folds
-        return tuple(
-            float(self.hits[number // folds, test].mean())
-            for number, (_, test) in enumerate(self.splits.parts)
-        )
+        hits, folds = self.hits, self.splits.folds
+        parts = enumerate(self.splits.parts)
+        return tuple(float(hits[number // folds, test].mean()) for number, (_, test) in parts)
 
     @property
     def std(self) -> float:

@@ -13,24 +13,11 @@ from featx.features.writer import Picture
 
 
 class Batches:
-    """Gathers pictures for an engine, and embeds them.
-
-    Parameters
-    ----------
-    open_engine : callable
-        Opens the engine; called only if there is something to embed.
-
-    Attributes
-    ----------
-    engine : Engine or None
-        The engine, once it is open.
-    count : int
-        Pictures embedded.
-    """
+    """Gathers pictures for an engine, which is opened once there are some, and embeds them."""
 
     def __init__(self, open_engine: Callable[[], Engine]) -> None:
         self.engine: Engine | None = None
-        self.count = 0
+        self.count = 0  # pictures embedded
         self._open_engine = open_engine
         self._lock = threading.Lock()
         self._busy = 0.0  # seconds of all threads together

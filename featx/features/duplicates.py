@@ -85,13 +85,8 @@ def find_duplicates(features: Features) -> Duplicates:
         Of exact copies only, for fewer than 16 columns or 4 different vectors.
     """
     if features not in _FOUND:
-        _FOUND[features] = _duplicates(features.matrix)
+        _FOUND[features] = duplicates_in(features.matrix)
     return _FOUND[features]
-
-
-def groups_of(table: np.ndarray) -> np.ndarray:
-    """Return the group of each row of a table, as `Duplicates.groups` of its features."""
-    return _duplicates(table).groups
 
 
 def narrowest(several: Sequence[Features]) -> Features:
@@ -124,7 +119,7 @@ def find_leaks(training: Features, test: Features) -> dict[str, str]:
         The path of a training picture for each such test picture.
     """
     n = len(training)
-    groups = _duplicates(np.concatenate([training.matrix, test.matrix])).groups
+    groups = duplicates_in(np.concatenate([training.matrix, test.matrix])).groups
     first = {group: row for row, group in reversed(list(enumerate(groups[:n].tolist())))}
     return {
         path: training.paths[first[group]]
@@ -133,7 +128,8 @@ def find_leaks(training: Features, test: Features) -> dict[str, str]:
     }
 
 
-def _duplicates(table: np.ndarray) -> Duplicates:
+def duplicates_in(table: np.ndarray) -> Duplicates:
+    """Find the rows of a table that are copies, as `find_duplicates` does those of features."""
     pairs, firsts = Pairs(), dict[bytes, int]()
     for row, vector in enumerate(table):
         if np.isfinite(np.vdot(vector, vector)):

@@ -28,24 +28,12 @@ _CHECKED_BYTES = 1 << 20  # at a time
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds.
+    """What a file holds, row by row."""
 
-    Attributes
-    ----------
-    X : ndarray of shape (n, *shape), float32
-        The vectors.
-    paths : list of str
-        The file of each row.
-    labels : list of (str or None), or None
-        The class of each row.
-    about : dict or None
-        Plain values that describe the rest; None for a table made elsewhere.
-    """
-
-    X: np.ndarray
+    X: np.ndarray  # (n, *shape), float32
     paths: list[str]
     labels: list[str | None] | None
-    about: dict[str, Any] | None
+    about: dict[str, Any] | None  # plain values on the rest; None for a table made elsewhere
 
 
 def check_suffix(path: Path) -> str:
@@ -59,24 +47,7 @@ def check_suffix(path: Path) -> str:
 
 
 def save(path: Path, stored: Stored, columns: list[str]) -> None:
-    """Write a matrix in the format that the suffix names.
-
-    Parameters
-    ----------
-    path : Path
-        Where to.
-    stored : Stored
-        What to write.
-    columns : list of str
-        Names of the columns of the flattened matrix, for .parquet and .csv.
-
-    Raises
-    ------
-    OptionError
-        The suffix names no format.
-    StorageError
-        The file cannot be written.
-    """
+    """Write a matrix in the format that the suffix names; `columns` names those of a table."""
     suffix = check_suffix(path)
     about = {"format": FORMAT, **(stored.about or {}), "shape": list(stored.X.shape[1:])}
     if suffix in (".npz", ".npy"):
@@ -105,12 +76,8 @@ def save(path: Path, stored: Stored, columns: list[str]) -> None:
 def load(path: Path) -> Stored:
     """Read what `save` wrote, or a .parquet or .csv table with a column `path`.
 
-    A .npy file comes back as a memory map.
-
-    Raises
-    ------
-    StorageError
-        The file is missing, damaged or not one of features.
+    A .npy file comes back as a memory map. What is missing, damaged or holds no features is a
+    `StorageError`.
     """
     suffix = check_suffix(path)
     if not path.is_file():
@@ -168,7 +135,7 @@ def _write_parquet(file: Path, stored: Stored, columns: list[str], about: str) -
     if stored.labels is not None:
         labels = [None if each is None else _as_text(each) for each in stored.labels]
         arrays["label"] = pa.array(labels, pa.string())
-    matrix = np.ascontiguousarray(_flat(stored.X).T)
+    matrix = np.ascontiguousarray(flat(stored.X).T)
     arrays |= {name: pa.array(values) for name, values in zip(columns, matrix, strict=True)}
     table = pa.table(arrays).replace_schema_metadata({"featx": about})
     # What helps to search a table costs more than the values where there are 100,352 columns.
@@ -202,7 +169,7 @@ def _write_csv(file: Path, stored: Stored, columns: list[str]) -> None:
         writer = csv.writer(sink, lineterminator="\n")
         writer.writerow(["path", "label"][: len(texts)] + columns)
         numbers = ",".join(["%.9g"] * len(columns))
-        for *text, row in zip(*texts, _flat(stored.X), strict=True):
+        for *text, row in zip(*texts, flat(stored.X), strict=True):
             writer.writerow(text + (numbers % tuple(row.tolist())).split(","))
 
 
@@ -276,7 +243,8 @@ def _not_as_text(column: str, values: Iterable[str | None]) -> list[tuple[str, i
     ]
 
 
-def _flat(X: np.ndarray) -> np.ndarray:
+def flat(X: np.ndarray) -> np.ndarray:
+    """Return the vectors as a table of shape (n, columns)."""
     return X.reshape(len(X), int(np.prod(X.shape[1:])))
 
 
@@ -290,7 +258,7 @@ def _read_sidecar(path: Path) -> dict[str, Any] | None:
 
 def _checksum(X: np.ndarray, about: dict[str, Any]) -> int:
     total = zlib.crc32(f"{X.dtype.str} {X.shape} {json.dumps(about)}".encode())
-    rows = np.asarray(X).reshape(len(X), int(np.prod(X.shape[1:])))
+    rows = flat(np.asarray(X))
     step = max(1, _CHECKED_BYTES // max(1, rows.shape[1] * rows.itemsize))
     for start in range(0, len(rows), step):
         block = np.ascontiguousarray(rows[start : start + step])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -72,16 +72,15 @@ class Features:
     recipe: Recipe | None = None
     n_other: int = 0
     weights: str = "imagenet"
-    seconds: float = field(default=0.0, repr=False)
-    elapsed: float = field(default=0.0, repr=False)
-    images_per_second: float = field(default=math.nan, repr=False)
-    views: tuple[np.ndarray, ...] = field(default=(), repr=False)
+    seconds: float = 0.0
+    elapsed: float = 0.0
+    images_per_second: float = math.nan
+    views: tuple[np.ndarray, ...] = ()
 
     def __post_init__(self) -> None:
         rows = {"X": len(self.X), "paths": len(self.paths)}
         rows |= {f"view {number}": len(each) for number, each in enumerate(self.views, 1)}
-        if self.y is not None:
-            rows["y"] = len(self.y)
+        rows |= {} if self.y is None else {"y": len(self.y)}
         if len(set(rows.values())) > 1:
             text = ", ".join(f"{name} has {n}" for name, n in rows.items())
             raise OptionError(f"features need as many rows everywhere: {text}")
@@ -95,9 +94,7 @@ class Features:
         return f"Features({' x '.join(map(str, self.X.shape))}, {classes}{failed}; {self.recipe})"
 
     def _repr_html_(self) -> str:
-        counts = Counter(
-            "no label" if y is None else y for y in ([] if self.y is None else self.y.tolist())
-        )
+        counts = Counter("no label" if label is None else label for label in self.labels)
         rows = {"images": f"{len(self):,}", "features": " x ".join(map(str, self.X.shape[1:]))}
         if self.y is not None:
             named = [f"{name} ({count})" for name, count in sorted(counts.items())]
@@ -116,12 +113,12 @@ class Features:
     @property
     def failed(self) -> tuple[Outcome, ...]:
         """The outcomes of the files that could not be read."""
-        return tuple(outcome for outcome in self.outcomes if outcome.status == "failed")
+        return tuple(outcome for outcome in self.outcomes if not outcome.ok)
 
     @property
     def matrix(self) -> np.ndarray:
         """X as a table of shape (n, columns), which scikit-learn takes."""
-        return self.X.reshape(len(self.X), int(np.prod(self.X.shape[1:])))
+        return formats.flat(self.X)
 
     @property
     def view_matrices(self) -> tuple[np.ndarray, ...]:
@@ -284,12 +281,13 @@ class Features:
         stored = formats.load(Path(path))
         about = stored.about or _NOTHING_KNOWN
         try:
-            n = len(stored.X) // (1 + int(about.get("views", 0)))
+            n_views = int(about.get("views", 0))
+            n = len(stored.X) // (1 + n_views)
             return cls(
                 X=stored.X[:n],
                 y=None if stored.labels is None else as_labels(stored.labels[:n]),
                 paths=as_paths(stored.paths[:n]),
-                views=tuple(np.split(stored.X[n:], about["views"])) if about.get("views") else (),
+                views=tuple(np.split(stored.X[n:], n_views)) if n_views else (),
                 outcomes=tuple(
                     Outcome(**{**outcome, "notes": tuple(outcome["notes"])})
                     for outcome in about["outcomes"]
@@ -310,13 +308,7 @@ def feature_names(recipe: Recipe | None, width: int) -> list[str]:
 
 
 def same_images(several: Sequence[Features]) -> list[Features]:
-    """Reduce features to the images that all of them have, in the same order.
-
-    Raises
-    ------
-    ImageSourceError
-        They have no image in common, or give the same images different labels.
-    """
+    """Reduce features to the images that all of them have, in the same order."""
     common = set(several[0].paths).intersection(*(each.paths for each in several[1:]))
     if not common:
         raise ImageSourceError(
@@ -363,14 +355,10 @@ def as_labels(labels: Sequence[Any]) -> np.ndarray | None:
     if all(label is None for label in labels):
         return None
     if any(label is None for label in labels):
-        array = np.empty(len(labels), dtype=object)
-        array[:] = labels
-        return array
+        return np.array(labels, dtype=object)
     return np.array([str(label) for label in labels])
 
 
 def as_paths(paths: Sequence[str]) -> np.ndarray:
     """Return paths as an array of str objects, long ones and short ones alike."""
-    array = np.empty(len(paths), dtype=object)
-    array[:] = list(paths)
-    return array
+    return np.array(list(paths), dtype=object)

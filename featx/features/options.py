@@ -32,33 +32,15 @@ Callable_ = TypeVar("Callable_", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option beside its name and type.
+    """What is known of an option beside its name and type."""
 
-    Attributes
-    ----------
-    default : object
-        Its value where nothing is asked for.
-    text : str
-        What it does; the help of the shell is the first sentence.
-    choices : tuple of str
-        The values that it can have; none for any.
-    bounds : tuple of (int, int or None), optional
-        The least and the greatest whole number.
-    metavar : str, optional
-        What stands for its value in the help of the shell.
-    unset : str
-        What None means.
-    shell : bool
-        Whether commands offer it.
-    """
-
-    default: object
-    text: str
-    choices: tuple[str, ...] = ()
-    bounds: tuple[int, int | None] | None = None
-    metavar: str | None = None
-    unset: str = ""
-    shell: bool = True
+    default: object  # its value where nothing is asked for
+    text: str  # what it does; the help of the shell is the first sentence
+    choices: tuple[str, ...] = ()  # the values that it can have; none for any
+    bounds: tuple[int, int | None] | None = None  # the least and the greatest whole number
+    metavar: str | None = None  # what stands for its value in the help of the shell
+    unset: str = ""  # what None means
+    shell: bool = True  # whether commands offer it
 
     @property
     def help(self) -> str:
@@ -296,16 +278,8 @@ def refuse_options(given: Mapping[str, object]) -> None:
 def settle(given: Mapping[str, Any]) -> EmbedOptions:
     """Check options and fill in what was not given; what is settled already stays as it is.
 
-    Returns
-    -------
-    EmbedOptions
-        Every option but `fast`, which has become `decode` and `precision`; the precision is one
-        that this machine computes in.
-
-    Raises
-    ------
-    OptionError
-        An option has a value that it cannot have.
+    Returns every option but `fast`, which has become `decode` and `precision`; the precision is
+    one that this machine computes in.
     """
     settled: Any = {name: option.default for name, option in OPTIONS.items()}
     settled.update(given)

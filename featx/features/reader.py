@@ -21,51 +21,25 @@ _AHEAD_BYTES = 256 << 20  # but no more than this
 
 @dataclass(frozen=True)
 class ReadFile:
-    """One file that was read, and decoded for those that lack its vector.
+    """One file that was read, and decoded for those that lack its vector."""
 
-    Attributes
-    ----------
-    index : int
-        Its place among the files.
-    digest : str or None
-        Of its bytes; None where it cannot be read.
-    outcome : Outcome
-        "decoded", "failed", or "cached" where nobody lacks its vector.
-    pixels : dict of int to ndarray
-        Its squares, by the number of their `Fit`.
-    """
-
-    index: int
-    digest: str | None
-    outcome: Outcome
-    pixels: dict[int, np.ndarray] = field(default_factory=dict)
+    index: int  # its place among the files
+    digest: str | None  # of its bytes; None where it cannot be read
+    outcome: Outcome  # "decoded", "failed", or "cached" where nobody lacks its vector
+    pixels: dict[int, np.ndarray] = field(default_factory=dict)  # by the number of their `Fit`
 
 
 class Reader:
     """Reads and decodes files, each once for all networks.
 
-    Parameters
-    ----------
-    paths : sequence of str
-        The files.
-    fits : sequence of Fit
-        The squares to decode to.
-    claim : callable
-        Says, for a digest, the numbers of the fits that lack its vector and have none coming.
-
-    Attributes
-    ----------
-    read : list of (path, digest, stamp)
-        The files that were read, for a `DigestMemo` to remember.
-    batch_size : int
-        Pictures that a network takes at once, which says how many to decode ahead.
+    `claim` says, for a digest, the numbers of the fits that lack its vector and have none coming.
     """
 
     def __init__(
         self, paths: Sequence[str], fits: Sequence[Fit], claim: Callable[[str], list[int]]
     ) -> None:
-        self.read: list[tuple[str, str, Stamp | None]] = []
-        self.batch_size = 1
+        self.read: list[tuple[str, str, Stamp | None]] = []  # for a `DigestMemo` to remember
+        self.batch_size = 1  # of the network that takes most; says how many to decode ahead
         self._paths = paths
         self._fits = fits
         self._claim = claim

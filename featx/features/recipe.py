@@ -26,7 +26,7 @@ _ALWAYS = (
 _POLICIES = {"orientation": "exif", "color": "rgb"}
 _VERSIONS = {"decode": DECODE_VERSION, "view": VIEWS_VERSION}  # written behind the value: "full/1"
 _FIT = {field.name: field.default for field in fields(Fit) if field.name != "size"}
-_CUT = {field.name: field.default for field in fields(Cut)}
+_USUAL = _FIT | {field.name: field.default for field in fields(Cut)}
 # What JSON may hold where there is no list of choices to check it by.
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "backbone": str,
@@ -100,8 +100,8 @@ class RecipePart:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, ready for JSON."""
-        settings, usual = self.settings, _FIT | _CUT
-        names = [*_ALWAYS, *(name for name in usual if settings[name] != usual[name])]
+        settings = self.settings
+        names = [*_ALWAYS, *(name for name in _USUAL if settings[name] != _USUAL[name])]
         return {
             name: f"{settings[name]}/{_VERSIONS[name]}" if name in _VERSIONS else settings[name]
             for name in dict.fromkeys(names)
@@ -118,8 +118,7 @@ class RecipePart:
         """
         if not isinstance(written, Mapping):
             raise OptionError(f"{written!r} is no recipe: expected its settings by name")
-        usual = _FIT | _CUT
-        odd = (set(_ALWAYS) - set(written)) | (set(written) - set(_ALWAYS) - set(usual))
+        odd = (set(_ALWAYS) - set(written)) | (set(written) - {*_ALWAYS, *_USUAL})
         if odd:
             raise OptionError(
                 f"not a recipe of this version of featx: {', '.join(sorted(odd))} missing or "
@@ -134,7 +133,7 @@ class RecipePart:
                 wanted = "a whole number" if kind is int else "a name"
                 raise OptionError(f"{name} {written[name]!r} of a recipe: expected {wanted}")
         for name in _VERSIONS.keys() & settings.keys():
-            settings[name] = _unversioned(name, settings[name], type(usual[name]))
+            settings[name] = _unversioned(name, settings[name], type(_USUAL[name]))
         return cls.of(**settings)
 
     def __str__(self) -> str:
@@ -268,23 +267,13 @@ class Recipe:
 def join(blocks: list[np.ndarray]) -> np.ndarray:
     """Join vectors row by row, each brought to length 1; a vector of zeros stays one.
 
-    Parameters
-    ----------
-    blocks : list of ndarray of shape (n, any), float32
-        Row i of each belongs to one picture.
-
-    Returns
-    -------
-    ndarray of shape (n, columns of all), float32
+    The blocks are of shape (n, any), float32; row i of each belongs to one picture.
     """
-    lengths = [np.linalg.norm(block, axis=1, keepdims=True) for block in blocks]
-    return np.concatenate(
-        [
-            block / np.where(length > 0, length, 1)
-            for block, length in zip(blocks, lengths, strict=True)
-        ],
-        axis=1,
-    )
+    units = []
+    for block in blocks:
+        lengths = np.linalg.norm(block, axis=1, keepdims=True)
+        units.append(block / np.where(lengths > 0, lengths, 1))
+    return np.concatenate(units, axis=1)
 
 
 def _unversioned(name: str, written: object, kind: type) -> Any:

@@ -22,37 +22,17 @@ _MAX_INPUT_SIZE = 4096  # px
 
 @dataclass(frozen=True)
 class Request:
-    """What one feature matrix is made by.
+    """What one feature matrix is made by."""
 
-    Attributes
-    ----------
-    backbones : tuple of Backbone
-        One for each part of the recipe.
-    recipe : Recipe
-        How a picture becomes a vector.
-    views : int
-        How many augmented views go along.
-    """
-
-    backbones: tuple[Backbone, ...]
+    backbones: tuple[Backbone, ...]  # one for each part of the recipe
     recipe: Recipe
-    views: int = 0
+    views: int = 0  # augmented ones that go along
 
     @classmethod
     def of(cls, backbone: str | Backbone, settled: EmbedOptions) -> Request:
-        """Find the weights of a backbone and write the recipe.
+        """Find the weights of a backbone, as `embed` takes one, and write the recipe.
 
-        Parameters
-        ----------
-        backbone : str or Backbone
-            As for `embed`, but one.
-        settled : EmbedOptions
-            What `featx.features.options.settle` gave.
-
-        Raises
-        ------
-        OptionError, UnknownBackboneError, UnknownLayerError, WeightsError
-            As for `embed`.
+        `settled` is what `featx.features.options.settle` gave. It raises what `embed` does.
         """
         names = joined_names(backbone, "backbone")
         layers = joined_names(settled["layer"], "layer")
@@ -95,13 +75,7 @@ class Request:
 
 
 def joined_names(value: Any, option: str) -> list[Any]:
-    """Return the names that a "+" joins; what is no text stays as it is.
-
-    Raises
-    ------
-    OptionError
-        A name is empty, or is there twice.
-    """
+    """Return the names that a "+" joins, all different; what is no text stays as it is."""
     if not isinstance(value, str) or "+" not in value:
         return [value]
     names = [name.strip() for name in value.split("+")]

@@ -56,26 +56,9 @@ class RunSettings:
 def run(images: ImageFolder, requests: Sequence[Request], settled: EmbedOptions) -> list[Features]:
     """Embed images by several requests, each picture decoded once for all.
 
-    A network runs once for recipes that differ by the pooling alone, "avg" and "max".
-
-    Parameters
-    ----------
-    images : ImageFolder
-        The images.
-    requests : sequence of Request
-        What to make.
-    settled : EmbedOptions
-        How to run: the options that `RunSettings` knows; the others are part of the requests.
-
-    Returns
-    -------
-    list of Features
-        One for each request.
-
-    Raises
-    ------
-    ImageError, ImageSourceError, StorageError, WeightsError, UnknownLayerError, ConversionError
-        As for `embed`.
+    A network runs once for recipes that differ by the pooling alone, "avg" and "max". Of `settled`
+    the options that `RunSettings` knows count; the others are part of the requests. It raises
+    what `embed` does.
     """
     settings = RunSettings(**options_in(RunOptions, settled))
     began = time.perf_counter()
@@ -86,17 +69,14 @@ def run(images: ImageFolder, requests: Sequence[Request], settled: EmbedOptions)
         try:
             filling.fill()
         finally:
-            for network in networks:
-                network.note_speed()
+            for each in networks:
+                if each.batches.count:
+                    each.writer.note_speed(each.batches.images_per_second, each.batches.count)
             memo.remember(filling.reader.read)
-        stores = {
-            (network.backbone, store.recipe): (store, embedded)
-            for network in networks
-            for store, embedded in zip(network.writer.stores, network.writer.embedded, strict=True)
-        }
         made = {
-            part: _matrix(images, part[0], *stores[part], filling.digests, filling.failures)
-            for part in parts
+            (each.backbone, store.recipe): _matrix(images, each.backbone, store, embedded, filling)
+            for each in networks
+            for store, embedded in zip(each.writer.stores, each.writer.embedded, strict=True)
         }
     seconds, elapsed = filling.seconds, time.perf_counter() - began
     return [
@@ -124,10 +104,6 @@ class _Network:
     part: RecipePart
     batches: Batches
     writer: Writer
-
-    def note_speed(self) -> None:
-        if self.batches.count:
-            self.writer.note_speed(self.batches.images_per_second, self.batches.count)
 
 
 def _networks(
@@ -170,15 +146,8 @@ def _with_pooling(part: RecipePart, pooling: str) -> RecipePart:
 class _Filling:
     """One filling of stores with the features of some files.
 
-    Attributes
-    ----------
-    digests : dict
-        The digest of each file that could be read, by path.
-    failures : dict
-        The outcome of each file that failed, by position.
-    seconds : float
-        Time from the first file opened to the last vector, without opening the engines.
-    reader : Reader
+    `digests` has the digest of each file that could be read, by path. `seconds` is the time from
+    the first file opened to the last vector, without opening the engines.
     """
 
     def __init__(
@@ -189,8 +158,7 @@ class _Filling:
         settings: RunSettings,
     ) -> None:
         self.digests = dict(digests)
-        self.failures: dict[int, Outcome] = {}
-        self._failed: dict[str, Outcome] = {}  # by digest
+        self._failures: dict[str, Outcome] = {}  # by digest, or path where there is none
         self.seconds = 0.0
         self.reader = Reader(paths, [each.part.fit for each in networks], self._claim)
         self._paths = paths
@@ -201,15 +169,7 @@ class _Filling:
         self._pending: deque[tuple[_Network, list[Picture], Future[np.ndarray]]] = deque()
 
     def fill(self) -> None:
-        """Fill the stores until they have a sound vector for every file that can be read.
-
-        Raises
-        ------
-        ImageError
-            A file cannot be read and `on_error` is "raise".
-        StorageError, WeightsError, UnknownLayerError
-            A store cannot be written, or an engine cannot be opened.
-        """
+        """Fill the stores until they have a sound vector for every file that can be read."""
         for number in range(_PASSES):
             todo = self._missing()
             if not todo:
@@ -233,8 +193,12 @@ class _Filling:
         return [
             index
             for index, path in enumerate(self._paths)
-            if index not in self.failures and self.digests.get(path) not in sound
+            if not self.failure(path) and self.digests.get(path) not in sound
         ]
+
+    def failure(self, path: str) -> Outcome | None:
+        """Return the outcome of a file if it failed; copies of a file fail with it."""
+        return self._failures.get(self.digests.get(path, path))
 
     def _claim(self, digest: str) -> list[int]:
         return [
@@ -274,23 +238,22 @@ class _Filling:
             while self._pending:
                 self._collect()
         self.seconds += time.perf_counter() - start - opening
-        self._fail_copies(todo)
 
     def _note(self, file: ReadFile, first: dict[str, int]) -> int:
         """Note the digest of a file that was read, or that it failed.
 
         Returns the place of the first of its copies, which stands for all of them.
         """
-        index = file.index
-        if file.digest is not None:
-            self.digests[self._paths[index]] = file.digest
+        index, path = file.index, self._paths[file.index]
+        if file.digest is None:
+            self.digests.pop(path, None)  # remembered from when it could be read
+        else:
+            self.digests[path] = file.digest
             index = first.setdefault(file.digest, index)
         if not file.outcome.ok:
             if self._settings.on_error == "raise":
                 raise ImageError(f"cannot read {self._paths[index]}: {file.outcome.reason}")
-            self.failures[index] = file.outcome
-            if file.digest is not None:
-                self._failed[file.digest] = file.outcome
+            self._failures[file.digest or path] = file.outcome
         return index
 
     def _take(self, file: ReadFile, index: int) -> float:
@@ -306,13 +269,6 @@ class _Filling:
             if batch := network.batches.add(picture):
                 self._submit(network, batch)
         return opening
-
-    def _fail_copies(self, todo: Sequence[int]) -> None:
-        """Let the copies of a file that failed fail with it."""
-        for index in todo:
-            digest = self.digests.get(self._paths[index])
-            if index not in self.failures and digest in self._failed:
-                self.failures[index] = self._failed[digest]
 
     def _submit(self, network: _Network, batch: list[Picture]) -> None:
         """Hand a batch to its network.
@@ -354,36 +310,19 @@ def _matrix(
     backbone: Backbone,
     store: FeatureStore,
     embedded: set[int],
-    digests: Mapping[str, str],
-    failures: Mapping[int, Outcome],
+    filling: _Filling,
 ) -> Features:
     """Read the matrix of a filled store, rows in the order of the images.
 
-    Parameters
-    ----------
-    images : ImageFolder
-        The images that were asked for.
-    backbone : Backbone
-        The network.
-    store : FeatureStore
-        Has a vector of every image that could be read.
-    embedded : set of int
-        Places of the images whose vectors were computed now.
-    digests : mapping
-        The digest of each image that could be read, by path.
-    failures : mapping
-        The outcome of each image that could not, by place.
+    `embedded` has the places of the images whose vectors were computed now.
     """
-    outcomes = [
-        replace(failures[index], path=path)
-        if index in failures
-        else Outcome(
-            status="embedded" if index in embedded else "cached",
-            notes=store.notes(digests[path]),
-            path=path,
-        )
-        for index, path in enumerate(images.paths)
-    ]
+    digests, outcomes = filling.digests, []
+    for index, path in enumerate(images.paths):
+        if failure := filling.failure(path):
+            outcomes.append(replace(failure, path=path))
+        else:
+            status = "embedded" if index in embedded else "cached"
+            outcomes.append(Outcome(status, notes=store.notes(digests[path]), path=path))
     rows = [index for index, outcome in enumerate(outcomes) if outcome.ok]
     if not rows:
         first = outcomes[0]
@@ -419,13 +358,12 @@ def _joined(request: Request, made: Mapping[tuple[Backbone, RecipePart], Feature
     """Join the vectors of the parts of a request, and put its views beside."""
     views = [[made[part] for part in request.of_view(view)] for view in range(request.views + 1)]
     first = views[0][0]
-    embedded = [
-        any(each.outcomes[file].status == "embedded" for parts in views for each in parts)
-        for file in range(len(first.outcomes))
-    ]
+    files = zip(*(each.outcomes for parts in views for each in parts), strict=True)
     outcomes = tuple(
-        replace(outcome, status="embedded") if new else outcome
-        for outcome, new in zip(first.outcomes, embedded, strict=True)
+        replace(file[0], status="embedded")
+        if "embedded" in {each.status for each in file}
+        else file[0]
+        for file in files
     )
     if len(request.backbones) == 1:
         X, *others = (parts[0].X for parts in views)

@@ -29,16 +29,8 @@ class Picture:
 class Writer:
     """Puts the vectors of one network into the stores that lack them.
 
-    Parameters
-    ----------
-    stores : sequence of FeatureStore
-        One for each pooling of the network: they share what it gives, column by column in equal
-        parts.
-
-    Attributes
-    ----------
-    embedded : tuple of set of int
-        For each store, places of the files whose vectors were computed now.
+    There is a store for each pooling of the network: they share what it gives, column by column
+    in equal parts. `embedded` has, for each store, places of the files that were embedded now.
     """
 
     def __init__(self, stores: Sequence[FeatureStore]) -> None:

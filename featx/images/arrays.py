@@ -20,14 +20,8 @@ class ArrayImage(str):
 
     As a text it is a name, such as "array[12]". It is equal to another `ArrayImage` of the same
     name and pixels, so that those of two arrays are told apart; and to its name alone, which is
-    what features that were saved know of it.
-
-    Parameters
-    ----------
-    name : str
-        What to show in place of a path.
-    pixels : ndarray of shape (height, width) or (height, width, 3 or 4), uint8
-        Grey, RGB or RGBA.
+    what features that were saved know of it. The pixels are grey, RGB or RGBA: an array of shape
+    (height, width) or (height, width, 3 or 4), uint8.
     """
 
     __slots__ = ("pixels",)
@@ -61,20 +55,10 @@ class ArrayImage(str):
 def array_images(array: np.ndarray) -> tuple[ArrayImage, ...]:
     """Take the rows of an array as images named "array[0]", "array[1]" and so on.
 
-    Parameters
-    ----------
-    array : ndarray of shape (n, height, width) or (n, height, width, channels)
-        Grey, RGB or RGBA. Integers are 0 to 255, floats 0 to 1, bool is black and white. An array
-        of uint8 is not copied, so it must not be changed while the images are in use.
-
-    Returns
-    -------
-    tuple of ArrayImage
-
-    Raises
-    ------
-    ImageSourceError
-        It has another shape, no pixels, or values out of range.
+    The array is of shape (n, height, width) or (n, height, width, channels): grey, RGB or RGBA.
+    Integers are 0 to 255, floats 0 to 1, bool is black and white. An array of uint8 is not copied,
+    so it must not be changed while the images are in use. Another shape, no pixels or values out
+    of range are an `ImageSourceError`.
     """
     array = np.asarray(array)  # not one of a subclass, whose rows are slow to take
     _check_shape(array.shape)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from featx.errors import one_line
 from featx.images.fit import Fit
 from featx.images.rgb import to_rgb
 from featx.images.views import Box
@@ -96,51 +97,20 @@ class _RefusedError(Exception):
 def quiet_pillow() -> Iterator[None]:
     """Keep Pillow's warnings off the screen: what matters in them is in the outcomes.
 
-    To be entered once, in the main thread, around all calls of `decode`: the state of the
-    warnings belongs to the whole process, so that changing it within threads would leave it wrong.
+    To be entered once, in the main thread, around all decoding: the state of the warnings
+    belongs to the whole process, so that changing it within threads would leave it wrong.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
 
 
-def decode(data: bytes, fit: Fit) -> tuple[np.ndarray | None, Outcome]:
-    """Decode a file's bytes to a square of RGB pixels.
-
-    Parameters
-    ----------
-    data : bytes
-        A whole file.
-    fit : Fit
-        The square.
-
-    Returns
-    -------
-    pixels : ndarray of shape (size, size, 3), uint8, C-contiguous; or None
-        None if, and only if, the outcome is "failed".
-    outcome : Outcome
-        "decoded" or "failed". Nothing in `data` raises.
-    """
-    pixels, outcome = decode_all(data, [fit])
-    return (pixels[0] if outcome.ok else None), outcome
-
-
 def decode_all(data: bytes, fits: Sequence[Fit]) -> tuple[list[np.ndarray], Outcome]:
-    """Decode a file's bytes once for several squares.
+    """Decode a file's bytes once for several squares, at least one.
 
-    Parameters
-    ----------
-    data : bytes
-        A whole file.
-    fits : sequence of Fit
-        The squares, at least one.
-
-    Returns
-    -------
-    pixels : list of ndarray
-        For each of `fits` what `decode` gives; empty if the outcome is "failed".
-    outcome : Outcome
-        "decoded" or "failed".
+    Returns an array of RGB pixels for each of `fits`, of shape (size, size, 3), uint8 and
+    C-contiguous, and the outcome, "decoded" or "failed". There are none if it is "failed", which
+    is said of whatever is wrong with `data`: nothing in it raises.
     """
     opened: dict[int, _Opened] = {}  # by the reduction that it was decoded at
     squares: dict[Fit, np.ndarray] = {}
@@ -154,37 +124,24 @@ def decode_all(data: bytes, fits: Sequence[Fit]) -> tuple[list[np.ndarray], Outc
                 picture = opened[reduction]
                 squares[fit] = np.array(fit.square(picture.image, picture.box))
     except Exception as error:
-        return [], _failed(error, data)
+        return [], Outcome("failed", _reason(error, data))
     return [squares[fit] for fit in fits], opened[reduction].outcome
 
 
 def decode_rgb(data: bytes, reduction: int = 1) -> tuple[Image.Image | None, Outcome]:
-    """Decode a file's bytes to an upright RGB image.
+    """Decode a file's bytes to an upright RGB image, or to None if the outcome is "failed".
 
     The orientation in the EXIF block is applied; `featx.images.rgb.to_rgb` makes it 8-bit RGB; of
     an animation or a file of several pages the first frame counts. Colour profiles are ignored.
     A truncated file fails, unless the process has set Pillow's `ImageFile.LOAD_TRUNCATED_IMAGES`.
-
-    Parameters
-    ----------
-    data : bytes
-        A whole file.
-    reduction : {1, 2, 4, 8}, default=1
-        Decode a JPEG to this fraction of its sides, rounded up.
-
-    Returns
-    -------
-    image : PIL.Image.Image of mode "RGB"; or None
-        None if, and only if, the outcome is "failed".
-    outcome : Outcome
-        "decoded" or "failed". Nothing in `data` raises.
+    A reduction of 2, 4 or 8 decodes a JPEG to this fraction of its sides, rounded up.
     """
     try:
         opened = _open_rgb(data, reduction)
     # Whatever a damaged file makes Pillow raise (struct.error, KeyError, RecursionError,
     # MemoryError, ...), the other files go on.
     except Exception as error:
-        return None, _failed(error, data)
+        return None, Outcome("failed", _reason(error, data))
     return opened.image, opened.outcome
 
 
@@ -270,12 +227,8 @@ def _note_frames(image: Image.Image, notes: list[str]) -> None:
         notes.append(f"first of {count} frames")
 
 
-def _failed(error: Exception, data: bytes) -> Outcome:
-    return Outcome("failed", reason=_reason(error, data))
-
-
 def _reason(error: Exception, data: bytes) -> str:
-    message = " ".join(str(error).split())[:200]
+    message = one_line(error)
     if isinstance(error, _RefusedError):
         return message
     if isinstance(error, UnidentifiedImageError):
@@ -289,7 +242,7 @@ def _reason(error: Exception, data: bytes) -> str:
         return "not enough memory to decode it"
     if "truncated" in message.lower():
         return f"truncated: {message}"
-    return f"damaged: {message or type(error).__name__}"
+    return f"damaged: {message}"
 
 
 def _too_many(pixels: str) -> str:

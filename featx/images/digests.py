@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from featx.images.arrays import ArrayImage
 
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS digests_1 (
     path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, digest BLOB, seal BLOB
 ) WITHOUT ROWID
 """
-_SELECT = "SELECT path, size, mtime_ns, ctime_ns, digest, seal FROM digests_1 WHERE path IN ({})"
+_SELECT = "SELECT path, digest, seal FROM digests_1 WHERE path IN ({})"
 _CHUNK = 500  # paths a query: below the 999 parameters that older SQLite allows
 
 _MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the year 2262
@@ -48,24 +48,10 @@ def digest_bytes(data: bytes) -> str:
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
-    """Read a file, and take its stamp before.
+    """Read a file, or a picture in memory, and take its stamp before.
 
-    Parameters
-    ----------
-    path : str or PathLike
-        A file, or a picture in memory.
-
-    Returns
-    -------
-    data : bytes
-        All of it.
-    stamp : Stamp or None
-        None if it is too young to be remembered, or in memory.
-
-    Raises
-    ------
-    OSError
-        It cannot be read.
+    The stamp is None if the file is too young to be remembered, or in memory. Whatever cannot be
+    read is an `OSError`.
     """
     if isinstance(path, ArrayImage):
         return path.read(), None
@@ -89,79 +75,51 @@ class DigestMemo:
     memory and a line in the log, never an exception and never a wrong digest. A damaged file is
     replaced by a fresh one, with a warning. Several processes may use it at once.
 
-    Parameters
-    ----------
-    path : Path or None
-        A SQLite file, made on first use together with its folder. None remembers nothing.
+    `path` is a SQLite file, made on first use together with its folder; None remembers nothing.
     """
 
     def __init__(self, path: Path | None):
-        self.path = None if path is None else Path(path)
         self._connection: sqlite3.Connection | None = None
-        if self.path is None:
+        if path is None:
             return
+        self.path = path
         try:
-            self._open(self.path)
+            self._open()
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)
 
     def known(self, paths: Sequence[str]) -> dict[str, str]:
-        """Return the digests of the files that are unchanged since they were remembered.
+        """Return the digest of each file that is unchanged since it was remembered, by its path.
 
         Those of pictures in memory are computed.
-
-        Parameters
-        ----------
-        paths : sequence of str
-            Files; those that are missing or were never remembered have no entry in the answer.
-
-        Returns
-        -------
-        dict of str to str
-            Path as given, to digest.
         """
         if self._connection is None:
             return {}
-        current: dict[bytes, Stamp] = {}
-        keys: dict[str, bytes] = {}
-        computed: dict[str, str] = {}
+        known: dict[str, str] = {}
+        files: dict[str, tuple[bytes, Stamp]] = {}
         for path in paths:
             if isinstance(path, ArrayImage):
-                computed[path] = digest_bytes(path.read())
+                known[path] = digest_bytes(path.read())
                 continue
-            try:
-                key = keys[path] = _key(path)
-                current[key] = _stamp(os.stat(path))
-            except (OSError, ValueError):  # missing, or no path at all
-                continue
-        wanted = list(current)
-        remembered: dict[bytes, str] = {}
+            with suppress(OSError, ValueError):  # missing, or no path at all
+                files[path] = _key(path), _stamp(os.stat(path))
+        keys = list(dict.fromkeys(key for key, _ in files.values()))
+        rows: dict[bytes, tuple[Any, Any]] = {}
         try:
-            for start in range(0, len(wanted), _CHUNK):
-                chunk = wanted[start : start + _CHUNK]
+            for start in range(0, len(keys), _CHUNK):
+                chunk = keys[start : start + _CHUNK]
                 query = _SELECT.format(",".join("?" * len(chunk)))
-                for key, size, mtime_ns, ctime_ns, digest, seal in self._connection.execute(
-                    query, chunk
-                ):
-                    stamp = Stamp(size, mtime_ns, ctime_ns)
-                    if stamp != current.get(key) or not isinstance(digest, bytes):
-                        continue
-                    if seal == _seal(key, stamp, digest):
-                        remembered[key] = digest.hex()
+                rows |= {key: row for key, *row in self._connection.execute(query, chunk)}
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)
-        known = {path: remembered[key] for path, key in keys.items() if key in remembered}
-        return known | computed
+        for path, (key, stamp) in files.items():
+            digest, seal = rows.get(key, (None, None))
+            if isinstance(digest, bytes) and seal == _seal(key, stamp, digest):
+                known[path] = digest.hex()
+        return known
 
     def remember(self, entries: Iterable[tuple[str, str, Stamp | None]]) -> None:
-        """Remember digests.
-
-        Parameters
-        ----------
-        entries : iterable of (path, digest, stamp)
-            Digest of the bytes and stamp as `read_file` gave them; without a stamp the file is
-            not remembered.
-        """
+        """Remember the digests of files, by path, where `read_file` gave a stamp."""
         if self._connection is None:
             return
         rows = []
@@ -190,10 +148,10 @@ class DigestMemo:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _open(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(
-            path, timeout=WAIT_S, check_same_thread=False, isolation_level="IMMEDIATE"
+            self.path, timeout=WAIT_S, check_same_thread=False, isolation_level="IMMEDIATE"
         )
         # Losing the last rows in a power cut costs reading some files again: no need to wait for
         # the disk at every commit.
@@ -205,14 +163,14 @@ class DigestMemo:
 
     def _give_up(self, error: Exception) -> None:
         self.close()
-        if self.path is None or not _is_damage(error):
+        if not _is_damage(error):
             logger.info("digests are not remembered in %s: %s", self.path, error)
             return
         logger.warning("%s is damaged (%s): starting a fresh one", self.path, error)
         try:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-            self._open(self.path)
+            self._open()
         except (sqlite3.Error, OSError) as second:
             self.close()
             logger.info("digests are not remembered in %s: %s", self.path, second)
@@ -227,7 +185,7 @@ def _key(path: str) -> bytes:
 
 
 def _seal(key: bytes, stamp: Stamp, digest: bytes) -> bytes:
-    """Tie a row together: SQLite does not notice a flipped bit within a value."""
+    """Tie a digest to the state of its file; SQLite does not notice a bit that is flipped."""
     return hashlib.sha256(b"%b %d %d %d %b" % (key, *stamp, digest)).digest()[:8]
 
 

@@ -44,11 +44,6 @@ class Fit:
         decode several times faster, to nearly the same pixels; other formats are not touched.
     view : int, default=0
         The number of an augmented view (`featx.images.views`); 0 for the photograph as it is.
-
-    Raises
-    ------
-    OptionError
-        An option has an unknown value.
     """
 
     size: int

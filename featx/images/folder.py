@@ -12,6 +12,7 @@ import numpy as np
 from featx.errors import ImageSourceError, OptionError
 from featx.images.arrays import ArrayImage, array_images
 from featx.images.labels import Labels, label_texts
+from featx.text import count
 
 #: What names images: a folder, a file, a sequence or table of paths, or pictures in an array; where
 #: a function says so, features of them. Any object, since tables and arrays of several libraries
@@ -93,19 +94,14 @@ class ImageFolder:
         if not os.path.isdir(root):
             found = "is no folder" if os.path.exists(root) else "does not exist"
             raise ImageSourceError(f"{root!r} {found}: expected a folder of images")
-        images, n_other = [], 0
-        for relative, is_image in _walk(root):
-            if is_image:
-                images.append(relative)
-            else:
-                n_other += 1
+        files = sorted(_walk(root))
+        images = [relative for relative, is_image in files if is_image]
+        n_other = len(files) - len(images)
         if not images:
             raise ImageSourceError(
-                f"no images in {root!r}, which has {n_other} other "
-                f"file{'' if n_other == 1 else 's'}: expected names that end in .jpg, .png, .webp "
-                "or another suffix of an image"
+                f"no images in {root!r}, which has {count(n_other, 'other file')}: expected names "
+                "that end in .jpg, .png, .webp or another suffix of an image"
             )
-        images.sort()
         return cls(
             paths=tuple(os.path.join(root, relative.replace("/", os.sep)) for relative in images),
             labels=tuple(
@@ -210,9 +206,9 @@ class ImageFolder:
             _as_path(item, f"row {position} of the column `path`")
             for position, item in enumerate(frame["path"].tolist())
         )
-        if "label" not in columns:
-            return cls(paths=paths, labels=(None,) * len(paths))
-        return cls(paths=paths, labels=label_texts(frame["label"], len(paths)))
+        n = len(paths)
+        labels = label_texts(frame["label"], n) if "label" in columns else (None,) * n
+        return cls(paths=paths, labels=labels)
 
 
 def _named_as_image(name: str) -> bool:

@@ -15,26 +15,12 @@ _EXPECTED = "expected a class number or name for each image, or one-hot rows"
 
 
 def label_texts(labels: Labels, n: int) -> tuple[str | None, ...]:
-    """Return a text for each label.
+    """Return a text for the label of each of `n` images.
 
-    Parameters
-    ----------
-    labels : sequence, array, Series or table, of length n
-        Numbers of classes, which become "0", "1" and so on, whole floats too; or their names, as
-        texts or bytes; in a column perhaps.
-        One-hot rows of shape (n, classes), 0 and 1 of any dtype, mean the number of the column,
-        or its name in a pandas DataFrame. What is missing (None, NaN) is no label.
-    n : int
-        How many images there are.
-
-    Returns
-    -------
-    tuple of (str or None)
-
-    Raises
-    ------
-    OptionError
-        There are more or fewer labels than images, or they are something else.
+    Numbers of classes become "0", "1" and so on, whole floats too; names may be texts or bytes, in
+    a column perhaps. One-hot rows of shape (n, classes), 0 and 1 of any dtype, mean the number of
+    the column, or its name in a pandas DataFrame. What is missing (None, NaN) is no label. Labels
+    of another number than the images, or of another kind, are an `OptionError`.
     """
     try:
         array = np.asarray(labels)

@@ -8,24 +8,13 @@ _FROM_16_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 
 
 def to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Convert an image to 8-bit RGB.
+    """Convert a loaded image of any mode to 8-bit RGB, and note where that loses something.
 
     Alpha in any form is flattened on white. 16-bit grey is divided by 257. Integers are taken as
     they are up to 255, as 16 bits up to 65535, else they are scaled by their maximum. Floats are
     taken times 255 up to 1, as they are up to 255, else from their minimum (black) to their
-    maximum (white); NaN is black. Negative values become black, except in that last case.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Loaded, of any mode.
-    notes : list of str
-        Is added to, where the conversion loses something.
-
-    Returns
-    -------
-    PIL.Image.Image of mode "RGB"
-        The same object where nothing was to be done.
+    maximum (white); NaN is black. Negative values become black, except in that last case. Where
+    nothing is to be done, it is the same object.
     """
     if image.mode.startswith("I;16"):
         notes.append("16-bit to 8-bit")

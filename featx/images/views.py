@@ -21,29 +21,15 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
 @dataclass(frozen=True)
 class View:
-    """How a view differs from the photograph.
-
-    Attributes
-    ----------
-    mirrored : bool
-        Left is right.
-    side : float
-        Share of each side that is shown, 0 to 1.
-    left, top : float
-        Where that part begins, as a share of what is left over, 0 to 1.
-    tilt : float
-        Degrees, counter-clockwise.
-    brightness, contrast : float
-        Factors; contrast is about the middle grey.
-    """
+    """How a view differs from the photograph."""
 
     mirrored: bool
-    side: float = 1.0
-    left: float = 0.0
+    side: float = 1.0  # share of each side that is shown
+    left: float = 0.0  # where that part begins, as a share of what is left over
     top: float = 0.0
-    tilt: float = 0.0
-    brightness: float = 1.0
-    contrast: float = 1.0
+    tilt: float = 0.0  # degrees, counter-clockwise
+    brightness: float = 1.0  # a factor
+    contrast: float = 1.0  # a factor, about the middle grey
 
     def part(self, box: Box) -> Box:
         """Return the part of a box, in pixels, that the view shows."""
@@ -73,15 +59,10 @@ class View:
 
 @lru_cache(maxsize=256)
 def view_of(number: int) -> View:
-    """Return a view by its number, the same on every machine.
+    """Return a view by its number, from 1 up, the same on every machine.
 
     The first is the mirror image. From the second on, part of the photograph is shown, tilted
     and lit at random; the even ones are not mirrored.
-
-    Parameters
-    ----------
-    number : int
-        From 1 up.
     """
     if number == 1:
         return View(mirrored=True)

@@ -24,24 +24,14 @@ _HUES = 8
 _OUTLINES = ((40, 1.0, 0.0), (4, 1.25, 0.125), (3, 1.5, 0.75), (4, 1.4, 0.0), (3, 1.5, 0.25))
 
 
-def lay_out(matrix: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Lay features out in two dimensions.
+def lay_out(matrix: np.ndarray) -> np.ndarray:
+    """Lay features of shape (n, columns) out in two dimensions: (n, 2), float64.
 
     The columns are standardised, reduced to at most 50 principal components and laid out by
     t-SNE (van der Maaten and Hinton, Visualizing data using t-SNE, Journal of Machine Learning
-    Research 9, 2008). Fewer than six rows are laid out by their first two components.
-
-    Parameters
-    ----------
-    matrix : ndarray of shape (n, columns)
-        Features; values that are not finite count as the mean of their column.
-    seed : int, default=0
-        Of t-SNE.
-
-    Returns
-    -------
-    ndarray of shape (n, 2), float64
-        Around 0, the furthest coordinate at 1; zeros where all rows are equal.
+    Research 9, 2008). Fewer than six rows are laid out by their first two components. Values that
+    are not finite count as the mean of their column. The layout is around 0, its furthest
+    coordinate at 1; it is zeros where all rows are equal.
     """
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
@@ -50,7 +40,7 @@ def lay_out(matrix: np.ndarray, *, seed: int = 0) -> np.ndarray:
     scores = _principal_components(matrix) if n else np.zeros((0, 2))
     if n >= _FEW and scores.any():
         perplexity = min(_PERPLEXITY, (n - 1) / 3)
-        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+        tsne = TSNE(perplexity=perplexity, init="pca", random_state=0)
         # Thousands of short steps: where the cores are busy, threads would wait for one another.
         with threadpool_limits(1):
             scores = tsne.fit_transform(scores)
@@ -63,21 +53,10 @@ def lay_out(matrix: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
 
 def sample_rows(labels: Sequence[object], most: int = MOST, *, seed: int = 0) -> np.ndarray:
-    """Choose the rows of a map: all of them, or a share of each class, at least one.
+    """Choose the rows of a map, rising, by their classes.
 
-    Parameters
-    ----------
-    labels : sequence
-        The class of each row.
-    most : int, default=2000
-        Rows to choose, unless there are more classes than that.
-    seed : int, default=0
-        Of the choice.
-
-    Returns
-    -------
-    ndarray of int
-        Rising.
+    All of them, or a random share of each class, at least one: `most` unless there are more
+    classes than that.
     """
     n = len(labels)
     if n <= most:
@@ -95,21 +74,8 @@ def map_of(
 ) -> dict[str, Any] | None:
     """Return the points of a map as a page draws them, the wrong ones last, on top.
 
-    Parameters
-    ----------
-    features : Features
-        What to lay out: the rows of images that `evaluation` knows.
-    evaluation : Evaluation
-        Their classes and predictions.
-    album : Album
-        Gets a thumbnail of every point.
-    short : callable
-        Writes a path as people read it.
-
-    Returns
-    -------
-    dict or None
-        None where there are fewer than two images.
+    They are the rows of images that `evaluation` knows; None where those are fewer than two. The
+    album gets a thumbnail of each.
     """
     judged = {path: row for row, path in enumerate(evaluation.paths)}
     rows = np.array([row for row, path in enumerate(features.paths) if path in judged], dtype=int)
@@ -123,7 +89,11 @@ def map_of(
     plane *= (_WIDTH / 2 - _MARGIN, _MARGIN - _HEIGHT / 2) / np.where(extent > 0, extent, 1)
     plane += (_WIDTH / 2, _HEIGHT / 2)
     classes = sorted(set(evaluation.y_true[own].tolist()))
-    looks = {name: _look(number) for number, name in enumerate(classes)}
+    # All hues with one marker, then all with the next.
+    looks = {
+        name: (number % _HUES, number // _HUES % len(_OUTLINES))
+        for number, name in enumerate(classes)
+    }
     side = side_for(len(rows))
     certainty = evaluation.certainty
     points = [
@@ -153,11 +123,6 @@ def map_of(
     }
 
 
-def _look(number: int) -> tuple[int, int]:
-    """Return hue and marker of a class: all hues with one marker, then all with the next."""
-    return number % _HUES, number // _HUES % len(_OUTLINES)
-
-
 def _marker(corners: int, reach: float, turn: float, radius: float) -> str:
     """Return the outline of a marker as the path of an SVG."""
     angles = [2 * math.pi * (turn + corner / corners) for corner in range(corners)]
@@ -185,10 +150,9 @@ def _principal_components(matrix: np.ndarray) -> np.ndarray:
         deviation = np.sqrt((part**2).sum(axis=0) / count)
         part /= np.where(deviation > 1e-6 * size, deviation, np.inf)  # a constant says nothing
         products += part @ part.T
-    values, vectors = np.linalg.eigh(products)
-    kept = np.argsort(values)[::-1][: min(_COMPONENTS, n)]
-    kept = kept[values[kept] > 1e-9 * max(float(values.max()), 1)]
+    values, vectors = np.linalg.eigh(products)  # rising
+    kept = np.flatnonzero(values > 1e-9 * max(float(values[-1]), 1))[::-1][:_COMPONENTS]
     scores = vectors[:, kept] * np.sqrt(values[kept])
     # The sign of a component is arbitrary; this choice makes it the same everywhere.
     signs = np.sign(scores[np.abs(scores).argmax(axis=0), np.arange(len(kept))])
-    return np.asarray(scores * np.where(signs == 0, 1, signs))
+    return np.asarray(scores * signs)

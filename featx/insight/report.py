@@ -135,60 +135,51 @@ def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> 
         chart = _chart(plot_confusion, evaluation, (6.4, 6.4), f"{name}-confusion", about)
     off = counts * (1 - np.eye(len(classes)))
     pairs = [divmod(int(each), len(classes)) for each in np.argsort(-off, axis=None, kind="stable")]
-    right = evaluation.y_true == evaluation.y_pred
-    sure = np.nan_to_num(evaluation.certainty)
-    wrong_rows = [int(row) for row in numbered.mistakes.path]
-    right_rows = [int(row) for row in np.argsort(sure, kind="stable") if right[row]]
-    shares = 1 - evaluation.hits.mean(axis=0)
+    by_class = numbered.by_class.itertuples(index=False, name=None)
+    wrong = [int(row) for row in numbered.mistakes.path]
+    order = np.argsort(np.nan_to_num(evaluation.certainty), kind="stable")
+    right = order[(evaluation.y_true == evaluation.y_pred)[order]].tolist()
     return {
         "accuracy": evaluation.interval,
         "n": len(evaluation.y_true),
-        "n_failed": evaluation.n_failed,
         "method": getattr(evaluation, "method", None),
         "repeats": len(evaluation.predictions),
         "guess": Counter(evaluation.y_true.tolist()).most_common(1)[0][1] / len(evaluation.y_true),
         "classes": classes,
         "counts": None if many else counts.tolist(),
         "shares": (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)).tolist(),
-        "totals": counts.sum(axis=1).tolist(),
         "confused": [
             (classes[row], classes[column], counts[row, column], counts[row].sum())
             for row, column in pairs[:_MOST_PAIRS]
             if off[row, column] > 0
         ],
         "chart": chart,
-        "report": [
-            (name, *row)
-            for name, row in zip(
-                classes, numbered.by_class.itertuples(index=False, name=None), strict=True
-            )
-        ],
-        "wrong": [
-            _picture(evaluation, row, shares[row], album, short)
-            for row in wrong_rows[:_MOST_MISTAKES]
-        ],
+        "report": [(name, *row) for name, row in zip(classes, by_class, strict=True)],
+        "wrong": _pictures(evaluation, wrong[:_MOST_MISTAKES], album, short),
+        "n_wrong": len(wrong),
         "sure": evaluation.probabilities is not None,
-        "n_wrong": len(wrong_rows),
-        "right": [
-            _picture(evaluation, row, shares[row], album, short)
-            for row in right_rows[: _MOST_RIGHT if name == "main" else 0]
-        ],
-        "n_right": len(right_rows),
+        "right": _pictures(evaluation, right[:_MOST_RIGHT], album, short) if name == "main" else [],
+        "n_right": len(right),
     }
 
 
-def _picture(
-    evaluation: Evaluation, row: int, share: float, album: Album, short: Short
-) -> dict[str, Any]:
-    repeats = len(evaluation.predictions)
-    return {
-        "thumb": album.place(evaluation.paths[row], _SIDE),
-        "path": short(evaluation.paths[row]),
-        "true": evaluation.y_true[row],
-        "predicted": evaluation.y_pred[row],
-        "probability": float(evaluation.certainty[row]),
-        "wrong": round(share * repeats) if 0 < share < 1 else None,
-    }
+def _pictures(
+    evaluation: Evaluation, rows: Sequence[int], album: Album, short: Short
+) -> list[dict[str, Any]]:
+    """Gather pictures with their predictions, and in how many of several repeats they are wrong."""
+    wrong = (~evaluation.hits).sum(axis=0)
+    certainty, repeats = evaluation.certainty, len(evaluation.predictions)
+    return [
+        {
+            "thumb": album.place(evaluation.paths[row], _SIDE),
+            "path": short(evaluation.paths[row]),
+            "true": evaluation.y_true[row],
+            "predicted": evaluation.y_pred[row],
+            "probability": float(certainty[row]),
+            "wrong": int(wrong[row]) if 0 < wrong[row] < repeats else None,
+        }
+        for row in rows
+    ]
 
 
 def _run(

@@ -22,19 +22,9 @@ def side_for(n: int) -> int:
 
 
 def thumbnail(path: str, side: int) -> str:
-    """Return a picture as a small JPEG in a data URI.
+    """Return a picture as a small JPEG in a data URI, its longer side of so many pixels.
 
-    Parameters
-    ----------
-    path : str
-        The file; a missing or broken one gives a grey square.
-    side : int
-        The longer side of the thumbnail in pixels. The whole picture is shown, upright.
-
-    Returns
-    -------
-    str
-        "data:image/jpeg;base64,...".
+    All of it is shown, upright; a missing or broken file gives a grey square.
     """
     try:
         data, _ = read_file(path)

@@ -15,29 +15,18 @@ from featx.images.labels import Labels
 from featx.text import listed
 
 _MOST = 12  # classes that a message names
+_EXPECTED = "expected at least two of each class; add images or remove the class"
 
 
 def labels_to_learn(features: Features) -> np.ndarray:
-    """Return the labels of features if a classifier can learn from them.
-
-    Raises
-    ------
-    ImageSourceError
-        As for `require_learnable`.
-    """
+    """Return the labels of features, after `require_learnable`."""
     require_learnable(features.paths.tolist(), features.labels)
     assert features.y is not None
     return features.y
 
 
 def labelled_images(source: ImageSource, labels: Labels = None) -> ImageFolder:
-    """Take images with labels that a classifier can learn.
-
-    Raises
-    ------
-    ImageSourceError, OptionError
-        As for `ImageFolder.of` and `require_learnable`.
-    """
+    """Take images by `ImageFolder.of`, after `require_learnable`."""
     images = ImageFolder.of(source, labels)
     require_learnable(images.paths, images.labels)
     return images
@@ -46,10 +35,8 @@ def labelled_images(source: ImageSource, labels: Labels = None) -> ImageFolder:
 def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> None:
     """Check that a classifier can learn these labels, which may be done before embedding.
 
-    Raises
-    ------
-    ImageSourceError
-        There are no labels, some are missing, there is one class only, or a class has one image.
+    Raises an `ImageSourceError` if there are no labels, some are missing, there is one class only,
+    or a class has one image.
     """
     unlabelled = [path for path, label in zip(paths, labels, strict=True) if label is None]
     if len(unlabelled) == len(labels):
@@ -69,29 +56,23 @@ def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> Non
         )
     single = [label for label, count in sorted(counts.items()) if count == 1]
     if single:
-        has = "class {} has" if len(single) == 1 else "classes {} have"
-        raise ImageSourceError(
-            f"{has.format(listed(single, _MOST))} only one readable image: expected at least two "
-            "of each class; add images or remove the class"
-        )
+        raise ImageSourceError(f"{_have(single)} only one readable image: {_EXPECTED}")
 
 
 def require_every_class(images: ImageFolder, features: Features) -> None:
-    """Check that some image of every class could be read; the features are those of the images.
-
-    Raises
-    ------
-    ImageSourceError
-        A class has no image left.
-    """
+    """Raise an `ImageSourceError` for a class of which the features have no image left."""
     lost = sorted(set(images.classes) - set(features.classes))
     if lost:
-        has = "class {} has" if len(lost) == 1 else "classes {} have"
         first = features.outcomes[images.labels.index(lost[0])]
         raise ImageSourceError(
-            f"{has.format(listed(lost, _MOST))} no readable image ({first.path}: {first.reason}): "
-            "expected at least two of each class; add images or remove the class"
+            f"{_have(lost)} no readable image ({first.path}: {first.reason}): {_EXPECTED}"
         )
+
+
+def _have(classes: Sequence[str]) -> str:
+    """Begin a sentence about classes."""
+    names = listed(classes, _MOST)
+    return f"class {names} has" if len(classes) == 1 else f"classes {names} have"
 
 
 def refuse_labels(labels: Labels) -> None:
@@ -101,13 +82,7 @@ def refuse_labels(labels: Labels) -> None:
 
 
 def require_known(labels: Sequence[str | None], classes: Sequence[str]) -> None:
-    """Check that a classifier of `classes` can be judged by these labels.
-
-    Raises
-    ------
-    ImageSourceError
-        Labels are missing, or none of them is one of the classes.
-    """
+    """Raise an `ImageSourceError` if a label is missing, or none is one of the classes."""
     if any(label is None for label in labels):
         raise ImageSourceError(
             "some images have no class: expected a sub-folder for each class, named as in "

@@ -12,18 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import ImageSourceError, OptionError
-from featx.features.matrix import Features, feature_names
-from featx.features.options import (
-    EmbedderOptions,
-    EmbedOptions,
-    Option,
-    options_of,
-    settle,
-    takes,
-)
+from featx.features.matrix import feature_names
+from featx.features.options import EmbedderOptions, EmbedOptions, Option, options_of, settle, takes
 from featx.features.request import Request
 from featx.features.run import run
 from featx.images.folder import ImageFolder
+from featx.learning.classes import per_file
 
 _OPTIONS = options_of(EmbedderOptions) | {
     "on_error": Option(
@@ -90,11 +84,11 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
             itself
         """
         _OPTIONS["on_error"].check("on_error", self.on_error)
-        images = _images(X)
-        request = self._request()
+        images, settled = _images(X), self._settled()
+        request = Request.of(self.backbone, settled)
         for path in images.paths:
             try:
-                features = self._embed(ImageFolder((path,), (None,)), request)
+                features = run(ImageFolder((path,), (None,)), [request], settled)[0]
                 break
             except ImageSourceError as error:  # not readable, and on_error is "nan": try the next
                 unreadable = error
@@ -125,18 +119,14 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
             The parameters or the weights are others than those of `fit`.
         """
         check_is_fitted(self)
-        images = _images(X)
-        request = self._request()
+        images, settled = _images(X), self._settled()
+        request = Request.of(self.backbone, settled)
         self.recipe_.require(request.recipe, "with these parameters features")
         try:
-            features = self._embed(images, request)
+            features = run(images, [request], settled)[0]
         except ImageSourceError:  # not one can be read, and on_error is "nan"
-            return self._unknown(len(images))
-        if not features.failed:
-            return features.matrix
-        table = self._unknown(len(images))
-        table[[outcome.ok for outcome in features.outcomes]] = features.matrix
-        return table
+            return np.full((len(images), self.n_features_out_), np.nan, np.float32)
+        return per_file(features, features.matrix, np.nan)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the columns of the output, such as resnet50_0, resnet50_1."""
@@ -147,15 +137,6 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
         options: Any = {name: getattr(self, name) for name in options_of(EmbedderOptions)}
         on_error = "raise" if self.on_error == "raise" else "skip"
         return settle(options | {"on_error": on_error, "progress": False})
-
-    def _request(self) -> Request:
-        return Request.of(self.backbone, self._settled())
-
-    def _embed(self, images: ImageFolder, request: Request) -> Features:
-        return run(images, [request], self._settled())[0]
-
-    def _unknown(self, rows: int) -> np.ndarray:
-        return np.full((rows, self.n_features_out_), np.nan, np.float32)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

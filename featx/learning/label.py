@@ -130,8 +130,5 @@ def label(
 
 
 def _best(probabilities: np.ndarray, top: int) -> tuple[Label, ...]:
-    table = classes()
     order = np.argsort(-probabilities, kind="stable")[:top]
-    return tuple(
-        Label(table[i].index, table[i].wnid, table[i].name, float(probabilities[i])) for i in order
-    )
+    return tuple(Label(**asdict(classes()[i]), probability=float(probabilities[i])) for i in order)

@@ -14,7 +14,7 @@ from featx.backbones.backbone import Backbone
 from featx.backbones.kinds import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, UnknownClassifierError
-from featx.features.duplicates import groups_of
+from featx.features.duplicates import duplicates_in
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER, Folds
@@ -73,7 +73,7 @@ class Learner:
                 )
             return cls(classifier, classifier, CLASSIFIERS[classifier].pixels)
         if is_keras_model(classifier):
-            OwnModel.of(classifier)
+            OwnModel(classifier)  # one that does not fit is told
             return cls(classifier, str(classifier.name), pixels=True)
         _require_classifier(classifier)
         from featx.learning.scratch.classifier import ScratchNetwork
@@ -91,7 +91,7 @@ class Learner:
         if is_keras_model(self.given):
             from featx.learning.scratch.classifier import ScratchNetwork
 
-            return ScratchNetwork(OwnModel.of(self.given))
+            return ScratchNetwork(OwnModel(self.given))
         from sklearn.base import clone
 
         return clone(self.given)
@@ -111,9 +111,8 @@ class Learner:
             on what it has seen.
         """
         smallest = min(Counter(y.tolist()).values())
-        folds: Folds = None
-        if views and smallest > 1:
-            folds = _with_views(min(_FOLDS, smallest), y, views)
+        together = views and smallest > 1
+        folds = _with_views(min(_FOLDS, smallest), y, views) if together else None
         made = self.build(smallest, columns, folds)
         if views and not isinstance(self.given, str):
             _let_search(made, y, views)
@@ -138,7 +137,8 @@ class Learner:
         rows = np.concatenate([X, *views]) if views else X
         labels = np.tile(y, 1 + len(views))
         if self.pixels:  # judges itself on pictures that it holds out, copies together
-            return estimator.fit(rows, labels, groups=np.tile(groups_of(X), 1 + len(views)))
+            groups = np.tile(duplicates_in(X).groups, 1 + len(views))
+            return estimator.fit(rows, labels, groups=groups)
         return estimator.fit(rows, labels)
 
     @cached_property
@@ -265,13 +265,7 @@ def make_classifier(
 
 
 def learners_of(classifiers: Classifier) -> dict[str, Learner]:
-    """Take one classifier, several, or a mapping that names them, and give each its own name.
-
-    Raises
-    ------
-    OptionError, UnknownClassifierError
-        There are none, or as for `Learner.of`.
-    """
+    """Take one classifier, several, or a mapping that names them, and give each its own name."""
     if isinstance(classifiers, Mapping):
         learners = {name: Learner.of(each) for name, each in classifiers.items()}
     else:
@@ -287,22 +281,10 @@ def learners_of(classifiers: Classifier) -> dict[str, Learner]:
 
 
 def probabilities_of(fitted: Any, X: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
-    """Predict probabilities in columns for given classes.
+    """Predict probabilities in columns for given classes, which are sorted: (n, n_classes), float.
 
-    Parameters
-    ----------
-    fitted : estimator
-        A fitted classifier of some of these classes.
-    X : ndarray of shape (n, columns), float32
-        Features.
-    classes : sequence of str
-        Sorted; a class that the classifier does not know has the probability 0.
-
-    Returns
-    -------
-    ndarray of shape (n, len(classes)), float, or None
-        None where the classifier gives no probabilities, as the nearest centroid of a single
-        image of each class, which has no spread.
+    A class that the fitted classifier does not know has the probability 0. None where it gives no
+    probabilities, as the nearest centroid of a single image of each class, which has no spread.
     """
     if not hasattr(fitted, "predict_proba"):
         return None
@@ -318,25 +300,11 @@ def probabilities_of(fitted: Any, X: np.ndarray, classes: Sequence[str]) -> np.n
 def predict(
     fitted: Any, X: np.ndarray, views: Sequence[np.ndarray], classes: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Predict images; where there are views, by the mean probability of image and views.
+    """Predict the classes of images, of shape (n,), and their `probabilities_of`.
 
-    Parameters
-    ----------
-    fitted : estimator
-        A fitted classifier of some of these classes.
-    X : ndarray of shape (n, columns), float32
-        Features of the images.
-    views : sequence of ndarray of the shape of X
-        Features of their views, or nothing.
-    classes : sequence of str
-        Sorted.
-
-    Returns
-    -------
-    predicted : ndarray of shape (n,), str
-        Where there are views and no probabilities, what is predicted most often; the image itself
-        decides where several are.
-    probabilities : ndarray of shape (n, len(classes)), float, or None
+    Where there are views, each of the shape of X, both go by the mean probability of image and
+    views; without probabilities by what is predicted most often, and the image itself decides where
+    several are.
     """
     probabilities = probabilities_of(fitted, X, classes)
     if not len(views):

@@ -178,10 +178,7 @@ class ImageClassifier:
 
     @takes(RunOptions)
     def labelled_features(
-        self,
-        source: ImageSource,
-        labels: Labels = None,
-        **options: Unpack[RunOptions],
+        self, source: ImageSource, labels: Labels = None, **options: Unpack[RunOptions]
     ) -> Features:
         """Return the `features` of images that the model can be judged by; as for `evaluate`."""
         if isinstance(source, Features):
@@ -195,11 +192,7 @@ class ImageClassifier:
 
     @takes(RunOptions)
     def predict(
-        self,
-        source: ImageSource,
-        *,
-        answer_all: bool = False,
-        **options: Unpack[RunOptions],
+        self, source: ImageSource, *, answer_all: bool = False, **options: Unpack[RunOptions]
     ) -> np.ndarray:
         """Predict the class of each image.
 
@@ -256,11 +249,7 @@ class ImageClassifier:
 
     @takes(RunOptions)
     def predictions(
-        self,
-        source: ImageSource,
-        *,
-        answer_all: bool = False,
-        **options: Unpack[RunOptions],
+        self, source: ImageSource, *, answer_all: bool = False, **options: Unpack[RunOptions]
     ) -> Predictions:
         """Predict images: labels and probabilities together, to print, tabulate or draw.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,21 +37,7 @@ TRUSTED_TYPES = (
 
 @dataclass(frozen=True)
 class StoredModel:
-    """What a model file holds.
-
-    Attributes
-    ----------
-    pipeline : estimator
-        A fitted scikit-learn classifier over feature vectors.
-    recipe : Recipe
-        How images become these vectors.
-    weights : str
-        Where the weights were: "imagenet", "random" or a path.
-    views : int
-        Augmented views that predictions are averaged over.
-    rejection : Rejection or None
-        What calibrates the probabilities, and from which certainty up the model answers.
-    """
+    """What a model file holds: what `ImageClassifier` is made of."""
 
     pipeline: Any
     recipe: Recipe
@@ -62,15 +47,7 @@ class StoredModel:
 
 
 def write(path: Path, model: StoredModel) -> None:
-    """Write a model file.
-
-    Raises
-    ------
-    OptionError
-        The pipeline holds something that cannot be written without pickle.
-    StorageError
-        The file cannot be written; an older one at `path` is left as it was.
-    """
+    """Write a model file; for the errors see `ImageClassifier.save`."""
     import sklearn
     import skops.io
 
@@ -99,19 +76,9 @@ def write(path: Path, model: StoredModel) -> None:
 def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
     """Read a model file, running nothing that it holds.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    trusted : tuple of str, default=()
-        Types to accept beyond `TRUSTED_TYPES` and those that skops itself trusts.
-
-    Raises
-    ------
-    ModelFileError
-        The file is missing, is no model, is damaged, or holds types that are not trusted.
-    StorageError
-        The file cannot be read.
+    Trusted types are accepted beyond `TRUSTED_TYPES` and those that skops itself trusts. Raises a
+    `ModelFileError` if the file is missing, is no model, is damaged, or holds types that are not
+    trusted, and a `StorageError` if it cannot be read.
     """
     if not path.is_file():
         raise ModelFileError(f"no model file {path}: expected one that `featx train` wrote")
@@ -124,7 +91,9 @@ def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
                 f"{path} is a model of format {about['format']}, expected {FORMATS[-1]} or less; "
                 "update featx or train again"
             )
-        recipe, weights = Recipe.from_dict(about["recipe"]), _as_text(about, "weights")
+        recipe, weights = Recipe.from_dict(about["recipe"]), about["weights"]
+        if not isinstance(weights, str):
+            raise ValueError(f"weights is {weights!r}")
         views = about.get("views", 0)
         if not isinstance(views, int) or not 0 <= views <= MAX_VIEWS:
             raise ValueError(f"views {views!r}")
@@ -167,10 +136,3 @@ def _rebuild(path: Path, data: bytes, trusted: set[str]) -> Any:
                     "nothing of it was run"
                 ) from error
     return pipeline
-
-
-def _as_text(about: Mapping[str, Any], key: str) -> str:
-    text = about[key]
-    if not isinstance(text, str):
-        raise ValueError(f"{key} is {text!r}")
-    return text

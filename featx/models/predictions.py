@@ -57,13 +57,9 @@ class Predictions:
             share = float(self.probability[number])
             known = None if guess is None else str(guess)
             sure = self.answered is None or bool(self.answered[number])
-            row: dict[str, Any] = {
-                "path": outcome.path,
-                "label": known if sure else None,
-                "best_guess": known,
-            }
-            if self.answered is None:
-                del row["best_guess"]  # it is the label
+            row: dict[str, Any] = {"path": outcome.path, "label": known if sure else None}
+            if self.answered is not None:
+                row["best_guess"] = known
             row |= {
                 "probability": None if math.isnan(share) else share,
                 "outcome": outcome.status,

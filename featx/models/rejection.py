@@ -111,64 +111,39 @@ class Rejection:
         ValueError, TypeError, KeyError
             A value is missing or cannot be.
         """
-        low, high = _TEMPERATURES
+        precision, coverage = (
+            Estimate(**{key: _between(each, 0, 1) for key, each in values[name].items()})
+            for name in ("precision", "coverage")
+        )
         return cls(
             target=_between(values["target"], 0, 1),
-            temperature=_between(values["temperature"], low, high),
+            temperature=_between(values["temperature"], *_TEMPERATURES),
             threshold=_between(values["threshold"], 0, 1),
-            precision=Estimate(
-                **{key: _between(each, 0, 1) for key, each in values["precision"].items()}
-            ),
-            coverage=Estimate(
-                **{key: _between(each, 0, 1) for key, each in values["coverage"].items()}
-            ),
+            precision=precision,
+            coverage=coverage,
         )
 
 
 def check_rejection(learner: Learner, reject: float | None) -> None:
-    """Refuse to reject where that cannot be.
-
-    Raises
-    ------
-    OptionError
-        `reject` is not a number between 0 and 1, or the learner gives no probabilities.
-    """
-    if reject is not None:
-        _check_target(reject)
-        if not learner.gives_probabilities:
-            raise OptionError(_NO_PROBABILITIES)
-
-
-def _check_target(reject: Any) -> None:
-    number = isinstance(reject, float | np.floating)
-    if not number or not 0 < reject < 1:
+    """Raise an `OptionError` for no number between 0 and 1, or a learner without probabilities."""
+    if reject is None:
+        return
+    if not isinstance(reject, float | np.floating) or not 0 < reject < 1:
         raise OptionError(
             f"reject is {reject!r}: expected the precision that answers shall have, a number "
             "between 0 and 1 such as 0.95"
         )
+    if not learner.gives_probabilities:
+        raise OptionError(_NO_PROBABILITIES)
 
 
 def choose_rejection(validation: CrossValidation, target: float) -> Rejection:
     """Calibrate a classifier and choose from which certainty up it answers.
 
-    Parameters
-    ----------
-    validation : CrossValidation
-        Of the classifier on its training images.
-    target : float
-        The precision asked for, between 0 and 1.
-
-    Returns
-    -------
-    Rejection
-
-    Raises
-    ------
-    OptionError
-        The classifier gives no probabilities, or the precision cannot be expected of it on as
-        few as ten images; the message says what can be.
+    `validation` is that of the classifier on its training images, `target` the precision asked for,
+    between 0 and 1. Raises an `OptionError` if the classifier gives no probabilities, or the
+    precision cannot be expected of it on as few as ten images; the message says what can be.
     """
-    _check_target(target)
     if validation.all_probabilities is None:
         raise OptionError(_NO_PROBABILITIES)
     classes = np.array(validation.classes)
@@ -211,11 +186,8 @@ def choose_rejection(validation: CrossValidation, target: float) -> Rejection:
 def _temperature(probabilities: np.ndarray, y: np.ndarray) -> float:
     """Return the temperature with the least Brier score.
 
-    Parameters
-    ----------
-    probabilities : ndarray of shape (repeats, n, n_classes), float
-    y : ndarray of shape (n,), int
-        Columns of the true classes.
+    The probabilities are of shape (repeats, n, n_classes), and `y`, of shape (n,), has the columns
+    of the true classes.
     """
     from scipy.optimize import minimize_scalar
 

@@ -11,13 +11,7 @@ from featx.errors import OptionError, RecipeMismatchError
 from featx.evaluation.validation import CrossValidation, cross_validate
 from featx.features.embed import embed
 from featx.features.matrix import Features
-from featx.features.options import (
-    EmbedOptions,
-    RunOptions,
-    options_in,
-    refuse_options,
-    takes,
-)
+from featx.features.options import EmbedOptions, RunOptions, options_in, refuse_options, takes
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Labels
 from featx.learning.classes import (
@@ -121,9 +115,7 @@ def train(
     X, views = features.matrix, features.view_matrices
     pipeline = learner.fit(learner.build_for(y, X.shape[1], len(views)), X, y, views)
     measured = validation or None
-    rejection = None
-    if reject is not None:
-        rejection = _rejection(features, learner, pipeline, measured, reject)
+    rejection = _rejection(features, learner, pipeline, measured, reject)
     model = ImageClassifier(
         pipeline,
         features.recipe,
@@ -132,10 +124,8 @@ def train(
         views=len(views),
         rejection=rejection,
     )
-    evaluation = None
-    if test is not None:
-        how = options_in(RunOptions, options)
-        evaluation = model.evaluate(test, training=features, **how)
+    how = options_in(RunOptions, options)
+    evaluation = None if test is None else model.evaluate(test, training=features, **how)
     seconds = time.perf_counter() - start
     model.training = Training(features, learner.name, rejection, measured, evaluation, seconds)
     return model
@@ -155,9 +145,11 @@ def _rejection(
     learner: Learner,
     pipeline: Any,
     validation: CrossValidation | None,
-    reject: float,
-) -> Rejection:
+    reject: float | None,
+) -> Rejection | None:
     """Choose the rejection of a fitted pipeline, by the cross-validation of its very settings."""
+    if reject is None:
+        return None
     if validation is not None and validation.paths.tolist() != features.paths.tolist():
         raise OptionError("the validation is of other images: expected one of these features")
     final = learner.without_search(pipeline)

@@ -28,13 +28,7 @@ _FEW = 17  # images from which up it is worth to open a network for that
 
 
 def seconds_of(budget: str | float) -> float:
-    """Read a time: "90s", "5m", "1h", or seconds.
-
-    Raises
-    ------
-    OptionError
-        It is none, or not above 0.
-    """
+    """Read a time: "90s", "5m", "1h", or seconds; an `OptionError` if it is not above 0."""
     seconds = 0.0
     if isinstance(budget, str):
         found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([smh]?)\s*", budget.lower())
@@ -50,36 +44,20 @@ def seconds_of(budget: str | float) -> float:
 
 @dataclass
 class Networks:
-    """The networks that images are embedded with, one after the other until the time is up.
-
-    Attributes
-    ----------
-    images : ImageFolder
-        The images.
-    deadline : float
-        When `time.monotonic` says so, no network is started any more.
-    settled : EmbedOptions
-        The options of embedding.
-    skipped : dict of str to str
-        Networks, views and the like that there was no time for, and why.
-    """
+    """The networks that images are embedded with, one after the other until the time is up."""
 
     images: ImageFolder
-    deadline: float
+    deadline: float  # when `time.monotonic` says so, no network is started any more
     settled: EmbedOptions
-    skipped: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # what there was no time for, and why
     _unreadable: set[str] = field(default_factory=set, init=False)
 
     def embed(self, names: Sequence[str], poolings: Sequence[str]) -> dict[str, list[Features]]:
         """Embed with each network and every pooling, in one run of the network.
 
         What the cache has comes first, then small networks. The first is finished whatever it
-        takes. Of any other whose speed is not known a few images are embedded to see it.
-
-        Returns
-        -------
-        dict of str to list of Features
-            By network, in the order of `names`, a matrix for each pooling.
+        takes. Of any other whose speed is not known a few images are embedded to see it. Returned
+        is, by network in the order of `names`, a matrix for each pooling.
         """
         requests = {
             name: [Request.of(name, {**self.settled, "pooling": each}) for each in poolings]
@@ -90,57 +68,40 @@ class Networks:
         start_up = 0.0  # of the slowest network so far: it is read, perhaps converted, compiled
         for name in sorted(names, key=lambda name: (missing[name], BACKBONES[name].parameters)):
             began = time.monotonic()
-            rows, seconds = self._work(requests[name])
-            if done and rows:
-                left = self.deadline - began
-                if left <= start_up:
-                    self.skipped[name] = f"{max(left, 0):.0f} s were left, too few to start it"
-                    continue
-                needed = self._predicted(requests[name], rows, seconds)
-                left = self.deadline - time.monotonic()
-                if needed > left:
-                    self.skipped[name] = (
-                        f"{max(left, 0):.0f} s were left of the {needed:.0f} it needs"
-                    )
-                    continue
-            done[name] = self._run(self.images, requests[name])
+            if done and not self._time_for(name, requests[name], start_up):
+                continue
+            done[name] = run(self.images, requests[name], self.settled)
             self._unreadable |= {outcome.path for outcome in done[name][0].failed}
             busy = max(each.seconds for each in done[name])
             start_up = max(start_up, time.monotonic() - began - busy)
         return {name: done[name] for name in names if name in done}
 
     def joined(self, names: Sequence[str], features: Features, views: int = 0) -> Features | None:
-        """Embed with networks that were run before, joined, perhaps with views.
+        """Embed with networks that were run before, joined, perhaps with augmented views.
 
-        Parameters
-        ----------
-        names : sequence of str
-            The networks.
-        features : Features
-            Those of one of them, whose pooling is taken.
-        views : int, default=0
-            Augmented views to go along.
-
-        Returns
-        -------
-        Features, or None
-            None where the time left would not do for the views.
+        The pooling is that of the features. None where the time left would not do for the views.
         """
         assert features.recipe is not None
         pooling = features.recipe.pooling
         request = Request.of("+".join(names), {**self.settled, "pooling": pooling, "views": views})
-        rows, seconds = self._work([request]) if views else ([], 0.0)
-        if rows:
-            left = self.deadline - time.monotonic()
-            needed = self._predicted([request], rows, seconds) if left > 0 else 0.0
-            left = self.deadline - time.monotonic()
-            if needed > left or left <= 0:
-                self.skipped[f"{request.recipe.backbone} views"] = f"{max(left, 0):.0f} s were left"
-                return None
-        return self._run(self.images, [request])[0]
+        if views and not self._time_for(f"{request.recipe.backbone} views", [request]):
+            return None
+        return run(self.images, [request], self.settled)[0]
 
-    def _run(self, images: ImageFolder, requests: Sequence[Request]) -> list[Features]:
-        return run(images, requests, self.settled)
+    def _time_for(self, name: str, requests: Sequence[Request], start_up: float = 0.0) -> bool:
+        """Whether the time left will do for what is missing; if not, `skipped` says so."""
+        rows, seconds = self._work(requests)
+        if not rows:
+            return True
+        left = self.deadline - time.monotonic()
+        if left <= start_up:
+            self.skipped[name] = f"{max(left, 0):.0f} s were left, too few to start it"
+            return False
+        needed = self._predicted(requests, rows, seconds)
+        left = self.deadline - time.monotonic()
+        if needed > left:
+            self.skipped[name] = f"{max(left, 0):.0f} s were left of the {needed:.0f} it needs"
+        return needed <= left
 
     def _work(self, requests: Sequence[Request]) -> tuple[list[int], float]:
         """Say which images some network has yet to see, and for how long; NaN if unknown.
@@ -181,6 +142,6 @@ class Networks:
             labels=tuple(self.images.labels[row] for row in probed),
         )
         with suppress(ImageSourceError):  # none of these can be read
-            made = self._run(some, requests)
+            made = run(some, requests, self.settled)
             return max(each.seconds for each in made) * (len(rows) - count) / count
         return 0.0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
@@ -129,32 +131,27 @@ class Race:
 
     def _judge(self, trials: Sequence[Trial], round: int) -> None:
         """Judge candidates of the same features, and keep the pace."""
-        start = time.monotonic()
-        self._fit(trials, round)
-        self._pace = max(self._pace / 2, (time.monotonic() - start) / len(trials))
-
-    def _fit(self, trials: Sequence[Trial], round: int) -> None:
-        import tempfile
-
         from joblib import Memory
 
+        start = time.monotonic()
         both = [_round_of(self.shuffled, round), _round_of(self.scenes, round)]
         with tempfile.TemporaryDirectory(prefix="featx-") as place:
             # Penalties share what comes before the regression.
             memory = Memory(place, verbose=0) if len(trials) > 1 else None
             tasks = [
-                [task for each in both for task in tasks_of(trial.features, each, trial.learner)]
+                task
                 for trial in trials
+                for each in both
+                for task in tasks_of(trial.features, each, trial.learner, memory)
             ]
-            every = [
-                replace(task, memory=memory) for own in tasks for task in own if len(task.test)
-            ]
+            some = [task for task in tasks if len(task.test)]
             label = trials[0].name if self.progress else None
-            fitted = iter(fit_all(every, n_jobs=self.n_jobs, progress=label))
-        for trial, own in zip(trials, tasks, strict=True):
-            results = [next(fitted) if len(task.test) else _NOTHING for task in own]
-            trial.shuffled += results[: self.shuffled.folds]
-            trial.scenes += results[self.shuffled.folds :]
+            fitted = iter(fit_all(some, n_jobs=self.n_jobs, progress=label))
+        results = (next(fitted) if len(task.test) else _NOTHING for task in tasks)
+        for trial in trials:
+            trial.shuffled += islice(results, self.shuffled.folds)
+            trial.scenes += islice(results, self.scenes.folds)
+        self._pace = max(self._pace / 2, (time.monotonic() - start) / len(trials))
 
     def hits(self, trial: Trial, kind: str | None = None) -> np.ndarray:
         """Say which predictions of a candidate are right.
@@ -210,7 +207,7 @@ class Race:
             What to estimate: the accuracy on shuffled images, or on scenes held out.
         """
         hits = np.array([self.hits(each, kind).mean(axis=0) for each in trials])
-        value = accuracy_of_best(hits, self.scenes.groups, choose=self._chooser(trials))
+        value = accuracy_of_best(hits, self.scenes.groups, self._chooser(trials))
         splits = self.shuffled if kind == "shuffled" else self.scenes
         size = effective_size(splits.groups, splits.folds)
         return accuracy_interval(min(value, float(hits[0].mean())), size)

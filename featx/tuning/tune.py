@@ -24,13 +24,7 @@ from featx.evaluation.splits import check_counts, split
 from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import find_duplicates, narrowest
 from featx.features.matrix import Features
-from featx.features.options import (
-    RunOptions,
-    TuneOptions,
-    options_in,
-    settle,
-    takes,
-)
+from featx.features.options import RunOptions, TuneOptions, options_in, settle, takes
 from featx.features.recipe import join
 from featx.features.request import joined_names
 from featx.images.folder import ImageSource
@@ -114,11 +108,7 @@ class Tuning:
         rounds = len(self.best.shuffled)
         candidates = [
             Candidate(
-                each.name,
-                each.features,
-                each.classifier,
-                each.learner,
-                self.race.validation(each),
+                each.name, each.features, each.classifier, each.learner, self.race.validation(each)
             )
             for each in self.trials
             if len(each.shuffled) == rounds
@@ -327,19 +317,9 @@ def tune(
         ranked = race.ranked(_search(race, networks, embedded, settings))
         model = train(ranked[0].features, ranked[0].learner)
         took = time.monotonic() - start
-        how = options_in(RunOptions, settled)
-        evaluation = None
-        if test is not None:
-            evaluation = model.evaluate(test, training=ranked[0].features, **how)
-    return Tuning(
-        trials=tuple(ranked),
-        race=race,
-        model=model,
-        skipped=networks.skipped,
-        budget=seconds,
-        seconds=took,
-        test=evaluation,
-    )
+        how, best = options_in(RunOptions, settled), ranked[0].features
+        evaluation = None if test is None else model.evaluate(test, training=best, **how)
+    return Tuning(tuple(ranked), race, model, networks.skipped, seconds, took, evaluation)
 
 
 def _race(
@@ -359,22 +339,11 @@ def _race(
 
 
 def _search(
-    race: Race,
-    networks: Networks,
-    embedded: dict[str, list[Features]],
-    settings: Settings,
+    race: Race, networks: Networks, embedded: dict[str, list[Features]], settings: Settings
 ) -> list[Trial]:
     """Judge candidates rung by rung; see `tune`."""
-    quick = settings[:1]
-    every = race.run(
-        [
-            trial
-            for several in embedded.values()
-            for each in several
-            for trial in _trials(each, quick)
-        ],
-        0,
-    )
+    plain = [each for several in embedded.values() for each in several]
+    every = race.run([trial for each in plain for trial in _trials(each, settings[:1])], 0)
     ahead = sorted(every, key=lambda trial: -race.score(trial))
     wide = [trial.features for trial in ahead[: -(-len(ahead) // 2)]]
     best: dict[str, Features] = {}
@@ -389,7 +358,7 @@ def _search(
     wider = [
         trial
         for each in [*wide[:1], *(each for each in more if each), *wide[1:]]
-        for trial in _trials(each, settings[len(quick) if each in known else 0 :])
+        for trial in _trials(each, settings[1:] if each in known else settings)
     ]
     every += race.run(wider, 0)
     race.narrow(every)
@@ -436,26 +405,12 @@ def _checked_classifiers(classifiers: Any) -> list[str]:
 
 
 def settings_of(classifiers: Sequence[str]) -> Iterator[tuple[str, Learner]]:
-    """Yield classifiers with their settings: logistic regression with each penalty.
-
-    Parameters
-    ----------
-    classifiers : sequence of str
-        Names of `CLASSIFIERS`.
-
-    Yields
-    ------
-    name : str
-        Such as "logistic C=0.01".
-    learner : Learner
-    """
+    """Yield classifiers with their settings, such as "logistic C=0.01" for each penalty."""
     for name in classifiers:
         if name == "logistic":
             for penalty in PENALTIES:
                 regression = make_classifier(name, smallest=1)  # without a search of its own
-                yield (
-                    f"{name} C={penalty:g}",
-                    Learner.of(regression.set_params(logistic__C=penalty)),
-                )
+                learner = Learner.of(regression.set_params(logistic__C=penalty))
+                yield f"{name} C={penalty:g}", learner
         else:
             yield name, Learner.of(name)

@@ -22,7 +22,7 @@ from featx.features.options import settle
 from featx.features.recipe import RecipePart
 from featx.features.request import Request
 from featx.features.store.store import FeatureStore, cache_folder
-from featx.images.decode import decode, decode_rgb, quiet_pillow
+from featx.images.decode import decode_all, decode_rgb, quiet_pillow
 from featx.images.digests import digest_bytes, read_file
 
 _SAMPLE_SECONDS = 0.02
@@ -170,10 +170,10 @@ def _rate(work: Callable[[Path], object], folder: str) -> float:
 def _pixels(path: Path, part: RecipePart) -> np.ndarray:
     data, _ = read_file(path)
     digest_bytes(data)
-    pixels, outcome = decode(data, part.fit)
-    if pixels is None:
+    squares, outcome = decode_all(data, [part.fit])
+    if not outcome.ok:
         raise ValueError(f"{path} cannot be decoded: {outcome.reason}")
-    return pixels
+    return squares[0]
 
 
 def _anonymous_bytes() -> int:

@@ -38,12 +38,12 @@ def test_a_complaint_is_one_line(capsys):
 
 
 def test_files_that_were_written_stand_last_in_text_and_in_json(capsys):
-    wrote = {"out": "a.csv", "report": None}
-    emit({"n": 1}, "text", as_json=False, wrote=wrote)
+    files = {"out": "a.csv", "report": None}
+    emit({"n": 1}, "text", as_json=False, **files)
     assert capsys.readouterr().out == "text\nwrote a.csv\n"
-    emit({"n": 1}, "text", as_json=True, wrote=wrote)
+    emit({"n": 1}, "text", as_json=True, **files)
     assert json.loads(capsys.readouterr().out) == {"n": 1, "out": "a.csv", "report": None}
-    emit([{"n": 1}], "text", as_json=True, wrote=wrote)
+    emit([{"n": 1}], "text", as_json=True, **files)
     assert json.loads(capsys.readouterr().out) == [{"n": 1}]
 
 

@@ -151,6 +151,12 @@ def test_the_table_reads_well_in_a_terminal_and_in_a_notebook(three):
     assert "resnet50" in html
 
 
+def test_a_name_is_text_in_a_notebook_whatever_it_holds(cloud):
+    made = quiet(cloud(), classifiers={"<b>": "centroid", "knn": "knn"}, repeats=1)
+    assert "<b>" in made.summary
+    assert "<b>" not in made._repr_html_()
+
+
 def test_features_of_the_images_that_all_have_are_compared(three):
     shuffled = three[1].select(np.random.default_rng(0).permutation(60)[:50])
     made = quiet([three[0], shuffled], classifiers="centroid", repeats=1)

@@ -163,11 +163,12 @@ def test_a_file_that_fails_fails_for_all(run, apart, photos):
     assert embedded == 2 * 17
     assert_same(features, apart(photos))
     assert [len(each.failed) for each in features] == [3, 3]
+    (photos / "red" / "copy.jpg").unlink()  # of two copies, either may be the one that is decoded
     with pytest.raises(ImageError, match=r"cannot read .*blue/003\.jpg: not an image"):
         run(photos, on_error="raise")
     for path in photos.glob("*/*"):
         path.write_bytes(b"")
-    with pytest.raises(ImageSourceError, match="none of 20 images can be read"):
+    with pytest.raises(ImageSourceError, match="none of 19 images can be read"):
         run(photos)
 
 

@@ -8,7 +8,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from fakes import SQUARE
+from fakes import SQUARE, decode
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -16,7 +16,6 @@ from PIL import Image
 
 from featx.errors import ImageSourceError
 from featx.images.arrays import ArrayImage, array_images
-from featx.images.decode import decode
 from featx.images.digests import DigestMemo, digest_bytes, read_file
 from featx.images.folder import ImageFolder
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import encoded, photo
+from fakes import decode, encoded, photo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from featx.images.decode import MAX_PIXELS, Outcome, decode, decode_rgb, quiet_pillow
+from featx.images.decode import MAX_PIXELS, Outcome, decode_rgb, quiet_pillow
 from featx.images.fit import Fit
 from featx.images.rgb import to_rgb
 

@@ -4,13 +4,13 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from fakes import encoded, photo
+from fakes import decode, encoded, photo
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from featx.errors import OptionError
-from featx.images.decode import Outcome, decode
+from featx.images.decode import Outcome
 from featx.images.fit import INTERPOLATIONS, RESIZES, Fit
 
 

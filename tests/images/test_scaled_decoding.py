@@ -5,12 +5,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from fakes import encoded, photo
+from fakes import decode, encoded, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from featx.images.decode import Outcome, decode, decode_all, decode_rgb
+from featx.images.decode import Outcome, decode_all, decode_rgb
 from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES, Fit
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")

@@ -6,9 +6,10 @@ import io
 
 import numpy as np
 import pytest
+from fakes import decode
 from PIL import Image
 
-from featx.images.decode import decode, decode_all
+from featx.images.decode import decode_all
 from featx.images.fit import Fit
 from featx.images.views import view_of
 

@@ -147,5 +147,7 @@ def test_views_for_which_there_is_no_time_are_skipped_unless_the_cache_has_them(
             networks_for(photos).joined(["vgg16"], features, views=2)
         made = networks.joined(["vgg16"], features, views=2)
         assert (made is not None) == again
-        assert networks.skipped == ({} if again else {"vgg16 views": "0 s were left"})
+        assert networks.skipped == (
+            {} if again else {"vgg16 views": "0 s were left, too few to start it"}
+        )
         assert len(networks.joined(["vgg16"], features)) == 18, "without views it costs nothing"

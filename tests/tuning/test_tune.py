@@ -107,11 +107,11 @@ def test_the_tiniest_budget_gives_a_model_of_one_network(photos, fake_engine):
     assert tuning.model.recipe.backbone == "vgg16", "the smaller one"
     assert tuning.skipped == {
         "resnet50": "0 s were left, too few to start it",
-        "vgg16 views": "0 s were left",
+        "vgg16 views": "0 s were left, too few to start it",
     }
     assert [line for line in tuning.summary.splitlines() if line.startswith("no time for ")] == [
         "no time for resnet50: 0 s were left, too few to start it",
-        "no time for vgg16 views: 0 s were left",
+        "no time for vgg16 views: 0 s were left, too few to start it",
     ]
 
 

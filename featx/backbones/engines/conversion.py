@@ -21,7 +21,6 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
@@ -32,7 +31,7 @@ import numpy as np
 from featx.backbones.engines.engine import EngineRequest
 from featx.backbones.framework import import_openvino, keras_backend
 from featx.backbones.network import Cut, cut_network
-from featx.errors import ConversionError, FeatxError, StorageError, one_line
+from featx.errors import ConversionError, StorageError, one_line
 from featx.files import storage_errors
 
 if TYPE_CHECKING:
@@ -48,21 +47,12 @@ log = logging.getLogger(__name__)
 
 
 def converted(request: EngineRequest) -> tuple[openvino.Model, Path | None]:
-    """Return a network in OpenVINO's form: from the cache, or converted now and kept there.
+    """Return a network in OpenVINO's form, from the cache or converted now, and its folder there.
 
-    Its precision plays no part yet.
-
-    Returns
-    -------
-    network : openvino.Model
-        Takes what the model of `featx.backbones.network.cut_network` takes, any number at once.
-    folder : Path or None
-        Where it is kept; None where the cache cannot be written, which is logged.
-
-    Raises
-    ------
-    ConversionError
-        The network has an operation that OpenVINO does not know, or gives other features there.
+    It takes what the model of `featx.backbones.network.cut_network` takes, any number at once; its
+    precision plays no part yet. The folder is None where the cache cannot be written, which is
+    logged. A network with an operation that OpenVINO does not know, or that gives other features
+    there, raises `ConversionError`.
     """
     backbone, cut = request.backbone, replace(request.cut, precision="float32")
     # Settings that came later are named where they are used, so that older networks stay known.
@@ -135,8 +125,7 @@ def _read(folder: Path) -> openvino.Model | None:
     """Read a converted network; None where there is none, or a damaged one."""
     try:
         sums = json.loads((folder / DESCRIPTION).read_text())["crc32"]
-        sound = all(_crc32(folder / name) == sums[name] for name in _FILES)
-        if sound:
+        if all(_crc32(folder / name) == sums[name] for name in _FILES):
             return import_openvino().Core().read_model(folder / _FILES[0])
     except (FileNotFoundError, NotADirectoryError):  # or another process clears the cache
         return None
@@ -159,8 +148,7 @@ def _write(folder: Path, network: openvino.Model, settings: Mapping[str, Any]) -
             sums = {name: _crc32(work / name) for name in _FILES}
             text = json.dumps({**settings, "crc32": sums}, indent=2)
             (work / DESCRIPTION).write_text(text + "\n")
-            with suppress(FeatxError, OSError):
-                shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             try:
                 work.rename(folder)
             except OSError:

@@ -18,47 +18,23 @@ from featx.backbones.preprocessing import Preprocessing
 class EngineRequest:
     """What an engine is opened for.
 
-    Attributes
-    ----------
-    backbone : Backbone
-        The network and its weights.
-    cut : Cut
-        The layer to read, and the precision, which `settle_precision` gave.
-    poolings : tuple of str
-        How its map becomes a vector. Several give their vectors one behind the other; see
-        `Backbone.joins_poolings`.
-    input_size : int
-        Side of the pictures, in pixels.
-    cache : Path
-        The cache folder, where converted networks are kept.
-    batch_size : int or None
-        Pictures at once; None for what suits the engine.
+    Several poolings give their vectors one behind the other; see `Backbone.joins_poolings`.
     """
 
     backbone: Backbone
-    cut: Cut
-    poolings: tuple[str, ...]
-    input_size: int
-    cache: Path
-    batch_size: int | None = None
+    cut: Cut  # the layer to read, and the precision, which `settle_precision` gave
+    poolings: tuple[str, ...]  # how the map of the layer becomes a vector
+    input_size: int  # side of the pictures, in pixels
+    cache: Path  # the cache folder, where converted networks are kept
+    batch_size: int | None = None  # pictures at once; None for what suits the engine
 
 
 class Engine(Protocol):
-    """Something that computes the features of a batch of pictures.
+    """Something that computes the features of a batch of pictures."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Shape of the feature of one picture: (width,), or (height, width, channels) unpooled.
-    batch_size : int
-        The most pictures that `embed_batch` takes at once.
-    streams : int
-        How many threads may usefully call `embed_batch` at the same time.
-    """
-
-    shape: tuple[int, ...]
-    batch_size: int
-    streams: int
+    shape: tuple[int, ...]  # of one feature: (width,), or (height, width, channels) unpooled
+    batch_size: int  # the most pictures that `embed_batch` takes at once
+    streams: int  # how many threads may usefully call `embed_batch` at the same time
 
     def embed_batch(self, images: np.ndarray) -> np.ndarray:
         """Embed a batch of decoded pictures; any number of threads may call it.
@@ -82,13 +58,6 @@ class BatchEngine(ABC):
     A short batch is filled up, so that the vector of a picture does not depend on how many are
     beside it, and the network is compiled once. A `Preprocessing` is part of the network; any
     other function is called here.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        The network.
-    shape, batch_size, streams
-        As for `Engine`.
     """
 
     def __init__(

@@ -73,15 +73,10 @@ def registered(spec: EngineSpec) -> Iterator[EngineSpec]:
 
 
 def engines_for(kind: str = "keras", engine: str = "auto") -> list[EngineSpec]:
-    """List the engines to try for a network, the first choice first.
+    """List the engines to try for a kind of network, the first choice first.
 
-    Parameters
-    ----------
-    kind : str, default="keras"
-        The kind of network.
-    engine : str, default="auto"
-        A name of `ENGINES`. "auto" is Keras on a GPU, and where Keras was told to run on JAX or
-        PyTorch; else OpenVINO, and Keras for what OpenVINO does not know.
+    "auto" is Keras on a GPU, and where Keras was told to run on JAX or PyTorch; else OpenVINO, and
+    Keras for what OpenVINO does not know.
     """
     check_choice("engine", engine, ENGINES)
     able = [spec for spec in _ENGINES if kind in spec.kinds]
@@ -91,18 +86,8 @@ def engines_for(kind: str = "keras", engine: str = "auto") -> list[EngineSpec]:
 def settle_precision(precision: str, engine: str = "auto") -> str:
     """Return the precision that this machine computes in when asked for `precision`.
 
-    Parameters
-    ----------
-    precision : {"float32", "bfloat16"}
-        "bfloat16" needs a processor that computes in it natively; elsewhere a warning is logged
-        and "float32" returned.
-    engine : str, default="auto"
-        As for `engines_for`.
-
-    Returns
-    -------
-    str
-        "float32" or "bfloat16".
+    "bfloat16" needs a processor that computes in it natively; elsewhere a warning is logged and
+    "float32" returned.
     """
     check_choice("precision", precision, PRECISIONS)
     if precision == "float32" or engines_for(engine=engine)[0].computes_in(precision):
@@ -116,16 +101,8 @@ def open_engine(request: EngineRequest, engine: str = "auto") -> Engine:
     """Make a network ready to run, by the first of `engines_for` that can.
 
     The last few engines stay open, so that a session which embeds picture by picture does this
-    once.
-
-    Raises
-    ------
-    UnknownLayerError
-        The network has no such layer.
-    WeightsError
-        The weights cannot be read or belong to another network.
-    ConversionError
-        The network cannot be converted for the one engine there is to try.
+    once. `ConversionError` is raised where the network cannot be converted for the one engine there
+    is to try.
     """
     specs = engines_for(request.backbone.kind, engine)
     for spec, following in zip_longest(specs, specs[1:]):

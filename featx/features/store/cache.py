@@ -25,30 +25,14 @@ _WRITING_SECONDS = 3600  # no shard takes longer to write
 
 @dataclass(frozen=True)
 class CachedRecipe:
-    """What a cache holds for one recipe.
+    """What a cache holds for one recipe."""
 
-    Attributes
-    ----------
-    fingerprint : str
-        Of the recipe; the name of its folder.
-    settings : dict or None
-        The recipe's settings; None where they cannot be read.
-    rows : int
-        Vectors in sound shards.
-    bytes : int
-        Size on disk.
-    damages : tuple of Damage
-        Shards that cannot be trusted.
-    newest : float
-        When a vector was last added, in seconds since 1970; 0 for an empty folder.
-    """
-
-    fingerprint: str
-    settings: dict[str, Any] | None
-    rows: int
-    bytes: int
+    fingerprint: str  # the name of its folder
+    settings: dict[str, Any] | None  # None where they cannot be read
+    rows: int  # in sound shards
+    bytes: int  # on disk
     damages: tuple[Damage, ...]
-    newest: float
+    newest: float  # when a vector was last added, in seconds since 1970; 0 for an empty folder
 
     @property
     def text(self) -> str:
@@ -73,24 +57,12 @@ class CachedRecipe:
 
 @dataclass(frozen=True)
 class CachedEngine:
-    """A network that is kept in a cache in OpenVINO's form.
+    """A network that is kept in a cache in OpenVINO's form."""
 
-    Attributes
-    ----------
-    key : str
-        The name of its folder.
-    settings : dict or None
-        What shaped it; None where that cannot be read.
-    bytes : int
-        Size on disk.
-    newest : float
-        When it was last compiled, in seconds since 1970.
-    """
-
-    key: str
-    settings: dict[str, Any] | None
-    bytes: int
-    newest: float
+    key: str  # the name of its folder
+    settings: dict[str, Any] | None  # what shaped it; None where that cannot be read
+    bytes: int  # on disk
+    newest: float  # when it was last compiled, in seconds since 1970
 
     @property
     def text(self) -> str:
@@ -120,22 +92,10 @@ def days_since(moment: float) -> float:
 
 
 def contents(cache: Path) -> list[CachedRecipe]:
-    """Check every shard of a cache and say what each recipe has.
-
-    Parameters
-    ----------
-    cache : Path
-        The cache folder; see `featx.features.store.store.cache_folder`.
-
-    Returns
-    -------
-    list of CachedRecipe
-        Sorted by fingerprint; empty where there is no cache yet.
-    """
+    """Check every shard of a cache and say what each recipe has, sorted by fingerprint."""
     recipes = []
     for folder in _folders(shards_folder(cache)):
-        rows, size, newest = 0, 0, 0.0
-        damages = []
+        rows, size, newest, damages = 0, 0, 0.0, []
         for path in shard_paths(folder):
             try:
                 status = path.stat()
@@ -143,32 +103,18 @@ def contents(cache: Path) -> list[CachedRecipe]:
                 newest = max(newest, status.st_mtime)
                 rows += verify_shard(path)
             except FileNotFoundError:  # cleared meanwhile
-                continue
+                pass
             except DamagedShardError as error:
                 damages.append(Damage(path, str(error)))
             except OSError as error:
                 damages.append(Damage(path, f"cannot be read: {error.strerror or error}"))
-        recipes.append(
-            CachedRecipe(
-                folder.name, _settings(folder / "recipe.json"), rows, size, tuple(damages), newest
-            )
-        )
+        settings = _settings(folder / "recipe.json")
+        recipes.append(CachedRecipe(folder.name, settings, rows, size, tuple(damages), newest))
     return recipes
 
 
 def engines(cache: Path) -> list[CachedEngine]:
-    """List the converted networks of a cache.
-
-    Parameters
-    ----------
-    cache : Path
-        The cache folder.
-
-    Returns
-    -------
-    list of CachedEngine
-        Sorted by key.
-    """
+    """List the converted networks of a cache, sorted by key."""
     found = []
     for folder in _folders(engines_folder(cache)):
         with suppress(FileNotFoundError):  # cleared meanwhile
@@ -181,39 +127,16 @@ def engines(cache: Path) -> list[CachedEngine]:
 
 
 def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = None) -> int:
-    """Remove vectors and converted networks from a cache.
+    """Remove vectors and converted networks from a cache, and return how many bytes that were.
 
-    Parameters
-    ----------
-    cache : Path
-        The cache folder.
-    names : tuple of str, default=()
-        Fingerprints of recipes, keys of networks (or their first characters) or names of
-        backbones; none for everything.
-    older_than : float, optional
-        Remove only what was written more than so many days ago.
-
-    Returns
-    -------
-    int
-        Bytes removed.
-
-    Raises
-    ------
-    OptionError
-        Nothing in the cache has one of these fingerprints or names.
-    StorageError
-        A file cannot be removed.
+    The names are fingerprints of recipes, keys of networks (or their first characters) or names
+    of backbones; none for everything. Given `older_than`, what is younger, in days, is kept.
     """
-    folders = {
-        **{folder: "recipe.json" for folder in _folders(shards_folder(cache))},
-        **{folder: DESCRIPTION for folder in _folders(engines_folder(cache))},
-    }
-    chosen = [folder for folder in folders if not names]
+    recipes, networks = _folders(shards_folder(cache)), _folders(engines_folder(cache))
+    chosen = [] if names else [*recipes, *networks]
     for name in names:
-        found = [
-            folder for folder, description in folders.items() if _is_of(folder, description, name)
-        ]
+        found = [folder for folder in recipes if _is_of(folder, "recipe.json", name)]
+        found += [folder for folder in networks if _is_of(folder, DESCRIPTION, name)]
         if not found:
             raise OptionError(
                 f"nothing of {name!r} in the cache {cache}: expected a fingerprint or a backbone "
@@ -225,7 +148,7 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
     removed = 0
     for folder in dict.fromkeys(chosen):
         with storage_errors(folder):
-            if folders[folder] == DESCRIPTION:
+            if folder in networks:
                 removed += _clear_engine(folder, limit)
             else:
                 removed += _clear_recipe(folder, limit, now)
@@ -236,9 +159,7 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
 
 
 def _clear_recipe(folder: Path, limit: float, now: float) -> int:
-    removed = 0
-    for path in shard_paths(folder):
-        removed += _remove(path, limit)
+    removed = sum(_remove(path, limit) for path in shard_paths(folder))
     for path in folder.glob(".*"):  # left half-written by a process that was killed
         if path.suffix in (".arrow", ".json"):
             removed += _remove(path, now - _WRITING_SECONDS)

@@ -53,19 +53,7 @@ class Shard:
 
 
 def write_shard(file: Path, keys: list[bytes], notes: list[str], vectors: np.ndarray) -> None:
-    """Write rows as one Arrow file.
-
-    Parameters
-    ----------
-    file : Path
-        Where to.
-    keys : list of bytes
-        Digests, 32 bytes each.
-    notes : list of str
-        What to remember with each row.
-    vectors : ndarray of shape (len(keys), *shape), float32
-        The features.
-    """
+    """Write rows as one Arrow file: digests of 32 bytes, notes and (rows, *shape) of float32."""
     import pyarrow as pa
 
     rows = np.ascontiguousarray(vectors, dtype=np.float32).reshape(len(keys), -1)
@@ -79,37 +67,22 @@ def write_shard(file: Path, keys: list[bytes], notes: list[str], vectors: np.nda
         "seal": _seal(shape, keys),
         "total": _total(shape, keys, notes, rows),
     }
-    schema = pa.schema(
-        [
-            ("key", pa.binary(KEY_BYTES)),
-            ("note", pa.string()),
-            ("vector", pa.list_(pa.float32(), rows.shape[1])),
-            ("checksum", pa.uint32()),
-        ],
-        metadata={"featx": json.dumps(about)},
-    )
-    batch = pa.record_batch(
-        [
-            pa.array(keys, pa.binary(KEY_BYTES)),
-            pa.array(notes, pa.string()),
-            pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1]),
-            pa.array(checksums, pa.uint32()),
-        ],
-        schema=schema,
-    )
-    with file.open("wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    columns = [
+        pa.array(keys, pa.binary(KEY_BYTES)),
+        pa.array(notes, pa.string()),
+        pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1]),
+        pa.array(checksums, pa.uint32()),
+    ]
+    batch = pa.record_batch(columns, _COLUMNS, metadata={"featx": json.dumps(about)})
+    with file.open("wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
 
 
 def open_shard(path: Path) -> Shard:
     """Map a shard into memory and check all of it but the vectors and notes.
 
-    Raises
-    ------
-    DamagedShardError
-        It is not what `write_shard` wrote.
-    OSError
-        It cannot be read, which says nothing about what is in it.
+    Raises a `DamagedShardError` if it is not what `write_shard` wrote, and an `OSError` if it
+    cannot be read, which says nothing about what is in it.
     """
     import pyarrow as pa
 
@@ -153,15 +126,7 @@ def open_shard(path: Path) -> Shard:
 
 
 def verify_shard(path: Path) -> int:
-    """Check every row of a shard and return how many there are.
-
-    Raises
-    ------
-    DamagedShardError
-        The shard is damaged; the message says how.
-    OSError
-        It cannot be read.
-    """
+    """Check every row of a shard and return how many there are; it raises as `open_shard` does."""
     shard = open_shard(path)
     if shard.are_sound(range(len(shard.keys))):
         return len(shard.keys)

@@ -44,18 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:
-    """Return the folder of the cache.
-
-    Parameters
-    ----------
-    cache : str, path or bool, optional
-        A folder; by default, and for a bool, the environment variable FEATX_CACHE, else the
-        user's cache folder.
-
-    Returns
-    -------
-    Path
-    """
+    """Return the cache folder; None and a bool stand for FEATX_CACHE, else the user's own."""
     chosen = os.environ.get("FEATX_CACHE") if isinstance(cache, bool) or not cache else cache
     if chosen:
         return Path(chosen).expanduser()
@@ -73,25 +62,12 @@ class Damage:
 
 
 class FeatureStore:
-    """Vectors of one part of a recipe, by digest of the file they came from.
-
-    Parameters
-    ----------
-    folder : path
-        The cache folder; see `cache_folder`.
-    recipe : RecipePart
-        What made, or will make, the vectors.
-
-    Attributes
-    ----------
-    damages : list of Damage
-        Shards found damaged so far; their rows count as missing.
-    """
+    """Vectors of one part of a recipe, by digest of the file they came from, in a cache folder."""
 
     def __init__(self, folder: str | os.PathLike[str], recipe: RecipePart) -> None:
         self.recipe = recipe
         self.folder = shards_folder(folder) / recipe.fingerprint
-        self.damages: list[Damage] = []
+        self.damages: list[Damage] = []  # found so far; their rows count as missing
         self._unreadable: set[Path] = set()
         self._shards: dict[Path, Shard] = {}
         self._rows: dict[bytes, tuple[Shard, int]] = {}
@@ -106,24 +82,26 @@ class FeatureStore:
                 continue
             try:
                 shard = open_shard(path)
+                if self.shape not in (None, shard.shape):
+                    raise DamagedShardError(
+                        f"features of shape {shard.shape} among those of {self.shape}"
+                    )
             except FileNotFoundError:  # removed by another process meanwhile
-                continue
+                pass
             except OSError as error:
                 if path not in self._unreadable:
                     log.warning("the cache file %s cannot be read: %s", path, error)
                 self._unreadable.add(path)
-                continue
             except DamagedShardError as error:
                 damages.append(Damage(path, str(error)))
-                continue
-            if self.shape not in (None, shard.shape):
-                reason = f"features of shape {shard.shape} among those of {self.shape}"
-                damages.append(Damage(path, reason))
-                continue
-            self._shards[path] = shard
-            for row, key in enumerate(shard.keys):
-                self._rows.setdefault(key, (shard, row))
+            else:
+                self._shards[path] = shard
+                self._list_rows(shard)
         self._report(damages)
+
+    def _list_rows(self, shard: Shard) -> None:
+        for row, key in enumerate(shard.keys):
+            self._rows.setdefault(key, (shard, row))
 
     def __contains__(self, digest: str) -> bool:
         return bytes.fromhex(digest) in self._rows
@@ -134,9 +112,7 @@ class FeatureStore:
     @property
     def shape(self) -> tuple[int, ...] | None:
         """Shape of one feature, or None as long as nothing is stored."""
-        for shard in self._shards.values():
-            return shard.shape
-        return None
+        return next((shard.shape for shard in self._shards.values()), None)
 
     def notes(self, digest: str) -> tuple[str, ...]:
         """Return what was noted with the vector of `digest`."""
@@ -155,7 +131,10 @@ class FeatureStore:
             if not bad:
                 return {key.hex() for key in found}
             for path in bad:
-                self._drop(path)
+                del self._shards[path]
+            self._rows.clear()
+            for shard in self._shards.values():
+                self._list_rows(shard)
             self._report([Damage(path, "a vector does not match its checksum") for path in bad])
 
     def _unsound(self, keys: Collection[bytes]) -> list[Path]:
@@ -170,15 +149,7 @@ class FeatureStore:
         return [path for path, sound in _in_threads(is_sound, rows) if not sound]
 
     def read(self, digests: Sequence[str], out: np.ndarray) -> None:
-        """Copy vectors into an array.
-
-        Parameters
-        ----------
-        digests : sequence of str
-            Which vectors, each of them stored.
-        out : ndarray of shape (len(digests), width), float32
-            Row i receives the vector of digests[i].
-        """
+        """Copy vectors, each of them stored, into the rows of an array of (n, width), float32."""
         places: defaultdict[Path, list[tuple[int, int]]] = defaultdict(list)
         for position, digest in enumerate(digests):
             shard, row = self._rows[bytes.fromhex(digest)]
@@ -192,13 +163,7 @@ class FeatureStore:
         _in_threads(copy, places)
 
     def create(self) -> None:
-        """Make the folder, so that a cache which cannot be written is known before the work.
-
-        Raises
-        ------
-        StorageError
-            The folder cannot be made or written to.
-        """
+        """Make the folder, so that a cache which cannot be written is known before the work."""
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         description = self.folder / "recipe.json"
@@ -215,20 +180,8 @@ class FeatureStore:
     ) -> None:
         """Write one shard; afterwards its rows are there for every process.
 
-        Parameters
-        ----------
-        digests : sequence of str
-            Digests of the files, 64 hexadecimal characters each.
-        vectors : ndarray of shape (len(digests), *shape), float32
-            Their features.
-        notes : sequence of tuple of str, optional
-            What to remember with each row.
-
-        Raises
-        ------
-        StorageError
-            The shard cannot be written, or the cache holds features of another shape; nothing that
-            was stored before is lost.
+        The vectors are of shape (n, *shape), float32. If the shard cannot be written, or the cache
+        holds features of another shape, nothing that was stored before is lost.
         """
         if not len(digests):
             return
@@ -269,14 +222,6 @@ class FeatureStore:
             with suppress(OSError):
                 damage.path.unlink(missing_ok=True)
         self.damages.clear()
-
-    def _drop(self, path: Path) -> None:
-        shard = self._shards.pop(path)
-        for key in [key for key, (holder, _) in self._rows.items() if holder is shard]:
-            del self._rows[key]
-        for other in self._shards.values():
-            for row, key in enumerate(other.keys):
-                self._rows.setdefault(key, (other, row))
 
     def _report(self, damages: Sequence[Damage]) -> None:
         if not damages:

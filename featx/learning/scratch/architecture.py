@@ -90,23 +90,12 @@ class ArchitectureError(ValueError):
 
 
 def describe(model: keras.Model) -> dict[str, Any]:
-    """Describe a network in plain values, ready for JSON.
+    """Describe a sequential or functional network, perhaps of networks, in plain values for JSON.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Sequential or functional, with one input and one output; networks may be nested in it.
-
-    Returns
-    -------
-    dict
-        `input`, the shape of one picture; `layers`, each with its name, its class, its options and
-        the names of the layers that it takes; `output`, the name of the last.
-
-    Raises
-    ------
-    ArchitectureError
-        A layer is not in the table, or is wired in a way that has no description.
+    These are `input`, the shape of one picture; `layers`, each with its name, its class, its
+    options and the names of the layers that it takes; `output`, the name of the last. Raises an
+    `ArchitectureError` if a layer is not in the table, or is wired in a way that has no
+    description, such as to a second input.
     """
     keras = import_keras()
     sequential = isinstance(model, keras.Sequential)
@@ -185,10 +174,7 @@ def _taken(entry: Mapping[str, Any]) -> list[str]:
 def check(description: Any) -> None:
     """Check that a description names layers of the table with plain options, and no more.
 
-    Raises
-    ------
-    ArchitectureError
-        It does not; the message names the first thing that is not known to be safe.
+    The message of an `ArchitectureError` names the first thing that is not known to be safe.
     """
     _keys(description, {"input", "layers", "output"})
     shape, layers = description["input"], description["layers"]
@@ -225,19 +211,10 @@ def check(description: Any) -> None:
 
 
 def rebuild(description: Mapping[str, Any], weights: Sequence[np.ndarray]) -> keras.Model:
-    """Build a network from a description, after `check`, and give it its weights.
+    """Build a network from what `describe` and `weights_of` gave, after `check`.
 
-    Parameters
-    ----------
-    description : mapping
-        What `describe` gave.
-    weights : sequence of ndarray
-        What `weights_of` gave.
-
-    Raises
-    ------
-    ArchitectureError
-        The description is not safe or means no network, or the weights are not its own.
+    Raises an `ArchitectureError` if the description is not safe or means no network, or the weights
+    are not its own.
     """
     check(description)
     if not all(isinstance(each, np.ndarray) and each.dtype.kind == "f" for each in weights):

@@ -57,7 +57,7 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     Parameters
     ----------
     network : OwnModel, optional
-        A compiled Keras model in place of the small network, as `OwnModel.of(model)`.
+        A compiled Keras model in place of the small network, as `OwnModel(model)`.
     epochs : int, default=100
         At most so many times through the pictures.
     patience : int, default=20
@@ -132,20 +132,7 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         return live
 
     def require(self, backbone: str | None, classes: int) -> None:
-        """Check that the network can learn from what a backbone gives: pixels, of its classes.
-
-        Parameters
-        ----------
-        backbone : str or None
-            The name in the recipe; None where there is no recipe.
-        classes : int
-            How many classes there are.
-
-        Raises
-        ------
-        OptionError
-            It cannot.
-        """
+        """Check that the network can learn so many classes from a backbone; see `Learner`."""
         if backbone not in (None, PIXELS):
             raise OptionError(
                 f"a network from scratch learns from pixels: got the features of {backbone}; "
@@ -166,11 +153,6 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         groups : ndarray of shape (n,), optional
             Rows of one group, such as a picture and its views, are held out together or not at all;
             by default each row by itself.
-
-        Raises
-        ------
-        OptionError
-            X are no pixels, or not of the size or the classes of a network of your own.
         """
         size = _side(X.shape[1])
         self.classes_, target = np.unique(np.asarray(y), return_inverse=True)
@@ -328,22 +310,10 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
 def hold_out(
     y: np.ndarray, groups: np.ndarray, share: float, random: np.random.Generator
 ) -> np.ndarray:
-    """Draw a share of the images of each class, to judge a network by while it learns.
+    """Draw images of each class to judge a network by while it learns; return their rows, in order.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-        The class of each image.
-    groups : ndarray of shape (n,), int
-        Images of one group are drawn together; all are of one class.
-    share : float
-        Of the groups of each class, at least one of three; none of one or two.
-    random : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of int
-        Their rows, in order.
+    Drawn is a share of the groups of each class, at least one of three; none of one or two. Images
+    of one group are all of one class.
     """
     held = [np.empty(0, int)]
     for label in np.unique(y):

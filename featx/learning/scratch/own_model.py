@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from featx.backbones.framework import import_keras
 from featx.errors import OptionError, one_line
@@ -20,31 +17,16 @@ def is_keras_model(value: Any) -> bool:
 class OwnModel:
     """A compiled Keras model, with its weights as they were when it was given.
 
-    Make one with `OwnModel.of`. It is never trained itself: `copy` makes what is.
+    It is never trained itself: `copy` makes what is. Raises an `OptionError` if the model is not
+    compiled, or does not take one square picture and give one row of outputs.
     """
 
-    def __init__(self, model: Any, weights: Sequence[np.ndarray]) -> None:
+    def __init__(self, model: Any) -> None:
         self._model = model
-        self._weights = list(weights)
-
-    @classmethod
-    def of(cls, model: Any) -> OwnModel:
-        """Take a model.
-
-        Raises
-        ------
-        OptionError
-            It is not compiled, or does not take one square picture and give one row of outputs.
-        """
         if not model.compiled or model.optimizer is None or model.loss is None:
-            raise OptionError(
-                f"the Keras model {model.name!r} is not compiled: call its compile(optimizer, "
-                "loss) first"
-            )
+            raise self._refused("is not compiled: call its compile(optimizer, loss) first")
         if isinstance(model.loss, list | tuple | dict) and len(model.loss) != 1:
-            raise OptionError(
-                f"the Keras model {model.name!r} has {len(model.loss)} losses: expected one"
-            )
+            raise self._refused(f"has {len(model.loss)} losses: expected one")
         shape = getattr(model, "input_shape", None)
         if (
             not isinstance(shape, tuple)
@@ -53,18 +35,18 @@ class OwnModel:
             or shape[1] != shape[2]
             or shape[3] not in (1, 3)
         ):
-            raise OptionError(
-                f"the Keras model {model.name!r} has input shape {shape}: expected that of one "
-                "square picture, (None, size, size, 3), or with one channel for grey"
+            raise self._refused(
+                f"has input shape {shape}: expected that of one square picture, "
+                "(None, size, size, 3), or with one channel for grey"
             )
         outputs = model.output_shape
         named = isinstance(getattr(model, "output", None), dict)
         if named or not isinstance(outputs, tuple) or len(outputs) != 2 or not outputs[1]:
-            raise OptionError(
-                f"the Keras model {model.name!r} has output shape {outputs}: expected "
-                "(None, n_classes)"
-            )
-        return cls(model, model.get_weights())
+            raise self._refused(f"has output shape {outputs}: expected (None, n_classes)")
+        self._weights = model.get_weights()
+
+    def _refused(self, reason: str) -> OptionError:
+        return OptionError(f"the Keras model {self.name!r} {reason}")
 
     @property
     def name(self) -> str:
@@ -98,46 +80,25 @@ class OwnModel:
         return bool(getattr(self._loss, "from_logits", False))
 
     def require(self, classes: int) -> None:
-        """Check that it has as many outputs as there are classes.
-
-        Raises
-        ------
-        OptionError
-            It has fewer or more.
-        """
+        """Raise an `OptionError` unless it has as many outputs as there are classes."""
         units = self._model.output_shape[1]
         if units != classes:
-            raise OptionError(
-                f"the Keras model {self.name!r} has {units} outputs: expected {classes}, one for "
-                "each class, with a softmax; change its last layer"
+            raise self._refused(
+                f"has {units} outputs: expected {classes}, one for each class, with a softmax; "
+                "change its last layer"
             )
 
     def copy(self, size: int, classes: int, seed: int) -> Any:
         """Copy the model, compiled in the same way, its weights as they were at first.
 
-        Parameters
-        ----------
-        size : int
-            Side of the pictures to come, in pixels.
-        classes : int
-            How many of its outputs are needed.
-        seed : int
-            Of its dropout and the like, where that has no seed.
-
-        Returns
-        -------
-        keras.Model
-            Its one metric is the accuracy.
-
-        Raises
-        ------
-        OptionError
-            It takes another size or fewer classes, or Keras cannot copy it.
+        `size` is the side of the pictures to come, in pixels, `classes` how many outputs are
+        needed, `seed` that of dropout and the like, where it has none. The one metric of the copy
+        is the accuracy. Raises an `OptionError` if the model takes another size or fewer classes,
+        or Keras cannot copy it.
         """
         if self.size not in (None, size):
-            raise OptionError(
-                f"the Keras model {self.name!r} takes pictures of {self.size} px: got {size}; "
-                f"embed with input_size={self.size}"
+            raise self._refused(
+                f"takes pictures of {self.size} px: got {size}; embed with input_size={self.size}"
             )
         if classes > self._model.output_shape[1]:
             self.require(classes)
@@ -174,9 +135,9 @@ class OwnModel:
                 jit_compile=model.jit_compile,
             )
         except (ValueError, TypeError, NotImplementedError) as error:
-            raise OptionError(
-                f"the Keras model {self.name!r} cannot be copied ({one_line(error)}); make it "
-                "sequential or functional, of layers with a get_config"
+            raise self._refused(
+                f"cannot be copied ({one_line(error)}); make it sequential or functional, of "
+                "layers with a get_config"
             ) from error
         return copy
 
