@@ -70,7 +70,7 @@ def main() -> None:
             print(f"{name} is left out: {error}")
             continue
         told[name] = [result for result in results if result.labels]
-        unreadable |= {each.path: each.outcome.loss for each in results if not each.labels}
+        unreadable |= {each.path: each.outcome.failure for each in results if not each.labels}
         print(name)
         for result in told[name]:
             guesses = (f"{each.name} {100 * each.probability:.1f} %" for each in result.labels)

@@ -140,7 +140,7 @@ def main() -> None:
     print(f"{len(train)} pictures to learn from, {len(test)} to test with")
     seen, unseen = (featx.embed(images, "pixels", input_size=32) for images in (train, test))
     for outcome in (*seen.failed, *unseen.failed):
-        print(outcome.loss)
+        print(outcome.failure)
 
     scratch = featx.make_classifier("cnn").set_params(epochs=options.epochs)
     models = {

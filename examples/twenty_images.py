@@ -75,7 +75,7 @@ def main() -> None:
     right = (result.y_true == result.y_pred).sum()
     print(f"{right} of {len(held_out)} test pictures right", *result.notes, sep="\n")
     for outcome in (*features.failed, *held_out.failed):
-        print(outcome.loss)
+        print(outcome.failure)
     print(result.by_class.round(2))
     result.gallery().savefig(out, dpi=100)  # mistakes first
     print(f"look at {out}")

@@ -15,13 +15,13 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from featx.backbones.engines.table import EngineSpec, registered
+from featx.backbones.engines.choice import EngineSpec, registered
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.recipe import Recipe, RecipePart
 from featx.images.decode import Outcome, decode_all
-from featx.images.fit import Fit
+from featx.images.square import Square
 
-SQUARE = Fit(16)  # of the fake backbone
+SQUARE = Square(16)  # of the fake backbone
 
 
 class FakeEngine:
@@ -101,7 +101,7 @@ def open_pictures(monkeypatch, function):
     monkeypatch.setattr(builtins, "open", opened)
 
 
-def decode(data: bytes, fit: Fit) -> tuple[np.ndarray | None, Outcome]:
+def decode(data: bytes, fit: Square) -> tuple[np.ndarray | None, Outcome]:
     """Decode a file's bytes to one square; None if the outcome is "failed"."""
     squares, outcome = decode_all(data, [fit])
     assert len(squares) == outcome.ok, outcome

@@ -16,8 +16,8 @@ from conftest import ROOT
 from PIL import Image
 
 import featx
-from featx.backbones.engines.table import ENGINES as ALL_ENGINES
-from featx.backbones.engines.table import settle_precision
+from featx.backbones.engines.choice import ENGINES as ALL_ENGINES
+from featx.backbones.engines.choice import settle_precision
 from featx.learning.classifiers import CLASSIFIERS
 
 pytestmark = pytest.mark.keras

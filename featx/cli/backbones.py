@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from featx.cli.options import json_option
+from featx.cli.flags import json_option
 from featx.cli.output import emit, table
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featx.cli.options import cache_option, json_option
+from featx.cli.flags import cache_option, json_option
 from featx.cli.output import emit, table
 from featx.features.store.store import cache_folder
 from featx.text import count, size

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from featx.cli.options import json_option
+from featx.cli.flags import json_option
 from featx.cli.output import emit, working
 from featx.errors import ImageSourceError
 from featx.files import storage_errors

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from featx.cli.options import backbone_option, embedding_options, file_option, json_option
+from featx.cli.flags import backbone_option, embedding_options, file_option, json_option
 from featx.cli.output import emit, working
 from featx.features.formats import SUFFIXES
 from featx.features.options import EmbedOptions

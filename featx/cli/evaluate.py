@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from featx.cli.options import (
+from featx.cli.flags import (
     embedding_options,
     json_option,
     model_weights_option,

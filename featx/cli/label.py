@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from featx.cli.options import backbone_option, embedding_options, json_option
+from featx.cli.flags import backbone_option, embedding_options, json_option
 from featx.cli.output import emit, table, working
 from featx.features.options import LabelOptions
 from featx.learning.label import RESIZE

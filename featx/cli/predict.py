@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from featx.cli.options import embedding_options, file_option, json_option, model_weights_option
+from featx.cli.flags import embedding_options, file_option, json_option, model_weights_option
 from featx.cli.output import emit, table, working, write_csv
 from featx.features.options import RunOptions
 from featx.files import PICTURES

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from featx.cli.options import (
+from featx.cli.flags import (
     backbone_option,
     embedding_options,
     file_option,

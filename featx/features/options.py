@@ -2,7 +2,7 @@
 
 `embed`, `compare`, `tune`, `ImageEmbedder` and the shell take theirs from the classes below, and
 show them in their signatures, documentation and help. To add one, state it here and give it a field
-in the code that obeys it: in `Fit` or `Cut` if it changes a feature, in `RunSettings` if not.
+in the code that obeys it: in `Square` or `Cut` if it changes a feature, in `RunSettings` if not.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get
 
 import numpy as np
 
-from featx.backbones.engines.table import ENGINES, settle_precision
+from featx.backbones.engines.choice import ENGINES, settle_precision
 from featx.backbones.network import POOLINGS, PRECISIONS
 from featx.errors import OptionError, check_choice
-from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES
+from featx.images.square import DECODES, INTERPOLATIONS, RESIZES
 
 MAX_VIEWS = 64
 ON_ERROR = ("skip", "raise")

@@ -12,7 +12,7 @@ import numpy as np
 
 from featx.images.decode import Outcome, decode_all
 from featx.images.digests import Stamp, digest_bytes, read_file
-from featx.images.fit import Fit
+from featx.images.square import Square
 
 DECODED_AHEAD = 32  # pictures at least,
 BATCHES_AHEAD = 4
@@ -26,22 +26,23 @@ class ReadFile:
     index: int  # its place among the files
     digest: str | None  # of its bytes; None where it cannot be read
     outcome: Outcome  # "decoded", "failed", or "cached" where nobody lacks its vector
-    pixels: dict[int, np.ndarray] = field(default_factory=dict)  # by the number of their `Fit`
+    pixels: dict[int, np.ndarray] = field(default_factory=dict)  # by the number of their `Square`
 
 
 class Reader:
     """Reads and decodes files, each once for all networks.
 
-    `claim` says, for a digest, the numbers of the fits that lack its vector and have none coming.
+    `claim` says, for a digest, the numbers of the squares that lack its vector
+    and have none coming.
     """
 
     def __init__(
-        self, paths: Sequence[str], fits: Sequence[Fit], claim: Callable[[str], list[int]]
+        self, paths: Sequence[str], squares: Sequence[Square], claim: Callable[[str], list[int]]
     ) -> None:
         self.read: list[tuple[str, str, Stamp | None]] = []  # for a `DigestMemo` to remember
         self.batch_size = 1  # of the network that takes most; says how many to decode ahead
         self._paths = paths
-        self._fits = fits
+        self._squares = squares
         self._claim = claim
 
     def files(self, todo: Sequence[int]) -> Generator[ReadFile, None, None]:
@@ -62,7 +63,7 @@ class Reader:
     def _ahead(self, threads: int) -> int:
         """Return how many pictures may be decoded and not yet embedded."""
         wanted = max(DECODED_AHEAD, 2 * threads, BATCHES_AHEAD * self.batch_size)
-        bytes_ = sum(3 * fit.size**2 for fit in self._fits)
+        bytes_ = sum(3 * square.size**2 for square in self._squares)
         return max(threads, min(wanted, _AHEAD_BYTES // bytes_))
 
     def _file(self, index: int) -> ReadFile:
@@ -82,5 +83,5 @@ class Reader:
         claimed = self._claim(digest)
         if not claimed:
             return ReadFile(index, digest, Outcome(status="cached"))
-        pixels, outcome = decode_all(data, [self._fits[number] for number in claimed])
+        pixels, outcome = decode_all(data, [self._squares[number] for number in claimed])
         return ReadFile(index, digest, outcome, dict(zip(claimed, pixels, strict=False)))

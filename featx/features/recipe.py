@@ -13,7 +13,7 @@ import numpy as np
 from featx.backbones.network import Cut
 from featx.errors import OptionError, RecipeMismatchError
 from featx.images.decode import DECODE_VERSION
-from featx.images.fit import Fit
+from featx.images.square import Square
 from featx.images.views import VIEWS_VERSION
 
 # In the order of a file. These are always written; a setting that came later only where it is not
@@ -25,8 +25,8 @@ _ALWAYS = (
 # Policies that have one value today, written down so that another never meets an old vector.
 _POLICIES = {"orientation": "exif", "color": "rgb"}
 _VERSIONS = {"decode": DECODE_VERSION, "view": VIEWS_VERSION}  # written behind the value: "full/1"
-_FIT = {field.name: field.default for field in fields(Fit) if field.name != "size"}
-_USUAL = _FIT | {field.name: field.default for field in fields(Cut)}
+_SQUARE = {field.name: field.default for field in fields(Square) if field.name != "size"}
+_USUAL = _SQUARE | {field.name: field.default for field in fields(Cut)}
 # What JSON may hold where there is no list of choices to check it by.
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "backbone": str,
@@ -49,7 +49,7 @@ class RecipePart:
         Digest of its weights: SHA-256 of the file, in hexadecimal.
     preprocessing : str
         Name and version of the scaling of pixels, such as "caffe/1".
-    fit : Fit
+    square : Square
         The square of pixels that the network sees.
     cut : Cut
         The layer that is read, its pooling, and the precision.
@@ -58,7 +58,7 @@ class RecipePart:
     backbone: str
     weights: str
     preprocessing: str
-    fit: Fit
+    square: Square
     cut: Cut
 
     @classmethod
@@ -70,10 +70,10 @@ class RecipePart:
         preprocessing: str = "none/1",
         **settings: Any,
     ) -> RecipePart:
-        """Put a part together from settings by name, those of `Fit` and of `Cut`."""
-        fit = Fit(input_size, **{name: settings[name] for name in _FIT.keys() & settings})
-        cut = Cut(**{name: settings[name] for name in settings if name not in _FIT})
-        return cls(backbone, weights, preprocessing, fit, cut)
+        """Put a part together from settings by name, those of `Square` and of `Cut`."""
+        square = Square(input_size, **{name: settings[name] for name in _SQUARE.keys() & settings})
+        cut = Cut(**{name: settings[name] for name in settings if name not in _SQUARE})
+        return cls(backbone, weights, preprocessing, square, cut)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -82,8 +82,8 @@ class RecipePart:
             "backbone": self.backbone,
             "weights": self.weights,
             **asdict(self.cut),
-            "input_size": self.fit.size,
-            **{name: getattr(self.fit, name) for name in _FIT},
+            "input_size": self.square.size,
+            **{name: getattr(self.square, name) for name in _SQUARE},
             "preprocessing": self.preprocessing,
             **_POLICIES,
         }
@@ -96,7 +96,7 @@ class RecipePart:
 
     def of_view(self, number: int) -> RecipePart:
         """Return that of an augmented view, or with 0 of the picture as it is."""
-        return replace(self, fit=replace(self.fit, view=number))
+        return replace(self, square=replace(self.square, view=number))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, ready for JSON."""
@@ -137,15 +137,15 @@ class RecipePart:
         return cls.of(**settings)
 
     def __str__(self) -> str:
-        fit, cut = self.fit, self.cut
+        square, cut = self.square, self.cut
         layer = f" at {cut.layer}" if cut.layer else ""
-        scaled = " scaled" if fit.decode == "scaled" else ""
+        scaled = " scaled" if square.decode == "scaled" else ""
         precision = f", {cut.precision}" if cut.precision != "float32" else ""
         written = self.to_dict()
         later = "".join(f", {name} {written[name]}" for name in written if name not in _ALWAYS)
         return (
-            f"{self.backbone}{layer}, {cut.pooling} pooling, {fit.size} px "
-            f"{fit.resize} {fit.interpolation}{scaled}{precision}{later}, "
+            f"{self.backbone}{layer}, {cut.pooling} pooling, {square.size} px "
+            f"{square.resize} {square.interpolation}{scaled}{precision}{later}, "
             f"weights {_short(self.weights)}"
         )
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines.table import settle_precision
+from featx.backbones.engines.choice import settle_precision
 from featx.backbones.network import CLASSIFIER_LAYERS, Cut
 from featx.errors import OptionError
 from featx.features.options import EmbedOptions
 from featx.features.recipe import Recipe, RecipePart
-from featx.images.fit import Fit
+from featx.images.square import Square
 
 _MAX_INPUT_SIZE = 4096  # px
 
@@ -111,7 +111,7 @@ def _part(
     if backbone.is_pixels:
         own |= {"pooling": "none", "precision": "float32"}
     settings: dict[str, Any] = settled | own
-    names = {*Fit.__dataclass_fields__, *Cut.__dataclass_fields__} & settings.keys()
+    names = {*Square.__dataclass_fields__, *Cut.__dataclass_fields__} & settings.keys()
     part = RecipePart.of(
         backbone.name,
         backbone.digest,

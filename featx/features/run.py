@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from featx.backbones.backbone import Backbone
+from featx.backbones.engines.choice import engines_for, open_engine
 from featx.backbones.engines.engine import Engine, EngineRequest
-from featx.backbones.engines.table import engines_for, open_engine
 from featx.backbones.network import JOINT_POOLINGS
 from featx.errors import ImageError, ImageSourceError, StorageError
 from featx.features.batches import Batches
@@ -122,7 +122,7 @@ def _networks(
             backbone,
             part.cut,
             poolings,
-            part.fit.size,
+            part.square.size,
             cache_folder(settings.cache),  # converted networks are always kept
             None if settings.batch_size is None else int(settings.batch_size),
         )
@@ -160,7 +160,7 @@ class _Filling:
         self.digests = dict(digests)
         self._failures: dict[str, Outcome] = {}  # by digest, or path where there is none
         self.seconds = 0.0
-        self.reader = Reader(paths, [each.part.fit for each in networks], self._claim)
+        self.reader = Reader(paths, [each.part.square for each in networks], self._claim)
         self._paths = paths
         self._networks = networks
         self._stores = [store for each in networks for store in each.writer.stores]

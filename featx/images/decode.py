@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from featx.errors import one_line
-from featx.images.fit import Fit
 from featx.images.rgb import to_rgb
+from featx.images.square import Square
 from featx.images.views import Box
 
 #: Raised whenever the same bytes would give other pixels; part of a recipe's fingerprint.
@@ -105,27 +105,27 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def decode_all(data: bytes, fits: Sequence[Fit]) -> tuple[list[np.ndarray], Outcome]:
+def decode_all(data: bytes, squares: Sequence[Square]) -> tuple[list[np.ndarray], Outcome]:
     """Decode a file's bytes once for several squares, at least one.
 
-    Returns an array of RGB pixels for each of `fits`, of shape (size, size, 3), uint8 and
+    Returns an array of RGB pixels for each of `squares`, of shape (size, size, 3), uint8 and
     C-contiguous, and the outcome, "decoded" or "failed". There are none if it is "failed", which
     is said of whatever is wrong with `data`: nothing in it raises.
     """
     opened: dict[int, _Opened] = {}  # by the reduction that it was decoded at
-    squares: dict[Fit, np.ndarray] = {}
-    size = _jpeg_size(data) if any(fit.decode == "scaled" for fit in fits) else None
+    pixels: dict[Square, np.ndarray] = {}
+    size = _jpeg_size(data) if any(square.decode == "scaled" for square in squares) else None
     try:
-        for fit in fits:
-            reduction = fit.reduction(*size) if size else 1
+        for square in squares:
+            reduction = square.reduction(*size) if size else 1
             if reduction not in opened:
                 opened[reduction] = _open_rgb(data, reduction)
-            if fit not in squares:
+            if square not in pixels:
                 picture = opened[reduction]
-                squares[fit] = np.array(fit.square(picture.image, picture.box))
+                pixels[square] = np.array(square.of(picture.image, picture.box))
     except Exception as error:
         return [], Outcome("failed", _reason(error, data))
-    return [squares[fit] for fit in fits], opened[reduction].outcome
+    return [pixels[square] for square in squares], opened[reduction].outcome
 
 
 def decode_rgb(data: bytes, reduction: int = 1) -> tuple[Image.Image | None, Outcome]:

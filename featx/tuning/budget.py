@@ -122,7 +122,7 @@ class Networks:
                 and (path not in digests or digests[path] not in store)
             }
             if missing:
-                plain = FeatureStore(folder, part.of_view(0)) if part.fit.view else store
+                plain = FeatureStore(folder, part.of_view(0)) if part.square.view else store
                 rate = plain.images_per_second
                 once = replace(part, cut=replace(part.cut, pooling="avg"))  # gives every pooling
                 more = np.maximum(seconds.get(once, 0.0), len(missing) / rate)  # NaN stays NaN

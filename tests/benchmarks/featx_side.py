@@ -16,8 +16,8 @@ import numpy as np
 
 import featx
 from featx.backbones.backbone import Backbone
+from featx.backbones.engines.choice import open_engine
 from featx.backbones.engines.engine import Engine, EngineRequest
-from featx.backbones.engines.table import open_engine
 from featx.features.options import settle
 from featx.features.recipe import RecipePart
 from featx.features.request import Request
@@ -153,7 +153,7 @@ def _engine(recipe: dict[str, Any]) -> tuple[Engine, RecipePart]:
     """Return the engine that `featx.embed` has open for a recipe."""
     backbone, part = _settled(recipe)
     poolings = (part.cut.pooling,)
-    request = EngineRequest(backbone, part.cut, poolings, part.fit.size, cache_folder())
+    request = EngineRequest(backbone, part.cut, poolings, part.square.size, cache_folder())
     return open_engine(request, "auto"), part
 
 
@@ -170,7 +170,7 @@ def _rate(work: Callable[[Path], object], folder: str) -> float:
 def _pixels(path: Path, part: RecipePart) -> np.ndarray:
     data, _ = read_file(path)
     digest_bytes(data)
-    squares, outcome = decode_all(data, [part.fit])
+    squares, outcome = decode_all(data, [part.square])
     if not outcome.ok:
         raise ValueError(f"{path} cannot be decoded: {outcome.reason}")
     return squares[0]

@@ -13,7 +13,7 @@ import fakes
 import numpy as np
 import pytest
 
-from featx.backbones.engines.table import ENGINES, EngineSpec, registered
+from featx.backbones.engines.choice import ENGINES, EngineSpec, registered
 from featx.cli.main import main
 
 

@@ -111,7 +111,7 @@ def test_the_options_of_embedding_go_into_the_model(featx_run, photos, tmp_path)
     out = tmp_path / "m.featx"
     featx_run("train", photos, "--classifier", "knn", *words, "--out", out)
     [part] = featx.load(out).recipe.parts
-    assert (part.backbone, part.cut.pooling, part.fit.size) == ("vgg16", "max", 64)
+    assert (part.backbone, part.cut.pooling, part.square.size) == ("vgg16", "max", 64)
 
 
 def test_training_embeds_each_picture_once(featx_run, photos, new_photos, tmp_path, fake_engine):

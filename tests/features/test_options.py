@@ -34,7 +34,7 @@ from featx.features.options import (
 )
 from featx.features.request import Request
 from featx.features.run import RunSettings
-from featx.images.fit import Fit
+from featx.images.square import Square
 
 TAKERS = {
     "embed": EmbedOptions,
@@ -212,7 +212,7 @@ def test_an_option_of_a_run_is_among_its_settings(name, fake_engine):
     assert getattr(RunSettings(), name) == OPTIONS[name].default
 
 
-@pytest.mark.parametrize("kind", [Fit, Cut])
+@pytest.mark.parametrize("kind", [Square, Cut])
 def test_defaults_are_those_of_the_code_that_obeys(kind):
     stated = {name: field.default for name, field in kind.__dataclass_fields__.items()}
     both = stated.keys() & OPTIONS.keys()

@@ -13,7 +13,7 @@ from conftest import ROOT
 from PIL import Image
 
 import featx
-from featx.backbones.engines.table import settle_precision
+from featx.backbones.engines.choice import settle_precision
 from featx.features.options import settle
 from featx.features.request import Request
 from featx.features.run import run

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import featx
-from featx.backbones.engines.table import ENGINES, EngineSpec, registered
+from featx.backbones.engines.choice import ENGINES, EngineSpec, registered
 from featx.errors import RecipeMismatchError
 from featx.features.options import settle
 from featx.features.recipe import RecipePart
@@ -43,12 +43,12 @@ def part(backbone, **options) -> RecipePart:
 
 def test_fast_is_scaled_decoding_and_bfloat16(backbone):
     slow, fast = part(backbone), part(backbone, fast=True)
-    assert (slow.fit.decode, slow.cut.precision) == ("full", "float32")
-    assert (fast.fit.decode, fast.cut.precision) == ("scaled", "bfloat16")
+    assert (slow.square.decode, slow.cut.precision) == ("full", "float32")
+    assert (fast.square.decode, fast.cut.precision) == ("scaled", "bfloat16")
     assert fast == part(backbone, decode="scaled", precision="bfloat16")
     for decode, precision in (("full", "float32"), ("scaled", "float32"), ("full", "bfloat16")):
         other = part(backbone, decode=decode, precision=precision)
-        assert (other.fit.decode, other.cut.precision) == (decode, precision)
+        assert (other.square.decode, other.cut.precision) == (decode, precision)
         assert other != fast
 
 

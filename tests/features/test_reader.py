@@ -13,7 +13,7 @@ from featx.features.reader import Reader, ReadFile
 from featx.images.arrays import array_images
 from featx.images.decode import Outcome
 from featx.images.digests import digest_bytes
-from featx.images.fit import Fit
+from featx.images.square import Square
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_it_reads_ahead_by_some_batches_but_not_beyond_the_memory(
 
     monkeypatch.setattr(os, "cpu_count", lambda: threads)
     paths = array_images(np.arange(300, dtype=np.uint16).view(np.uint8).reshape(300, 1, 2))
-    reader = Reader(paths, [Fit(size) for size in sizes], claim)
+    reader = Reader(paths, [Square(size) for size in sizes], claim)
     if batch_size:
         reader.batch_size = batch_size
     files = reader.files(range(300))
@@ -59,7 +59,7 @@ def test_a_file_is_decoded_to_the_squares_that_are_claimed(tmp_path):
     paths = [str(fakes.draw(tmp_path / f"{color}.png", (color, 9, 9))) for color in (1, 2, 3)]
     digests = [digest_bytes((tmp_path / f"{color}.png").read_bytes()) for color in (1, 2, 3)]
     claims = dict(zip(digests, ([0, 2], [], [1]), strict=True))
-    reader = Reader(paths, [Fit(8), Fit(12), Fit(10)], claims.get)
+    reader = Reader(paths, [Square(8), Square(12), Square(10)], claims.get)
     files = list(reader.files([2, 0, 1]))
     assert [file.index for file in files] == [2, 0, 1]
     assert [file.digest for file in files] == [digests[2], digests[0], digests[1]]
@@ -73,7 +73,7 @@ def test_a_file_is_decoded_to_the_squares_that_are_claimed(tmp_path):
 def test_a_file_that_cannot_be_opened_has_no_digest_and_one_that_is_no_picture_has_one(tmp_path):
     (tmp_path / "empty.png").touch()
     paths = [str(tmp_path / name) for name in ("gone.png", "empty.png")]
-    reader = Reader(paths, [Fit(8)], lambda digest: [0])
+    reader = Reader(paths, [Square(8)], lambda digest: [0])
     gone, empty = reader.files(range(2))
     assert gone == ReadFile(0, None, Outcome("failed", "no such file or directory"))
     assert empty == ReadFile(1, digest_bytes(b""), Outcome("failed", "empty file"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from featx.backbones.network import POOLINGS, PRECISIONS, Cut
 from featx.errors import OptionError, RecipeMismatchError
 from featx.features.recipe import Recipe, RecipePart
-from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES, Fit
+from featx.images.square import DECODES, INTERPOLATIONS, RESIZES, Square
 
 RECIPE = fakes.recipe(weights="0123456789abcdef" * 4, preprocessing="caffe/1")
 OTHER_VALUES = {  # as they are written; of any other setting "another" is one
@@ -28,7 +28,7 @@ OTHER_VALUES = {  # as they are written; of any other setting "another" is one
 SETTINGS = list(RECIPE.settings)
 FREE = {
     *inspect.signature(RecipePart.of).parameters,
-    *Fit.__dataclass_fields__,
+    *Square.__dataclass_fields__,
     *Cut.__dataclass_fields__,
 }
 POLICIES = [name for name in SETTINGS if name not in FREE]  # which have one value today
@@ -204,10 +204,13 @@ def test_full_scaled_float32_and_bfloat16_are_four_recipes():
 def test_the_square_is_that_of_the_settings(recipe):
     (part,) = recipe.parts
     settings = recipe.settings
-    assert (part.fit.size, part.fit.resize) == (settings["input_size"], settings["resize"])
-    assert (part.fit.interpolation, part.fit.view) == (settings["interpolation"], settings["view"])
-    assert recipe.to_dict()["decode"] == f"{part.fit.decode}/1"
-    assert type(part.fit) is Fit
+    assert (part.square.size, part.square.resize) == (settings["input_size"], settings["resize"])
+    assert (part.square.interpolation, part.square.view) == (
+        settings["interpolation"],
+        settings["view"],
+    )
+    assert recipe.to_dict()["decode"] == f"{part.square.decode}/1"
+    assert type(part.square) is Square
 
 
 @pytest.mark.parametrize(

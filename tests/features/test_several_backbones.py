@@ -16,7 +16,7 @@ from featx.backbones.backbone import Backbone
 from featx.errors import ImageError, ImageSourceError, OptionError
 from featx.features.matrix import Features
 from featx.features.store.cache import contents
-from featx.images.fit import Fit
+from featx.images.square import Square
 
 
 def own(name: str, size: int, layer: str | None) -> Backbone:
@@ -84,7 +84,7 @@ def test_each_backbone_gives_what_it_gives_alone(run, apart, photos, batch_size)
     assert_same(features, apart(photos))
     assert features[0].X.tobytes() != features[1].X.tobytes()
     fakes.assert_rows(features[0])
-    fakes.assert_rows(features[1], "conv", Fit(24))
+    fakes.assert_rows(features[1], "conv", Square(24))
     again, embedded = run(photos)
     assert (embedded, [statuses(each) for each in again]) == (0, [["cached"] * 18] * 2)
     assert [each.X.tobytes() for each in again] == [each.X.tobytes() for each in features]
@@ -207,10 +207,10 @@ def test_each_file_is_read_and_decoded_once_for_all(run, photos, touched):
 def test_no_square_is_made_for_a_backbone_that_has_it(run, photos, monkeypatch):
     run(photos, PAIR[:1])
     squares = []
-    square = Fit.square
-    monkeypatch.setattr(Fit, "square", lambda fit, *rest: squares.append(fit) or square(fit, *rest))
+    made = Square.of
+    monkeypatch.setattr(Square, "of", lambda self, *rest: squares.append(self) or made(self, *rest))
     run(photos)
-    assert squares == [Fit(24)] * 18
+    assert squares == [Square(24)] * 18
 
 
 def test_a_run_from_the_cache_reads_no_file(run, photos, later, touched):

@@ -36,8 +36,8 @@ class TestOnTheFakeEngine:
         by_max, by_avg = both(photos)
         assert (fake_engine.embedded, len(fake_engine.opened)) == (18, 1)
         assert (by_max.recipe.pooling, by_avg.recipe.pooling) == ("max", "avg")
-        fakes.assert_rows(by_max, fit=by_max.recipe.parts[0].fit)
-        fakes.assert_rows(by_avg, fit=by_avg.recipe.parts[0].fit)
+        fakes.assert_rows(by_max, fit=by_max.recipe.parts[0].square)
+        fakes.assert_rows(by_avg, fit=by_avg.recipe.parts[0].square)
 
     def test_each_is_found_alone_afterwards(self, photos, fake_engine):
         both(photos)
@@ -51,8 +51,8 @@ class TestOnTheFakeEngine:
         by_max, by_avg = both(photos)
         assert [each.status for each in by_avg.outcomes].count("cached") == len(alone)
         assert [each.status for each in by_max.outcomes].count("cached") == 0
-        fakes.assert_rows(by_max, fit=by_max.recipe.parts[0].fit)
-        fakes.assert_rows(by_avg, fit=by_avg.recipe.parts[0].fit)
+        fakes.assert_rows(by_max, fit=by_max.recipe.parts[0].square)
+        fakes.assert_rows(by_avg, fit=by_avg.recipe.parts[0].square)
 
     def test_convnext_runs_for_each_as_it_normalises_after_pooling(self, photos, fake_engine):
         both(photos, "convnext_tiny")

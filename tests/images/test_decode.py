@@ -18,8 +18,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from featx.images.decode import MAX_PIXELS, Outcome, decode_rgb, quiet_pillow
-from featx.images.fit import Fit
 from featx.images.rgb import to_rgb
+from featx.images.square import Square
 
 SHARED = Path(os.environ.get("FEATX_SHARED", Path(__file__).parents[3] / "shared"))
 MESSY = SHARED / "data" / "messy"
@@ -58,7 +58,7 @@ NOTES_OF_KINDS = {
 }
 NOTES_OF_FILES = {"pillow__rgb32bf-abgr.bmp": "alpha of zero everywhere ignored"}
 
-SQUARE = Fit(32)
+SQUARE = Square(32)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
 
@@ -362,7 +362,7 @@ def test_ghostscript_and_stub_formats_are_never_asked(monkeypatch):
     dangerous = {"EPS", "WMF", "PDF", "IPTC", "BUFR", "GRIB", "HDF5", "FITS", "MPEG"}
     for name in (*dangerous, "QOI"):
         monkeypatch.setitem(Image.OPEN, name, opener(name))
-    for square in (Fit(32), Fit(32, decode="scaled")):
+    for square in (Square(32), Square(32, decode="scaled")):
         assert decode(b"whose file is this?", square)[1].status == "failed"
     assert asked == ["QOI"] * 2, "QOI is no danger, and shows that openers are heard here"
 
@@ -429,9 +429,9 @@ def test_threads_give_the_same_pixels_as_one():
         for format in ("JPEG", "PNG", "GIF")
     ]
     files += [encoded(photo(), "JPEG")[:300], b"", grey16([[1, 2], [3, 60_000]])]
-    serial = [decode(data, Fit(40, "crop")) for data in files]
+    serial = [decode(data, Square(40, "crop")) for data in files]
     with ThreadPoolExecutor(8) as pool:
-        threaded = list(pool.map(lambda data: decode(data, Fit(40, "crop")), files * 4))
+        threaded = list(pool.map(lambda data: decode(data, Square(40, "crop")), files * 4))
     for position, (pixels, outcome) in enumerate(threaded):
         expected_pixels, expected_outcome = serial[position % len(files)]
         assert outcome == expected_outcome, position
@@ -439,7 +439,7 @@ def test_threads_give_the_same_pixels_as_one():
 
 
 def assert_answers(data: bytes) -> None:
-    pixels, outcome = decode(data, Fit(16))
+    pixels, outcome = decode(data, Square(16))
     if pixels is None:
         assert outcome.status == "failed", outcome
         assert outcome.reason, outcome

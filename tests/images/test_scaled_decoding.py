@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from featx.images.decode import Outcome, decode_all, decode_rgb
-from featx.images.fit import DECODES, INTERPOLATIONS, RESIZES, Fit
+from featx.images.square import DECODES, INTERPOLATIONS, RESIZES, Square
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
 
@@ -37,8 +37,8 @@ def distance(one, other) -> float:
 
 def both(data: bytes, size: int, resize: str = "squash", interpolation: str = "bilinear"):
     """Decode in full and scaled; both have to go well, and alike but for the pixels."""
-    full, outcome = decode(data, Fit(size, resize, interpolation))
-    scaled, same = decode(data, Fit(size, resize, interpolation, "scaled"))
+    full, outcome = decode(data, Square(size, resize, interpolation))
+    scaled, same = decode(data, Square(size, resize, interpolation, "scaled"))
     assert outcome.ok, outcome
     assert same == outcome
     assert scaled.shape == full.shape
@@ -54,7 +54,7 @@ def both(data: bytes, size: int, resize: str = "squash", interpolation: str = "b
 def test_the_square_of_a_scaled_photograph_is_nearly_that_of_the_full_one(
     size, reduction, resize, interpolation
 ):
-    assert Fit(size, resize, decode="scaled").reduction(1600, 1200) == reduction
+    assert Square(size, resize, decode="scaled").reduction(1600, 1200) == reduction
     full, scaled = both(LARGE_JPEG, size, resize, interpolation)
     # "nearest" picks single pixels, of which the scaled picture has others.
     most = 4.0 if interpolation == "nearest" else 1.0
@@ -94,7 +94,7 @@ def test_real_photographs_are_nearly_the_same(shared, name):
     with Image.open(path) as image:
         width, height = image.size
     for size, reduction in sizes:
-        assert Fit(size, decode="scaled").reduction(width, height) == reduction, size
+        assert Square(size, decode="scaled").reduction(width, height) == reduction, size
         full, scaled = both(path.read_bytes(), size)
         assert 0 < distance(full, scaled) <= most, (size, distance(full, scaled))
 
@@ -105,7 +105,7 @@ def test_messy_files_fare_as_they_do_in_full(shared):
     others = {}
     for path in messy:
         data = path.read_bytes()
-        outcomes = [decode(data, Fit(16, decode=how))[1] for how in DECODES]
+        outcomes = [decode(data, Square(16, decode=how))[1] for how in DECODES]
         if len(set(outcomes)) > 1:
             others[path.name] = outcomes
     assert others == {}
@@ -204,8 +204,8 @@ def test_the_first_picture_of_a_multi_picture_jpeg_is_the_one_that_is_scaled():
 @pytest.mark.parametrize(("width", "height"), [(4000, 7), (4000, 1), (3, 4000)])
 def test_a_ribbon_keeps_a_pixel_across(width, height):
     data = encoded(Image.new("RGB", (width, height), (255, 255, 255)), "JPEG")
-    fit = Fit(64, "pad", decode="scaled")
-    assert fit.reduction(width, height) == 8
+    square = Square(64, "pad", decode="scaled")
+    assert square.reduction(width, height) == 8
     full, scaled = both(data, 64, "pad")
     np.testing.assert_array_equal(scaled, full)
     assert full.max() == 255
@@ -219,10 +219,10 @@ def test_a_ribbon_keeps_a_pixel_across(width, height):
 def test_a_truncated_jpeg_fails_as_it_does_in_full(share, progressive):
     data = encoded(LARGE, "JPEG", quality=90, progressive=progressive)
     data = data[: int(share * len(data))]
-    pixels, outcome = decode(data, Fit(64, decode="scaled"))
+    pixels, outcome = decode(data, Square(64, decode="scaled"))
     assert pixels is None
     assert outcome.reason.startswith("truncated: image file is truncated ("), outcome
-    assert outcome == decode(data, Fit(64))[1]
+    assert outcome == decode(data, Square(64))[1]
 
 
 @pytest.mark.parametrize(
@@ -231,9 +231,9 @@ def test_a_truncated_jpeg_fails_as_it_does_in_full(share, progressive):
     ids=["empty", "text", "a part of the header", "two bytes", "a byte before the start"],
 )
 def test_what_is_no_whole_jpeg_fails_as_it_does_in_full(data):
-    _, outcome = decode(data, Fit(64, decode="scaled"))
+    _, outcome = decode(data, Square(64, decode="scaled"))
     assert outcome.status == "failed", outcome
-    assert outcome == decode(data, Fit(64))[1]
+    assert outcome == decode(data, Square(64))[1]
 
 
 def test_a_jpeg_that_claims_too_many_pixels_is_refused_however_far_it_would_be_scaled():
@@ -241,7 +241,7 @@ def test_a_jpeg_that_claims_too_many_pixels_is_refused_however_far_it_would_be_s
     sides = (20_000).to_bytes(2, "big") * 2
     data = LARGE_JPEG[: frame + 5] + sides + LARGE_JPEG[frame + 9 :]
     for how in DECODES:
-        _, outcome = decode(data, Fit(64, decode=how))
+        _, outcome = decode(data, Square(64, decode=how))
         assert outcome.reason.startswith("too many pixels: 400 million"), (how, outcome)
 
 
@@ -258,7 +258,9 @@ def test_a_damaged_jpeg_never_raises_when_it_is_scaled(changes, kept, resize):
     data = bytearray(SMALL_JPEG)
     for position, value in changes:
         data[position % len(data)] = value
-    pixels, outcome = decode(bytes(data[: int(len(data) * kept)]), Fit(4, resize, decode="scaled"))
+    pixels, outcome = decode(
+        bytes(data[: int(len(data) * kept)]), Square(4, resize, decode="scaled")
+    )
     if pixels is None:
         assert outcome.status == "failed", outcome
         assert outcome.reason, outcome
@@ -277,8 +279,14 @@ def times_opened(data, fits) -> int:
 
 
 FITS = [
-    *(Fit(64), Fit(299), Fit(224, "crop"), Fit(224, "pad", "lanczos"), Fit(64, decode="scaled")),
-    *(Fit(299, decode="scaled"), Fit(100, "crop", "nearest", "scaled"), Fit(64)),
+    *(
+        Square(64),
+        Square(299),
+        Square(224, "crop"),
+        Square(224, "pad", "lanczos"),
+        Square(64, decode="scaled"),
+    ),
+    *(Square(299, decode="scaled"), Square(100, "crop", "nearest", "scaled"), Square(64)),
 ]
 FILES = {
     "a large JPEG": LARGE_JPEG,
@@ -305,7 +313,7 @@ def test_a_file_that_cannot_be_decoded_has_no_squares_and_is_opened_as_for_one(d
     assert squares == []
     assert outcome == decode(data, FITS[0])[1]
     assert outcome.status == "failed"
-    assert times_opened(data, FITS) == times_opened(data, [Fit(64, decode="scaled")])
+    assert times_opened(data, FITS) == times_opened(data, [Square(64, decode="scaled")])
 
 
 def test_the_pixels_of_a_file_that_ends_too_early_are_decoded_once(decoded_sizes):
@@ -316,12 +324,12 @@ def test_the_pixels_of_a_file_that_ends_too_early_are_decoded_once(decoded_sizes
 @pytest.mark.parametrize(
     ("fits", "expected"),
     [
-        ([Fit(224), Fit(299)], {1: 1}),
-        ([Fit(224), Fit(224, "crop"), Fit(224, "pad", "lanczos")], {1: 1}),
-        ([Fit(224, decode="scaled"), Fit(299, decode="scaled")], {2: 1}),
-        ([Fit(64, decode="scaled"), Fit(224, decode="scaled")], {8: 1, 2: 1}),
-        ([Fit(224), Fit(224, decode="scaled")], {1: 1, 2: 1}),
-        ([Fit(800), Fit(800, decode="scaled")], {1: 1}),
+        ([Square(224), Square(299)], {1: 1}),
+        ([Square(224), Square(224, "crop"), Square(224, "pad", "lanczos")], {1: 1}),
+        ([Square(224, decode="scaled"), Square(299, decode="scaled")], {2: 1}),
+        ([Square(64, decode="scaled"), Square(224, decode="scaled")], {8: 1, 2: 1}),
+        ([Square(224), Square(224, decode="scaled")], {1: 1, 2: 1}),
+        ([Square(800), Square(800, decode="scaled")], {1: 1}),
     ],
 )
 def test_a_file_is_decoded_once_to_each_size_that_is_needed(decoded_sizes, fits, expected):
@@ -338,5 +346,5 @@ def test_no_memory_for_a_square_is_a_failure(monkeypatch):
     def fail(fit, image, box):
         raise MemoryError
 
-    monkeypatch.setattr(Fit, "square", fail)
+    monkeypatch.setattr(Square, "of", fail)
     assert decode_all(LARGE_JPEG, FITS) == ([], Outcome("failed", "not enough memory to decode it"))

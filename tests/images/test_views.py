@@ -10,7 +10,7 @@ from fakes import decode
 from PIL import Image
 
 from featx.images.decode import decode_all
-from featx.images.fit import Fit
+from featx.images.square import Square
 from featx.images.views import view_of
 
 
@@ -35,12 +35,12 @@ def pixels(fit, image=None):
 
 
 def test_the_first_view_is_the_mirror_image_and_nothing_else():
-    assert np.array_equal(pixels(Fit(32, view=1)), pixels(Fit(32))[:, ::-1])
+    assert np.array_equal(pixels(Square(32, view=1)), pixels(Square(32))[:, ::-1])
 
 
 def test_every_view_is_another_one_and_none_is_far_from_the_photograph():
-    plain = pixels(Fit(32)).astype(float)
-    seen = {number: pixels(Fit(32, view=number)) for number in range(1, 9)}
+    plain = pixels(Square(32)).astype(float)
+    seen = {number: pixels(Square(32, view=number)) for number in range(1, 9)}
     assert len({each.tobytes() for each in seen.values()}) == 8
     distances = {}
     for number, each in seen.items():
@@ -65,12 +65,12 @@ def test_no_corner_of_a_tilted_view_is_empty(resize, number):
     white = Image.new("RGB", (64, 48), (255, 255, 255))
     view = view_of(number)
     lit = round(min(max((128 + 127 * view.contrast) * view.brightness, 0), 255))
-    square = pixels(Fit(24, resize, view=number), white)
+    square = pixels(Square(24, resize, view=number), white)
     assert np.abs(square.astype(int) - lit).max() <= 1, (square.min(), lit)
 
 
 def test_views_and_the_picture_itself_come_from_one_decoding(decoded_sizes):
-    squares, _ = decode_all(as_png(smooth()), [Fit(16), Fit(16, view=1), Fit(24, view=2)])
+    squares, _ = decode_all(as_png(smooth()), [Square(16), Square(16, view=1), Square(24, view=2)])
     assert [each.shape for each in squares] == [(16, 16, 3), (16, 16, 3), (24, 24, 3)]
     assert decoded_sizes == [(120, 90)]
 
@@ -78,6 +78,6 @@ def test_views_and_the_picture_itself_come_from_one_decoding(decoded_sizes):
 def test_a_scaled_jpeg_keeps_what_a_view_of_a_part_needs():
     for number in range(1, 9):
         view = view_of(number)
-        fit = Fit(100, decode="scaled", view=number)
-        shown = 800 / fit.reduction(800, 800) * view.side
+        square = Square(100, decode="scaled", view=number)
+        shown = 800 / square.reduction(800, 800) * view.side
         assert shown >= 2 * view.margin(100), number

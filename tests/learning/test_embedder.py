@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 import featx
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines.table import ENGINES, EngineSpec, registered
+from featx.backbones.engines.choice import ENGINES, EngineSpec, registered
 from featx.errors import (
     ImageError,
     ImageSourceError,
@@ -323,7 +323,7 @@ def test_parameters_of_speed_reach_the_recipe(paths, parameters, decode, precisi
     embedder = ImageEmbedder(**parameters)
     matrix = embedder.fit_transform(paths)
     (part,) = embedder.recipe_.parts
-    assert (part.fit.decode, part.cut.precision) == (decode, precision)
+    assert (part.square.decode, part.cut.precision) == (decode, precision)
     features = featx.embed(paths, **parameters)
     assert embedder.recipe_ == features.recipe
     assert np.array_equal(matrix, features.matrix)

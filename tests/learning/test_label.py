@@ -6,7 +6,7 @@ import fakes
 import numpy as np
 import pytest
 
-from featx.backbones.engines.table import EngineSpec, registered
+from featx.backbones.engines.choice import EngineSpec, registered
 from featx.backbones.imagenet import classes
 from featx.errors import ImageError, ImageSourceError, OptionError, UnknownBackboneError
 from featx.features.options import OPTIONS, LabelOptions, options_of

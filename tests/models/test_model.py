@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 
 import featx
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines.table import EngineSpec, registered
+from featx.backbones.engines.choice import EngineSpec, registered
 from featx.errors import (
     ImageError,
     ImageSourceError,

@@ -42,7 +42,7 @@ def test_embedding_options_go_into_the_recipe(photos):
     model = train(photos, "knn", backbone="vgg16", weights="random", input_size=64, resize="pad")
     recipe = model.recipe
     (part,) = recipe.parts
-    assert (recipe.backbone, part.fit.size, part.fit.resize) == ("vgg16", 64, "pad")
+    assert (recipe.backbone, part.square.size, part.square.resize) == ("vgg16", 64, "pad")
     assert model.weights == "random"
 
 

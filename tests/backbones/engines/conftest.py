@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from featx.backbones.engines.choice import open_engine
 from featx.backbones.engines.engine import EngineRequest
 from featx.backbones.engines.openvino import OpenVINOEngine
-from featx.backbones.engines.table import open_engine
 from featx.backbones.network import Cut
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines.table import ENGINES, engines_for, open_engine
+from featx.backbones.engines.choice import ENGINES, engines_for, open_engine
 from featx.backbones.kinds import KINDS, PIXELS
 from featx.backbones.network import JOINT_POOLINGS, POOLINGS, PRECISIONS
 

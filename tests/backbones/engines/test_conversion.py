@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.engine import EngineRequest
-from featx.backbones.engines.table import open_engine
+from featx.backbones.engines.choice import open_engine
 from featx.backbones.network import Cut
 backbone = Backbone.load("efficientnet_lite0")
 request = EngineRequest(backbone, Cut(), ("avg",), 32, Path(sys.argv[1]))

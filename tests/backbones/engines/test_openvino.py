@@ -15,8 +15,8 @@ import pytest
 
 from featx.backbones.applications import Application, build
 from featx.backbones.backbone import Backbone
+from featx.backbones.engines.choice import ENGINES, open_engine
 from featx.backbones.engines.openvino import computes_in_bfloat16
-from featx.backbones.engines.table import ENGINES, open_engine
 from featx.backbones.framework import import_keras
 from featx.backbones.keras_weights import draw
 from featx.backbones.network import POOLINGS, PRECISIONS, named_layers
@@ -302,7 +302,7 @@ from pathlib import Path
 import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.engine import EngineRequest
-from featx.backbones.engines.table import open_engine
+from featx.backbones.engines.choice import open_engine
 from featx.backbones.network import Cut
 backbone = Backbone.load("efficientnet_lite0")
 engine = open_engine(EngineRequest(backbone, Cut(), ("avg",), 32, Path(sys.argv[1])), "openvino")

@@ -102,7 +102,7 @@ def test_colours_are_learned_and_the_history_tells_how(photos, new_photos, quick
     assert history.index.tolist() == list(range(1, len(history) + 1))
     assert history.loss.iloc[-1] < history.loss.iloc[0]
     assert model.pipeline.best_epoch_ == history.val_loss.idxmin()
-    assert (model.recipe.backbone, model.recipe.parts[0].fit.size) == ("pixels", 16)
+    assert (model.recipe.backbone, model.recipe.parts[0].square.size) == ("pixels", 16)
     featx.plot_history(model)
 
 
@@ -280,7 +280,7 @@ def test_a_keras_model_of_ones_own_is_copied_for_every_fit(photos, new_photos, q
     before = own.get_weights()
     model = featx.train(photos, own)
     assert model.training.classifier == "mine"
-    assert model.recipe.parts[0].fit.size == 16
+    assert model.recipe.parts[0].square.size == 16
     assert model.evaluate(new_photos).accuracy > 0.8
     again = featx.train(photos, own)
     assert np.array_equal(model.predict_proba(new_photos), again.predict_proba(new_photos))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from featx.errors import OptionError
 from featx.images.decode import Outcome
-from featx.images.fit import INTERPOLATIONS, RESIZES, Fit
+from featx.images.square import INTERPOLATIONS, RESIZES, Square
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
@@ -19,7 +19,7 @@ from featx.images.fit import INTERPOLATIONS, RESIZES, Fit
 @pytest.mark.parametrize(("width", "height"), [(60, 40), (23, 71), (32, 32)])
 def test_squash_gives_the_pixels_of_keras_load_img(width, height, format, interpolation):
     data = encoded(photo(width, height), format)
-    pixels, outcome = decode(data, Fit(32, "squash", interpolation))
+    pixels, outcome = decode(data, Square(32, "squash", interpolation))
     image = Image.open(BytesIO(data)).convert("RGB")
     expected = np.asarray(image.resize((32, 32), Image.Resampling[interpolation.upper()]))
     np.testing.assert_array_equal(pixels, expected)
@@ -32,7 +32,7 @@ def test_squash_gives_the_pixels_of_keras_load_img(width, height, format, interp
 @pytest.mark.parametrize(("width", "height"), [(60, 40), (41, 200), (500, 333), (9, 9), (30, 1)])
 def test_crop_is_the_centre_of_the_image_resized_as_for_imagenet(width, height, interpolation):
     image = photo(width, height)
-    pixels, _ = decode(encoded(image), Fit(28, "crop", interpolation))
+    pixels, _ = decode(encoded(image), Square(28, "crop", interpolation))
     scale = 32 / min(width, height)
     whole = image.resize(
         (round(width * scale), round(height * scale)), Image.Resampling[interpolation.upper()]
@@ -53,27 +53,27 @@ def test_crop_of_a_ribbon_needs_no_more_memory_than_the_square(monkeypatch):
     )
     ribbon = np.zeros((1, 10_000, 3), np.uint8)
     ribbon[:, 5000:] = 255
-    pixels, _ = decode(encoded(Image.fromarray(ribbon)), Fit(28, "crop", "nearest"))
+    pixels, _ = decode(encoded(Image.fromarray(ribbon)), Square(28, "crop", "nearest"))
     assert asked == [(28, 28)]
     assert pixels[:, :14].max() == 0, pixels[0, :, 0]
     assert pixels[:, 14:].min() == 255, pixels[0, :, 0]
 
 
 def test_pad_centres_the_whole_image_on_black():
-    pixels, _ = decode(encoded(Image.new("RGB", (60, 30), "white")), Fit(20, "pad"))
+    pixels, _ = decode(encoded(Image.new("RGB", (60, 30), "white")), Square(20, "pad"))
     np.testing.assert_array_equal(pixels[:5], 0)
     np.testing.assert_array_equal(pixels[5:15], 255)
     np.testing.assert_array_equal(pixels[15:], 0)
 
 
 def test_pad_leaves_a_pixel_of_a_ribbon():
-    pixels, _ = decode(encoded(Image.new("RGB", (1, 10_000), "white")), Fit(21, "pad"))
+    pixels, _ = decode(encoded(Image.new("RGB", (1, 10_000), "white")), Square(21, "pad"))
     np.testing.assert_array_equal(np.flatnonzero(pixels.sum(axis=(0, 2))), [10])
 
 
 @pytest.mark.parametrize("resize", RESIZES)
 def test_an_image_of_one_pixel_fills_the_square(resize):
-    pixels, outcome = decode(encoded(Image.new("RGB", (1, 1), (10, 20, 30))), Fit(17, resize))
+    pixels, outcome = decode(encoded(Image.new("RGB", (1, 1), (10, 20, 30))), Square(17, resize))
     assert outcome.ok
     np.testing.assert_array_equal(pixels, np.full((17, 17, 3), (10, 20, 30)))
 
@@ -89,7 +89,7 @@ def test_an_image_of_one_pixel_fills_the_square(resize):
 )
 def test_an_unknown_option_raises(options, message):
     with pytest.raises(OptionError, match=message):
-        Fit(**{"size": 32, **options})
+        Square(**{"size": 32, **options})
 
 
 # -- How far a JPEG may be scaled down -----------------------------------------------------------
@@ -108,25 +108,25 @@ def size_with(resize: str, side: int, portrait: bool) -> tuple[int, int]:
 @pytest.mark.parametrize("reduction", [2, 4, 8])
 @pytest.mark.parametrize("resize", RESIZES)
 def test_a_picture_is_halved_as_long_as_twice_the_square_is_left(resize, reduction, portrait):
-    fit = Fit(224, resize, decode="scaled")
+    square = Square(224, resize, decode="scaled")
     side = 2 * NEEDED[resize] * reduction
     enough, short = (size_with(resize, each, portrait) for each in (side, side - 1))
-    assert fit.reduction(*enough) == reduction, enough
-    assert fit.reduction(*short) == reduction // 2, short
+    assert square.reduction(*enough) == reduction, enough
+    assert square.reduction(*short) == reduction // 2, short
 
 
 @pytest.mark.parametrize("resize", RESIZES)
 def test_a_picture_is_never_scaled_to_less_than_an_eighth(resize):
-    assert Fit(8, resize, decode="scaled").reduction(60_000, 60_000) == 8
+    assert Square(8, resize, decode="scaled").reduction(60_000, 60_000) == 8
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 def test_the_shorter_side_counts_where_it_fills_the_square(resize):
-    assert Fit(224, resize, decode="scaled").reduction(60_000, 400) == 1
+    assert Square(224, resize, decode="scaled").reduction(60_000, 400) == 1
 
 
 def test_the_longer_side_counts_where_the_whole_picture_is_in_the_square():
-    assert Fit(224, "pad", decode="scaled").reduction(4 * 224, 20) == 2
+    assert Square(224, "pad", decode="scaled").reduction(4 * 224, 20) == 2
 
 
 @given(
@@ -136,7 +136,7 @@ def test_the_longer_side_counts_where_the_whole_picture_is_in_the_square():
     height=st.integers(1, 70_000),
 )
 def test_twice_what_the_square_needs_is_left_of_any_picture(size, resize, width, height):
-    reduction = Fit(size, resize, decode="scaled").reduction(width, height)
+    reduction = Square(size, resize, decode="scaled").reduction(width, height)
     assert reduction in (1, 2, 4, 8), reduction
     if reduction == 1:
         return
@@ -154,15 +154,15 @@ def test_twice_what_the_square_needs_is_left_of_any_picture(size, resize, width,
     height=st.integers(1, 70_000),
 )
 def test_no_more_of_a_picture_is_decoded_than_has_to_be(size, resize, width, height):
-    fit = Fit(size, resize, decode="scaled")
-    reduction = fit.reduction(width, height)
+    square = Square(size, resize, decode="scaled")
+    reduction = square.reduction(width, height)
     needed = size / 0.875 if resize == "crop" else size
     counting = max(width, height) if resize == "pad" else min(width, height)
     assert reduction == 8 or counting / (2 * reduction) < 2 * needed, reduction
-    assert reduction == fit.reduction(height, width), "turning the picture changes it"
+    assert reduction == square.reduction(height, width), "turning the picture changes it"
 
 
 @given(size=st.integers(1, 4096), resize=st.sampled_from(RESIZES), side=st.integers(1, 70_000))
 def test_full_decoding_leaves_nothing_out(size, resize, side):
-    assert Fit(size, resize).reduction(side, side) == 1
-    assert Fit(size, resize, decode="full").reduction(side, 2 * side) == 1
+    assert Square(size, resize).reduction(side, side) == 1
+    assert Square(size, resize, decode="full").reduction(side, 2 * side) == 1

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines import conversion, table
-from featx.backbones.engines.table import (
+from featx.backbones.engines import choice, conversion
+from featx.backbones.engines.choice import (
     ENGINES,
     EngineSpec,
     engines_for,
@@ -30,7 +30,7 @@ NAMED = [name for name in ENGINES if name != "auto"]
 @pytest.fixture
 def cpu(monkeypatch):
     """A machine without a GPU, where Keras is not imported yet and no backend is chosen."""
-    monkeypatch.setattr(table, "has_gpu", lambda: False)
+    monkeypatch.setattr(choice, "has_gpu", lambda: False)
     monkeypatch.delitem(sys.modules, "keras", raising=False)
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
 
@@ -48,7 +48,7 @@ def test_openvino_is_chosen_on_a_cpu_and_keras_after_it():
 
 
 def test_keras_is_chosen_on_a_gpu(cpu, monkeypatch):
-    monkeypatch.setattr(table, "has_gpu", lambda: True)
+    monkeypatch.setattr(choice, "has_gpu", lambda: True)
     assert names(engines_for()) == ["keras"]
 
 
@@ -73,8 +73,8 @@ def test_an_engine_that_is_named_is_taken_without_a_look_at_the_machine(name, mo
     def asked():
         raise AssertionError("the machine was asked")
 
-    monkeypatch.setattr(table, "has_gpu", asked)
-    monkeypatch.setattr(table, "keras_backend", asked)
+    monkeypatch.setattr(choice, "has_gpu", asked)
+    monkeypatch.setattr(choice, "keras_backend", asked)
     assert names(engines_for(engine=name)) == [name]
 
 
@@ -100,7 +100,7 @@ def test_every_kind_of_network_has_an_engine_whatever_is_asked_for(kind, engine)
 @pytest.fixture
 def processor(monkeypatch):
     """Return a function that gives the machine a processor with or without bfloat16."""
-    monkeypatch.setattr(table, "has_gpu", lambda: False)
+    monkeypatch.setattr(choice, "has_gpu", lambda: False)
 
     def give(bfloat16):
         name = "featx.backbones.engines.openvino.computes_in_bfloat16"
@@ -126,7 +126,7 @@ def test_a_processor_without_bfloat16_uses_float32_and_says_so_in_one_line(name,
 @pytest.mark.parametrize(("name", "expected"), [("keras", "bfloat16"), ("openvino", "float32")])
 def test_what_a_gpu_computes_in_counts_for_keras_only(name, expected, processor, monkeypatch):
     processor(bfloat16=False)
-    monkeypatch.setattr(table, "has_gpu", lambda: True)
+    monkeypatch.setattr(choice, "has_gpu", lambda: True)
     assert settle_precision("bfloat16", name) == expected
 
 
@@ -223,7 +223,7 @@ def sorting_backbone():
 def test_keras_runs_what_openvino_cannot_and_says_so_in_one_line(
     sorting_backbone, request_for, tmp_path, lines, small_pictures, monkeypatch
 ):
-    monkeypatch.setattr(table, "has_gpu", lambda: False)
+    monkeypatch.setattr(choice, "has_gpu", lambda: False)
     opened = open_engine(request_for(sorting_backbone, tmp_path, pooling="none"))
     (line,) = lines()
     assert line.startswith("sorter cannot be converted: ")

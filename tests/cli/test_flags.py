@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import featx
-from featx.backbones.engines.table import ENGINES
+from featx.backbones.engines.choice import ENGINES
 
 # ---------------------------------------------------------------- embed
 
@@ -31,7 +31,7 @@ def test_options_of_speed_go_into_the_recipe(
     document = featx_run("embed", photos, *words, "--out", out, "--json").json
     recipe = featx.Features.load(out).recipe
     part = recipe.parts[0]
-    assert (part.fit.decode, part.cut.precision) == (decode, precision)
+    assert (part.square.decode, part.cut.precision) == (decode, precision)
     assert document["fingerprint"] == recipe.fingerprint
     assert engines == [("auto", precision, None)]
     text = featx_run("embed", photos, *words, "--out", out).out
@@ -86,7 +86,7 @@ def test_a_processor_without_bfloat16_is_told_in_the_features(
     assert "scaled" in lines[1], lines
     assert engines == [("auto", "float32", None)]
     part = featx.Features.load(out).recipe.parts[0]
-    assert (part.fit.decode, part.cut.precision) == ("scaled", "float32")
+    assert (part.square.decode, part.cut.precision) == ("scaled", "float32")
 
 
 def test_a_run_over_many_images_hints_at_fast_in_one_line(featx_run, tmp_path, fake_engine):
@@ -118,7 +118,7 @@ def test_a_model_is_used_as_fast_as_it_was_trained(
     assert document["test"]["accuracy"] == 1.0
     recipe = featx.load(model).recipe
     part = recipe.parts[0]
-    assert (part.fit.decode, part.cut.precision) == ("scaled", "bfloat16")
+    assert (part.square.decode, part.cut.precision) == ("scaled", "bfloat16")
     assert document["features"]["fingerprint"] == recipe.fingerprint
     (new_photos / "red" / "one more.png").write_bytes(
         fakes.draw(tmp_path / "x.png", (201, 41, 39)).read_bytes()

@@ -1,4 +1,4 @@
-"""Fit of a picture to a square: how it is resized, and how far a JPEG may be scaled before."""
+"""The square that a picture is made into: its size, how it is resized, what it may leave out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
 
 @dataclass(frozen=True)
-class Fit:
+class Square:
     """What a picture is made into: a square of RGB pixels.
 
     Parameters
@@ -71,7 +71,7 @@ class Fit:
         factor = side / needed / SCALED_MARGIN
         return max((each for each in (2, 4, 8) if each <= factor), default=1)
 
-    def square(self, image: Image.Image, box: Box | None = None) -> Image.Image:
+    def of(self, image: Image.Image, box: Box | None = None) -> Image.Image:
         """Resize an RGB image, or the box of it that is the picture, to the square."""
         shape = {"squash": _squash, "crop": _crop, "pad": _pad}[self.resize]
         box, resample = box or (0, 0, *image.size), _FILTERS[self.interpolation]
