@@ -346,7 +346,13 @@ def _told_settings(features: Features) -> dict[str, Any]:
     if features.recipe is None:
         return {}
     settings = features.recipe.settings
-    told = {name: settings[name] for name in settings if name not in _UNTOLD}
+    told = {
+        name: f"{name.replace('_', ' ')} {each}"
+        if isinstance(each, int)
+        else each  # input size 448
+        for name, each in settings.items()
+        if name not in _UNTOLD
+    }
     return told | {"views": f"{len(features.views)} views" if features.views else None}
 
 

@@ -552,6 +552,10 @@ def test_features_are_told_apart_by_the_settings_in_which_those_of_one_backbone_
         "vgg16 avg",
     ]
     assert named(RECIPE, like_it(layer="conv")) == ["resnet50", "resnet50 conv"]
+    assert named(like_it(input_size=96), like_it(input_size=448)) == [
+        "resnet50 input size 96",
+        "resnet50 input size 448",
+    ]
     assert named(RECIPE, like_it(weights="1" * 64)) == ["resnet50", "resnet50"]
     assert named(RECIPE, None) == ["resnet50", "features 2"]
     seen = replace(make(np.eye(1)), views=(np.eye(1, dtype=np.float32),) * 2)
