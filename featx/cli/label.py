@@ -8,8 +8,7 @@ import click
 
 from featx.cli.flags import backbone_option, embedding_options, json_option
 from featx.cli.output import emit, table, working
-from featx.features.options import LabelOptions
-from featx.learning.label import RESIZE
+from featx.features.options import LABEL_RESIZE, LabelOptions
 from featx.text import percent
 
 
@@ -24,7 +23,7 @@ from featx.text import percent
     help="Labels for each picture.",
 )
 @backbone_option(joined=False)
-@embedding_options(LabelOptions, resize=RESIZE)
+@embedding_options(LabelOptions, resize=LABEL_RESIZE)
 @json_option
 def label(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Say what pictures show, in the 1000 classes of ImageNet."""

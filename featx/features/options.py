@@ -13,7 +13,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get_type_hints
 
@@ -250,6 +250,7 @@ class EmbedderOptions(
     """Options of embedding that `ImageEmbedder` takes: one row for each image."""
 
 
+@functools.cache  # reading hints takes milliseconds
 def options_of(kind: type) -> dict[str, Option]:
     """Return the options that a class of them states, by name."""
     hints = get_type_hints(kind, include_extras=True)
@@ -262,11 +263,13 @@ def options_of(kind: type) -> dict[str, Option]:
 
 
 OPTIONS = options_of(EmbedOptions)
+LABEL_RESIZE = replace(OPTIONS["resize"], default="crop")  # as its networks are evaluated
+_TYPES = get_type_hints(EmbedOptions)
 
 
 def type_of(name: str) -> Any:
     """Return the type of an option, such as `int | None`."""
-    return get_type_hints(EmbedOptions)[name]
+    return _TYPES[name]
 
 
 def refuse_options(given: Mapping[str, object]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Unpack
 
 import numpy as np
@@ -11,7 +11,7 @@ from featx.backbones.imagenet import classes
 from featx.backbones.kinds import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError
-from featx.features.options import OPTIONS, LabelOptions, settle, takes
+from featx.features.options import LABEL_RESIZE, LabelOptions, settle, takes
 from featx.features.request import Request, joined_names
 from featx.features.run import run
 from featx.images.decode import Outcome
@@ -68,11 +68,7 @@ class Labelled:
         }
 
 
-#: The networks were trained on the centre of pictures.
-RESIZE = replace(OPTIONS["resize"], default="crop")
-
-
-@takes(LabelOptions, resize=RESIZE)
+@takes(LabelOptions, resize=LABEL_RESIZE)
 def label(
     source: ImageSource,
     top: int = 3,
