@@ -1,0 +1,75 @@
+"""The table of what is damaged: how it is made, and what must come of it.
+
+To add something, write a function that makes it and one that uses it, and add a row to `TARGETS`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import fakes
+
+import featx
+from featx.backbones.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Target:
+    """Files to damage.
+
+    `make` writes them, once, below a folder. `use` is called after each damage, and again: it
+    asserts that nothing is wrong, and returns whether all was as if nothing had happened. The
+    second time it must be.
+    """
+
+    name: str
+    files: str  # a pattern of paths below the folder; each place is in one of them
+    make: Callable[[Path], None]
+    use: Callable[[Path], bool]
+    heals: bool = True  # else what is damaged stays so, such as a model file, and is refused
+    keras: bool = False  # whether a deep-learning framework is needed
+
+
+OWN = Backbone("fake", "ab" * 32, 16, 8, "none/1", preprocess=None)
+
+
+def _embedded(folder: Path) -> tuple[featx.Features, int]:
+    """Embed the photographs; return the features and how many were computed now."""
+    before = fakes.FakeEngine.embedded
+    features = featx.embed(folder / "photos", OWN, cache=folder / "cache", progress=False)
+    return features, fakes.FakeEngine.embedded - before
+
+
+def make_cache(folder: Path) -> None:
+    """Embed a few photographs on the fake engine, in two runs."""
+    fakes.draw_folder(folder / "photos", each=2)
+    _embedded(folder)
+    fakes.draw_folder(folder / "photos", each=1, start=2)
+    _embedded(folder)
+
+
+def use_cache(folder: Path) -> bool:
+    """Embed again: every vector is that of its own file, whatever the cache says."""
+    features, embedded = _embedded(folder)
+    assert len(features) == 9
+    fakes.assert_rows(features)
+    return embedded == 0
+
+
+TARGETS = (Target("cache", "cache/features/*/*.arrow", make_cache, use_cache),)
+
+
+def restore(sound: Path, folder: Path) -> None:
+    """Put back what is different from the sound state, and remove what is new."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if not (sound / path.relative_to(folder)).exists():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in sorted(sound.rglob("*")):
+        place = folder / path.relative_to(sound)
+        if path.is_dir():
+            place.mkdir(exist_ok=True)
+        elif not place.is_file() or place.read_bytes() != path.read_bytes():
+            place.write_bytes(path.read_bytes())
