@@ -76,8 +76,9 @@ class Reader:
         try:
             data, stamp = read_file(path)
         except (OSError, MemoryError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or "out of memory"
-            return ReadFile(index, None, Outcome(status="failed", reason=reason.lower()))
+            known = getattr(error, "strerror", None)
+            reason = known.lower() if known else str(error) or "out of memory"
+            return ReadFile(index, None, Outcome(status="failed", reason=reason))
         digest = digest_bytes(data)
         self.read.append((path, digest, stamp))
         claimed = self._claim(digest)

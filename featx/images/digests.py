@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from featx import text
 from featx.images.arrays import ArrayImage
+
+#: A larger file is refused before it is read.
+MAX_FILE_BYTES = 512_000_000
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +35,13 @@ _MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the yea
 
 WAIT_S = 10.0  # for another process that writes
 _SETTLED_NS = 2_000_000_000
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class Stamp(NamedTuple):
@@ -51,21 +64,52 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
     """Read a file, or a picture in memory, and take its stamp before.
 
     The stamp is None if the file is too young to be remembered, or in memory. Whatever cannot be
-    read is an `OSError`.
+    read is an `OSError`; so is what is no regular file (a pipe, a socket, a device), which is not
+    opened because reading it could wait or go on for ever, and a file of more than
+    `MAX_FILE_BYTES`.
     """
     if isinstance(path, ArrayImage):
         return path.read(), None
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_regular) as file:
             status = os.fstat(file.fileno())
             now = time.time_ns()
-            data = file.read()
+            _check_size(status.st_size)
+            data = file.read(status.st_size + 1) or b""  # None where it would have to wait
+            if len(data) > status.st_size:  # it grew meanwhile, or has no size, as in /proc
+                data += file.read(MAX_FILE_BYTES - status.st_size) or b""
+                _check_size(len(data))
     except ValueError as error:  # a path that no file can have
         raise OSError(str(error)) from error
     # Times are coarse (2 s on FAT): a file changed just now may be changed again within the same
     # tick and look the same. So its digest is trusted only once its times lie further back.
     settled = now - status.st_ctime_ns > _SETTLED_NS and abs(now - status.st_mtime_ns) > _SETTLED_NS
     return data, _stamp(status) if settled else None
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a file, and nothing else: without waiting, whatever takes its place meanwhile."""
+    _check_regular(os.stat(path))
+    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _check_regular(os.fstat(number))
+    except OSError:
+        os.close(number)
+        raise
+    return number
+
+
+def _check_regular(status: os.stat_result) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFDIR:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if kind != stat.S_IFREG:
+        raise OSError(f"{_KINDS.get(kind, 'something else')}, not a regular file")
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise OSError(f"too large: {text.size(size)}, at most {text.size(MAX_FILE_BYTES)}")
 
 
 class DigestMemo:

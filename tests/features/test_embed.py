@@ -392,6 +392,22 @@ def test_of_bad_copies_the_first_in_order_is_the_one_named(run, late_first):
         run(late_first, on_error="raise")
 
 
+def test_what_is_no_regular_file_fails_with_its_reason_wherever_it_is_named(run, photos, tmp_path):
+    pipe, zero = tmp_path / "pipe.png", tmp_path / "zero.png"
+    os.mkfifo(pipe)
+    zero.symlink_to("/dev/zero")
+    table = pd.DataFrame({"path": [str(photos / "red" / "000.png"), str(pipe), str(zero)]})
+    for source in (table.path.tolist(), table):
+        features, _ = run(source)
+        assert [outcome.reason for outcome in features.outcomes] == [
+            "",
+            "a named pipe, not a regular file",
+            "a device, not a regular file",
+        ]
+    with pytest.raises(ImageSourceError, match="a named pipe, not a regular file"):
+        run(str(pipe))
+
+
 def test_a_file_that_cannot_be_read_any_more_takes_no_copy_with_it(run, photos, later, monkeypatch):
     paths = [photos / "blue" / "000.png", photos / "copy.png"]
     shutil.copy(*paths)

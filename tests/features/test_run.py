@@ -329,8 +329,8 @@ def test_a_file_that_changes_while_it_is_embedded_leaves_no_wrong_vector(run, ph
     }
 
     class Replaced(FileIO):
-        def read(self):
-            data = super().read()
+        def read(self, size=-1):
+            data = super().read(size)
             Path(self.name).write_bytes(new[Path(self.name)].read_bytes())
             return data
 

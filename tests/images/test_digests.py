@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import featx
+from featx.images import digests
 from featx.images.digests import DigestMemo, Stamp, digest_bytes, read_file
 
 
@@ -55,6 +57,49 @@ def test_reading_what_is_no_file_is_an_oserror(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OSError, match=r"No such file|directory|denied|null"):
         read_file(path)
+
+
+def test_a_pipe_and_a_device_are_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    for name, kind in (("pipe.jpg", "a named pipe"), ("zero.jpg", "a device")):
+        with pytest.raises(OSError, match=f"^{kind}, not a regular file$"):
+            read_file(tmp_path / name)
+
+
+def test_a_socket_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # its whole path may be longer than one of a socket may be
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket.jpg")
+        with pytest.raises(OSError, match=r"^a socket, not a regular file$"):
+            read_file("socket.jpg")
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(photo, monkeypatch):
+    status = os.stat(photo)
+    os.unlink(photo)
+    os.mkfifo(photo)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", lambda path: status)  # taken before the pipe was there
+        with pytest.raises(OSError, match=r"^a named pipe, not a regular file$"):
+            read_file(photo)
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(photo):
+    with open(photo, "r+b") as file:
+        file.truncate(3_000_000_000)  # no room on the disk is taken
+    with pytest.raises(OSError, match=r"^too large: 3\.0 GB, at most 512\.0 MB$"):
+        read_file(photo)
+
+
+def test_a_file_that_grows_beyond_the_limit_while_it_is_read_is_refused(photo, monkeypatch):
+    status = os.stat(photo)
+    Path(photo).write_bytes(b"pixels and more")
+    monkeypatch.setattr(os, "fstat", lambda number: status)
+    assert read_file(photo)[0] == b"pixels and more"
+    monkeypatch.setattr(digests, "MAX_FILE_BYTES", 9)
+    with pytest.raises(OSError, match="too large"):
+        read_file(photo)
 
 
 def test_an_unchanged_file_is_known_to_the_next_process(photo, memo_path, later):
