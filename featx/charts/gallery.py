@@ -16,8 +16,9 @@ from PIL import ImageOps
 from featx.errors import OptionError
 from featx.files import written
 from featx.images.arrays import array_images
-from featx.images.decode import decode_rgb, quiet_pillow
+from featx.images.decode import decode_rgb
 from featx.images.digests import read_file
+from featx.images.quiet import quiet_pillow
 
 _RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
 _MOST = 100  # pictures in a gallery; more would be too small to see

@@ -30,9 +30,10 @@ from featx.features.request import Request
 from featx.features.store.store import FeatureStore, cache_folder
 from featx.features.writer import Picture, Writer
 from featx.files import storage_errors
-from featx.images.decode import Outcome, quiet_pillow
+from featx.images.decode import Outcome
 from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
+from featx.images.quiet import quiet_pillow
 from featx.progress import progress_bar
 
 MEMORY_MAP_BYTES = 192 << 20  # a larger matrix comes back as a memory map

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -91,18 +89,6 @@ class Outcome:
 
 class _RefusedError(Exception):
     """The image is refused; the message is the reason, word for word."""
-
-
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Keep Pillow's warnings off the screen: what matters in them is in the outcomes.
-
-    To be entered once, in the main thread, around all decoding: the state of the warnings
-    belongs to the whole process, so that changing it within threads would leave it wrong.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
 
 
 def decode_all(data: bytes, squares: Sequence[Square]) -> tuple[list[np.ndarray], Outcome]:

@@ -8,8 +8,9 @@ from io import BytesIO
 
 from PIL import Image
 
-from featx.images.decode import decode_rgb, quiet_pillow
+from featx.images.decode import decode_rgb
 from featx.images.digests import read_file
+from featx.images.quiet import quiet_pillow
 
 _QUALITY = 70
 _SIDES = ((60, 160), (200, 112), (500, 80), (1000, 64))  # pixels for up to so many pictures

@@ -22,8 +22,9 @@ from featx.features.options import settle
 from featx.features.recipe import RecipePart
 from featx.features.request import Request
 from featx.features.store.store import FeatureStore, cache_folder
-from featx.images.decode import decode_all, decode_rgb, quiet_pillow
+from featx.images.decode import decode_all, decode_rgb
 from featx.images.digests import digest_bytes, read_file
+from featx.images.quiet import quiet_pillow
 
 _SAMPLE_SECONDS = 0.02
 _STATUS = Path("/proc/self/status")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from featx.images.decode import MAX_PIXELS, Outcome, decode_rgb, quiet_pillow
+from featx.images.decode import MAX_PIXELS, Outcome, decode_rgb
 from featx.images.rgb import to_rgb
 from featx.images.square import Square
 
@@ -412,14 +412,6 @@ def test_any_exception_of_pillow_is_a_failure(monkeypatch, error):
     assert pixels is None
     assert outcome.status == "failed"
     assert outcome.reason
-
-
-def test_quiet_pillow_silences_pillow_and_nothing_else():
-    with warnings.catch_warnings(record=True) as heard, quiet_pillow():
-        warnings.simplefilter("always", append=True)
-        warnings.warn_explicit("corrupt EXIF", UserWarning, "x.py", 1, module="PIL.TiffImagePlugin")
-        warnings.warn_explicit("mine", UserWarning, "x.py", 1, module="somebody")
-    assert [str(warning.message) for warning in heard] == ["mine"]
 
 
 def test_threads_give_the_same_pixels_as_one():
