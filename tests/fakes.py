@@ -5,8 +5,10 @@ from __future__ import annotations
 import builtins
 import itertools
 import json
+import os
 import threading
 import time
+import traceback
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -87,6 +89,32 @@ def fail_from_batch(monkeypatch, first, error, *, layer=None, last=10**9):
         return embed_batch(engine, images)
 
     monkeypatch.setattr(FakeEngine, "embed_batch", fail)
+
+
+def as_another_user(function, *folders) -> None:
+    """Call a function in a child that is not root, so that permission bits bind it.
+
+    The child may read and list the folders and those around them, and write nowhere in them.
+    """
+    for folder in folders:
+        for path in (folder, *folder.parents, *folder.rglob("*")):
+            mode = path.stat().st_mode
+            wanted = mode | (0o055 if path.is_dir() else 0o044)
+            if wanted != mode:  # else the file would count as changed
+                path.chmod(wanted)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setgid(54321)
+            os.setuid(54321)
+            function()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0, "see the traceback of the child"
 
 
 def open_pictures(monkeypatch, function):

@@ -5,6 +5,7 @@ To add something, write a function that makes it and one that uses it, and add a
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import fakes
 
 import featx
 from featx.backbones.backbone import Backbone
+from featx.images.digests import DigestMemo, Stamp, digest_bytes
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class Target:
     """Files to damage.
 
     `make` writes them, once, below a folder. `use` is called after each damage, and again: it
-    asserts that nothing is wrong, and returns whether all was as if nothing had happened. The
-    second time it must be.
+    asserts that nothing is wrong, and returns whether all was as if nothing had happened. Soon it
+    must be.
     """
 
     name: str
@@ -59,7 +61,34 @@ def use_cache(folder: Path) -> bool:
     return embedded == 0
 
 
-TARGETS = (Target("cache", "cache/features/*/*.arrow", make_cache, use_cache),)
+def make_memo(folder: Path) -> None:
+    """Remember the digests of thirty files."""
+    (folder / "files").mkdir()
+    for number in range(30):
+        (folder / "files" / f"{number}.jpg").write_bytes(b"%d" % number)
+    use_memo(folder)
+
+
+def use_memo(folder: Path) -> bool:
+    """Ask for the digests: none is wrong, and those that are missing are remembered again."""
+    paths = [str(path) for path in (folder / "files").iterdir()]
+    truth = {path: digest_bytes(Path(path).read_bytes()) for path in paths}
+    with DigestMemo(folder / "digests.sqlite") as memo:
+        known = memo.known(paths)
+        assert known.items() <= truth.items(), known
+        states = {path: os.stat(path) for path in paths}
+        memo.remember(
+            (path, digest, Stamp(each.st_size, each.st_mtime_ns, each.st_ctime_ns))
+            for (path, digest), each in zip(truth.items(), states.values(), strict=True)
+            if path not in known
+        )
+    return known == truth
+
+
+TARGETS = (
+    Target("cache", "cache/features/*/*.arrow", make_cache, use_cache),
+    Target("memo", "digests.sqlite", make_memo, use_memo),
+)
 
 
 def restore(sound: Path, folder: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes import as_another_user
 
 import featx
 from featx.images import digests
@@ -292,16 +293,105 @@ def test_a_locked_file_costs_only_the_memory(photo, memo_path, later, caplog, mo
         assert memo.known([photo]) == {photo: digest_bytes(b"pixels")}
 
 
-def test_a_table_of_another_shape_costs_only_the_memory(photo, memo_path, later, caplog):
-    caplog.set_level("INFO")
-    memo_path.parent.mkdir(parents=True)
-    with sqlite3.connect(memo_path) as other:
-        other.execute("CREATE TABLE digests_1 (path TEXT)")
+DAMAGES = {
+    "a table of another shape": lambda path: tables(path, "CREATE TABLE digests_1 (path TEXT)"),
+    "a view in its place": lambda path: tables(path, "CREATE VIEW digests_1 AS SELECT 1 AS path"),
+    "names that are no text": lambda path: patched(path, b"digests_1", b"\xff\xfegests_1"),
+    "a name that SQLite cannot tell of": lambda path: patched(
+        path, b"CREATE TABLE", b"CREATE TABLF", b"digests_1", b"digest\xf3_1"
+    ),
+    "a cell that is none": lambda path: path.write_bytes(
+        path.read_bytes()[:4105] + bytes([path.read_bytes()[4105] ^ 8]) + path.read_bytes()[4106:]
+    ),
+    "a statement that is none": lambda path: patched(path, b"CREATE TABLE", b"CREATE TABEL"),
+    "a form of the future": lambda path: path.write_bytes(
+        path.read_bytes()[:18] + b"\x09\x09" + path.read_bytes()[20:]
+    ),
+    "text among the digests": lambda path: tables(
+        path, "UPDATE digests_1 SET digest = 'text', seal = CAST(x'ff' AS TEXT)"
+    ),
+    "half of it": lambda path: path.write_bytes(path.read_bytes()[:4100]),
+}
+
+
+def tables(path: Path, statement: str) -> None:
+    """Change the database by a statement; a CREATE takes the place of what there was."""
+    if statement.startswith("CREATE"):
+        path.unlink()
+    with sqlite3.connect(path) as other:
+        other.execute(statement)
     other.close()
+
+
+def patched(path: Path, *olds_and_news: bytes) -> None:
+    whole = path.read_bytes()
+    for old, new in zip(olds_and_news[::2], olds_and_news[1::2], strict=True):
+        assert old in whole
+        whole = whole.replace(old, new)
+    path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_is_wrong_the_memo_is_made_anew(photo, memo_path, later, damage):
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+    DAMAGES[damage](memo_path)
     with DigestMemo(memo_path) as memo:
         assert memo.known([photo]) == {}
         learn(memo, photo)
-    assert "digests are not remembered in" in caplog.text
+    with DigestMemo(memo_path) as memo:
+        assert memo.known([photo]) == {photo: digest_bytes(b"pixels")}
+
+
+def test_damage_that_comes_up_later_costs_one_round(photo, memo_path, later):
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+        memo_path.write_bytes(b"damaged " * 2000)
+        learn(memo, photo)
+        assert memo.known([photo]) == {photo: digest_bytes(b"pixels")}
+
+
+def test_several_processes_that_find_damage_at_once_make_one_memo(tmp_path, memo_path):
+    paths = [str(tmp_path / f"{number}.jpg") for number in range(40)]
+    for path in paths:
+        Path(path).write_text(path)
+    memo_path.parent.mkdir(parents=True)
+    memo_path.write_bytes(b"damaged " * 2000)
+    processes = [started(memo_path, paths[start::4]) for start in range(4)]
+    for process in processes:
+        _, complaint = process.communicate(timeout=60)
+        assert b"Traceback" not in complaint, complaint.decode()
+        assert process.returncode == 0
+    with DigestMemo(memo_path) as memo:
+        known = memo.known(paths)
+        assert known.items() <= {path: digest_bytes(path.encode()) for path in paths}.items()
+        memo.remember([(paths[0], digest_bytes(b"new"), Stamp(*stamp_of(paths[0])))])
+        assert memo.known(paths[:1]) == {paths[0]: digest_bytes(b"new")}
+
+
+def stamp_of(path: str) -> tuple[int, int, int]:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid") or os.getuid() != 0, reason="root only")
+@pytest.mark.parametrize("log", ["DELETE", "WAL"])
+def test_a_memo_that_may_only_be_read_is_read(photo, memo_path, later, log):
+    with DigestMemo(memo_path) as memo:
+        learn(memo, photo)
+    with sqlite3.connect(memo_path) as other:
+        other.execute(f"PRAGMA journal_mode = {log}")
+    other.close()
+    before = memo_path.read_bytes()
+
+    def read():
+        with DigestMemo(memo_path) as memo:
+            learn(memo, photo)  # in vain, and without a word
+        with DigestMemo(memo_path) as memo:
+            assert memo.known([photo]) == {photo: digest_bytes(b"pixels")}
+
+    as_another_user(read, memo_path.parents[2])
+    assert memo_path.read_bytes() == before
 
 
 LEARN = """
@@ -317,19 +407,19 @@ with DigestMemo(Path(sys.argv[1])) as memo:
 """
 
 
+def started(memo_path: Path, paths: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", LEARN, str(memo_path), *paths],
+        env={**os.environ, "PYTHONPATH": str(Path(featx.__file__).parents[1])},
+        stderr=subprocess.PIPE,
+    )
+
+
 def test_two_processes_remember_at_once(tmp_path, memo_path):
     paths = [str(tmp_path / f"{number}.jpg") for number in range(80)]
     for path in paths:
         Path(path).write_text(path)
-    package = Path(featx.__file__).parents[1]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", LEARN, str(memo_path), *paths[start::2]],
-            env={**os.environ, "PYTHONPATH": str(package)},
-            stderr=subprocess.PIPE,
-        )
-        for start in range(2)
-    ]
+    processes = [started(memo_path, paths[start::2]) for start in range(2)]
     for process in processes:
         _, complaint = process.communicate(timeout=60)
         assert complaint == b"", complaint
