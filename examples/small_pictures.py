@@ -109,7 +109,7 @@ def draw(
     truth = some.y_true
     below.suptitle(f"above: true; below: predicted by {', then by '.join(results)}", fontsize=10)
     rows = np.unique(truth, return_index=True)[1][:10]
-    size = min(9, 100 / max(map(len, some.classes)))  # so that names do not touch
+    size = min(9, 100 / max(map(len, map(str, some.classes))))  # so that names do not touch
     for ax, row in zip(below.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
         ax.imshow(pixels[row].astype(np.uint8))
         ax.set(xticks=[], yticks=[])

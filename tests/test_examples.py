@@ -234,7 +234,7 @@ def test_small_pictures_come_in_an_array_file_or_a_folder(layout, run, tmp_path)
 @pytest.mark.keras
 @pytest.mark.parametrize(
     ("name", "classes"),
-    [("mnist", ["0", "1", "2"]), ("cifar10", ["airplane", "automobile", "bird"])],
+    [("mnist", [0, 1, 2]), ("cifar10", ["airplane", "automobile", "bird"])],
 )
 def test_small_pictures_come_from_keras_by_name_or_in_its_file(
     name, classes, tmp_path, monkeypatch

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from featx.charts.style import FONT, INK, RIGHT, WRONG, dress, own_axes
+from featx.images.labels import Label
 from featx.text import shortened
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Confusions(Protocol):
     """What knows which class was predicted as which, such as an `Evaluation`."""
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
+    def classes(self) -> tuple[Label, ...]: ...
     @property
     def counts(self) -> np.ndarray: ...
 

@@ -18,6 +18,7 @@ from featx.files import written
 from featx.images.arrays import array_images
 from featx.images.decode import decode_rgb
 from featx.images.digests import read_file
+from featx.images.labels import Label
 from featx.images.quiet import quiet_pillow
 
 _RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
@@ -37,9 +38,9 @@ class GalleryFigure(Figure):
 
 def plot_gallery(
     paths: Sequence[str] | np.ndarray,
-    predicted: Sequence[str],
+    predicted: Sequence[Label],
     *,
-    true: Sequence[str | None] | None = None,
+    true: Sequence[Label | None] | None = None,
     probabilities: Sequence[float] | None = None,
     answered: Sequence[bool] | None = None,
     columns: int | None = None,
@@ -50,9 +51,9 @@ def plot_gallery(
     ----------
     paths : sequence of str, or array of pictures
         The pictures; of more than 100, the first 100. An array is as for `featx.embed`.
-    predicted : sequence of str
+    predicted : sequence of str, int or bool
         Their predicted labels.
-    true : sequence of (str or None), optional
+    true : sequence of (str, int, bool or None), optional
         Their true labels: a right prediction is green, a wrong one red with the truth beside it.
     probabilities : sequence of float, optional
         Of the predicted labels, 0 to 1; NaN where there is none.
@@ -78,7 +79,10 @@ def plot_gallery(
         raise OptionError(f"a gallery needs as many labels as pictures, at least one: got {n}")
     shown = min(n, _MOST)
     side, font = _sizes(shown)
-    truths = [None] * n if true is None else list(true)
+    names = [str(label) for label in predicted]
+    truths = [
+        None if label is None else str(label) for label in ([None] * n if true is None else true)
+    ]
     shares = [math.nan] * n if probabilities is None else list(probabilities)
     sure = [True] * n if answered is None else list(answered)
     width = int(side * 72 / (0.58 * font))
@@ -86,13 +90,13 @@ def plot_gallery(
         tiles = [
             _Tile(
                 _thumbnail(paths[i], round(side * _DPI)),
-                _title(predicted[i], truths[i], shares[i], sure[i], width),
-                _color(predicted[i], truths[i] if sure[i] else None),
+                _title(names[i], truths[i], shares[i], sure[i], width),
+                _color(names[i], truths[i] if sure[i] else None),
             )
             for i in range(shown)
         ]
     columns = min(columns or _columns(shown), shown)
-    return _drawn(tiles, columns, side, font, _caption(predicted, truths, sure, shown))
+    return _drawn(tiles, columns, side, font, _caption(names, truths, sure, shown))
 
 
 @dataclass(frozen=True, eq=False)

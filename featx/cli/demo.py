@@ -72,7 +72,7 @@ def _train(results: dict[str, Any]) -> str:
     validation = model.training.validation
     assert validation is not None
     return (
-        f"{' and '.join(model.classes)}: {percent(validation.accuracy)} right "
+        f"{' and '.join(map(str, model.classes))}: {percent(validation.accuracy)} right "
         f"in {validation.splits.folds}-fold cross-validation"
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from featx.evaluation.intervals import Estimate, accuracy_interval, effective_size
 from featx.images.decode import Outcome
+from featx.images.labels import Label
 from featx.text import count, listed
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Evaluation:
         The images that could be read.
     y_true, y_pred : ndarray of shape (n,)
         Their classes, and the predicted ones.
-    classes : tuple of str
+    classes : tuple of str, int or bool
         The classes of the classifier and of the images, sorted.
     failed : tuple of Outcome
         The files that could not be read; they count nowhere.
@@ -47,7 +48,7 @@ class Evaluation:
     paths: np.ndarray
     y_true: np.ndarray
     y_pred: np.ndarray
-    classes: tuple[str, ...]
+    classes: tuple[Label, ...]
     failed: tuple[Outcome, ...] = ()
     probabilities: np.ndarray | None = None
     answered: np.ndarray | None = None

@@ -26,7 +26,7 @@ class Task:
     """One classifier to fit on some rows and to judge on others."""
 
     X: np.ndarray  # features of shape (n, columns), float32; shared by many tasks
-    y: np.ndarray  # their classes, of shape (n,), str
+    y: np.ndarray  # their classes, of shape (n,)
     train: np.ndarray  # rows to fit on, int
     test: np.ndarray  # rows to predict, int
     learner: Learner
@@ -38,7 +38,7 @@ class Task:
 class Fitted:
     """What became of a task."""
 
-    predicted: np.ndarray  # classes, of shape (n_test,), str
+    predicted: np.ndarray  # classes, of shape (n_test,)
     probabilities: np.ndarray | None  # a column for each of the sorted classes of all rows
     seconds: float  # of fitting, on one core; of a network from scratch, on all
     predict_seconds: float

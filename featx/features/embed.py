@@ -55,8 +55,8 @@ def embed(
         them each picture is read and decoded once. "resnet50+xception" joins the vectors of both,
         each brought to length 1.
     labels : sequence or array, optional
-        The class of each picture, where the source has none: numbers (which become "0", "1" and
-        so on), names, or one-hot rows of shape (n, classes).
+        The class of each picture, where the source has none: numbers, truth values, names, or
+        one-hot rows of shape (n, classes), which mean the number of the column.
     **options : expanded
         Every option of embedding; see `featx.features.options.EmbedOptions`.
 

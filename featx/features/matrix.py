@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from os import PathLike
@@ -17,6 +17,7 @@ from featx.errors import ImageSourceError, OptionError, StorageError
 from featx.features import formats
 from featx.features.recipe import Recipe
 from featx.images.decode import Outcome
+from featx.images.labels import Label, classes_of, of_one_type
 from featx.text import count
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ class Features:
     ----------
     X : ndarray of shape (n, width) or (n, height, width, channels), float32
         Row i is the feature of paths[i]. A matrix too big for memory is a memory map.
-    y : ndarray of shape (n,), str or object, or None
-        The class of each row; None where no image has one. In a folder that mixes images in
-        class folders with others, the others have the label None.
+    y : ndarray of shape (n,), str, int64, bool or object, or None
+        The class of each row, of the type that the labels were given in; None where no image has
+        one. In a folder that mixes images in class folders with others, the others have the label
+        None.
     paths : ndarray of shape (n,), object
         The file of each row, or the picture itself where it came in an array (`ArrayImage`). Saved
         features know the names of such pictures, but not the pixels.
@@ -97,7 +99,8 @@ class Features:
         counts = Counter("no label" if label is None else label for label in self.labels)
         rows = {"images": f"{len(self):,}", "features": " x ".join(map(str, self.X.shape[1:]))}
         if self.y is not None:
-            named = [f"{name} ({count})" for name, count in sorted(counts.items())]
+            names = [*self.classes, *(["no label"] if None in self.labels else [])]
+            named = [f"{name} ({counts[name]})" for name in names]
             rows["classes"] = ", ".join(named[:20]) + (", …" if len(named) > 20 else "")
         if self.failed:
             rows["failed"] = ", ".join(f"{each.path}: {each.reason}" for each in self.failed[:5])
@@ -106,9 +109,9 @@ class Features:
         return f"<table>{''.join(cells)}</table>"
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[Label, ...]:
         """The distinct labels, sorted."""
-        return () if self.y is None else tuple(sorted({y for y in self.y if y is not None}))
+        return classes_of(self.labels)
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
@@ -131,7 +134,7 @@ class Features:
         return feature_names(self.recipe, self.matrix.shape[1])
 
     @property
-    def labels(self) -> list[str | None]:
+    def labels(self) -> list[Label | None]:
         """The label of each row, None where there is none."""
         return [None] * len(self) if self.y is None else self.y.tolist()
 
@@ -248,7 +251,10 @@ class Features:
             about["images_per_second"] = self.images_per_second
         labels = None
         if self.y is not None:
-            labels = [None if label is None else str(label) for label in self.y.tolist()]
+            labels = [None if label is None else str(label) for label in self.labels]
+            kinds = {type(label).__name__ for label in self.labels if label is not None}
+            if kinds in ({"int"}, {"bool"}):  # which a text does not tell
+                about["labels_are"] = kinds.pop()
         X, paths = np.asanyarray(self.X, dtype=np.float32), self.paths.tolist()
         if self.views:
             about["views"] = len(self.views)
@@ -285,7 +291,7 @@ class Features:
             n = len(stored.X) // (1 + n_views)
             return cls(
                 X=stored.X[:n],
-                y=None if stored.labels is None else as_labels(stored.labels[:n]),
+                y=_labels(stored.labels, n, about.get("labels_are")),
                 paths=as_paths(stored.paths[:n]),
                 views=tuple(np.split(stored.X[n:], n_views)) if n_views else (),
                 outcomes=tuple(
@@ -299,6 +305,18 @@ class Features:
             )
         except (OptionError, ArithmeticError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{path} cannot be used: {error}") from error
+
+
+def _labels(texts: Sequence[str | None] | None, n: int, kind: object) -> np.ndarray | None:
+    """Return the first labels of a file in the type that they were saved in."""
+    if texts is None:
+        return None
+    read: Callable[[str], Label] = str
+    if kind == "int":
+        read = int
+    elif kind == "bool":
+        read = "True".__eq__
+    return as_labels([None if text is None else read(text) for text in texts[:n]])
 
 
 def feature_names(recipe: Recipe | None, width: int) -> list[str]:
@@ -357,12 +375,15 @@ def _told_settings(features: Features) -> dict[str, Any]:
 
 
 def as_labels(labels: Sequence[Any]) -> np.ndarray | None:
-    """Return labels as an array: of str where all are known, of object where some are None."""
+    """Return labels as an array of their type, or of object where some are None.
+
+    Those of several types are texts.
+    """
     if all(label is None for label in labels):
         return None
     if any(label is None for label in labels):
         return np.array(labels, dtype=object)
-    return np.array([str(label) for label in labels])
+    return np.array(of_one_type(labels))
 
 
 def as_paths(paths: Sequence[str]) -> np.ndarray:

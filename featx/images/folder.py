@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.errors import ImageSourceError, OptionError
 from featx.images.arrays import ArrayImage, array_images
-from featx.images.labels import Labels, label_texts
+from featx.images.labels import Label, Labels, classes_of, labels_of
 from featx.text import count
 
 #: What names images: a folder, a file, a sequence or table of paths, or pictures in an array; where
@@ -41,7 +41,7 @@ class ImageFolder:
     ----------
     paths : tuple of str
         Can be opened from the current directory, or pictures in memory (`ArrayImage`).
-    labels : tuple of (str or None)
+    labels : tuple of (str, int, bool or None)
         Class of each image, or None.
     n_other : int
         Files left alone because they are no images by their name.
@@ -50,7 +50,7 @@ class ImageFolder:
     """
 
     paths: tuple[str, ...]
-    labels: tuple[str | None, ...]
+    labels: tuple[Label | None, ...]
     n_other: int = 0
     root: str | None = None
 
@@ -58,9 +58,9 @@ class ImageFolder:
         return len(self.paths)
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[Label, ...]:
         """The distinct labels, sorted."""
-        return tuple(sorted({label for label in self.labels if label is not None}))
+        return classes_of(self.labels)
 
     @property
     def labelled(self) -> bool:
@@ -125,7 +125,7 @@ class ImageFolder:
             (see `featx.images.arrays.array_images`) are called "array[0]", "array[1]" and so on.
         labels : sequence or array, optional
             The class of each image, where `source` has none: numbers, names or one-hot rows (see
-            `featx.images.labels.label_texts`).
+            `featx.images.labels.labels_of`).
 
         Returns
         -------
@@ -144,7 +144,7 @@ class ImageFolder:
             return images
         if any(label is not None for label in images.labels):
             raise OptionError("the images have labels already: leave out labels=")
-        return replace(images, labels=label_texts(labels, len(images)))
+        return replace(images, labels=labels_of(labels, len(images)))
 
     @classmethod
     def _of(cls, source: ImageSource) -> ImageFolder:
@@ -178,7 +178,7 @@ class ImageFolder:
         if not len(source):
             raise ImageSourceError(f"the list of images is empty: expected {_EXPECTED}")
         paths: list[str] = []
-        labels: list[str | None] = []
+        labels: list[Label | None] = []
         n_other = 0
         for position, item in enumerate(source):
             path = _as_path(item, f"item {position} of the images")
@@ -207,7 +207,7 @@ class ImageFolder:
             for position, item in enumerate(frame["path"].tolist())
         )
         n = len(paths)
-        labels = label_texts(frame["label"], n) if "label" in columns else (None,) * n
+        labels = labels_of(frame["label"], n) if "label" in columns else (None,) * n
         return cls(paths=paths, labels=labels)
 
 

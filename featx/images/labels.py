@@ -1,7 +1,8 @@
-"""Labels that are given beside images: numbers, names or one-hot rows, as texts."""
+"""Labels that are given beside images: numbers, truth values, names or one-hot rows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,16 +12,21 @@ from featx.errors import OptionError
 #: The class of each image: a sequence, an array or a table. Any object, as numpy takes it.
 Labels: TypeAlias = Any
 
+#: What one image is labelled with.
+Label: TypeAlias = str | int | bool
+
+_LARGEST = 2**63  # of the whole numbers that an array holds; larger ones are names
 _EXPECTED = "expected a class number or name for each image, or one-hot rows"
 
 
-def label_texts(labels: Labels, n: int) -> tuple[str | None, ...]:
-    """Return a text for the label of each of `n` images.
+def labels_of(labels: Labels, n: int) -> tuple[Label | None, ...]:
+    """Return the label of each of `n` images, of the type that was given.
 
-    Numbers of classes become "0", "1" and so on, whole floats too; names may be texts or bytes, in
-    a column perhaps. One-hot rows of shape (n, classes), 0 and 1 of any dtype, mean the number of
-    the column, or its name in a pandas DataFrame. What is missing (None, NaN) is no label. Labels
-    of another number than the images, or of another kind, are an `OptionError`.
+    Numbers of classes are of `int`, whole floats too; truth values of `bool`; names, which may be
+    texts or bytes, of `str`; where kinds are mixed, all are texts. One-hot rows of shape
+    (n, classes), 0 and 1 of any dtype, mean the number of the column, or its name in a pandas
+    DataFrame. What is missing (None, NaN) is no label. Labels of another number than the images, or
+    of another kind, are an `OptionError`.
     """
     try:
         array = np.asarray(labels)
@@ -36,23 +42,59 @@ def label_texts(labels: Labels, n: int) -> tuple[str | None, ...]:
         raise OptionError(f"there are {len(array)} labels for {n} images: expected one for each")
     if array.ndim == 2:
         columns = getattr(labels, "columns", range(array.shape[1]))
-        return tuple(str(columns[number]) for number in _numbers(array))
+        return of_one_type([_label(columns[number]) for number in _numbers(array)])
     import pandas as pd
 
     missing = pd.isna(array)
-    return tuple(
-        None if absent else _text(each)
-        for each, absent in zip(array.tolist(), missing, strict=True)
+    return of_one_type(
+        [
+            None if absent else _label(each)
+            for each, absent in zip(array.tolist(), missing, strict=True)
+        ]
     )
 
 
-def _text(label: Any) -> str:
+def of_one_type(labels: Sequence[Label | None]) -> tuple[Label | None, ...]:
+    """Return labels as they are where they are of one type, else as texts: they are sorted."""
+    if len({type(label) for label in labels if label is not None}) < 2:
+        return tuple(labels)
+    return tuple(None if label is None else str(label) for label in labels)
+
+
+def classes_of(labels: Iterable[Label | None]) -> tuple[Label, ...]:
+    """Return the distinct labels, which are of one type, sorted."""
+    return tuple(sorted({label for label in labels if label is not None}))
+
+
+def in_terms_of(
+    classes: Sequence[Label], labels: Sequence[Label | None]
+) -> tuple[Label | None, ...]:
+    """Return labels of the type of classes, where they are written alike: "7" as 7.
+
+    A model that learned numbers is judged by folders that are named so, and the other way round.
+    A number that is no such class is a number, too; what else is no class stays as it is.
+    """
+    known: dict[str, Label] = {str(name): name for name in classes}
+    if classes and all(type(name) is int for name in classes):
+        known |= {name: int(name) for name in map(str, labels) if _is_number(name)}
+    return tuple(None if label is None else known.get(str(label), label) for label in labels)
+
+
+def _is_number(name: str) -> bool:
+    return name.isdecimal() and len(name) < 19 and str(int(name)) == name
+
+
+def _label(label: Any) -> Label:
+    if isinstance(label, bool | np.bool_):
+        return bool(label)
+    if isinstance(label, int | np.integer) and -_LARGEST <= label < _LARGEST:
+        return int(label)
     if isinstance(label, bytes):  # as HDF5 and TensorFlow keep names
         return label.decode(errors="surrogateescape")
     if isinstance(label, float | np.floating):
         if not float(label).is_integer():
             raise OptionError(f"there is a label {label}: {_EXPECTED}")
-        return str(int(label))
+        return _label(int(label))
     return str(label)
 
 

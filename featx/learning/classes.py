@@ -11,7 +11,7 @@ import numpy as np
 from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features
 from featx.images.folder import ImageFolder, ImageSource
-from featx.images.labels import Labels
+from featx.images.labels import Label, Labels, classes_of, in_terms_of
 from featx.text import listed
 
 _MOST = 12  # classes that a message names
@@ -32,7 +32,7 @@ def labelled_images(source: ImageSource, labels: Labels = None) -> ImageFolder:
     return images
 
 
-def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> None:
+def require_learnable(paths: Sequence[str], labels: Sequence[Label | None]) -> None:
     """Check that a classifier can learn these labels, which may be done before embedding.
 
     Raises an `ImageSourceError` if there are no labels, some are missing, there is one class only,
@@ -61,9 +61,9 @@ def require_learnable(paths: Sequence[str], labels: Sequence[str | None]) -> Non
 
 def require_every_class(images: ImageFolder, features: Features) -> None:
     """Raise an `ImageSourceError` for a class of which the features have no image left."""
-    lost = sorted(set(images.classes) - set(features.classes))
+    lost = [str(name) for name in images.classes if name not in features.classes]
     if lost:
-        first = features.outcomes[images.labels.index(lost[0])]
+        first = features.outcomes[[str(label) for label in images.labels].index(lost[0])]
         raise ImageSourceError(
             f"{_have(lost)} no readable image ({first.path}: {first.reason}): {_EXPECTED}"
         )
@@ -81,18 +81,19 @@ def refuse_labels(labels: Labels) -> None:
         raise OptionError("features carry their labels: give labels= to embed, which makes them")
 
 
-def require_known(labels: Sequence[str | None], classes: Sequence[str]) -> None:
+def require_known(labels: Sequence[Label | None], classes: Sequence[Label]) -> None:
     """Raise an `ImageSourceError` if a label is missing, or none is one of the classes."""
+    names = [str(name) for name in classes]
     if any(label is None for label in labels):
         raise ImageSourceError(
             "some images have no class: expected a sub-folder for each class, named as in "
-            f"training ({listed(classes, _MOST)}), or give labels="
+            f"training ({listed(names, _MOST)}), or give labels="
         )
-    if not set(labels) & set(classes):
-        found = sorted({str(label) for label in labels})
+    if not set(in_terms_of(classes, labels)) & set(classes):
+        found = [str(label) for label in classes_of(labels)]
         raise ImageSourceError(
             f"the model knows none of the classes {listed(found, _MOST)}: expected "
-            f"{listed(classes, _MOST)}"
+            f"{listed(names, _MOST)}"
         )
 
 

@@ -17,6 +17,7 @@ from featx.errors import OptionError, UnknownClassifierError
 from featx.features.duplicates import duplicates_in
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions
+from featx.images.labels import Label
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER, Folds
 from featx.learning.scratch.own_model import OwnModel, is_keras_model
 
@@ -101,7 +102,7 @@ class Learner:
 
         Parameters
         ----------
-        y : ndarray of shape (n,), str
+        y : ndarray of shape (n,)
             The classes of the images to learn from.
         columns : int
             Columns of their features.
@@ -129,7 +130,7 @@ class Learner:
             What `build_for` gave.
         X : ndarray of shape (n, columns), float32
             Features of the images.
-        y : ndarray of shape (n,), str
+        y : ndarray of shape (n,)
             Their classes.
         views : sequence of ndarray of the shape of X
             Features of their views.
@@ -280,7 +281,7 @@ def learners_of(classifiers: Classifier) -> dict[str, Learner]:
     return learners
 
 
-def probabilities_of(fitted: Any, X: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+def probabilities_of(fitted: Any, X: np.ndarray, classes: Sequence[Label]) -> np.ndarray | None:
     """Predict probabilities in columns for given classes, which are sorted: (n, n_classes), float.
 
     A class that the fitted classifier does not know has the probability 0. None where it gives no
@@ -289,7 +290,7 @@ def probabilities_of(fitted: Any, X: np.ndarray, classes: Sequence[str]) -> np.n
     if not hasattr(fitted, "predict_proba"):
         return None
     probabilities = np.zeros((len(X), len(classes)))
-    columns = np.searchsorted(np.array(classes), np.asarray(fitted.classes_, dtype=str))
+    columns = np.searchsorted(np.array(classes), np.asarray(fitted.classes_))
     try:
         probabilities[:, columns] = fitted.predict_proba(X)
     except ValueError:
@@ -298,7 +299,7 @@ def probabilities_of(fitted: Any, X: np.ndarray, classes: Sequence[str]) -> np.n
 
 
 def predict(
-    fitted: Any, X: np.ndarray, views: Sequence[np.ndarray], classes: Sequence[str]
+    fitted: Any, X: np.ndarray, views: Sequence[np.ndarray], classes: Sequence[Label]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Predict the classes of images, of shape (n,), and their `probabilities_of`.
 

@@ -22,7 +22,7 @@ from featx.features.request import Request
 from featx.features.run import run
 from featx.images.decode import Outcome
 from featx.images.folder import ImageFolder, ImageSource
-from featx.images.labels import Labels
+from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
 from featx.learning.classes import per_file, refuse_labels, require_known
 from featx.learning.learner import predict
 from featx.models import model_file
@@ -59,8 +59,9 @@ class ImageClassifier:
 
     Attributes
     ----------
-    classes : tuple of str
-        The classes, in the order of the columns of `predict_proba`.
+    classes : tuple of str, int or bool
+        The classes, in the order of the columns of `predict_proba`, of the type of the labels that
+        it was trained on.
     """
 
     def __init__(
@@ -83,8 +84,8 @@ class ImageClassifier:
         self._backbones = {} if backbone is None else {recipe.parts[0]: backbone}
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        return tuple(str(label) for label in self.pipeline.classes_)
+    def classes(self) -> tuple[Label, ...]:
+        return tuple(np.asarray(self.pipeline.classes_).tolist())
 
     def __repr__(self) -> str:
         return f"ImageClassifier({len(self.classes)} classes; {self.recipe})"
@@ -92,7 +93,9 @@ class ImageClassifier:
     def _repr_html_(self) -> str:
         draw = getattr(self.pipeline, "_repr_html_", None)
         drawn = draw() if draw else f"<pre>{escape(repr(self.pipeline))}</pre>"
-        return f"<p>{escape(repr(self))}: {escape(', '.join(self.classes[:20]))}</p>{drawn}"
+        return (
+            f"<p>{escape(repr(self))}: {escape(', '.join(map(str, self.classes[:20])))}</p>{drawn}"
+        )
 
     @property
     def backbones(self) -> tuple[Backbone, ...]:
@@ -207,8 +210,10 @@ class ImageClassifier:
         Returns
         -------
         ndarray of shape (n,)
-            One label per input file; None for a file that cannot be read, and `featx.UNSURE` for
-            an image that the model is unsure of.
+            One label per input file, of the type of the labels that the model was trained on: str,
+            int64 or bool. It is an array of objects where one is None, for a file that cannot be
+            read, and from a model that rejects, which gives `featx.UNSURE` for an image that it is
+            unsure of.
         """
         features = self.features(source, **options)
         labels, _, answered = self._judged(features)
@@ -268,8 +273,9 @@ class ImageClassifier:
         share = np.full(len(labels), np.nan)
         if probabilities is not None:
             share = probabilities[np.arange(len(labels)), self._columns(labels)]
-        truth = np.array(features.labels, dtype=object)
-        known = set(features.classes) & set(self.classes)
+        given = in_terms_of(self.classes, features.labels)
+        truth = np.array([*given, None], dtype=object)[:-1]
+        known = set(given) & set(self.classes)
         return Predictions(
             outcomes=features.outcomes
             or tuple(Outcome("cached", path=path) for path in features.paths),
@@ -311,16 +317,18 @@ class ImageClassifier:
             The labels do not fit the images, or these have labels already.
         """
         features = self.labelled_features(source, labels, **options)
-        assert features.y is not None
-        classes = tuple(sorted({*self.classes, *features.classes}))
+        known = of_one_type([*self.classes, *in_terms_of(self.classes, features.labels)])
+        own, true = known[: len(self.classes)], known[len(self.classes) :]
+        classes = classes_of(known)
         predicted, probabilities, answered = self._judged(features)
+        predicted = np.array(own)[self._columns(predicted)]
         if probabilities is not None:
-            known = np.searchsorted(np.array(classes), np.array(self.classes))
+            columns = [classes.index(name) for name in own]
             spread = np.zeros((len(predicted), len(classes)))
-            spread[:, known], probabilities = probabilities, spread
+            spread[:, columns], probabilities = probabilities, spread
         return Evaluation(
             paths=features.paths,
-            y_true=features.y,
+            y_true=np.array(true),
             y_pred=predicted,
             classes=classes,
             failed=features.failed,
@@ -346,7 +354,7 @@ class ImageClassifier:
 
     def _columns(self, labels: np.ndarray) -> np.ndarray:
         """Return the column of `predict_proba` of each label."""
-        return np.searchsorted(np.array(self.classes), labels.astype(str))
+        return np.searchsorted(np.array(self.classes), labels)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save the model to one file, without pickle.

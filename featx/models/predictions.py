@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.images.decode import Outcome
+from featx.images.labels import Label
 from featx.text import percent
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Predictions:
         gives none.
     answered : ndarray of shape (n,), bool, or None
         Which images a model that rejects answers; None for one that never does.
-    true : list of (str or None), or None
+    true : list of (str, int, bool or None), or None
         The class that each image is known to have, None for a file that cannot be read; None where
         no image has a class of the model.
     """
@@ -40,7 +41,7 @@ class Predictions:
     best_guess: np.ndarray
     probability: np.ndarray
     answered: np.ndarray | None = None
-    true: list[str | None] | None = None
+    true: list[Label | None] | None = None
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -55,7 +56,7 @@ class Predictions:
         rows = []
         for number, (outcome, guess) in enumerate(zip(self.outcomes, self.best_guess, strict=True)):
             share = float(self.probability[number])
-            known = None if guess is None else str(guess)
+            known = guess.item() if isinstance(guess, np.generic) else guess
             sure = self.answered is None or bool(self.answered[number])
             row: dict[str, Any] = {"path": outcome.path, "label": known if sure else None}
             if self.answered is not None:
@@ -77,7 +78,7 @@ class Predictions:
             if guess is None:
                 cells.append([row["path"], "-", f"failed: {row['reason']}"])
             else:
-                label = f"unsure ({guess}?)" if row["label"] is None else guess
+                label = f"unsure ({guess}?)" if row["label"] is None else str(guess)
                 share = math.nan if row["probability"] is None else row["probability"]
                 cells.append([row["path"], label, percent(share)])
         return cells
@@ -95,7 +96,7 @@ class Predictions:
         read = [number for number, guess in enumerate(self.best_guess) if guess is not None]
         return plot_gallery(
             [self.outcomes[number].path for number in read],
-            [str(self.best_guess[number]) for number in read],
+            [self.best_guess[number] for number in read],
             true=None if self.true is None else [self.true[number] for number in read],
             probabilities=[float(self.probability[number]) for number in read],
             answered=None if self.answered is None else self.answered[read].tolist(),

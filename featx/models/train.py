@@ -13,7 +13,7 @@ from featx.features.embed import embed
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, RunOptions, options_in, refuse_options, takes
 from featx.images.folder import ImageFolder, ImageSource
-from featx.images.labels import Labels
+from featx.images.labels import Label, Labels
 from featx.learning.classes import (
     labelled_images,
     labels_to_learn,
@@ -131,7 +131,7 @@ def train(
     return model
 
 
-def test_images(test: ImageSource, classes: Sequence[str]) -> ImageSource:
+def test_images(test: ImageSource, classes: Sequence[Label]) -> ImageSource:
     """Take images to test with, and check that a model of these classes can be judged by them."""
     if test is None or isinstance(test, Features):
         return test

@@ -142,9 +142,13 @@ def test_labels_stay_text_whatever_they_look_like(tmp_path, suffix, labels):
 
 
 @every_format
-def test_labels_that_are_numbers_become_text(tmp_path, suffix):
-    features = Features(np.eye(2, dtype=np.float32), np.array([0, 10]), as_paths(["a", "b"]))
-    assert round_trip(features, tmp_path / f"x.{suffix}").y.tolist() == ["0", "10"]
+@pytest.mark.parametrize("labels", [[2, 10], [True, False], [None, 7], ["2", "10"]])
+def test_labels_come_back_from_a_file_in_their_type(tmp_path, suffix, labels):
+    features = Features(np.eye(2, dtype=np.float32), as_labels(labels), as_paths(["a", "b"]))
+    loaded = round_trip(features, tmp_path / f"x.{suffix}")
+    assert loaded.labels == labels
+    assert [type(label) for label in loaded.labels] == [type(label) for label in labels]
+    assert loaded.classes == features.classes
 
 
 @every_format

@@ -1,4 +1,4 @@
-"""Labels beside images: whatever way they are written, a text for each image."""
+"""Labels beside images: whatever way they are written, one for each image, of the type given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from featx.errors import OptionError
 from featx.images.folder import ImageFolder
-from featx.images.labels import label_texts
+from featx.images.labels import in_terms_of, labels_of
 
 PATHS = ["a.png", "b.png", "c.png"]
 NUMBERS = {
@@ -23,7 +23,6 @@ NUMBERS = {
     "whole floats in objects": np.array([2.0, 0.0, 10], dtype=object),
     "series": pd.Series([2, 0, 10], index=[5, 6, 7]),
     "column of a table": pd.DataFrame({"y": [2, 0, 10]}),
-    "texts": ["2", "0", "10"],
 }
 NAMES = {
     "list": ["dog", "cat", "dog"],
@@ -38,8 +37,30 @@ NAMES = {
 
 
 @pytest.mark.parametrize("labels", NUMBERS.values(), ids=NUMBERS)
-def test_numbers_of_classes_become_their_digits(labels):
-    assert ImageFolder.of(PATHS, labels).labels == ("2", "0", "10")
+def test_numbers_of_classes_stay_numbers(labels):
+    images = ImageFolder.of(PATHS, labels)
+    assert images.labels == (2, 0, 10)
+    assert [type(label) for label in images.labels] == [int] * 3
+    assert images.classes == (0, 2, 10)
+
+
+@pytest.mark.parametrize("labels", [[True, False, True], np.array([True, False, True])])
+def test_truth_values_stay_truth_values(labels):
+    images = ImageFolder.of(PATHS, labels)
+    assert [label is True for label in images.labels] == [True, False, True]
+    assert images.classes == (False, True)
+
+
+@pytest.mark.parametrize("labels", [["2", "0", "10"], [2, "0", 10], [10**30, 0, 1]])
+def test_digits_and_labels_of_several_types_are_texts(labels):
+    assert ImageFolder.of(PATHS, labels).labels == tuple(map(str, labels))
+
+
+def test_labels_are_found_among_classes_that_are_written_alike():
+    assert in_terms_of((0, 7, 10), ["7", "12", "zebra", None]) == (7, 12, "zebra", None)
+    assert in_terms_of(("0", "7"), [7, 12]) == ("7", 12)
+    assert in_terms_of((False, True), ["True", "1"]) == (True, "1")
+    assert in_terms_of((0, 7), ["07", "٧", "9" * 400]) == ("07", "٧", "9" * 400)
 
 
 @pytest.mark.parametrize("labels", NAMES.values(), ids=NAMES)
@@ -60,8 +81,8 @@ def test_names_of_classes_stay_what_they_are(labels):
     ],
 )
 def test_a_missing_label_is_none(labels):
-    assert label_texts(labels, 3) == ("dog", None, "7")
-    assert label_texts([1.0, float("nan")], 2) == ("1", None)
+    assert labels_of(labels, 3) == ("dog", None, "7")
+    assert labels_of([1.0, float("nan")], 2) == (1, None)
 
 
 MISTAKES = {
@@ -96,10 +117,10 @@ def test_images_that_have_labels_take_no_others():
     for source in (frame, ImageFolder.of(PATHS, [1, 2, 3])):
         with pytest.raises(OptionError, match="have labels already: leave out labels="):
             ImageFolder.of(source, [1, 2, 3])
-    assert ImageFolder.of(frame.drop(columns="label"), [1, 2, 3]).labels == ("1", "2", "3")
+    assert ImageFolder.of(frame.drop(columns="label"), [1, 2, 3]).labels == (1, 2, 3)
 
 
 def test_a_column_of_a_table_and_labels_beside_it_make_the_same_names():
     given = [1.0, 2.0, None]
     frame = pd.DataFrame({"path": PATHS, "label": given})
-    assert ImageFolder.of(frame).labels == ImageFolder.of(PATHS, given).labels == ("1", "2", None)
+    assert ImageFolder.of(frame).labels == ImageFolder.of(PATHS, given).labels == (1, 2, None)
