@@ -1,11 +1,20 @@
 """Errors, each also the builtin that a caller would expect, and how they are said."""
 
+import logging
+import warnings
+
+from featx.text import printable
+
 
 class FeatxError(Exception):
     """Base of every error that featx raises on purpose.
 
-    The message is one line: what was got, what was expected, what to do.
+    The message is one line: what was got, what was expected, what to do. Names of files and classes
+    in it do nothing to the terminal that shows it.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class OptionError(FeatxError, ValueError):
@@ -59,6 +68,23 @@ def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error of a library says, or else its type, on one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """Return what an error of a library says, or else its type, on one printable line."""
+    text = printable(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= 200 else text[:199] + "…"
+
+
+def warn(message: str, *, above: int = 1) -> None:
+    """Warn the caller of a function, or of one so many calls above it, in one printable line."""
+    warnings.warn(printable(message), stacklevel=above + 2)
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Return the logger of a module, whose messages are one printable line each."""
+    logger = logging.getLogger(name)
+    logger.addFilter(_make_printable)
+    return logger
+
+
+def _make_printable(record: logging.LogRecord) -> bool:
+    record.msg, record.args = printable(record.getMessage()), None
+    return True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from featx.text import printable
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -19,7 +21,7 @@ def progress_bar(name: str, total: int, unit: str, *, shown: bool) -> tqdm[Any]:
     watched = sys.stderr is not None and sys.stderr.isatty()
     return tqdm(
         total=total,
-        desc=name,
+        desc=printable(name),
         unit=f" {unit}",
         delay=1,
         mininterval=0.1 if watched else 10,

@@ -26,8 +26,9 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # From the ground up: a room imports from the floors below its own, and from itself.
 FLOORS = [
+    ("text",),
     ("errors",),
-    ("files", "text", "progress"),
+    ("files", "progress"),
     ("images",),
     ("charts",),
     ("backbones",),
@@ -119,6 +120,14 @@ def test_rooms_that_need_nothing_of_each_other_know_nothing_of_each_other(path):
         name for name in own_imports(path) for pair in STRANGERS if {here, room(name)} == set(pair)
     }
     assert strange == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_warnings_and_logs_go_through_errors_which_makes_names_printable(path):
+    calls = {ast.unparse(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+    past = {each for each in calls if each.startswith(("warnings.warn(", "python_warnings.warn("))}
+    past |= calls & {"logging.getLogger(__name__)"}
+    assert past == set() or module_name(path) == "featx.errors"
 
 
 def test_imports_make_no_circle():

@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.text import count, listed, percent, printable, shortened, shortener, size, speed
+from featx.text import (
+    count,
+    listed,
+    percent,
+    printable,
+    printable_lines,
+    shortened,
+    shortener,
+    size,
+    speed,
+    spreadsheet_cell,
+    text_of_cell,
+    width,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +64,7 @@ def test_a_long_name_keeps_its_end_where_candidates_differ():
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_text_can_be_put_into_a_page_once_it_is_printable(text):
     made = printable(text)
-    assert len(made) == len(text)
+    assert len(made) >= len(text)
     assert made == printable(made)
     element = ElementTree.Element("p", title=made)
     read = ElementTree.fromstring(ElementTree.tostring(element, encoding="utf-8"))
@@ -59,9 +72,63 @@ def test_any_text_can_be_put_into_a_page_once_it_is_printable(text):
 
 
 def test_what_can_be_printed_stays_as_it_is():
-    assert printable("Käfer & 日本 <b>") == "Käfer & 日本 <b>"
-    assert printable("a\nb\x1b\udce9") == "a\ufffdb\ufffd\ufffd"
+    for name in (
+        "Käfer & 日本 <b>",
+        "شیر می\u200cخواهم",
+        "👨\u200d👩\u200d👧 ❤\ufe0f",
+        "C:\\x1b",
+        "שלום",
+    ):
+        assert printable(name) == name
     assert printable(7) == "7"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb\r\tc", r"a\nb\r\tc"),
+        ("\x1b[2J\x1b]0;title\x07", r"\x1b[2J\x1b]0;title\x07"),
+        ("\x00\x7f\x85\x9b31m", r"\x00\x7f\x85\x9b31m"),
+        ("cat\u202egpj.exe\u2069", r"cat\u202egpj.exe\u2069"),
+        ("\u061c\u200e\u200f\u2028\u2029", r"\u061c\u200e\u200f\u2028\u2029"),
+        ("c\u200ba\u2060t\ufeff\U000e0001", r"c\u200ba\u2060t\ufeff\U000e0001"),
+        ("caf\udce9 \ud800\uffff", "caf\ufffd \ufffd\ufffd"),
+    ],
+)
+def test_what_drives_a_terminal_turns_or_hides_is_written_as_its_escape(text, shown):
+    assert printable(text) == shown
+    assert printable_lines(f"one\n{text.replace(chr(10), '')}").count("\n") == 1
+    assert listed([text, "b"]) == f"{shown}, b"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("cat", 3),
+        ("日本", 4),
+        ("e\u0301", 1),
+        ("\u1112\u1161\u11ab", 2),  # a syllable in its three letters, as file systems store it
+        ("👍🏽", 2),
+        ("👨\u200d👩\u200d👧", 2),
+        ("❤\ufe0f", 2),
+        ("🇩🇪", 2),
+        ("", 0),
+    ],
+)
+def test_a_text_takes_the_columns_that_a_terminal_gives_it(text, columns):
+    assert width(text) == columns
+    assert width(shortened(text * 20, 10)) <= 10
+
+
+def test_what_a_spreadsheet_would_run_is_text_and_comes_back():
+    formulas = ["=1+1", "-x/a.jpg", "+x", "@x", "\t=1", "\r=1", "＝1", "'=1", "-", "-1-1", "-1\n"]
+    for text in formulas:
+        cell = spreadsheet_cell(text)
+        assert cell == f"'{text}"
+        assert text_of_cell(cell) == text
+    for cell in ("-1", "+0.5", "-1.5e-3", "cat", "'cat'", "", -1.5, None):
+        assert spreadsheet_cell(cell) is cell
+    assert text_of_cell("'cat'") == "'cat'"
 
 
 def test_paths_are_written_relative_to_the_folder_that_they_share():

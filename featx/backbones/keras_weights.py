@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import re
 import warnings
@@ -16,12 +15,12 @@ import numpy as np
 from featx.backbones.framework import import_keras, imported
 from featx.backbones.table import BackboneSpec
 from featx.backbones.weights import Weights, file_names
-from featx.errors import WeightsError, one_line
+from featx.errors import WeightsError, get_logger, one_line
 
 if TYPE_CHECKING:
     import keras
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # He's 2 keeps the scale of a chain of rectified layers; a little less keeps that of residual
 # blocks too, which add up: features of all networks of the table are between 1e-6 and 1e8.

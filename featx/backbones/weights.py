@@ -6,11 +6,9 @@ import contextlib
 import hashlib
 import importlib.util
 import io
-import logging
 import os
 import sys
 import tempfile
-import warnings as python_warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,9 +17,9 @@ from typing import Any
 
 from featx.backbones.framework import import_keras
 from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, BackboneSpec, WeightsFile
-from featx.errors import OptionError, WeightsError, one_line
+from featx.errors import OptionError, WeightsError, get_logger, one_line, warn
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 FOLDER_VARIABLE = "FEATX_WEIGHTS"  # a folder of files under Keras's names, looked at first
 ADDRESS_VARIABLE = "FEATX_WEIGHTS_URL"  # a mirror, in place of all up to "keras-applications"
@@ -66,10 +64,9 @@ def locate(
     - a folder of files under Keras's names.
     """
     if weights == "random":
-        python_warnings.warn(
+        warn(
             f"the weights of {spec.name} are random, so its features are meaningless: "
-            "use them for trying out only",
-            stacklevel=2,
+            "use them for trying out only"
         )
         return Weights("random", None, RANDOM_DIGEST)
     if weights == "imagenet":

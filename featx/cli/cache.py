@@ -10,7 +10,7 @@ import click
 from featx.cli.flags import cache_option, json_option
 from featx.cli.output import emit, table
 from featx.features.store.store import cache_folder
-from featx.text import count, size
+from featx.text import count, printable, size
 
 if TYPE_CHECKING:
     from featx.features.store.cache import CachedEngine, CachedRecipe
@@ -49,7 +49,7 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
     counts = [count(len(recipes), "recipe")]
     counts += [count(len(networks), "converted network")] if networks else []
     total = sum(each.bytes for each in recipes) + sum(each.bytes for each in networks)
-    lines = [f"{folder}: {', '.join(counts)}, {size(total)}"]
+    lines = [f"{printable(folder)}: {', '.join(counts)}, {size(total)}"]
     if recipes:
         rows = [[each.fingerprint[:12], f"{each.rows:,}", *_about(each)] for each in recipes]
         header = ["recipe", "rows", "size", "age", "settings"]
@@ -89,7 +89,7 @@ def clear(
     folder = cache_folder(cache)
     removed = clear_cache(folder, names, older_than)
     document = {"cache": str(folder), "bytes_removed": removed}
-    emit(document, f"{folder}: removed {size(removed)}", as_json=as_json)
+    emit(document, f"{printable(folder)}: removed {size(removed)}", as_json=as_json)
 
 
 @cache.command(epilog="Example: featx cache verify")
@@ -103,8 +103,11 @@ def verify(cache: str | None, as_json: bool) -> None:
     recipes = contents(folder)
     damages = [damage for recipe in recipes for damage in recipe.damages]
     rows = sum(recipe.rows for recipe in recipes)
-    lines = [f"{folder}: {count(rows, 'vector')} intact"]
-    lines += [f"damaged: {damage.path.relative_to(folder)}: {damage.reason}" for damage in damages]
+    lines = [f"{printable(folder)}: {count(rows, 'vector')} intact"]
+    lines += [
+        printable(f"damaged: {damage.path.relative_to(folder)}: {damage.reason}")
+        for damage in damages
+    ]
     if damages:
         lines.append("the next run embeds the images of damaged files again and removes them")
     document = {

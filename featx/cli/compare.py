@@ -18,6 +18,7 @@ from featx.cli.output import emit, working
 from featx.cli.report import short_name, write_report
 from featx.features.options import CompareOptions
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
+from featx.text import spreadsheet_cell
 
 
 @click.command(epilog="Example: featx compare photos/ --backbones vgg16,resnet50 --out table.csv")
@@ -48,7 +49,7 @@ def compare(
         comparison = featx.compare(folder, **options)
         if out:
             with written(out) as file:
-                comparison.to_frame().to_csv(file, index=False)
+                comparison.to_frame().map(spreadsheet_cell).to_csv(file, index=False)
         best = comparison.best
         write_report(
             report,

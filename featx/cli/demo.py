@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from featx.cli.flags import json_option
-from featx.cli.output import emit, working
+from featx.cli.output import emit, say, working
 from featx.errors import ImageSourceError
 from featx.files import storage_errors
-from featx.text import count, percent
+from featx.text import count, percent, printable
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -36,7 +36,7 @@ def demo(out: str, as_json: bool) -> None:
             said = work(results)
         seconds = time.perf_counter() - start
         steps.append({"step": name, "seconds": round(seconds, 3), "result": said})
-        click.echo(f"{name:<9} {seconds:6.1f} s   {said}", err=as_json)
+        say(f"{name:<9} {seconds:6.1f} s   {printable(said)}", err=as_json)
     document = {
         "steps": steps,
         "validation": results["model"].training.validation.to_dict(),

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from featx.files import written
+from featx.text import printable, printable_lines, spreadsheet_cell, width
 
 
 @contextmanager
@@ -34,41 +35,46 @@ def emit(document: Any, text: str, *, as_json: bool, **files: str | None) -> Non
         plain = json.loads(text, parse_constant=lambda name: None)  # NaN, infinity
         click.echo(json.dumps(plain, indent=2))
         return
-    text = "\n".join([text, *(f"wrote {file}" for file in files.values() if file)])
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "replace").decode(encoding))
+    say("\n".join([text, *(f"wrote {printable(file)}" for file in files.values() if file)]))
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines in which nothing drives the terminal, in the letters that it has."""
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    click.echo(printable_lines(text).encode(encoding, "replace").decode(encoding), err=err)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> str:
     """Lay out rows in columns, those that `right` names aligned on the right."""
-    cells = [[str(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells = [[printable(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:
+        room = [" " * (most - width(cell)) for most, cell in zip(widths, row, strict=True)]
         padded = [
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for cell, width, name in zip(row, widths, header, strict=True)
+            space + cell if name in right else cell + space
+            for cell, space, name in zip(row, room, header, strict=True)
         ]
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
 
 
 def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of the same keys as a table."""
+    """Write rows of the same keys as a table, in which a spreadsheet finds no formula to run."""
     with (
         written(path) as file,
         file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as sink,
     ):
         writer = csv.DictWriter(sink, list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow({name: spreadsheet_cell(cell) for name, cell in row.items()})
 
 
 def complain(message: str) -> None:
     """Print one line on stderr."""
-    line = " ".join(message.encode("utf-8", "backslashreplace").decode().split())
-    click.echo(f"featx: {line}", err=True)
+    say(f"featx: {' '.join(message.split())}", err=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from featx.evaluation.intervals import Estimate, accuracy_interval, effective_size
 from featx.images.decode import Outcome
 from featx.images.labels import Label
-from featx.text import count, listed
+from featx.text import count, listed, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -351,10 +351,8 @@ class Evaluation:
         return f"Evaluation(accuracy {self.accuracy:.3f}, {right} of {len(self.y_true)} right)"
 
     def _repr_html_(self) -> str:
-        return (
-            f"<p><b>accuracy {self.interval}</b>, {len(self.y_true):,} images</p>"
-            f"{self.by_class.to_html(float_format='{:.2f}'.format)}"
-        )
+        table = self.by_class.rename(index=printable).to_html(float_format="{:.2f}".format)
+        return f"<p><b>accuracy {self.interval}</b>, {len(self.y_true):,} images</p>{table}"
 
 
 def _as_objects(values: np.ndarray) -> pd.Series:

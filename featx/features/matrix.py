@@ -18,7 +18,7 @@ from featx.features import formats
 from featx.features.recipe import Recipe
 from featx.images.decode import Outcome
 from featx.images.labels import Label, classes_of, of_one_type
-from featx.text import count
+from featx.text import count, listed, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,10 +100,11 @@ class Features:
         rows = {"images": f"{len(self):,}", "features": " x ".join(map(str, self.X.shape[1:]))}
         if self.y is not None:
             names = [*self.classes, *(["no label"] if None in self.labels else [])]
-            named = [f"{name} ({counts[name]})" for name in names]
+            named = [f"{printable(name)} ({counts[name]})" for name in names]
             rows["classes"] = ", ".join(named[:20]) + (", …" if len(named) > 20 else "")
         if self.failed:
-            rows["failed"] = ", ".join(f"{each.path}: {each.reason}" for each in self.failed[:5])
+            failed = [f"{each.path}: {each.reason}" for each in self.failed]
+            rows["failed"] = listed(failed, 5)
         rows["recipe"] = str(self.recipe) if self.recipe else "none: made elsewhere"
         cells = [f"<tr><th>{key}</th><td>{escape(text)}</td></tr>" for key, text in rows.items()]
         return f"<table>{''.join(cells)}</table>"
@@ -356,7 +357,7 @@ def distinct_names(several: Sequence[Features]) -> list[str]:
     names = []
     for number, own in enumerate(settings, 1):
         parts = [own.get("backbone", f"features {number}"), *(own.get(key) for key in told)]
-        names.append(" ".join(str(part) for part in parts if part is not None))
+        names.append(" ".join(printable(part) for part in parts if part is not None))
     return names
 
 

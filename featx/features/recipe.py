@@ -15,6 +15,7 @@ from featx.errors import OptionError, RecipeMismatchError
 from featx.images.decode import DECODE_VERSION
 from featx.images.square import Square
 from featx.images.views import VIEWS_VERSION
+from featx.text import printable
 
 # In the order of a file. These are always written; a setting that came later only where it is not
 # the default, so that older vectors and models are known by what they were.
@@ -143,7 +144,7 @@ class RecipePart:
         precision = f", {cut.precision}" if cut.precision != "float32" else ""
         written = self.to_dict()
         later = "".join(f", {name} {written[name]}" for name in written if name not in _ALWAYS)
-        return (
+        return printable(
             f"{self.backbone}{layer}, {cut.pooling} pooling, {square.size} px "
             f"{square.resize} {square.interpolation}{scaled}{precision}{later}, "
             f"weights {_short(self.weights)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 import time
@@ -20,7 +19,7 @@ from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import engines_for, open_engine
 from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.network import JOINT_POOLINGS
-from featx.errors import ImageError, ImageSourceError, StorageError
+from featx.errors import ImageError, ImageSourceError, StorageError, get_logger
 from featx.features.batches import Batches
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.options import EmbedOptions, RunOptions, options_in
@@ -40,7 +39,7 @@ MEMORY_MAP_BYTES = 192 << 20  # a larger matrix comes back as a memory map
 _PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
 _MANY = 2_000  # images from which up it is worth a word that `fast` is faster
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

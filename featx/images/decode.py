@@ -15,6 +15,7 @@ from featx.errors import one_line
 from featx.images.rgb import to_rgb
 from featx.images.square import Square
 from featx.images.views import Box
+from featx.text import printable
 
 #: Raised whenever the same bytes would give other pixels; part of a recipe's fingerprint.
 DECODE_VERSION = 1
@@ -84,7 +85,7 @@ class Outcome:
     @property
     def failure(self) -> str:
         """What to say of a file that failed."""
-        return f"failed: {self.path}: {self.reason}"
+        return f"failed: {printable(self.path)}: {printable(self.reason)}"
 
 
 class _RefusedError(Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
 import os
 import sqlite3
 import stat
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from featx import text
-from featx.errors import one_line
+from featx.errors import get_logger, one_line
 from featx.images.arrays import ArrayImage
 
 #: A larger file is refused before it is read.
@@ -24,7 +23,7 @@ MAX_FILE_BYTES = 512_000_000
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # The name of the table carries its format; rows of another format are not seen.
 _CREATE = """

@@ -29,6 +29,7 @@ from featx.models import model_file
 from featx.models.predictions import Predictions
 from featx.models.rejection import UNSURE, Rejection
 from featx.models.training import Training
+from featx.text import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,9 +94,7 @@ class ImageClassifier:
     def _repr_html_(self) -> str:
         draw = getattr(self.pipeline, "_repr_html_", None)
         drawn = draw() if draw else f"<pre>{escape(repr(self.pipeline))}</pre>"
-        return (
-            f"<p>{escape(repr(self))}: {escape(', '.join(map(str, self.classes[:20])))}</p>{drawn}"
-        )
+        return f"<p>{escape(repr(self))}: {escape(listed(self.classes, 20))}</p>{drawn}"
 
     @property
     def backbones(self) -> tuple[Backbone, ...]:

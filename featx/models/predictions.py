@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.images.decode import Outcome
 from featx.images.labels import Label
-from featx.text import percent
+from featx.text import percent, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,13 +74,13 @@ class Predictions:
         """A row for each file as people read it: path, label, probability."""
         cells = []
         for row in self.rows:
-            guess = row.get("best_guess", row["label"])
+            path, guess = printable(row["path"]), row.get("best_guess", row["label"])
             if guess is None:
-                cells.append([row["path"], "-", f"failed: {row['reason']}"])
+                cells.append([path, "-", f"failed: {printable(row['reason'])}"])
             else:
-                label = f"unsure ({guess}?)" if row["label"] is None else str(guess)
+                label = printable(f"unsure ({guess}?)" if row["label"] is None else guess)
                 share = math.nan if row["probability"] is None else row["probability"]
-                cells.append([row["path"], label, percent(share)])
+                cells.append([path, label, percent(share)])
         return cells
 
     def to_frame(self) -> pd.DataFrame:

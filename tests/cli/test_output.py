@@ -26,6 +26,23 @@ def test_a_table_aligns_its_columns():
     ]
 
 
+def test_wide_letters_and_marks_keep_the_columns():
+    rows = [["日本", 1], ["e\u0301te\u0301", 2], ["a\nb", 3]]
+    assert table(["class", "n"], rows, right=("n",)).splitlines() == [
+        "class  n",
+        "日本   1",
+        "e\u0301te\u0301    2",
+        r"a\nb   3",
+    ]
+
+
+def test_nothing_printed_drives_the_terminal_and_lines_stay_lines(capsys):
+    emit({}, "one\n\x1b[2Jtwo\u202e", as_json=False, out="a\nwrote b.csv")
+    assert capsys.readouterr().out == "one\n\\x1b[2Jtwo\\u202e\nwrote a\\nwrote b.csv\n"
+    complain("no \x1b]0;title\x07 \u2066")
+    assert capsys.readouterr().err == "featx: no \\x1b]0;title\\x07 \\u2066\n"
+
+
 def test_json_holds_plain_values_only(capsys):
 
     emit({"a": np.float32(0.5), "b": [np.int64(2), float("nan")], "c": (None,)}, "", as_json=True)
@@ -34,7 +51,7 @@ def test_json_holds_plain_values_only(capsys):
 
 def test_a_complaint_is_one_line(capsys):
     complain("two\nlines and  a\ttab caf\udce9")
-    assert capsys.readouterr() == ("", "featx: two lines and a tab caf\\udce9\n")
+    assert capsys.readouterr() == ("", "featx: two lines and a tab caf\ufffd\n")
 
 
 def test_files_that_were_written_stand_last_in_text_and_in_json(capsys):
@@ -52,3 +69,11 @@ def test_a_table_on_disk_has_a_column_for_each_key_and_any_name(tmp_path):
     write_csv(str(tmp_path / "x.csv"), rows)
     lines = (tmp_path / "x.csv").read_bytes().splitlines()
     assert lines == [b"path,share", b'"a, b.png",0.5', b"caf\xe9.png,"]
+
+
+def test_a_table_on_disk_has_no_formula_and_numbers_stay(tmp_path):
+    rows = [{"path": "=HYPERLINK(1)", "label": "-1", "share": -0.5}, {"path": "@x", "label": "+a"}]
+    write_csv(str(tmp_path / "x.csv"), rows)
+    assert (tmp_path / "x.csv").read_text().splitlines() == [
+        *("path,label,share", "'=HYPERLINK(1),-1,-0.5", "'@x,'+a,")
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.framework import has_gpu, imported, keras_backend
 from featx.backbones.kinds import PIXELS
 from featx.backbones.network import PRECISIONS
-from featx.errors import ConversionError, check_choice
+from featx.errors import ConversionError, check_choice, get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 import tempfile
 import warnings
@@ -31,7 +30,7 @@ import numpy as np
 from featx.backbones.engines.engine import EngineRequest
 from featx.backbones.framework import import_openvino, keras_backend
 from featx.backbones.network import Cut, cut_network
-from featx.errors import ConversionError, StorageError, one_line
+from featx.errors import ConversionError, StorageError, get_logger, one_line
 from featx.files import storage_errors
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ DESCRIPTION = "engine.json"
 _FILES = ("network.xml", "network.bin")
 TOLERANCE = 1e-3  # of the scale of the features, between Keras and the converted network
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def converted(request: EngineRequest) -> tuple[openvino.Model, Path | None]:

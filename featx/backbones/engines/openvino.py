@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import queue
 import zlib
 from functools import cache as cached
@@ -15,7 +14,7 @@ import numpy as np
 from featx.backbones.engines.conversion import converted, key_of
 from featx.backbones.engines.engine import BatchEngine, EngineRequest
 from featx.backbones.framework import import_openvino
-from featx.errors import StorageError
+from featx.errors import StorageError, get_logger
 from featx.files import written
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _BATCH_SIZES = {"float32": 1, "bfloat16": 8}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class OpenVINOEngine(BatchEngine):

@@ -16,7 +16,6 @@ that is verified before its vector is used.
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import secrets
@@ -31,7 +30,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from featx.errors import StorageError
+from featx.errors import StorageError, get_logger
 from featx.features.recipe import RecipePart
 from featx.features.store.shard import DamagedShardError, Shard, open_shard, write_shard
 from featx.files import check_writable, storage_errors, written
@@ -40,7 +39,7 @@ T = TypeVar("T")
 _TELLING = 16  # images that tell a speed
 _BETWEEN_NOTES = "; "
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:

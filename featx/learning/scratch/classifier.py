@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from featx.backbones.framework import import_keras
 from featx.backbones.kinds import PIXELS
 from featx.backbones.pixels import PIXELS_SIZE
-from featx.errors import ModelFileError, OptionError
+from featx.errors import ModelFileError, OptionError, warn
 from featx.learning.scratch.architecture import (
     ArchitectureError,
     check,
@@ -190,7 +189,7 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             self._train(model, X, labels, learned_from, held, generator)
         most = np.bincount(target).max() / len(target)
         if self.network is not None and max(self.history_["accuracy"]) < most + _LUCK:
-            warnings.warn(_LEARNED_NOTHING.format(self.network.name), stacklevel=2)
+            warn(_LEARNED_NOTHING.format(self.network.name))
         return self
 
     def _train(

@@ -1,0 +1,76 @@
+"""Names of files and classes reach the terminal as text: they drive, forge and hide nothing."""
+
+import os
+import re
+
+import fakes
+import pytest
+
+from featx.cli.main import cli
+
+CLASSES = ("\x1b[2J\x1b]0;owned\x07", "=cmd()\u202egnp", "c\nfeatx: forged\r\x9b31m")
+FILES = ("a\nfeatx: forged.png", "\x1b[8mhidden\u2066.png", "\udcff\u200b\u2028b.png")
+DRIVES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069]")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder of nasty names, in which pictures are broken, copied and of one class."""
+    place = tmp_path / "\x1b[5mphotos\n\u202e"
+    for number, name in enumerate(CLASSES):
+        color = [0, 0, 0]
+        color[number] = 200
+        for row, file in enumerate((*FILES, "\x1b.png", "\u200f.png")):
+            color[number - 1] = row * 9
+            fakes.draw(place / name / file, tuple(color))
+        (place / name / "\x1bbroken\n.png").write_text("no picture")
+    twin = next((place / CLASSES[0]).glob("*hidden*"))
+    (place / CLASSES[0] / "\x1btwin.png").write_bytes(twin.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache\x1b[2J\n\u202e"))
+    return place.name
+
+
+COMMANDS = {
+    "backbones": [""],
+    "embed": ["{photos} --out out\x1b\n.csv", "{photos}/none --out out.csv", "{photos} --out \x1b"],
+    "train": ["{photos} --out \x1b\n.featx --test {photos} --report \x1b\u202e.html --reject 0.9"],
+    "predict": ["\x1b\n.featx {photos} --out p\x1b\u202e.csv --gallery \x9b.png", "\x1bno.featx x"],
+    "evaluate": ["\x1b\n.featx {photos} --report e\x1b\n.html", "\x1b\n.featx \x1bnone\n"],
+    "compare": ["{photos} --backbones efficientnet_lite0 --out c\x1b.csv --report r\u2066\n.html"],
+    "tune": ["{photos} --backbones efficientnet_lite0 --budget 1 --out t\x1b\n.featx"],
+    "cache": ["info", "verify", "clear --all", "clear \x1b\u202e", "\x1b"],
+    "demo": ["--out demo\x1b\n"],
+    "label": ["{photos}", "\x1b\u202e\n"],
+}
+
+
+def test_names_drive_no_terminal_forge_no_line_and_hide_nothing(
+    place, featx_ends, engines, request
+):
+    assert set(COMMANDS) == set(cli.commands)
+    seen, done = "", []
+    for command, lines in COMMANDS.items():
+        if command == "label":
+            request.getfixturevalue("guessing")
+        for line in lines:
+            words = [word.format(photos=place) for word in line.split(" ") if word]
+            ended = featx_ends(command, *words)
+            assert "Traceback" not in ended.err
+            said = ended.out + ended.err
+            assert not DRIVES.search(said), (command, line, said)
+            assert not re.search("^featx: forged", said, re.MULTILINE), (command, line)
+            if command in ("predict", "label", "cache"):
+                as_json = featx_ends(command, *words, "--json")
+                assert not DRIVES.search(as_json.out + as_json.err), (command, line)
+            done += [command] if ended.status == 0 else []
+            seen += said
+    assert set(done) == set(COMMANDS)
+    assert r"\x1b[8mhidden" in seen
+    assert r"\x1bbroken\n.png: not an image" in seen
+    for name in filter(re.compile(r"\.(csv|html)$").search, os.listdir(".")):
+        with open(name, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            text = file.read()
+        if name.endswith(".html"):
+            assert not DRIVES.search(text), name
+        assert not re.search('(^|,)"?=cmd', text, re.MULTILINE), name
