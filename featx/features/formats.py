@@ -2,7 +2,7 @@
 
 A file carries the matrix, the paths, the labels and, as JSON, what describes them: in the file
 where its format has room, else in a sidecar, named like the file with ".json" added. A checksum
-ties the description to the matrix.
+ties the description to the matrix, and to each row of a table, which others may edit.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ from __future__ import annotations
 import csv
 import json
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featx.errors import FeatxError, OptionError, StorageError, one_line
+from featx.errors import FeatxError, OptionError, StorageError, one_line, warn
+from featx.features.edited import in_blocks, path_digest, row_digests, saved_rows
 from featx.files import written
+from featx.text import count, listed, spreadsheet_cell, text_of_cell
 
 FORMAT = 1  # of saved features; raised when their layout changes
 SUFFIXES = (".npz", ".npy", ".parquet", ".csv")
@@ -55,6 +59,8 @@ def save(path: Path, stored: Stored, columns: list[str]) -> None:
     else:
         about["exact"] = _not_as_text("path", stored.paths)
         about["exact"] += _not_as_text("label", stored.labels or ())
+        about["rows"] = list(row_digests([_as_text(path) for path in stored.paths], flat(stored.X)))
+        about["description_checksum"] = _description_checksum(about)
     about["checksum"] = _checksum(stored.X, about)
     text = json.dumps(about)
     if suffix == ".npz":
@@ -76,17 +82,16 @@ def save(path: Path, stored: Stored, columns: list[str]) -> None:
 def load(path: Path) -> Stored:
     """Read what `save` wrote, or a .parquet or .csv table with a column `path`.
 
-    A .npy file comes back as a memory map. What is missing, damaged or holds no features is a
-    `StorageError`.
+    A .npy file comes back as a memory map. A table that `save` wrote may have lost rows since, or
+    have others in another order; what is left out is warned of. What is missing, damaged or holds
+    no features is a `StorageError`.
     """
     suffix = check_suffix(path)
     if not path.is_file():
         raise StorageError(f"no features file {path}: expected one that `save` wrote")
     try:
         stored = _READERS[suffix](path)
-        if stored.about is not None:
-            _check(path, stored)
-        return stored
+        return stored if stored.about is None else _checked(path, stored, stored.about)
     except FeatxError:
         raise
     except Exception as error:  # whatever numpy, zip, JSON, Arrow or csv make of damaged bytes
@@ -95,22 +100,77 @@ def load(path: Path) -> Stored:
         ) from error
 
 
-def _check(path: Path, stored: Stored) -> None:
-    about = stored.about
-    assert about is not None
+def _checked(path: Path, stored: Stored, about: dict[str, Any]) -> Stored:
+    """Return what a file holds as it was saved, as far as it is still there."""
     if about.get("format") != FORMAT:
         raise StorageError(
             f"{path} is of format {about.get('format')}, expected {FORMAT}; "
             "update featx or embed the images again"
         )
-    if about.pop("checksum") == _checksum(stored.X, about):
-        return
-    advice = {".npy": "copy both", ".csv": "copy both, or remove the second"}.get(
-        path.suffix.lower()
-    )
+    paths = [row[0] for row in about.get("rows", ())]
+    in_place = not paths or paths == list(map(path_digest, stored.paths))
+    if about.pop("checksum") == _checksum(stored.X, about) and in_place:
+        return _exact(stored, about, range(len(stored.X)))
+    if about.pop("description_checksum", None) == _description_checksum(about):
+        return _edited(path, stored, about)
+    raise _mismatch(path, "the values do not match their checksum")
+
+
+def _edited(path: Path, stored: Stored, about: dict[str, Any]) -> Stored:
+    """Return the saved rows that an edited table still holds, in its order.
+
+    Each has to be as it was saved: what made the vectors is told of no others.
+    """
+    n, width = len(stored.X), flat(stored.X).shape[1]
+    if stored.X.shape[1:] != tuple(about["shape"]):
+        asked = int(np.prod(about["shape"]))
+        raise _mismatch(path, f"{count(width, 'column')} of numbers, {asked:,} were saved")
+    rows = saved_rows(stored.paths, flat(stored.X), about["rows"])
+    known = [row for row in rows if row is not None]
+    if len(known) < n or not n:
+        first = stored.paths[rows.index(None)] if n else "all of them"
+        raise _mismatch(
+            path, f"{count(n - len(known), 'row')} changed, added or lost, such as {first}"
+        )
+    images = len(about["rows"]) // (1 + about.get("views", 0))
+    order = in_blocks(known, images)
+    if order is None or max(known) // images < about.get("views", 0):
+        raise _mismatch(path, "rows of some views are lost")
+    if len(order) < len(about["rows"]):
+        warn(f"{path} holds {len(order):,} of the {len(about['rows']):,} rows that were saved")
+    labels = None if stored.labels is None else [stored.labels[position] for position in order]
+    paths = [stored.paths[position] for position in order]
+    moved = Stored(stored.X[order], paths, labels, about)
+    made = _exact(moved, about, [known[position] for position in order])
+    outcomes = [each for each in about["outcomes"] if each["path"] in set(made.paths)]
+    return replace(made, about={**about, "outcomes": outcomes, "n_other": 0})
+
+
+def _mismatch(path: Path, reason: str) -> Exception:
+    advice = {
+        ".npy": "copy both",
+        ".csv": "copy both, or remove the second to load the first without its recipe",
+    }.get(path.suffix.lower())
     if advice is None:
-        raise ValueError("the values do not match their checksum")
-    raise StorageError(f"{path} and {_sidecar(path).name} do not belong together; {advice}")
+        return ValueError(reason)
+    beside = _sidecar(path).name
+    return StorageError(f"{path} and {beside} do not belong together; {advice} ({reason})")
+
+
+def _exact(stored: Stored, about: dict[str, Any], rows: Sequence[int]) -> Stored:
+    """Return a table, made of these of the saved rows, with paths and labels that no cell holds."""
+    exact = {(column, row): value for column, row, value in about.get("exact", ())}
+    if not exact:
+        return stored
+
+    def restored(column: str, cells: Sequence[str | None]) -> Iterator[Any]:
+        for row, cell in zip(rows, cells, strict=True):
+            value = exact.get((column, row))
+            corrected = value is None or _as_text(value) != (cell or "")
+            yield cell if corrected else value
+
+    labels = None if stored.labels is None else list(restored("label", stored.labels))
+    return replace(stored, paths=list(restored("path", stored.paths)), labels=labels)
 
 
 def _read_npz(path: Path) -> Stored:
@@ -137,7 +197,9 @@ def _write_parquet(file: Path, stored: Stored, columns: list[str], about: str) -
         arrays["label"] = pa.array(labels, pa.string())
     matrix = np.ascontiguousarray(flat(stored.X).T)
     arrays |= {name: pa.array(values) for name, values in zip(columns, matrix, strict=True)}
-    table = pa.table(arrays).replace_schema_metadata({"featx": about})
+    # The second is what pandas takes along from file to file.
+    known = {"featx": about, "PANDAS_ATTRS": json.dumps({"featx": about})}
+    table = pa.table(arrays).replace_schema_metadata(known)
     # What helps to search a table costs more than the values where there are 100,352 columns.
     pq.write_table(
         table, file, use_dictionary=False, write_statistics=False, write_page_checksum=True
@@ -149,49 +211,60 @@ def _read_parquet(path: Path) -> Stored:
 
     with pq.ParquetFile(path, page_checksum_verification=True) as source:
         table = source.read()
-    text = (table.schema.metadata or {}).get(b"featx")
-    columns = {name: table.column(name) for name in table.column_names}
+        if table.num_rows != source.metadata.num_rows:
+            raise ValueError(f"{table.num_rows:,} rows, expected {source.metadata.num_rows:,}")
     _check_header(table.column_names)
-    paths = columns.pop("path").to_pylist()
-    labels = columns.pop("label").to_pylist() if "label" in columns else None
-    features = [values for name, values in columns.items() if name not in _ROW_NUMBERS]
-    X = np.empty((len(paths), len(features)), np.float32)
-    for column, values in enumerate(features):
-        X[:, column] = values.to_numpy()
-    return _from_table(X, paths, labels, json.loads(text) if text else None)
+    about = _parquet_about(table.schema.metadata or {})
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    features = _feature_columns(path, table.column_names, about)
+    labels = columns["label"].to_pylist() if "label" in columns else None
+    X = np.empty((table.num_rows, len(features)), np.float32)
+    for column, name in enumerate(features):
+        X[:, column] = columns[name].to_numpy()
+    return _from_table(X, columns["path"].to_pylist(), labels, about)
+
+
+def _parquet_about(metadata: dict[bytes, bytes]) -> dict[str, Any] | None:
+    text = metadata.get(b"featx") or json.loads(metadata.get(b"PANDAS_ATTRS", b"{}")).get("featx")
+    return json.loads(text) if text else None
 
 
 def _write_csv(file: Path, stored: Stored, columns: list[str]) -> None:
     texts = [[_as_text(path) for path in stored.paths]]
     if stored.labels is not None:
         texts.append([_as_text(label or "") for label in stored.labels])
+    texts = [[spreadsheet_cell(text) for text in column] for column in texts]
     with file.open("w", newline="", encoding="utf-8") as sink:
         writer = csv.writer(sink, lineterminator="\n")
-        writer.writerow(["path", "label"][: len(texts)] + columns)
+        writer.writerow(["path", "label"][: len(texts)] + list(map(spreadsheet_cell, columns)))
         numbers = ",".join(["%.9g"] * len(columns))
         for *text, row in zip(*texts, flat(stored.X), strict=True):
             writer.writerow(text + (numbers % tuple(row.tolist())).split(","))
 
 
 def _read_csv(path: Path) -> Stored:
+    about = _read_sidecar(path)
     with path.open(newline="", encoding="utf-8-sig") as source:
         reader = csv.reader(source)
         names = next(reader, [])
+        cells = filter(None, reader)
+        first = next(cells, None)
+        if first and len(first) == len(names) + 1 and first[0].isdecimal():
+            names = ["", *names]  # as write.table of R saves names of rows
         _check_header(names)
-        at = {name: names.index(name) for name in ("path", "label") if name in names}
-        other = {column for column, name in enumerate(names) if name in _ROW_NUMBERS}
-        features = [column for column in range(len(names)) if column not in {*at.values(), *other}]
+        at = {name: column for column, name in enumerate(names)}
+        features = [at[name] for name in _feature_columns(path, names, about)]
         paths: list[str] = []
         labels: list[str | None] = []
         rows: list[np.ndarray] = []
-        for row in filter(None, reader):
+        for row in [] if first is None else chain([first], cells):
             if len(row) != len(names):
                 raise ValueError(f"row {len(rows)} has {len(row)} cells, the header {len(names)}")
-            paths.append(row[at["path"]])
-            labels.append(row[at["label"]] if "label" in at else None)
+            paths.append(text_of_cell(row[at["path"]]))
+            labels.append(text_of_cell(row[at["label"]]) if "label" in at else None)
             rows.append(np.array([row[column] for column in features], dtype=np.float32))
     X = np.array(rows, dtype=np.float32).reshape(len(rows), len(features))
-    return _from_table(X, paths, labels if "label" in at else None, _read_sidecar(path))
+    return _from_table(X, paths, labels if "label" in at else None, about)
 
 
 _READERS: dict[str, Callable[[Path], Stored]] = {
@@ -209,20 +282,39 @@ def _check_header(names: list[str]) -> None:
         raise ValueError("no columns of numbers beside the path and the label")
 
 
+def _feature_columns(path: Path, names: list[str], about: dict[str, Any] | None) -> list[str]:
+    """Name the columns of numbers: all beside path, label and row numbers, in their order.
+
+    In a table that `save` wrote they are put in the order of their numbers, and columns that were
+    added since are left out.
+    """
+    others = [name for name in names if name not in {"path", "label", *_ROW_NUMBERS}]
+    if about is None:
+        return others
+    numbered: dict[str, dict[int, str]] = defaultdict(dict)
+    for name in others:
+        prefix, _, number = name.rpartition("_")
+        if number.isdecimal():
+            numbered[prefix][int(number)] = name
+    wanted = range(int(np.prod(about["shape"])))
+    for found in numbered.values():
+        if found.keys() == set(wanted):
+            features = [found[number] for number in wanted]
+            added = sorted(set(others) - set(features), key=others.index)
+            if added:
+                warn(f"{path}: left out {listed(added)}, which featx did not save")
+            return features
+    return others
+
+
 def _from_table(
     X: np.ndarray, paths: list[Any], labels: list[Any] | None, about: dict[str, Any] | None
 ) -> Stored:
-    """Give a table the shape and the exact paths and labels that its description tells of."""
-    cells: dict[str, list[Any]] = {
-        "path": [str(path) for path in paths],
-        "label": [_as_label(label) for label in labels or ()],
-    }
-    if about is not None:
-        if int(np.prod(about["shape"])) == X.shape[1]:  # or the checksum will tell
-            X = X.reshape(len(X), *about["shape"])
-        for name, row, value in about["exact"]:
-            cells[name][row : row + 1] = [value]
-    return Stored(X, cells["path"], None if labels is None else cells["label"], about)
+    """Give a table the shape that its description tells of."""
+    if about is not None and int(np.prod(about["shape"])) == X.shape[1]:  # or the check will tell
+        X = X.reshape(len(X), *about["shape"])
+    told = None if labels is None else [_as_label(label) for label in labels]
+    return Stored(X, [str(path) for path in paths], told, about)
 
 
 def _as_label(cell: Any) -> str | None:
@@ -254,6 +346,10 @@ def _sidecar(path: Path) -> Path:
 
 def _read_sidecar(path: Path) -> dict[str, Any] | None:
     return json.loads(_sidecar(path).read_text()) if _sidecar(path).is_file() else None
+
+
+def _description_checksum(about: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(about).encode())
 
 
 def _checksum(X: np.ndarray, about: dict[str, Any]) -> int:

@@ -106,7 +106,8 @@ def train(
     if features.recipe is None:
         raise RecipeMismatchError(
             "these features carry no recipe, so new images could not be embedded alike; "
-            "embed the images with featx"
+            "embed the images with featx (the recipe of a table in .csv is in the .json beside it, "
+            "under the same name)"
         )
     y = labels_to_learn(features)
     learner.require_features(features)
