@@ -15,9 +15,9 @@ from PIL import ImageOps
 
 from featx.errors import OptionError
 from featx.files import written
-from featx.images.arrays import array_images
 from featx.images.decode import decode_rgb
 from featx.images.digests import read_file
+from featx.images.folder import ImageFolder
 from featx.images.labels import Label
 from featx.images.quiet import quiet_pillow
 
@@ -37,7 +37,7 @@ class GalleryFigure(Figure):
 
 
 def plot_gallery(
-    paths: Sequence[str] | np.ndarray,
+    paths: Sequence[object] | np.ndarray,
     predicted: Sequence[Label],
     *,
     true: Sequence[Label | None] | None = None,
@@ -49,8 +49,8 @@ def plot_gallery(
 
     Parameters
     ----------
-    paths : sequence of str, or array of pictures
-        The pictures; of more than 100, the first 100. An array is as for `featx.embed`.
+    paths : sequence of paths or pictures, or array of pictures
+        The pictures; of more than 100, the first 100. Those in memory are as for `featx.embed`.
     predicted : sequence of str, int or bool
         Their predicted labels.
     true : sequence of (str, int, bool or None), optional
@@ -71,9 +71,8 @@ def plot_gallery(
     OptionError
         The sequences are empty or of different lengths.
     """
-    if isinstance(paths, np.ndarray) and paths.ndim > 1:
-        paths = array_images(paths)
-    n = len(paths)
+    pictures = ImageFolder.of(paths).paths if len(paths) else ()
+    n = len(pictures)
     given = [each for each in (predicted, true, probabilities, answered) if each is not None]
     if n == 0 or any(len(each) != n for each in given):
         raise OptionError(f"a gallery needs as many labels as pictures, at least one: got {n}")
@@ -89,7 +88,7 @@ def plot_gallery(
     with quiet_pillow():
         tiles = [
             _Tile(
-                _thumbnail(paths[i], round(side * _DPI)),
+                _thumbnail(pictures[i], round(side * _DPI)),
                 _title(names[i], truths[i], shares[i], sure[i], width),
                 _color(names[i], truths[i] if sure[i] else None),
             )

@@ -44,11 +44,13 @@ def embed(
 
     Parameters
     ----------
-    source : str, path, sequence of paths, pandas.DataFrame, ImageFolder or array of pictures
+    source : str, path, picture, iterable of these, pandas.DataFrame, ImageFolder or array
         A folder (its sub-folders are the classes), one picture, a list of pictures, or a table
-        with a column `path` and perhaps a column `label`. Or the pictures themselves, an array of
-        shape (n, height, width) or (n, height, width, 1, 3 or 4), grey, RGB or RGBA: integers 0 to
-        255, floats 0 to 1, or bool. Its rows are called "array[0]", "array[1]" and so on.
+        with a column `path` and perhaps a column `label`. A picture is a path, or is in memory:
+        the bytes of a file, a file open in binary mode, an image of Pillow, or an array of shape
+        (height, width) or (height, width, 1, 3 or 4), grey, RGB or RGBA: integers 0 to 255, floats
+        0 to 1, or bool. Such are called "image[3]" by their position in the list. An array of
+        many pictures has one more axis in front, and its rows are "array[0]", "array[1]" and so on.
     backbone : str or Backbone, or a sequence of them, default="efficientnet_lite0"
         A network of the table (`featx backbones`), or one of your own (`Backbone.from_keras`);
         "pixels" gives the pictures themselves, of shape (size, size, 3), 0 to 255. For several of

@@ -45,8 +45,8 @@ class Features:
         one. In a folder that mixes images in class folders with others, the others have the label
         None.
     paths : ndarray of shape (n,), object
-        The file of each row, or the picture itself where it came in an array (`ArrayImage`). Saved
-        features know the names of such pictures, but not the pixels.
+        The file of each row, or the picture itself where it was in memory (`MemoryImage`). Saved
+        features know the names of such pictures, but not what they hold.
     outcomes : tuple of Outcome
         One per input file, in order, failed ones too.
     recipe : Recipe or None

@@ -1,4 +1,4 @@
-"""Pictures in memory: the rows of an array, each with the bytes that its file would have."""
+"""Arrays of pixels as pictures in memory: the rows of one array, or arrays of several sizes."""
 
 from __future__ import annotations
 
@@ -6,50 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from featx.errors import ImageSourceError
+from featx.errors import ImageSourceError, one_line
+from featx.images.memory import MemoryImage, netpbm
 
-# What netpbm, and for RGBA Pillow, calls pictures of so many channels: the same bytes that Pillow
-# writes to a .pgm or .ppm, so that the cache knows such a file too.
-_MAGIC = {1: b"P5", 3: b"P6", 4: b"PyRGBA"}
+_CHANNELS = (1, 3, 4)
 _EXPECTED = "expected (n, height, width) or (n, height, width, channels) with 1, 3 or 4 channels"
+_EXPECTED_ONE = "expected (height, width) or (height, width, channels) with 1, 3 or 4 channels"
 _BLOCK_BYTES = 16 << 20  # of an array that is converted
 
 
-class ArrayImage(str):
-    """A picture in memory, which stands wherever the path of a file does.
+class ArrayImage(MemoryImage):
+    """An array of pixels, grey, RGB or RGBA: (height, width) or (height, width, 3 or 4), uint8."""
 
-    As a text it is a name, such as "array[12]". It is equal to another `ArrayImage` of the same
-    name and pixels, so that those of two arrays are told apart; and to its name alone, which is
-    what features that were saved know of it. The pixels are grey, RGB or RGBA: an array of shape
-    (height, width) or (height, width, 3 or 4), uint8.
-    """
+    __slots__ = ()
 
-    __slots__ = ("pixels",)
-    pixels: np.ndarray
-
-    def __new__(cls, name: str, pixels: np.ndarray) -> ArrayImage:
-        self = super().__new__(cls, name)
-        self.pixels = pixels
-        return self
+    @property
+    def pixels(self) -> np.ndarray:
+        """The array."""
+        pixels: np.ndarray = self.content
+        return pixels
 
     def read(self) -> bytes:
-        """Return the picture as a file would hold it: a binary PGM or PPM."""
-        height, width = self.pixels.shape[:2]
-        magic = _MAGIC[1 if self.pixels.ndim == 2 else self.pixels.shape[2]]
-        return b"%b\n%d %d\n255\n%b" % (magic, width, height, self.pixels.tobytes())
+        return netpbm(self.pixels)
 
-    def __eq__(self, other: object) -> bool:
-        if self is other or not str.__eq__(self, other):
-            return self is other
-        return not isinstance(other, ArrayImage) or np.array_equal(self.pixels, other.pixels)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ArrayImage, (str(self), self.pixels)
+    def _same(self, content: Any) -> bool:
+        return np.array_equal(self.pixels, content)
 
 
 def array_images(array: np.ndarray) -> tuple[ArrayImage, ...]:
@@ -60,41 +41,74 @@ def array_images(array: np.ndarray) -> tuple[ArrayImage, ...]:
     so it must not be changed while the images are in use. Another shape, no pixels or values out
     of range are an `ImageSourceError`.
     """
-    array = np.asarray(array)  # not one of a subclass, whose rows are slow to take
+    what = "the array of images"
+    array = _as_numbers(array, what)
     _check_shape(array.shape)
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
-    pixels = array if array.dtype == np.uint8 else _as_bytes(array)
+    pixels = _as_bytes(array, what)
     return tuple(ArrayImage(f"array[{row}]", picture) for row, picture in enumerate(pixels))
+
+
+def array_image(array: Any, what: str, name: str) -> ArrayImage:
+    """Take an array of shape (height, width) or (height, width, channels) as an image.
+
+    Values are as for `array_images`. An error begins with `what`.
+    """
+    array = _as_numbers(array, what)
+    shape = array.shape
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in _CHANNELS):
+        hint = ""
+        if len(shape) == 3 and shape[0] in _CHANNELS:
+            hint = "; where the channels come first, give np.moveaxis(array, 0, -1)"
+        elif len(shape) == 4:
+            hint = "; give the pictures of an array one by one, [*array]"
+        raise ImageSourceError(f"{what} has the shape {shape}: {_EXPECTED_ONE}{hint}")
+    if 0 in shape:
+        raise ImageSourceError(f"{what} has the shape {shape}, so it is empty: {_EXPECTED_ONE}")
+    return ArrayImage(name, _as_bytes(array[np.newaxis], what)[0])
+
+
+def _as_numbers(array: Any, what: str) -> np.ndarray:
+    """Take an array, or what can be one, of numbers."""
+    try:
+        numbers = np.asarray(array)  # not one of a subclass, whose rows are slow to take
+        if numbers.dtype.kind == "O":  # numpy makes such of pictures in a list with others
+            numbers = np.array(numbers.tolist())
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths, GPU tensors
+        raise ImageSourceError(f"{what} cannot be taken ({one_line(error)})") from error
+    if numbers.dtype.kind not in "biuf":
+        raise ImageSourceError(f"{what} is of {numbers.dtype}: expected numbers")
+    return numbers
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
     got = f"the array of images has the shape {shape}"
-    if len(shape) == 3 and shape[2] in _MAGIC:
+    if len(shape) == 3 and shape[2] in _CHANNELS:
         raise ImageSourceError(
             f"{got}, which looks like one picture: {_EXPECTED}; give array[np.newaxis] for one "
             "picture, or array[..., np.newaxis] for many grey ones"
         )
-    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in _MAGIC):
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in _CHANNELS):
         hint = ""
         if len(shape) == 2:
             hint = "; reshape a table of flattened pictures, or give array[np.newaxis] for one"
-        elif len(shape) == 4 and shape[1] in _MAGIC:
+        elif len(shape) == 4 and shape[1] in _CHANNELS:
             hint = "; where the channels come first, give np.moveaxis(array, 1, -1)"
         raise ImageSourceError(f"{got}: {_EXPECTED}{hint}")
     if 0 in shape:
         raise ImageSourceError(f"{got}, so it is empty: {_EXPECTED}")
 
 
-def _as_bytes(array: np.ndarray) -> np.ndarray:
-    """Convert an array of another dtype to uint8."""
-    if array.dtype.kind not in "biuf":
-        raise ImageSourceError(f"the array of images is of {array.dtype}: expected numbers")
+def _as_bytes(array: np.ndarray, what: str) -> np.ndarray:
+    """Convert an array of pictures to uint8, and grey ones to three axes."""
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.dtype == np.uint8:
+        return array
     highest = 255 if array.dtype.kind in "iu" else 1
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= highest):  # NaN is neither
         raise ImageSourceError(
-            f"the array of images is {array.dtype} with values from {low} to {high}: expected "
+            f"{what} is {array.dtype} with values from {low} to {high}: expected "
             f"0 to {highest}; {_advice(low, high, highest)}"
         )
     out = np.empty(array.shape, np.uint8)

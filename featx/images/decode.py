@@ -197,6 +197,12 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
         return None
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """Turn a loaded image as its EXIF block says."""
+    turn = _UPRIGHT.get(_orientation(image.getexif))
+    return image if turn is None else image.transpose(turn)
+
+
 def _orientation(read_tags: Callable[[], Mapping[int, Any]]) -> Any:
     try:
         return read_tags().get(_ORIENTATION_TAG)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from featx import text
 from featx.errors import get_logger, one_line
-from featx.images.arrays import ArrayImage
+from featx.images.memory import MemoryImage
 
 #: A larger file is refused before it is read.
 MAX_FILE_BYTES = 512_000_000
@@ -80,7 +80,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
     opened because reading it could wait or go on for ever, and a file of more than
     `MAX_FILE_BYTES`.
     """
-    if isinstance(path, ArrayImage):
+    if isinstance(path, MemoryImage):
         return path.read(), None
     try:
         with open(path, "rb", opener=_open_regular) as file:
@@ -148,10 +148,10 @@ class DigestMemo:
         known: dict[str, str] = {}
         files: dict[str, tuple[bytes, Stamp]] = {}
         for path in paths:
-            if isinstance(path, ArrayImage):
-                known[path] = digest_bytes(path.read())
-                continue
-            with suppress(OSError, ValueError):  # missing, or no path at all
+            with suppress(OSError, ValueError):  # missing, damaged, or no path at all
+                if isinstance(path, MemoryImage):
+                    known[path] = digest_bytes(path.read())
+                    continue
                 files[path] = _key(path), _stamp(os.stat(path))
         keys = list(dict.fromkeys(key for key, _ in files.values()))
         rows = self._use(lambda database: _rows(database, keys)) or {}

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from featx.errors import ImageSourceError, OptionError
-from featx.images.arrays import ArrayImage, array_images
+from featx.images.arrays import array_image, array_images
 from featx.images.labels import Label, Labels, classes_of, labels_of
+from featx.images.memory import MemoryImage, picture_in_memory
 from featx.text import count
 
-#: What names images: a folder, a file, a sequence or table of paths, or pictures in an array; where
-#: a function says so, features of them. Any object, since tables and arrays of several libraries
-#: are known by what they can do.
+#: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
+#: sequence or table of these, or an array of pictures; where a function says so, features of them.
+#: Any object, since tables and arrays of several libraries are known by what they can do.
 ImageSource: TypeAlias = Any
 
 IMAGE_SUFFIXES = frozenset(
@@ -28,8 +29,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 _EXPECTED = (
-    "a folder of images, an image, a list of paths, a pandas DataFrame with a column `path`, or an "
-    "array of pictures"
+    "a folder of images, an image (a path, bytes, an open file, a Pillow image), a list of images, "
+    "a pandas DataFrame with a column `path`, or an array of pictures"
 )
 
 
@@ -40,7 +41,7 @@ class ImageFolder:
     Parameters
     ----------
     paths : tuple of str
-        Can be opened from the current directory, or pictures in memory (`ArrayImage`).
+        Can be opened from the current directory, or pictures in memory (`MemoryImage`).
     labels : tuple of (str, int, bool or None)
         Class of each image, or None.
     n_other : int
@@ -117,12 +118,15 @@ class ImageFolder:
 
         Parameters
         ----------
-        source : ImageFolder, str, PathLike, sequence of paths, DataFrame, or array of pictures
-            A folder (see `scan`), one image, paths in a list, tuple, array, Index or Series, or a
-            pandas DataFrame with a column `path` and possibly a column `label`. A folder within a
-            sequence of paths is replaced by its images. A file that is missing is none the less
-            an image to work on: that it cannot be read is its outcome. Pictures in a numpy array
-            (see `featx.images.arrays.array_images`) are called "array[0]", "array[1]" and so on.
+        source : ImageFolder, str, PathLike, picture, iterable, DataFrame, or array of pictures
+            A folder (see `scan`), one image, images in a list, tuple, iterator, Index or Series,
+            or a pandas DataFrame with a column `path` and possibly a column `label`. An image is a
+            path or a picture in memory: the bytes of a file, a file that is open in binary mode
+            (which is read from its beginning), an image of Pillow, or an array of pixels; they may
+            be mixed. A folder within a list is replaced by its images. A file that is missing, or
+            bytes that are damaged, are none the less an image to work on: that it cannot be read
+            is its outcome. Pictures of one array (see `featx.images.arrays.array_images`) are
+            called "array[0]", "array[1]" and so on, others in memory "image[3]" by their position.
         labels : sequence or array, optional
             The class of each image, where `source` has none: numbers, names or one-hot rows (see
             `featx.images.labels.labels_of`).
@@ -150,18 +154,21 @@ class ImageFolder:
     def _of(cls, source: ImageSource) -> ImageFolder:
         if isinstance(source, ImageFolder):
             return source
-        if isinstance(source, np.ndarray) and source.ndim > 1 and source.dtype.kind in "biufc":
-            pictures = array_images(source)
-            return cls(paths=pictures, labels=(None,) * len(pictures))
-        if isinstance(source, str | os.PathLike):
-            return cls._of_path(_as_path(source, "images"))
+        if isinstance(source, str | os.PathLike) and not isinstance(source, MemoryImage):
+            return cls._of_path(_as_image(source, "images", ""))
         if hasattr(source, "columns") and hasattr(source, "iloc"):
             return cls._of_frame(source)
+        image = picture_in_memory(source, "the image", "image[0]")
+        if image is not None:
+            return cls(paths=(image,), labels=(None,))
+        if _is_array(source):
+            pictures = array_images(source)
+            return cls(paths=pictures, labels=(None,) * len(pictures))
         if hasattr(source, "tolist"):  # array, Series, Index
-            source = source.tolist()
-        if not isinstance(source, list | tuple):
+            source = list(source) if getattr(source, "ndim", 1) > 1 else source.tolist()
+        if not isinstance(source, Iterable) or isinstance(source, Mapping | Set):  # has no order
             raise ImageSourceError(f"images are a {type(source).__name__}: expected {_EXPECTED}")
-        return cls._of_list(source)
+        return cls._of_items(source)
 
     @classmethod
     def _of_path(cls, path: str) -> ImageFolder:
@@ -174,15 +181,27 @@ class ImageFolder:
         return cls(paths=(path,), labels=(None,))
 
     @classmethod
-    def _of_list(cls, source: Sequence[Any]) -> ImageFolder:
-        if not len(source):
+    def of_rows(cls, items: Iterable[Any], what: str) -> ImageFolder:
+        """Take one image from each item, whatever it is: a path or a picture in memory.
+
+        Unlike those of a list in `of`, a folder is no more than a path that is no image. An error
+        begins with `what`, in which {} is the position of the item.
+        """
+        paths = tuple(
+            _as_image(item, what.format(position), f"image[{position}]")
+            for position, item in enumerate(items)
+        )
+        if not paths:
             raise ImageSourceError(f"the list of images is empty: expected {_EXPECTED}")
+        return cls(paths=paths, labels=(None,) * len(paths))
+
+    @classmethod
+    def _of_items(cls, source: Iterable[Any]) -> ImageFolder:
         paths: list[str] = []
         labels: list[Label | None] = []
         n_other = 0
-        for position, item in enumerate(source):
-            path = _as_path(item, f"item {position} of the images")
-            if not isinstance(path, ArrayImage) and os.path.isdir(path):
+        for path in cls.of_rows(source, "item {} of the images").paths:
+            if not isinstance(path, MemoryImage) and os.path.isdir(path):
                 folder = cls.scan(path)
                 paths.extend(folder.paths)
                 labels.extend(folder.labels)
@@ -202,10 +221,7 @@ class ImageFolder:
             )
         if not len(frame):
             raise ImageSourceError("the DataFrame of images is empty: expected a row an image")
-        paths = tuple(
-            _as_path(item, f"row {position} of the column `path`")
-            for position, item in enumerate(frame["path"].tolist())
-        )
+        paths = cls.of_rows(frame["path"].tolist(), "row {} of the column `path`").paths
         n = len(paths)
         labels = labels_of(frame["label"], n) if "label" in columns else (None,) * n
         return cls(paths=paths, labels=labels)
@@ -215,16 +231,27 @@ def _named_as_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def _as_path(item: Any, what: str) -> str:
-    if isinstance(item, ArrayImage):
-        return item
-    path = os.fspath(item) if isinstance(item, os.PathLike) else item
-    if not isinstance(path, str):
-        stack = "; give one array of all pictures (np.stack)" if hasattr(path, "shape") else ""
+def _is_array(source: Any) -> bool:
+    """Whether this is an array of numbers with several axes, of numpy or another library."""
+    if isinstance(source, np.ndarray):
+        return source.ndim > 1 and source.dtype.kind in "biufc"
+    return hasattr(source, "__array__") and getattr(source, "ndim", 1) > 1
+
+
+def _as_image(item: Any, what: str, name: str) -> str:
+    """Take one image: a path, or a picture in memory of this name. An error begins with `what`."""
+    path = os.fsdecode(item) if isinstance(item, os.PathLike) else item
+    if isinstance(path, str) and not isinstance(path, MemoryImage):
+        return str(path)  # of numpy.str_ a plain one
+    image = picture_in_memory(item, what, name)
+    if image is None and hasattr(item, "__array__"):
+        image = array_image(item, what, name)
+    if image is None:
         raise ImageSourceError(
-            f"{what} is a {type(path).__name__}: expected a path, as str or pathlib.Path{stack}"
+            f"{what} is a {type(item).__name__}: expected a path, as str or pathlib.Path, or a "
+            "picture in memory: bytes, an open file, a Pillow image or an array"
         )
-    return str(path)  # of numpy.str_ a plain one
+    return image
 
 
 def _walk(root: str) -> Iterator[tuple[str, bool]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -31,7 +30,7 @@ _OPTIONS = options_of(EmbedderOptions) | {
 
 @takes(EmbedderOptions, on_error=_OPTIONS["on_error"])
 class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
-    """Turn paths or arrays of images into feature vectors, inside a scikit-learn pipeline.
+    """Turn paths or pictures into feature vectors, inside a scikit-learn pipeline.
 
     A map that is not pooled is flattened, as scikit-learn expects a table.
 
@@ -74,8 +73,8 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
 
         Parameters
         ----------
-        X : sequence of paths, table of one column of paths, or array of pictures
-            At least one image that can be read. An array is as for `featx.embed`.
+        X : sequence of paths or pictures, table of one column of these, or array of pictures
+            At least one image that can be read. Pictures are as for `featx.embed`.
         y : ignored
 
         Returns
@@ -103,7 +102,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
 
         Parameters
         ----------
-        X : sequence of paths, table of one column of paths, or array of pictures
+        X : sequence of paths or pictures, table of one column of these, or array of pictures
             The images.
 
         Returns
@@ -153,12 +152,14 @@ def _images(X: Any) -> ImageFolder:
     """Return the images of a list, a column, or an array of paths or of pictures, row by row."""
     if isinstance(X, np.ndarray) and X.ndim > 2:
         return ImageFolder.of(X)
-    values = np.asarray(X, dtype=object)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise OptionError(
-            f"X has shape {values.shape}: expected a sequence of paths of images, "
-            "a table of one column of paths, or an array of pictures"
-        )
-    return ImageFolder.of(pd.DataFrame({"path": values}, dtype=object))
+    rows = X
+    if not isinstance(X, list | tuple) or any(isinstance(row, list | tuple) for row in X):
+        rows = np.asarray(X, dtype=object)  # not of a list of pictures, which it takes apart
+        if rows.ndim == 2 and rows.shape[1] == 1:
+            rows = rows[:, 0]
+        if rows.ndim != 1:
+            raise OptionError(
+                f"X has shape {rows.shape}: expected a sequence of paths or pictures, "
+                "a table of one column of these, or an array of pictures"
+            )
+    return ImageFolder.of_rows(rows, "row {} of X")

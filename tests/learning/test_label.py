@@ -5,6 +5,7 @@ import json
 import fakes
 import numpy as np
 import pytest
+from PIL import Image
 
 from featx.backbones.engines.choice import EngineSpec, registered
 from featx.backbones.imagenet import classes
@@ -71,6 +72,15 @@ def test_each_file_of_a_folder_has_its_labels_in_order(folder):
     assert [each.labels[0].index for each in result] == [207, 3]
     result = label([str(folder / "3.png"), str(folder / "207.png")], top=1, **WEIGHTS)
     assert [each.labels[0].index for each in result] == [3, 207]
+
+
+def test_pictures_in_memory_have_their_labels_and_the_place_in_the_list(folder):
+    encoded = (folder / "207.png").read_bytes()
+    pixels = np.zeros((9, 7, 3), np.uint8) + np.uint8([3, 0, 0])
+    result = label([pixels, encoded, Image.open(folder / "3.png").copy()], top=1, **WEIGHTS)
+    assert [each.labels[0].index for each in result] == [3, 207, 3]
+    assert [each.path for each in result] == ["image[0]", "image[1]", "image[2]"]
+    assert label(encoded, top=1, **WEIGHTS)[0].labels[0].index == 207
 
 
 @pytest.mark.parametrize("top", [1, 2, 1000, np.int64(4)])
