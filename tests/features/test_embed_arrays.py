@@ -83,7 +83,7 @@ def test_labels_go_with_the_rows(run, pictures, photos):
     labels = fakes.draw_array()[1]
     features, _ = run(pictures, labels=labels)
     assert features.y.tolist() == labels.tolist()
-    assert features.classes == ("0", "1", "2")
+    assert features.classes == (0, 1, 2)
     one_hot, _ = run(pictures, labels=np.eye(3)[labels])
     assert one_hot.y.tolist() == features.y.tolist()
     paths = sorted(map(str, photos.glob("*/*")))
