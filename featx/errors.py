@@ -49,6 +49,10 @@ class ConversionError(FeatxError, RuntimeError):
     """A network cannot be converted for the engine that was asked for."""
 
 
+class ForkError(FeatxError, RuntimeError):
+    """A forked process needs a framework that ran in its parent and cannot go on in a child."""
+
+
 class StorageError(FeatxError, OSError):
     """A file cannot be read or written: no room, no permission, damaged."""
 

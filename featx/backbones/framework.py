@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from featx.backbones.forks import refuse_lost_backend, starting
+
 GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
@@ -25,39 +27,43 @@ def import_keras() -> Any:
     """Import Keras and start its backend, without what TensorFlow prints in these seconds.
 
     Whoever wants to see these lines sets TF_CPP_MIN_LOG_LEVEL, as TensorFlow's documentation says.
+    Raises `ForkError` in a forked child whose parent had started the backend.
     """
-    if "keras" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        import keras
+    refuse_lost_backend()
+    with starting:
+        if "keras" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+            import keras
 
+            return keras
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+        with _silent_stderr():
+            import keras
+
+            keras.ops.zeros((1,))  # looks for devices, and complains where there is no GPU
         return keras
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    with _silent_stderr():
-        import keras
-
-        keras.ops.zeros((1,))  # looks for devices, and complains where there is no GPU
-    return keras
 
 
 def import_openvino() -> Any:
     """Import OpenVINO, without the report of its use that it would send to its makers."""
-    if "openvino" in sys.modules:
-        return sys.modules["openvino"]
     reporter = "openvino_telemetry"
-    known = reporter in sys.modules
-    if not known:
-        sys.modules[reporter] = None  # type: ignore[assignment]  # "there is no such module"
-    try:
-        import openvino
-    finally:
+    with starting:
+        known = reporter in sys.modules or "openvino" in sys.modules
         if not known:
-            del sys.modules[reporter]
-    return openvino
+            sys.modules[reporter] = None  # type: ignore[assignment]  # "there is no such module"
+        try:
+            import openvino
+        finally:
+            if not known:
+                del sys.modules[reporter]
+        return openvino
 
 
 def keras_backend() -> str:
     """Return what Keras runs on, or would once imported: "tensorflow", "jax", "torch", ..."""
     if "keras" in sys.modules:
-        return str(sys.modules["keras"].config.backend())
+        import keras  # waits where another thread has only begun to
+
+        return str(keras.config.backend())
     if chosen := os.environ.get("KERAS_BACKEND"):
         return chosen
     home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()

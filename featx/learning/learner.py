@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from featx.backbones.backbone import Backbone
+from featx.backbones.forks import limit_openmp
 from featx.backbones.kinds import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, UnknownClassifierError
@@ -135,6 +136,7 @@ class Learner:
         views : sequence of ndarray of the shape of X
             Features of their views.
         """
+        limit_openmp()
         rows = np.concatenate([X, *views]) if views else X
         labels = np.tile(y, 1 + len(views))
         if self.pixels:  # judges itself on pictures that it holds out, copies together
@@ -287,6 +289,7 @@ def probabilities_of(fitted: Any, X: np.ndarray, classes: Sequence[Label]) -> np
     A class that the fitted classifier does not know has the probability 0. None where it gives no
     probabilities, as the nearest centroid of a single image of each class, which has no spread.
     """
+    limit_openmp()
     if not hasattr(fitted, "predict_proba"):
         return None
     probabilities = np.zeros((len(X), len(classes)))

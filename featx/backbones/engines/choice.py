@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import zip_longest
 
 from featx.backbones.engines.engine import Engine, EngineRequest
+from featx.backbones.forks import in_child, never_free, starting
 from featx.backbones.framework import has_gpu, imported, keras_backend
 from featx.backbones.kinds import PIXELS
 from featx.backbones.network import PRECISIONS
@@ -56,6 +57,8 @@ _ENGINES = [
         kinds=(PIXELS,),
     ),
 ]
+_KEPT_OPEN = 4
+_open: OrderedDict[tuple[EngineRequest, str], Engine] = OrderedDict()  # the last used is the last
 ENGINES = ("auto", *(spec.name for spec in _ENGINES if PIXELS not in spec.kinds))
 
 
@@ -63,12 +66,12 @@ ENGINES = ("auto", *(spec.name for spec in _ENGINES if PIXELS not in spec.kinds)
 def registered(spec: EngineSpec) -> Iterator[EngineSpec]:
     """Offer a further engine, before all others, within the block."""
     _ENGINES.insert(0, spec)
-    open_engine.cache_clear()
+    close_engines()
     try:
         yield spec
     finally:
         _ENGINES.remove(spec)
-        open_engine.cache_clear()
+        close_engines()
 
 
 def engines_for(kind: str = "keras", engine: str = "auto") -> list[EngineSpec]:
@@ -95,14 +98,31 @@ def settle_precision(precision: str, engine: str = "auto") -> str:
     return "float32"
 
 
-@lru_cache(maxsize=4)
 def open_engine(request: EngineRequest, engine: str = "auto") -> Engine:
     """Make a network ready to run, by the first of `engines_for` that can.
 
     The last few engines stay open, so that a session which embeds picture by picture does this
-    once. `ConversionError` is raised where the network cannot be converted for the one engine there
-    is to try.
+    once. Any number of threads may ask; one at a time opens an engine. `ConversionError` is raised
+    where the network cannot be converted for the one engine there is to try.
     """
+    asked = request, engine
+    if (opened := _open.get(asked)) is None:
+        with starting:
+            opened = _open.get(asked) or _opened(request, engine)
+            _open[asked] = opened
+            if len(_open) > _KEPT_OPEN:
+                _open.popitem(last=False)
+    with suppress(KeyError):  # another thread opened so many meanwhile
+        _open.move_to_end(asked)
+    return opened
+
+
+def close_engines() -> None:
+    """Forget the engines that are open; those at work go on."""
+    _open.clear()
+
+
+def _opened(request: EngineRequest, engine: str) -> Engine:
     specs = engines_for(request.backbone.kind, engine)
     for spec, following in zip_longest(specs, specs[1:]):
         build = imported(spec.builder) if isinstance(spec.builder, str) else spec.builder
@@ -114,3 +134,11 @@ def open_engine(request: EngineRequest, engine: str = "auto") -> Engine:
                 raise
             log.warning("%s; the engine %s runs it, which is slower", error, following.name)
     raise AssertionError(f"no engine runs networks of the kind {request.backbone.kind!r}")
+
+
+@in_child
+def _leave_engines() -> None:
+    """Leave the engines that are open to the parent process: their threads are there."""
+    for engine in _open.values():
+        never_free(engine)
+    close_engines()

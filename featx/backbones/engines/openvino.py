@@ -13,6 +13,7 @@ import numpy as np
 
 from featx.backbones.engines.conversion import converted, key_of
 from featx.backbones.engines.engine import BatchEngine, EngineRequest
+from featx.backbones.forks import in_child, never_free, starting
 from featx.backbones.framework import import_openvino
 from featx.errors import StorageError, get_logger
 from featx.files import written
@@ -68,11 +69,20 @@ def computes_in_bfloat16() -> bool:
 
 @cached
 def _core() -> openvino.Core:
-    openvino = import_openvino()
-    # Its table of dtypes is made at the first use; two threads at that together wait for each
-    # other for ever (2026.4), so it is made here, by one.
-    openvino.Tensor(np.zeros(1, np.uint8)).data.tobytes()
-    return openvino.Core()
+    with starting:
+        openvino = import_openvino()
+        # Its table of dtypes is made at the first use; two threads at that together wait for each
+        # other for ever (2026.4), so it is made here, by one.
+        openvino.Tensor(np.zeros(1, np.uint8)).data.tobytes()
+        return openvino.Core()
+
+
+@in_child
+def _leave_core() -> None:
+    """Leave the core to the parent process, as its engines are."""
+    if _core.cache_info().currsize:
+        never_free(_core())
+        _core.cache_clear()
 
 
 def _compiled(

@@ -15,7 +15,7 @@ import pytest
 
 from featx.backbones.applications import Application, build
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines.choice import ENGINES, open_engine
+from featx.backbones.engines.choice import ENGINES, close_engines, open_engine
 from featx.backbones.engines.openvino import computes_in_bfloat16
 from featx.backbones.framework import import_keras
 from featx.backbones.keras_weights import draw
@@ -207,7 +207,7 @@ def pooled(maps, pooling):
 def room():
     """Give back the memory of large networks, which Keras remembers."""
     yield
-    open_engine.cache_clear()
+    close_engines()
     import_keras().backend.clear_session()
     gc.collect()
 
@@ -248,7 +248,7 @@ def test_every_network_of_the_table_gives_what_it_gives_with_keras(
             expected = keras_engine.embed_batch(pictures)
         else:
             expected = pooled(maps, pooling)
-        open_engine.cache_clear()
+        close_engines()
         engine = open_openvino(backbone, tmp_path, pooling=pooling, **options)
         assert_parity(engine.embed_batch(pictures), expected)
         shutil.rmtree(tmp_path / "engines")
