@@ -95,11 +95,11 @@ def shortened(text: object, most: int = 24, end: int = 0) -> str:
     known = printable(text)
     if width(known) <= most:
         return known
-    last = _first(known[::-1], end)[::-1]
-    return f"{_first(known, most - end - 1)}…{last}"
+    last = beginning(known[::-1], end)[::-1]
+    return f"{beginning(known, most - end - 1)}…{last}"
 
 
-def _first(text: str, columns: int) -> str:
+def beginning(text: str, columns: int) -> str:
     """Return the longest beginning of a text that fits so many columns."""
     most = min(columns, len(text))
     return next((text[:n] for n in range(most, 0, -1) if width(text[:n]) <= columns), "")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from featx.charts.fonts import drawable, fonts_for
 from featx.charts.style import FONT, INK, MUTED, RIGHT, dress, own_axes, write_beside
-from featx.text import shortened
+from featx.text import shortened, width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,9 +67,8 @@ def plot_comparison(comparison: Compared, ax: Axes | None = None) -> Axes:
     )
     dress(ax, label, "accuracy, %")
     named = sorted(range(len(frame)), key=lambda row: (not unbeaten[row], row))[:_MOST_LABELS]
-    _name_points(
-        ax, x, accuracy, [(row, shortened(frame.candidate[row], 34, 14)) for row in named], order
-    )
+    names = [shortened(drawable(frame.candidate[row]), 34, 14) for row in named]
+    _name_points(ax, x, accuracy, list(zip(named, names, strict=True)), order)
     return ax
 
 
@@ -122,13 +122,14 @@ def _name_points(
     lines = [np.linspace(start, end, 60) for start, end in pairwise(points[joined])]
     lower = np.vstack([points - 3, *(line - 1 for line in lines)])  # corners of what is taken
     upper = np.vstack([points + 3, *(line + 1 for line in lines)])
+    fonts = fonts_for(name for _, name in names)
     for row, name in names:
-        size = np.array([0.56 * len(name), 1.25]) * FONT
+        size = np.array([0.56 * width(name), 1.25]) * FONT
         for dy, dx in product((0, -12, 12, -24, 24), (7, -7 - size[0])):
             low = points[row] + (dx, dy - size[1] / 2)
             high = low + size
             inside = (low >= least).all() and (high <= most).all()
             if inside and not ((low < upper) & (lower < high)).all(axis=1).any():
                 lower, upper = np.vstack([lower, low]), np.vstack([upper, high])
-                write_beside(ax, name, (x[row], y[row]), (dx, dy), color=INK)
+                write_beside(ax, name, (x[row], y[row]), (dx, dy), color=INK, fontfamily=fonts)
                 break

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from featx.charts.fonts import drawable, fonts_for
 from featx.charts.style import FONT, INK, RIGHT, WRONG, dress, own_axes
 from featx.images.labels import Label
 from featx.text import shortened
@@ -65,9 +66,10 @@ def plot_confusion(evaluation: Confusions, ax: Axes | None = None) -> Axes:
             text = f"{counts[row, column]:.3g}"
             ax.text(column, row, text, ha="center", va="center", color=color, fontsize=FONT - 1)
     ticks = list(range(0, n, math.ceil(n / _MOST_TICKS) or 1))
-    names = [shortened(evaluation.classes[tick], 18) for tick in ticks]
-    ax.set_xticks(ticks, names, rotation=90, parse_math=False)
-    ax.set_yticks(ticks, names, parse_math=False)
+    names = [shortened(drawable(evaluation.classes[tick]), 18) for tick in ticks]
+    fonts = fonts_for(names)
+    ax.set_xticks(ticks, names, rotation=90, parse_math=False, fontfamily=fonts)
+    ax.set_yticks(ticks, names, parse_math=False, fontfamily=fonts)
     ax.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), aspect="equal")
     dress(ax, "predicted", "true")
     figure = ax.get_figure(root=True)

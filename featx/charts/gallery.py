@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import ImageOps
 
+from featx.charts.fonts import drawable, fonts_for, quiet_boxes
 from featx.errors import OptionError
 from featx.files import written
 from featx.images.decode import decode_rgb
@@ -20,6 +21,7 @@ from featx.images.digests import read_file
 from featx.images.folder import ImageFolder
 from featx.images.labels import Label
 from featx.images.quiet import quiet_pillow
+from featx.text import beginning, shortened, width
 
 _RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
 _MOST = 100  # pictures in a gallery; more would be too small to see
@@ -32,7 +34,8 @@ class GalleryFigure(Figure):
 
     def _repr_png_(self) -> bytes:
         file = BytesIO()
-        self.savefig(file, format="png")
+        with quiet_boxes():
+            self.savefig(file, format="png")
         return file.getvalue()
 
 
@@ -84,12 +87,12 @@ def plot_gallery(
     ]
     shares = [math.nan] * n if probabilities is None else list(probabilities)
     sure = [True] * n if answered is None else list(answered)
-    width = int(side * 72 / (0.58 * font))
+    room = int(side * 72 / (0.58 * font))
     with quiet_pillow():
         tiles = [
             _Tile(
                 _thumbnail(pictures[i], round(side * _DPI)),
-                _title(names[i], truths[i], shares[i], sure[i], width),
+                _title(names[i], truths[i], shares[i], sure[i], room),
                 _color(names[i], truths[i] if sure[i] else None),
             )
             for i in range(shown)
@@ -112,28 +115,28 @@ def _drawn(
 ) -> GalleryFigure:
     """Draw tiles in rows, each row as high as its highest title needs."""
     line = 1.3 * font / 72
+    fonts = fonts_for(tile.title for tile in tiles)
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     lines = [max(tile.title.count("\n") + 1 for tile in row) for row in rows]
-    width = 2 * _MARGIN + columns * side + (columns - 1) * _GAP
+    across = 2 * _MARGIN + columns * side + (columns - 1) * _GAP
     height = 2 * _MARGIN + len(rows) * (side + _PAD) + (len(rows) - 1) * _GAP + sum(lines) * line
     height += line + _GAP if caption else 0
-    figure = GalleryFigure(figsize=(width, height), dpi=_DPI)
+    figure = GalleryFigure(figsize=(across, height), dpi=_DPI)
     top = height - _MARGIN
     for row, count in zip(rows, lines, strict=True):
         top -= count * line + _PAD
         for column, tile in enumerate(row):
             left = _MARGIN + column * (side + _GAP)
-            box = (left / width, (top - side) / height, side / width, side / height)
+            box = (left / across, (top - side) / height, side / across, side / height)
             ax = figure.add_axes(box, xticks=[], yticks=[])
             ax.imshow(tile.picture, aspect="auto")
-            ax.set_title(
-                tile.title, fontsize=font, color=tile.color, pad=72 * _PAD, parse_math=False
-            )
+            looks: dict[str, Any] = {"fontsize": font, "fontfamily": fonts, "color": tile.color}
+            ax.set_title(tile.title, pad=72 * _PAD, parse_math=False, **looks)
             for spine in ax.spines.values():
                 spine.set(color=tile.color, linewidth=0.8 if tile.color == _UNKNOWN else 2.0)
         top -= side + _GAP
     if caption:
-        figure.text(_MARGIN / width, _MARGIN / height, caption, fontsize=font, color=_UNKNOWN)
+        figure.text(_MARGIN / across, _MARGIN / height, caption, fontsize=font, color=_UNKNOWN)
     return figure
 
 
@@ -153,25 +156,28 @@ def _sizes(n: int) -> tuple[float, float]:
     return (1.7, 9.0) if n <= 40 else (1.3, 7.0)
 
 
-def _title(label: str, truth: str | None, probability: float, sure: bool, width: int) -> str:
-    lines = _wrap(label if sure else f"unsure ({label}?)", width)
+def _title(label: str, truth: str | None, probability: float, sure: bool, room: int) -> str:
+    lines = _wrap(label if sure else f"unsure ({label}?)", room)
     if not math.isnan(probability):
         share = f"{100 * probability:.0f} %"
-        if len(lines[-1]) + len(share) + 2 <= width:
+        if width(lines[-1]) + len(share) + 2 <= room:
             lines[-1] += f"  {share}"
         else:
             lines.append(share)
     if truth not in (None, label):
-        lines += _wrap(f"is {truth}", width)
+        lines += _wrap(f"is {truth}", room)
     return "\n".join(lines)
 
 
-def _wrap(text: str, width: int) -> list[str]:
-    """Break a text into at most two lines."""
-    text = text.encode("utf-8", "replace").decode()  # names of folders need not be Unicode
-    if len(text) > 2 * width:
-        text = text[: 2 * width - 1] + "…"
-    return textwrap.wrap(text, width, max_lines=2, placeholder="…") or [""]
+def _wrap(text: object, columns: int) -> list[str]:
+    """Break a text into at most two lines, between words where it has any."""
+    text = drawable(text)
+    line = beginning(text, columns)
+    if line != text and text[len(line)] != " ":
+        between = max(line.rfind(" "), line.rfind("-")) + 1
+        line = line[:between] or line
+    rest = text[len(line) :].strip()
+    return [line.strip(), shortened(rest, columns)] if rest else [line.strip()]
 
 
 def _caption(
@@ -206,5 +212,5 @@ def _thumbnail(path: str, side: int) -> np.ndarray:
 
 def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
     """Write a figure to a file in the format of its suffix."""
-    with written(path) as file:
+    with written(path) as file, quiet_boxes():
         figure.savefig(file, dpi=_DPI, facecolor="white")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 import xml.etree.ElementTree as ElementTree
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from featx.charts.fonts import quiet_boxes
 from featx.text import printable
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def inline_svg(figure: Figure, name: str, description: str, colors: dict[str, st
     stream = StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "featx"}):
         unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        with warnings.catch_warnings():  # the typeface of the page has the glyphs, not that here
-            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        with quiet_boxes():  # the typeface of the page has the letters, not that here
             figure.savefig(stream, format="svg", transparent=True, metadata=unsaid)
     root = ElementTree.fromstring(stream.getvalue())
     for parent in root.iter():  # its rules would hold for the whole page

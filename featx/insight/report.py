@@ -18,6 +18,7 @@ import numpy as np
 from featx.charts.comparison import plot_comparison
 from featx.charts.confusion import plot_confusion
 from featx.charts.curve import plot_learning_curve
+from featx.charts.fonts import quiet_boxes
 from featx.charts.style import INK, LINE, MUTED, RIGHT, WRONG, inline_svg
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.curve import LearningCurve
@@ -298,7 +299,8 @@ def _chart(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
-    plot(made, figure.add_subplot())
+    with quiet_boxes():
+        plot(made, figure.add_subplot())
     return Markup(inline_svg(figure, name, description, _COLORS))
 
 

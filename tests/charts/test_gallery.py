@@ -159,7 +159,7 @@ def test_long_labels_are_broken_and_cut_to_the_width_of_their_picture(pictures, 
 def test_labels_are_text_whatever_they_hold(pictures, tmp_path, label):
     figure = plot_gallery(pictures(2), [label, "x"], true=["x", label])
     save_figure(figure, tmp_path / "gallery.png")
-    shown = label.encode("utf-8", "replace").decode().replace("\n", " ")
+    shown = label.replace("\udce9", "\ufffd").replace("\n", r"\n")
     assert figure.axes[0].get_title() == f"{shown}\nis x"
     assert figure.axes[1].get_title().startswith("x\nis")
 
