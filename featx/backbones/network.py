@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,10 @@ import numpy as np
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.framework import import_keras
+from featx.backbones.graph import data_format_of, output_of
+from featx.backbones.keras_settings import usual_settings
 from featx.backbones.preprocessing import Preprocessing
-from featx.errors import OptionError, UnknownLayerError, check_choice
+from featx.errors import OptionError, check_choice
 
 if TYPE_CHECKING:
     import keras
@@ -42,6 +42,7 @@ class Cut:
         check_choice("precision", self.precision, PRECISIONS)
 
 
+@usual_settings()
 def cut_network(
     backbone: Backbone, cut: Cut, poolings: tuple[str, ...], input_size: int
 ) -> keras.Model:
@@ -55,7 +56,7 @@ def cut_network(
     assert backbone.source is not None
     own = poolings[0] if cut.layer is None and poolings in (("avg",), ("max",)) else None
     network, layers = backbone.source.network(cut.layer, own, input_size)
-    output = _output(network, layers, cut.layer, backbone.name)
+    output = output_of(network, layers, cut.layer, backbone.name)
     pooled = [_pooled(keras, output, each) for each in poolings]
     network = keras.Model(
         network.inputs, pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
@@ -101,22 +102,8 @@ def named_layers(network: keras.Model) -> dict[str, keras.layers.Layer]:
     return names
 
 
-def _output(
-    network: keras.Model, layers: Mapping[str, Any], name: str | None, backbone: str
-) -> Any:
-    if name is None or (name == "predictions" and name not in layers):
-        return network.outputs[0]
-    if name not in layers:
-        near = difflib.get_close_matches(name, layers, n=3, cutoff=0.5) or list(layers)[-3:]
-        raise UnknownLayerError(
-            f"{backbone} has no layer {name!r}: expected one of its {len(layers)} layers, "
-            f"such as {', '.join(near)}"
-        )
-    return layers[name].output
-
-
 def _pooled(keras: Any, output: Any, pooling: str) -> Any:
-    """Pool over everything between the first axis and the last."""
+    """Pool over all axes but the first and that of the channels."""
     rank = len(output.shape)
     if pooling == "none" or rank == 2:
         return output
@@ -133,7 +120,7 @@ def _pooled(keras: Any, output: Any, pooling: str) -> Any:
             f"{pooling} pooling takes a map: got a layer of shape {tuple(output.shape[1:])}; "
             "use pooling='flatten' or 'none'"
         )
-    return pools[pooling, rank]()(output)
+    return pools[pooling, rank](data_format=data_format_of(output))(output)
 
 
 def _preprocessed(keras: Any, pixels: Any, preprocessing: Preprocessing) -> Any:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from featx.backbones.framework import imported
+from featx.backbones.keras_settings import usual_settings
 from featx.errors import UnknownBackboneError
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class BackboneSpec:
         # next number must not depend on whether a network was built.
         state = random.getstate()
         try:
-            return imported(self.builder)(weights=None, **options)
+            with usual_settings():
+                return imported(self.builder)(weights=None, **options)
         finally:
             random.setstate(state)
 

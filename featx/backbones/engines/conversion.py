@@ -29,6 +29,7 @@ import numpy as np
 
 from featx.backbones.engines.engine import EngineRequest
 from featx.backbones.framework import import_openvino, keras_backend
+from featx.backbones.keras_settings import usual_settings
 from featx.backbones.network import Cut, cut_network
 from featx.errors import ConversionError, StorageError, get_logger, one_line
 from featx.files import storage_errors
@@ -92,6 +93,7 @@ def key_of(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+@usual_settings()
 def _convert(model: keras.Model, name: str) -> openvino.Model:
     """Convert a Keras model, and check that it still gives the same features."""
     if keras_backend() != "tensorflow":

@@ -6,6 +6,7 @@ import numpy as np
 
 from featx.backbones.engines.engine import BatchEngine, EngineRequest
 from featx.backbones.framework import has_gpu
+from featx.backbones.keras_settings import usual_settings
 from featx.backbones.network import cut_network
 
 _CPU_BATCH_SIZE = 8  # larger batches gain nothing there, and one picture costs a whole batch
@@ -32,4 +33,5 @@ class KerasEngine(BatchEngine):
         )
 
     def _compute(self, pixels: np.ndarray, n: int) -> np.ndarray:
-        return np.asarray(self._model.predict_on_batch(pixels)[:n], dtype=np.float32)
+        with usual_settings():
+            return np.asarray(self._model.predict_on_batch(pixels)[:n], dtype=np.float32)

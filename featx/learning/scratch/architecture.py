@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.backbones.framework import import_keras
+from featx.backbones.keras_settings import usual_settings
 
 if TYPE_CHECKING:
     import keras
@@ -210,6 +211,7 @@ def check(description: Any) -> None:
         raise ArchitectureError(f"the output {description['output']!r}")
 
 
+@usual_settings()
 def rebuild(description: Mapping[str, Any], weights: Sequence[np.ndarray]) -> keras.Model:
     """Build a network from what `describe` and `weights_of` gave, after `check`.
 

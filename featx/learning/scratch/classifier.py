@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from featx.backbones.framework import import_keras
+from featx.backbones.keras_settings import usual_settings
 from featx.backbones.kinds import PIXELS
 from featx.backbones.pixels import PIXELS_SIZE
 from featx.errors import ModelFileError, OptionError, warn
@@ -165,7 +166,7 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         held = hold_out(target, groups, self.validation, generator)
         learned_from = np.setdiff1d(np.arange(len(target)), held)
         keras = import_keras()
-        with _own_random_state():
+        with usual_settings(), _own_random_state():
             if self.network is None:
                 model = baseline_network(keras, size, len(self.classes_), seed)
                 model.compile(
@@ -245,6 +246,7 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
                 means[name] += float(logs[name]) * len(batch) / len(rows)
         return means
 
+    @usual_settings()
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Predict the probability of each class, of shape (n, n_classes), float64."""
         model = self.network_
@@ -332,6 +334,7 @@ def _side(columns: int) -> int:
     return side
 
 
+@usual_settings()
 def _require_same(model: keras.Model, again: keras.Model) -> None:
     """Check that a network and its copy give the same numbers."""
     shape = [each or PIXELS_SIZE for each in model.input_shape[1:]]

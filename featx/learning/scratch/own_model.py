@@ -112,6 +112,7 @@ class OwnModel:
                     output_shape=layer._output_shape,
                     mask=layer.mask,
                     arguments=layer.arguments,
+                    dtype=layer.dtype_policy,
                     name=layer.name,
                 )
             config = layer.get_config()
