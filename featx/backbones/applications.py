@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ from featx.backbones.keras_weights import load_weights
 from featx.backbones.network import CLASSIFIER_LAYERS, named_layers
 from featx.backbones.preprocessing import PREPROCESSING_VERSION, PREPROCESSINGS
 from featx.backbones.table import BackboneSpec
-from featx.backbones.weights import Weights, locate
-from featx.errors import OptionError
+from featx.backbones.weights import Weights, describe, locate
+from featx.errors import OptionError, WeightsError
 
 if TYPE_CHECKING:
     import keras
@@ -38,10 +38,13 @@ def load(name: str, weights: str | Path, layer: str | None) -> Backbone:
 
 @dataclass(frozen=True)
 class Application:
-    """A network of the table with its weights, as `featx.backbones.backbone.Source` says."""
+    """A network of the table with its weights, as `featx.backbones.backbone.Source` says.
 
-    spec: BackboneSpec
-    weights: Weights
+    All are equal: the name and the digest of the backbone tell them apart.
+    """
+
+    spec: BackboneSpec = field(compare=False)
+    weights: Weights = field(compare=False)
 
     @property
     def pools_freely(self) -> bool:
@@ -54,7 +57,24 @@ class Application:
         """Build the network and load its weights; see `featx.backbones.backbone.Source`."""
         network = build(self.spec, input_size, top=layer in CLASSIFIER_LAYERS, pooling=pooling)
         load_weights(network, self.spec, self.weights)
-        return network, named_layers(network)
+        self._require_same_file()
+        layers = named_layers(network)
+        if layer == "predictions":  # which some networks call by another name
+            layers.setdefault(layer, network.layers[-1])
+        return network, layers
+
+    def digests(self) -> tuple[str, ...]:
+        """Return the digest of the weights; see `featx.backbones.backbone.Source`."""
+        return (self.weights.digest,)
+
+    def _require_same_file(self) -> None:
+        """Check that the file just read is that of the digest, not one put in its place since."""
+        weights = self.weights
+        if weights.path and describe(self.spec, weights.source, weights.path) != weights:
+            raise WeightsError(
+                f"{weights.path} was replaced by another file after {self.spec.name} was loaded: "
+                "load the backbone again"
+            )
 
 
 def build(spec: BackboneSpec, input_size: int, *, top: bool, pooling: str | None) -> keras.Model:

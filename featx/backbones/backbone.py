@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +36,10 @@ class Source(Protocol):
         """
         ...
 
+    def digests(self) -> tuple[str, ...]:
+        """Return the digest of what the network computes now, then those of earlier versions."""
+        ...
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -49,7 +53,8 @@ class Backbone:
     name : str
         Name of the network.
     digest : str
-        Digest of the weights: SHA-256 of their file, in hexadecimal.
+        Digest of the weights: SHA-256 of their file, in hexadecimal. For a network of your own,
+        that of the network as it was when the backbone was made.
     input_size : int
         Side of the pictures that it was made for, in pixels.
     min_size : int
@@ -76,7 +81,7 @@ class Backbone:
     layer: str | None = None
     preprocess: Preprocess = field(kw_only=True, compare=False, repr=False)
     kind: str = field(default="keras", compare=False, repr=False)
-    source: Source | None = field(default=None, compare=False, repr=False)
+    source: Source | None = field(default=None, repr=False)
     weights: Weights | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -132,7 +137,8 @@ class Backbone:
             function from float32 RGB of shape (n, size, size, 3), 0 to 255, to what the network
             takes.
         layer : str, optional
-            The layer to read; by default the output of the network.
+            The layer to read, "inner/name" for one of a network inside it; by default the output
+            of the network, which has to be one.
         name : str, optional
             What to call it in recipes; by default the name of the model.
 
@@ -140,7 +146,8 @@ class Backbone:
         -------
         Backbone
             Its digest covers the architecture, the weights, and what `preprocess` does to a set of
-            test pixels; change one of them and make the backbone anew.
+            test pixels. It is taken again whenever pictures are embedded, so that a network that
+            was trained on gives its new features.
 
         Raises
         ------
@@ -154,6 +161,20 @@ class Backbone:
     def is_pixels(self) -> bool:
         """Whether there is no network: pictures stand for themselves."""
         return self.kind == PIXELS
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a Keras network of a user's own."""
+        return self.source is not None and self.weights is None
+
+    def current(self, known: str | None = None) -> Backbone:
+        """Return the backbone with the digest of today: a network of one's own may have changed.
+
+        `known` is the digest of a recipe, which may go by that of an earlier version of featx.
+        """
+        digests = self.source.digests() if self.source else (self.digest,)
+        digest = known if known in digests else digests[0]
+        return self if digest == self.digest else replace(self, digest=digest)
 
     def joins_poolings(self, layer: str | None) -> bool:
         """Whether one run of the network can give several poolings of a layer.

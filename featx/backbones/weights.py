@@ -71,13 +71,13 @@ def locate(
         return Weights("random", None, RANDOM_DIGEST)
     if weights == "imagenet":
         path = _find_imagenet(spec, top) or _download(spec, _files(spec, top)[0])
-        return _chosen(spec, "imagenet", path)
+        return describe(spec, "imagenet", path)
     path = Path(os.path.abspath(os.path.expanduser(weights)))
-    return _chosen(spec, str(path), _own_file(spec, path, top))
+    return describe(spec, str(path), _own_file(spec, path, top))
 
 
-def _chosen(spec: BackboneSpec, source: str, path: Path) -> Weights:
-    """Describe a file; under Keras's name it may give other features than under another."""
+def describe(spec: BackboneSpec, source: str, path: Path) -> Weights:
+    """Describe a weights file; under Keras's name it may give other features than under another."""
     digest = _digest(path)
     if spec.stddev is None or path.name not in (spec.with_top.name, spec.without_top.name):
         return Weights(source, path, digest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import settle_precision
 from featx.backbones.network import CLASSIFIER_LAYERS, Cut
-from featx.errors import OptionError
+from featx.errors import OptionError, RecipeMismatchError
 from featx.features.options import EmbedOptions
 from featx.features.recipe import Recipe, RecipePart
 from featx.images.square import Square
@@ -54,13 +54,21 @@ class Request:
     def again(
         cls, backbones: Sequence[Backbone], recipe: Recipe, views: int, engine: str
     ) -> Request:
-        """Ask for features by the recipe of an earlier day, in a precision of this machine."""
+        """Ask for features by the recipe of an earlier day, in a precision of this machine.
+
+        Raises
+        ------
+        RecipeMismatchError
+            The recipe says something else than what these backbones do.
+        """
         asked = {part.cut.precision for part in recipe.parts}
         precisions = {each: settle_precision(each, engine) for each in asked}
         parts = tuple(
             replace(part, cut=replace(part.cut, precision=precisions[part.cut.precision]))
             for part in recipe.parts
         )
+        for backbone, part in zip(backbones, parts, strict=True):
+            _require_done(backbone, part)
         return cls(tuple(backbones), Recipe(parts), views)
 
     def of_view(self, number: int) -> list[tuple[Backbone, RecipePart]]:
@@ -97,26 +105,48 @@ def _part(
         )
     elif weights != "imagenet" and not backbone.is_pixels:
         raise OptionError("weights go with the name of a backbone; this Backbone has its own")
-    layer = layer or backbone.layer
+    else:
+        backbone = backbone.current()
     size = settled["input_size"]
     size = backbone.input_size if size is None else size
+    settings = settled | {"input_size": size, "layer": layer or backbone.layer}
+    return backbone, _written(backbone, settings)
+
+
+def _written(backbone: Backbone, settings: Mapping[str, Any]) -> RecipePart:
+    """Write what is done with a backbone where these settings, by name, are asked for."""
+    size, layer = settings["input_size"], settings["layer"]
     if not isinstance(size, int | np.integer) or not backbone.min_size <= size <= _MAX_INPUT_SIZE:
         raise OptionError(
             f"input size {size!r} does not fit {backbone.name}: "
             f"expected {backbone.min_size} to {_MAX_INPUT_SIZE} pixels"
         )
-    own: dict[str, Any] = {"layer": layer}
+    own: dict[str, Any] = {"view": 0}
     if layer in CLASSIFIER_LAYERS:  # vectors already: no pooling changes them
         own["pooling"] = "none"
     if backbone.is_pixels:
         own |= {"pooling": "none", "precision": "float32"}
-    settings: dict[str, Any] = settled | own
+    settings = {**settings, **own}
     names = {*Square.__dataclass_fields__, *Cut.__dataclass_fields__} & settings.keys()
-    part = RecipePart.of(
+    return RecipePart.of(
         backbone.name,
         backbone.digest,
         int(size),
         backbone.preprocessing,
         **{name: settings[name] for name in names},
     )
-    return backbone, part
+
+
+def _require_done(backbone: Backbone, part: RecipePart) -> None:
+    """Check that a recipe says what is done with a backbone, whatever this one is called."""
+    done, said = _written(backbone, part.settings).settings, part.settings
+    differences = [
+        f"{name} {said[name]!r}, not {done[name]!r}"
+        for name in said
+        if said[name] != done[name] and name != "backbone"
+    ]
+    if differences:
+        raise RecipeMismatchError(
+            f"the recipe says what {backbone.name} does not do: {'; '.join(differences)}; make "
+            "the features or the model again"
+        )

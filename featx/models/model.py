@@ -124,15 +124,22 @@ class ImageClassifier:
                     f"the model was trained on a network of your own, {part.backbone!r}: "
                     "load it in Python, with backbone= that network"
                 ) from error
-        if self._backbones[part].digest != part.weights:
-            found = self._backbones.pop(part)
-            place = found.weights.path if found.weights else found.name
+        found = self._backbones[part].current(part.weights)
+        if found.digest == part.weights:
+            return found
+        trained = f"the model was trained on {part.backbone} weights {part.weights[:12]}, but the"
+        if found.is_own:
             raise RecipeMismatchError(
-                f"the model was trained on {part.backbone} weights {part.weights[:12]}, but the "
-                f"weights found ({place}) are {found.digest[:12]}; load the model with weights= "
-                "the file it was trained on"
+                f"{trained} network given ({found.name}) has {found.digest[:12]}: it was trained "
+                "or changed since, or is another; train the model again, or give it the network as "
+                "it was"
             )
-        return self._backbones[part]
+        del self._backbones[part]
+        place = found.weights.path if found.weights else found.name
+        raise RecipeMismatchError(
+            f"{trained} weights found ({place}) are {found.digest[:12]}; load the model with "
+            "weights= the file it was trained on"
+        )
 
     @property
     def history(self) -> pd.DataFrame:

@@ -8,7 +8,8 @@ import pytest
 from featx.backbones.backbone import Backbone
 from featx.backbones.framework import import_keras
 from featx.backbones.network import Cut, cut_network
-from featx.errors import OptionError
+from featx.backbones.table import find
+from featx.errors import OptionError, WeightsError
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore:the weights of")]
 
@@ -30,3 +31,14 @@ def test_convnext_normalises_after_pooling_as_keras_does(pooling, pictures):
     expected = network.predict_on_batch(pictures.astype(np.float32))
     difference = np.abs(ours.predict_on_batch(pictures) - expected).max()
     assert difference < 1e-4 * np.abs(expected).max()
+
+
+def test_a_weights_file_that_was_replaced_is_not_read_under_the_digest_of_the_former(tmp_path):
+    network, path = find("mobilenet_v3_small").build(include_top=False), tmp_path / "a.weights.h5"
+    network.save_weights(path)
+    backbone = Backbone.load("mobilenet_v3_small", path)
+    network.set_weights([each + 1 for each in network.get_weights()])
+    network.save_weights(path)
+    with pytest.raises(WeightsError, match="was replaced by another file after mobilenet_v3_small"):
+        cut_network(backbone, Cut(), ("avg",), 32)
+    cut_network(Backbone.load("mobilenet_v3_small", path), Cut(), ("avg",), 32)

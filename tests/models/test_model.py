@@ -18,12 +18,14 @@ import featx
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import EngineSpec, registered
 from featx.errors import (
+    FeatxError,
     ImageError,
     ImageSourceError,
     OptionError,
     RecipeMismatchError,
     WeightsError,
 )
+from featx.features.store.store import cache_folder
 from featx.learning.classifiers import CLASSIFIERS
 from featx.models.model import ImageClassifier, load
 from featx.models.train import train
@@ -395,6 +397,41 @@ def test_a_model_on_a_network_of_ones_own_needs_it_again_when_loaded(
         load(tmp_path / "own.featx", backbone=other).predict(new_photos)
     with pytest.raises(OptionError, match="trained on a network of your own, 'mine'"):
         load(tmp_path / "own.featx").predict(new_photos)
+
+
+@pytest.mark.parametrize(
+    ("setting", "claimed", "message"),
+    [
+        ("preprocessing", "caffe/1", "preprocessing 'caffe/1', not 'lite/1'"),
+        ("view", "3/1", "view 3, not 0"),
+        ("input_size", 16, "input size 16 does not fit efficientnet_lite0: expected 32 to 4096"),
+        ("orientation", "none", "orientation 'none' of a recipe: expected 'exif'"),
+        ("color", "bgr", "color 'bgr' of a recipe: expected 'rgb'"),
+    ],
+)
+def test_a_recipe_that_says_what_is_not_done_is_refused(
+    model, new_photos, tmp_path, setting, claimed, message
+):
+    model.save(tmp_path / "claims.featx")
+    document = fakes.about(tmp_path / "claims.featx")
+    document["recipe"][setting] = claimed
+    fakes.rewrite(tmp_path / "claims.featx", document)
+    kept = sorted(path.name for path in cache_folder().glob("features/*"))
+    with pytest.raises(FeatxError, match=message):
+        load(tmp_path / "claims.featx").predict(new_photos)
+    assert sorted(path.name for path in cache_folder().glob("features/*")) == kept
+
+
+@pytest.mark.parametrize(("setting", "claimed"), [("pooling", "max"), ("precision", "bfloat16")])
+def test_a_recipe_of_pixels_that_says_what_is_not_done_is_refused(
+    photos, new_photos, tmp_path, setting, claimed
+):
+    train(photos, "knn", backbone="pixels").save(tmp_path / "claims.featx")
+    document = fakes.about(tmp_path / "claims.featx")
+    document["recipe"][setting] = claimed
+    fakes.rewrite(tmp_path / "claims.featx", document)
+    with pytest.raises(RecipeMismatchError, match=f"{setting} '{claimed}', not '"):
+        load(tmp_path / "claims.featx").predict(new_photos)
 
 
 def test_a_model_file_says_in_plain_json_what_it_is(model, tmp_path):
