@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from featx.backbones.forks import in_child
 from featx.backbones.framework import import_keras
 
 # Those of a fresh Keras, which the networks of the table and their weights were made with.
@@ -35,7 +36,9 @@ def usual_settings() -> Iterator[None]:
     built. They belong to the whole process, so the first block of several threads sets them and
     the last gives back what a user had set. The policy of number formats belongs to the thread.
     """
-    keras = import_keras()
+    if "keras" not in sys.modules:
+        import_keras()
+    import keras  # without waiting for an engine that another thread opens
     from keras.src.backend.common import global_state  # alone tells a policy that was never set
 
     _enter(keras)
@@ -68,14 +71,11 @@ def _set(keras: Any, settings: dict[str, Any]) -> None:
         getattr(keras.config, f"set_{name}")(value)
 
 
+@in_child
 def _start_anew() -> None:
-    """Give back a user's settings in a forked process, which has none of the other threads."""
+    """Give back a user's settings in a forked child, which has none of the other threads."""
     global _pinned
     blocks, found = _pinned.blocks, _pinned.found
     _pinned = _Pinned()
     if blocks:
-        _set(import_keras(), found)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+        _set(sys.modules["keras"], found)

@@ -51,6 +51,8 @@ def embed(
         (height, width) or (height, width, 1, 3 or 4), grey, RGB or RGBA: integers 0 to 255, floats
         0 to 1, or bool. Such are called "image[3]" by their position in the list. An array of
         many pictures has one more axis in front, and its rows are "array[0]", "array[1]" and so on.
+        Pictures that OpenCV read are BGR, and nothing in an array says so: give
+        `cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)`.
     backbone : str or Backbone, or a sequence of them, default="efficientnet_lite0"
         A network of the table (`featx backbones`), or one of your own (`Backbone.from_keras`);
         "pixels" gives the pictures themselves, of shape (size, size, 3), 0 to 255. For several of
