@@ -155,8 +155,11 @@ def packages_of(name: str) -> list[str]:
 def test_every_library_that_is_imported_is_declared():
     """Declared by featx, or by what featx declares: scikit-learn brings scipy along."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {distribution_of(each) for each in project["dependencies"]}
+    optional = project["optional-dependencies"]["heic"]  # what is used where it is installed
+    declared = {distribution_of(each) for each in [*project["dependencies"], *optional]}
     for name in sorted(declared):
+        if name in map(distribution_of, optional):
+            continue
         needed = [each for each in metadata.requires(name) or () if "extra ==" not in each]
         declared |= {distribution_of(each) for each in needed}
     owners = metadata.packages_distributions()
@@ -380,7 +383,8 @@ def test_tests_use_what_is_public(path):
         own |= {node.name} if isinstance(node, ast.ClassDef) else set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
-            private += [node.attr] if root_of(node) not in own else []
+            public = root_of(node) in own or ast.unparse(node) == "os._exit"  # in the manual of os
+            private += [] if public else [node.attr]
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("setattr", "delattr"):
             texts = [str(each.value) for each in node.args[:2] if isinstance(each, ast.Constant)]
             if root_of(node.args[0]) in ours or "".join(texts).startswith("featx."):

@@ -24,6 +24,7 @@ from featx.images.quiet import quiet_pillow
 from featx.text import beginning, shortened, width
 
 _RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
+_MOST_DECODED = 4096  # pixels along a side
 _MOST = 100  # pictures in a gallery; more would be too small to see
 _DPI = 150  # of a file in pixels
 _MARGIN, _GAP, _PAD = 0.14, 0.14, 0.04  # inches: around all, between pictures, below a title
@@ -204,7 +205,7 @@ def _thumbnail(path: str, side: int) -> np.ndarray:
         data, _ = read_file(path)
     except OSError:
         data = b""
-    image, _ = decode_rgb(data)
+    image, _ = decode_rgb(data, most=_MOST_DECODED)
     if image is None:
         return np.full((8, 8, 3), 208, np.uint8)
     return np.asarray(ImageOps.fit(image, (side, side)))

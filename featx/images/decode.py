@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from featx.errors import one_line
-from featx.images.rgb import to_rgb
+from featx.images import netpbm
+from featx.images.depth import depth_of, of_low_bytes
+from featx.images.limits import (
+    JPEG_FORMATS,
+    ROOM,
+    RefusedError,
+    Source,
+    check_icon,
+    check_time,
+    codec,
+    decoding_bytes,
+    has_deep_colours,
+)
+from featx.images.rgb import DepthOf, depth_note, to_8_bit, with_low_bytes
 from featx.images.square import Square
 from featx.images.views import Box
 from featx.text import printable
@@ -30,8 +46,10 @@ _FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF", "JPEG2000", "PPM"),
     *("ICO", "CUR", "ICNS", "DIB", "PSD", "DDS", "QOI", "PCX", "SGI", "SUN", "XBM", "XPM", "TGA"),
 )
-_JPEG_FORMATS = ("JPEG", "MPO")
 _FRAMED = ("AVIF", "GIF", "MPO", "PNG", "TIFF", "WEBP")
+
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # Pillow unpacks colour profiles like texts
+_MOST_CHUNKS = 500_000
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -48,11 +66,14 @@ _SWAPS_SIDES = (_Turn.TRANSPOSE, _Turn.ROTATE_270, _Turn.TRANSVERSE, _Turn.ROTAT
 _STARTS_RIGHT = (_Turn.FLIP_LEFT_RIGHT, _Turn.ROTATE_180, _Turn.ROTATE_270, _Turn.TRANSVERSE)
 _STARTS_BELOW = (_Turn.ROTATE_180, _Turn.FLIP_TOP_BOTTOM, _Turn.TRANSVERSE, _Turn.ROTATE_90)
 
+# What the `ftyp` box of an ISO file names.
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1")
+_AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_REASON = (
-    "HEIC photograph: Pillow cannot read it; `pip install pillow-heif` and call "
-    "pillow_heif.register_heif_opener(), or convert to JPEG"
+    "HEIC photograph: `pip install pillow-heif`, and featx reads it; or convert it to JPEG"
 )
+_AVIF_REASON = "AVIF picture: `pip install --upgrade pillow`, to 11.3 at least, and featx reads it"
+_heif = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -88,10 +109,6 @@ class Outcome:
         return f"failed: {printable(self.path)}: {printable(self.reason)}"
 
 
-class _RefusedError(Exception):
-    """The image is refused; the message is the reason, word for word."""
-
-
 def decode_all(data: bytes, squares: Sequence[Square]) -> tuple[list[np.ndarray], Outcome]:
     """Decode a file's bytes once for several squares, at least one.
 
@@ -99,83 +116,162 @@ def decode_all(data: bytes, squares: Sequence[Square]) -> tuple[list[np.ndarray]
     C-contiguous, and the outcome, "decoded" or "failed". There are none if it is "failed", which
     is said of whatever is wrong with `data`: nothing in it raises.
     """
-    opened: dict[int, _Opened] = {}  # by the reduction that it was decoded at
-    pixels: dict[Square, np.ndarray] = {}
+    alike: dict[int, list[Square]] = {}  # by the reduction that they are decoded at
     size = _jpeg_size(data) if any(square.decode == "scaled" for square in squares) else None
+    for square in dict.fromkeys(squares):
+        alike.setdefault(square.reduction(*size) if size else 1, []).append(square)
+    pixels: dict[Square, np.ndarray] = {}
     try:
-        for square in squares:
-            reduction = square.reduction(*size) if size else 1
-            if reduction not in opened:
-                opened[reduction] = _open_rgb(data, reduction)
-            if square not in pixels:
-                picture = opened[reduction]
-                pixels[square] = np.array(square.of(picture.image, picture.box))
-    except Exception as error:
-        return [], Outcome("failed", _reason(error, data))
-    return [pixels[square] for square in squares], opened[reduction].outcome
-
-
-def decode_rgb(data: bytes, reduction: int = 1) -> tuple[Image.Image | None, Outcome]:
-    """Decode a file's bytes to an upright RGB image, or to None if the outcome is "failed".
-
-    The orientation in the EXIF block is applied; `featx.images.rgb.to_rgb` makes it 8-bit RGB; of
-    an animation or a file of several pages the first frame counts. Colour profiles are ignored.
-    A truncated file fails, unless the process has set Pillow's `ImageFile.LOAD_TRUNCATED_IMAGES`.
-    A reduction of 2, 4 or 8 decodes a JPEG to this fraction of its sides, rounded up.
-    """
-    try:
-        opened = _open_rgb(data, reduction)
+        for reduction, group in alike.items():
+            with _decoded(data, reduction, max(square.size for square in group)) as picture:
+                for square in group:
+                    pixels[square] = np.array(square.of(picture.image, picture.box))
+                outcome = picture.outcome
+                del picture  # before its room is given to others
     # Whatever a damaged file makes Pillow raise (struct.error, KeyError, RecursionError,
     # MemoryError, ...), the other files go on.
     except Exception as error:
+        return [], Outcome("failed", _reason(error, data))
+    return [pixels[square] for square in squares], outcome
+
+
+def decode_rgb(
+    data: bytes, reduction: int = 1, most: int | None = None
+) -> tuple[Image.Image | None, Outcome]:
+    """Decode a file's bytes to an upright RGB image, or to None if the outcome is "failed".
+
+    The orientation in the EXIF block is applied; `featx.images.rgb.to_8_bit` makes it 8-bit; of
+    an animation or a file of several pages the first frame counts. Colour profiles are ignored.
+    A truncated file fails, unless the process has set Pillow's `ImageFile.LOAD_TRUNCATED_IMAGES`.
+    A reduction of 2, 4 or 8 decodes a JPEG to this fraction of its sides, rounded up. `most` is
+    the largest side in pixels; a larger image is made smaller.
+    """
+    try:
+        with _decoded(data, reduction) as picture:
+            image, outcome = picture.image, picture.outcome
+            del picture
+            if most is not None:
+                image.thumbnail((most, most))
+            return image.convert("RGB"), outcome
+    except Exception as error:
         return None, Outcome("failed", _reason(error, data))
-    return opened.image, opened.outcome
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """A decoded, upright RGB image, and the box of it that is the picture."""
+class _Decoded:
+    """A decoded, upright image, RGB or grey, and the box of it that is the picture."""
 
     image: Image.Image
     box: Box
     outcome: Outcome
 
 
-def _open_rgb(data: bytes, reduction: int) -> _Opened:
-    notes: list[str] = []
-    if not data:
-        raise _RefusedError("empty file")
-    Image.init()
-    formats = [name for name in _FORMATS if name in Image.OPEN]
-    with Image.open(BytesIO(data), formats=formats) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise _RefusedError(_too_many(f"{width}x{height}"))
-        deep = any(re.search(r";16[BLNS]", str(tile)) for tile in image.tile)
+@contextmanager
+def _decoded(data: bytes, reduction: int, side: int = 0) -> Iterator[_Decoded]:
+    """Decode a picture, for a square of so many pixels; it has its room until the block ends."""
+    with _opened(data) as image:
+        check_time(image, data)
         # Loading a TIFF turns it upright and forgets its tag. The other formats are asked after
         # loading: `getexif` may load a PNG itself, and what goes wrong then would be lost.
         turned = _orientation(lambda: getattr(image, "tag_v2", {}))
-        if reduction > 1 and image.format in _JPEG_FORMATS:
-            image.draft(None, (max(1, width // reduction), max(1, height // reduction)))
-        image.load()
-        orientation = _orientation(image.getexif)
+        with ROOM.taken(decoding_bytes(image, data, reduction, _may_turn(image, turned), side)):
+            try:
+                picture = _load(image, data, reduction, turned)
+            except ValueError as error:
+                if not _is_of_text(error):
+                    raise
+                with _opened(_without_text(data)) as again:
+                    picture = _load(again, data, reduction, turned)
+            yield picture
 
-        rgb = to_rgb(image, notes)
-        if deep and "16-bit to 8-bit" not in notes:
-            notes.append("16-bit to 8-bit")
-        if rgb is image and image.format in ("GIF", "TIFF"):
-            rgb = image.copy()  # these are searched for frames, which replaces their pixels
-        if image.format in _FRAMED:
-            _note_frames(image, notes)
+
+def _opened(data: bytes) -> Image.Image:
+    """Open a picture: its header is read and its size is no more than `MAX_PIXELS`."""
+    if not data:
+        raise RefusedError("empty file")
+    check_icon(data)
+    Image.init()
+    if _lacks_heif(data):
+        _register_heif()
+    formats = [name for name in _FORMATS if name in Image.OPEN]
+    try:
+        image = Image.open(Source(data), formats=formats)
+    except ValueError as error:
+        if not _is_of_text(error):
+            raise
+        image = Image.open(Source(_without_text(data)), formats=formats)
+    if image.width * image.height > MAX_PIXELS:
+        raise RefusedError(_too_many(f"{image.width}x{image.height}"))
+    return image
+
+
+def _is_of_text(error: ValueError) -> bool:
+    """Whether Pillow refuses a PNG for what is written in it beside the picture."""
+    return "MAX_TEXT_CHUNK" in str(error) or "text chunks" in str(error)
+
+
+def _without_text(data: bytes) -> bytes:
+    """Return a PNG without its texts, one of which can be larger than the picture."""
+    parts, start = [data[:8]], 8
+    while start + 8 <= len(data) and len(parts) < _MOST_CHUNKS:
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        if data[start + 4 : start + 8] not in _TEXT_CHUNKS:
+            parts.append(data[start:end])
+        start = end
+    return b"".join(parts)
+
+
+def _may_turn(image: Image.Image, turned: Any) -> bool:
+    """Whether an image that is not loaded may have to be turned upright."""
+    if image.format in JPEG_FORMATS:
+        return _orientation(image.getexif) in _UPRIGHT
+    return turned in _UPRIGHT or "exif" in image.info
+
+
+def _load(image: Image.Image, data: bytes, reduction: int, turned: Any) -> _Decoded:
+    notes: list[str] = []
+    width, height = image.size
+    deep = has_deep_colours(image)
+    if reduction > 1 and image.format in JPEG_FORMATS:
+        image.draft(None, (max(1, width // reduction), max(1, height // reduction)))
+    depth = partial(depth_of, image, data)
+    if codec(image) == netpbm.CODEC:
+        bright = netpbm.load_netpbm(image, data)
+    else:
+        image.load()
+        bright = _brightened(image, data, notes, depth) if deep else image
+    orientation = _orientation(image.getexif)
+    converted = to_8_bit(bright, notes, depth)
+    if image.format in ("GIF", "TIFF"):  # counting replaces the pixels of these
+        with _opened(data) as again:
+            _note_frames(again, notes)
+    elif image.format in _FRAMED:
+        _note_frames(image, notes)
 
     if turned in _UPRIGHT or orientation in _UPRIGHT:
         notes.append("rotated as EXIF says")
-    turn = _UPRIGHT.get(orientation)
-    upright = rgb if turn is None else rgb.transpose(turn)
     # The sides of a reduced JPEG are rounded up; what is beyond the true ones is no picture.
-    extent = (width / reduction, height / reduction) if rgb.size != (width, height) else rgb.size
+    reduced = converted.size != (width, height)
+    extent = (width / reduction, height / reduction) if reduced else converted.size
+    turn = _UPRIGHT.get(orientation)
+    turned_up = converted if turn is None else converted.transpose(turn)
     outcome = Outcome("decoded", notes=tuple(notes))
-    return _Opened(upright, _turned_box(extent, turn, upright), outcome)
+    return _Decoded(turned_up, _turned_box(extent, turn, turned_up), outcome)
+
+
+def _brightened(image: Image.Image, data: bytes, notes: list[str], depth: DepthOf) -> Image.Image:
+    """Return a picture of 16-bit colours as 8-bit ones, however few of their bits it uses.
+
+    Pillow has taken the high bytes. Where they are all small, the low ones count.
+    """
+    extrema: Any = image.getextrema()
+    if len(image.getbands()) > 1 and max(high for _, high in extrema[:3]) < 64:
+        with _opened(data) as again:
+            if of_low_bytes(again):
+                again.load()
+                return with_low_bytes(image, again, notes, depth)
+    notes.append(depth_note(16))
+    return image
 
 
 def _turned_box(
@@ -213,6 +309,9 @@ def _orientation(read_tags: Callable[[], Mapping[int, Any]]) -> Any:
 def _note_frames(image: Image.Image, notes: list[str]) -> None:
     try:
         count = getattr(image, "n_frames", 1)
+    except RefusedError:
+        notes.append("first of many frames")
+        return
     except Exception:  # the first frame is good, and that one counts
         notes.append("first frame, the others are damaged")
         return
@@ -222,10 +321,12 @@ def _note_frames(image: Image.Image, notes: list[str]) -> None:
 
 def _reason(error: Exception, data: bytes) -> str:
     message = one_line(error)
-    if isinstance(error, _RefusedError):
+    if isinstance(error, RefusedError):
         return message
     if isinstance(error, UnidentifiedImageError):
-        return _HEIC_REASON if _is_heic(data) else "not an image that Pillow can read"
+        if _is_avif(data) and "avif" not in features.get_supported_modules():
+            return _AVIF_REASON
+        return _HEIC_REASON if _lacks_heif(data) else "not an image that Pillow can read"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         # Pillow counts before it gives the image away: its own limit, and no width and height.
         pixels = re.search(r"\d+", message)
@@ -244,10 +345,29 @@ def _too_many(pixels: str) -> str:
     return f"too many pixels: {pixels}, at most {limit} million (a decompression bomb?)"
 
 
-def _is_heic(data: bytes) -> bool:
-    """Whether the bytes begin with the `ftyp` box of an ISO file that holds HEVC images."""
-    if data[4:8] != b"ftyp" or "HEIF" in Image.OPEN:
-        return False
+def _brands(data: bytes) -> set[bytes]:
+    """Return what the `ftyp` box of an ISO file says that it holds."""
+    if data[4:8] != b"ftyp":
+        return set()
     end = min(int.from_bytes(data[:4], "big"), 256)
-    brands = {data[8:12], *(data[start : start + 4] for start in range(16, end, 4))}
-    return not brands.isdisjoint(_HEIC_BRANDS) and brands.isdisjoint((b"avif", b"avis"))
+    return {data[8:12], *(data[start : start + 4] for start in range(16, end, 4))}
+
+
+def _is_avif(data: bytes) -> bool:
+    return not _brands(data).isdisjoint(_AVIF_BRANDS)
+
+
+def _lacks_heif(data: bytes) -> bool:
+    """Whether this is a HEIC photograph, and nothing here reads one."""
+    brands = _brands(data)
+    is_heic = not brands.isdisjoint(_HEIC_BRANDS) and brands.isdisjoint(_AVIF_BRANDS)
+    return is_heic and "HEIF" not in Image.OPEN
+
+
+def _register_heif() -> None:
+    """Let Pillow read HEIC photographs where `pillow-heif` is installed."""
+    with _heif, suppress(ImportError):
+        import pillow_heif
+
+        if "HEIF" not in Image.OPEN:
+            pillow_heif.register_heif_opener()

@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,15 +81,17 @@ class PillowImage(MemoryImage):
 
     def read(self) -> bytes:
         from featx.images.decode import upright
-        from featx.images.rgb import to_rgb
+        from featx.images.depth import depth_of
+        from featx.images.rgb import to_8_bit
 
         image: Image.Image = self.content
         try:
+            depth = partial(depth_of, image, b"")  # its file is not there any more
             with _loading:
                 image.load()
                 image = upright(image)
             plain = image.mode in ("L", "RGB") and not image.has_transparency_data
-            return netpbm(np.asarray(image if plain else to_rgb(image, [])))
+            return netpbm(np.asarray(image if plain else to_8_bit(image, [], depth)))
         except Exception as error:  # Pillow raises anything for a damaged file
             raise OSError(one_line(error)) from error
 

@@ -66,10 +66,10 @@ def _silence_libtiff() -> None:
     """Take away what prints libtiff's errors, where Pillow's own copy of it can be reached."""
     import ctypes
 
-    from PIL import Image
+    from PIL import _imaging
 
     try:
-        pillow = ctypes.CDLL(Image.core.__file__)  # it looks in the libraries of that, too
+        pillow = ctypes.CDLL(_imaging.__file__)  # it looks in the libraries of that, too
         setters = [getattr(pillow, name) for name in _LIBTIFF_HANDLERS]
     except (AttributeError, OSError, TypeError):  # built without it, or into Pillow
         return

@@ -72,13 +72,13 @@ class Square:
         return max((each for each in (2, 4, 8) if each <= factor), default=1)
 
     def of(self, image: Image.Image, box: Box | None = None) -> Image.Image:
-        """Resize an RGB image, or the box of it that is the picture, to the square."""
+        """Resize a grey or RGB image, or the box of it that is the picture, to the RGB square."""
         shape = {"squash": _squash, "crop": _crop, "pad": _pad}[self.resize]
         box, resample = box or (0, 0, *image.size), _FILTERS[self.interpolation]
         if not self.view:
-            return shape(image, box, self.size, resample)
+            return shape(image, box, self.size, resample).convert("RGB")
         view = view_of(self.view)
-        square = shape(image, view.part(box), view.margin(self.size), resample)
+        square = shape(image, view.part(box), view.margin(self.size), resample).convert("RGB")
         return view.finish(square, self.size)
 
 

@@ -15,6 +15,7 @@ from featx.images.quiet import quiet_pillow
 _QUALITY = 70
 _SIDES = ((60, 160), (200, 112), (500, 80), (1000, 64))  # pixels for up to so many pictures
 _SMALLEST = 48
+_MOST = 4096  # pixels along a side, decoded
 
 
 def side_for(n: int) -> int:
@@ -31,11 +32,11 @@ def thumbnail(path: str, side: int) -> str:
         data, _ = read_file(path)
     except OSError:
         data = b""
-    image, _ = decode_rgb(data, 8)
+    image, _ = decode_rgb(data, 8, most=_MOST)
     if image is not None and max(image.size) < 2 * side:  # too far reduced, or a small picture
         whole = 8 * max(image.size)
         reduction = next((each for each in (4, 2) if whole >= 2 * side * each), 1)
-        image, _ = decode_rgb(data, reduction)
+        image, _ = decode_rgb(data, reduction, most=_MOST)
     if image is None:
         image = Image.new("RGB", (8, 8), (208, 208, 208))
     image.thumbnail((side, side))

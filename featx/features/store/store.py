@@ -34,6 +34,7 @@ from featx.errors import StorageError, get_logger
 from featx.features.recipe import RecipePart
 from featx.features.store.shard import DamagedShardError, Shard, open_shard, write_shard
 from featx.files import check_writable, storage_errors, written
+from featx.images.rgb import OUTDATED_NOTE
 
 T = TypeVar("T")
 _TELLING = 16  # images that tell a speed
@@ -99,8 +100,9 @@ class FeatureStore:
         self._report(damages)
 
     def _list_rows(self, shard: Shard) -> None:
-        for row, key in enumerate(shard.keys):
-            self._rows.setdefault(key, (shard, row))
+        for row, (key, note) in enumerate(zip(shard.keys, shard.notes, strict=True)):
+            if not _is_outdated(note):
+                self._rows.setdefault(key, (shard, row))
 
     def __contains__(self, digest: str) -> bool:
         return bytes.fromhex(digest) in self._rows
@@ -234,6 +236,11 @@ class FeatureStore:
             first.reason,
             more,
         )
+
+
+def _is_outdated(note: str) -> bool:
+    """Whether a vector is of a picture that is decoded to other pixels now."""
+    return OUTDATED_NOTE in note and OUTDATED_NOTE in note.split(_BETWEEN_NOTES)
 
 
 def _in_threads(function: Callable[[Path], T], paths: Collection[Path]) -> list[tuple[Path, T]]:

@@ -319,6 +319,19 @@ def test_only_damaged_shards_are_discarded(tmp_path, store, shard, caplog):
     assert caplog.records == []
 
 
+def test_vectors_of_16_bit_pictures_from_before_their_depth_was_told_are_made_anew(tmp_path):
+    store = FeatureStore(tmp_path, RECIPE)
+    digests = [f"{number:064x}" for number in range(3)]
+    notes = [("alpha on white", "16-bit to 8-bit"), ("16-bit to 8-bit, of depth 16",), ()]
+    store.append(digests, np.zeros((3, 4), np.float32), notes)
+    assert store.sound(digests) == set(digests[1:])
+    store.append(digests[:1], np.ones((1, 4), np.float32), [("16-bit to 8-bit, of depth 12",)])
+    assert store.sound(digests) == set(digests)
+    out = np.empty((1, 4), np.float32)
+    store.read(digests[:1], out)
+    assert out.tolist() == [[1, 1, 1, 1]]
+
+
 def test_a_shard_among_those_of_another_shape_is_reported(tmp_path, store, shard, caplog):
     odd = store.folder / f"9{shard.name}"
     shard_module.write_shard(odd, [bytes(32)], [""], np.zeros((1, 8), np.float32))
