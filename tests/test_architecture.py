@@ -375,7 +375,7 @@ def test_learning_from_features_loads_no_deep_learning_framework():
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tests_use_what_is_public(path):
-    private, ours, own = [], {"featx"}, {"self", "cls"}
+    private, ours, own = [], {"featx"}, {"self", "cls", "os"}  # os._exit is public
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("featx"):
             private += [each.name for each in node.names if is_private(each.name)]

@@ -155,6 +155,17 @@ def test_saved_features_of_joined_networks_are_loaded_with_their_view():
     assert math.isnan(features.images_per_second)
 
 
+def test_a_table_that_r_edited_is_loaded_with_what_describes_its_rows():
+    with pytest.warns(UserWarning, match="holds 3 of the 6 rows that were saved"):
+        features = Features.load(RELEASED / "features" / "edited.csv")
+    rows = [4, 0, 2]
+    assert np.array_equal(features.X, TABLE[rows])
+    assert features.paths.tolist() == [PATHS[row] for row in rows]
+    assert features.y.tolist() == ["bee", "ant", "ant"]
+    assert features.outcomes == tuple(OUTCOMES[row] for row in sorted(rows))
+    assert features.recipe == ONE
+
+
 def test_saved_maps_are_loaded_in_their_shape():
     features = Features.load(RELEASED / "features" / "map.npz")
     assert np.array_equal(features.X, TABLE.reshape(6, 1, 5, 1))

@@ -266,12 +266,20 @@ class Comparison:
         }
 
     def __repr__(self) -> str:
-        lines = self.table.to_string(index=False).splitlines()
+        lines = lines_of(self.table).splitlines()
         return "\n".join([*(line.rstrip() for line in lines), self.summary])
 
     def _repr_html_(self) -> str:
         text = escape(self.summary).replace("\n", "<br>")
         return f"{self.table.to_html(index=False)}<p>{text}</p>"
+
+
+def lines_of(table: pd.DataFrame) -> str:
+    """Return a table as text, its columns in line also where names have wide letters."""
+    import pandas as pd
+
+    with pd.option_context("display.unicode.east_asian_width", True):
+        return table.to_string(index=False)
 
 
 @takes(CompareOptions)

@@ -138,6 +138,11 @@ def _edited(path: Path, stored: Stored, about: dict[str, Any]) -> Stored:
         raise _mismatch(path, "rows of some views are lost")
     if len(order) < len(about["rows"]):
         warn(f"{path} holds {len(order):,} of the {len(about['rows']):,} rows that were saved")
+    saved = {row[0] for row in about["rows"]}
+    renamed = [each for each in stored.paths if path_digest(each) not in saved]
+    if renamed:
+        other = count(len(renamed), "path")
+        warn(f"{path} has {other} that featx did not save, such as {renamed[0]}")
     labels = None if stored.labels is None else [stored.labels[position] for position in order]
     paths = [stored.paths[position] for position in order]
     moved = Stored(stored.X[order], paths, labels, about)
@@ -262,7 +267,8 @@ def _read_csv(path: Path) -> Stored:
                 raise ValueError(f"row {len(rows)} has {len(row)} cells, the header {len(names)}")
             paths.append(text_of_cell(row[at["path"]]))
             labels.append(text_of_cell(row[at["label"]]) if "label" in at else None)
-            rows.append(np.array([row[column] for column in features], dtype=np.float32))
+            numbers = [row[column] for column in features]
+            rows.append(np.array(numbers if about is None else _known(numbers), dtype=np.float32))
     X = np.array(rows, dtype=np.float32).reshape(len(rows), len(features))
     return _from_table(X, paths, labels if "label" in at else None, about)
 
@@ -280,6 +286,13 @@ def _check_header(names: list[str]) -> None:
         raise ValueError(f"the columns are {', '.join(names[:8])}: expected one `path`, none twice")
     if set(names) <= {"path", "label", *_ROW_NUMBERS}:
         raise ValueError("no columns of numbers beside the path and the label")
+
+
+def _known(cells: list[str]) -> list[str]:
+    """Return cells of a saved table in which a NaN is as R or pandas writes it; it is checked."""
+    if "NA" in cells or "" in cells:
+        return ["nan" if cell in ("NA", "") else cell for cell in cells]
+    return cells
 
 
 def _feature_columns(path: Path, names: list[str], about: dict[str, Any] | None) -> list[str]:

@@ -16,7 +16,7 @@ from featx.backbones.kinds import PIXELS
 from featx.backbones.table import find
 from featx.backbones.weights import chosen_backbones
 from featx.errors import OptionError
-from featx.evaluation.comparison import Candidate, Comparison
+from featx.evaluation.comparison import Candidate, Comparison, lines_of
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.intervals import Estimate
 from featx.evaluation.scenes import hold_out_scenes
@@ -229,7 +229,7 @@ class Tuning:
     def __repr__(self) -> str:
         more = len(self.trials) - len(self.table)
         rest = f"\nand {more} more, see to_frame()" if more > 0 else ""
-        return f"{self.table.to_string(index=False)}{rest}\n{self.summary}"
+        return f"{lines_of(self.table)}{rest}\n{self.summary}"
 
     def _repr_html_(self) -> str:
         text = escape(self.summary).replace("\n", "<br>")

@@ -18,6 +18,7 @@ import featx
 from featx.errors import ImageSourceError, OptionError, UnknownBackboneError, UnknownClassifierError
 from featx.evaluation.comparison import compare
 from featx.evaluation.validation import cross_validate
+from featx.text import width
 
 COLUMNS = [
     *("candidate", "rank", "backbone", "pooling", "classifier"),
@@ -379,3 +380,14 @@ def test_several_features_need_no_recipe():
     tables = [as_features(random.normal(size=(40, 5)), y, recipe=None) for _ in range(2)]
     made = quiet(tables, classifiers="knn")
     assert {each.name for each in made.candidates} == {"features 1", "features 2"}
+
+
+def test_a_table_keeps_its_columns_where_a_network_has_a_wide_name(cloud):
+    named = [
+        dataclasses.replace(cloud(), recipe=fakes.recipe(name, "0" * 64, 224))
+        for name in ("ネットワーク", "resnet50")
+    ]
+    comparison = compare(named, classifiers="centroid", repeats=1, progress=False)
+    header, *rows = repr(comparison).splitlines()[:3]
+    ends = [width(row[: row.index(" %")]) for row in rows]
+    assert ends == [width(header[: header.index("accuracy")]) + len("accura")] * 2

@@ -23,7 +23,7 @@ LABELS = ("=a", "-1", "=a", "-1", "=a", "-1")
 @pytest.fixture
 def features():
     X = np.random.default_rng(0).normal(size=(6, 12)).astype(np.float32)
-    X[0, :3] = 0.0, -0.0, 1e-20
+    X[0, :6] = 0.0, -0.0, 1e-20, np.nan, np.inf, 3e38
     outcomes = [Outcome("embedded", path=path) for path in NAMES]
     outcomes.append(Outcome("failed", "empty file", path="a/bad.png"))
     return Features(X, np.array(LABELS), as_paths(NAMES), tuple(outcomes), RECIPE, n_other=3)
@@ -49,7 +49,7 @@ def write(path, rows, quoting=csv.QUOTE_MINIMAL):
 def assert_rows(found, features, rows):
     """Assert that features are those rows of others, with all that describes them."""
     expected = features.select(rows)
-    assert np.array_equal(found.X, expected.X)
+    assert np.array_equal(found.X, expected.X, equal_nan=True)
     assert (found.paths.tolist(), found.labels) == (expected.paths.tolist(), expected.labels)
     assert (found.recipe, found.weights, found.n_other) == (RECIPE, "imagenet", 0)
     assert [each.path for each in found.outcomes] == [
@@ -88,8 +88,8 @@ def test_rows_in_another_order_are_all_there_and_nothing_is_said(features, table
 @pytest.mark.parametrize("function", ["write.csv", "write.table"])
 def test_a_table_that_r_wrote_keeps_its_recipe(features, table, function):
     header, *rows = rows_of(table)
-    numbers = [[f"{float(cell):.15g}".replace("-0", "0", cell == "-0") for cell in row[2:]]
-               for row in rows]  # fmt: skip
+    known = {"-0": "0", "nan": "NA", "inf": "Inf"}
+    numbers = [[known.get(cell) or f"{float(cell):.15g}" for cell in row[2:]] for row in rows]
     kept = [[str(row + 1), *rows[row][:2], *numbers[row]] for row in (4, 0, 1)]
     first = [""] if function == "write.csv" else []
     write(table, [first + [name.replace("+", ".") for name in header], *kept], csv.QUOTE_ALL)
@@ -137,7 +137,7 @@ def _added(frame):
 def test_values_that_were_not_saved_are_refused_and_named(table, edit, reason):
     frame = pd.read_csv(table, dtype={"label": str})
     edit(frame)
-    frame.to_csv(table, index=False)
+    frame.to_csv(table, index=False, na_rep="nan")
     with pytest.raises(StorageError) as caught:
         Features.load(table)
     assert "x.csv and x.csv.json do not belong together; copy both, or remove" in str(caught.value)
@@ -151,7 +151,10 @@ def test_paths_and_labels_may_be_corrected_whatever_else_is_edited(features, tab
     frame["path"] = "moved/" + frame["path"]
     frame["label"] = ["c", "d", "d"]
     frame.to_csv(table, index=False)
-    with pytest.warns(UserWarning, match="holds 3 of the 6"):
+    with (
+        pytest.warns(UserWarning, match="holds 3 of the 6"),
+        pytest.warns(UserWarning, match="has 3 paths that featx did not save, such as moved/b/"),
+    ):
         found = Features.load(table)
     assert (found.recipe, found.labels) == (RECIPE, ["c", "d", "d"])
     assert found.paths.tolist() == ["moved/b/?3.png", "moved/a/4.png", "moved/b/5.png"]
