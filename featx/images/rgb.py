@@ -158,6 +158,7 @@ def _of_floats(image: Image.Image) -> Callable[[np.ndarray], np.ndarray]:
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
 
+    @np.errstate(invalid="ignore", over="ignore")  # of values that are no numbers
     def grey(values: np.ndarray) -> np.ndarray:
         if high <= 1:
             scaled = values.clip(min=0) * 255
