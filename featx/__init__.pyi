@@ -9,6 +9,7 @@ from .charts.curve import plot_learning_curve as plot_learning_curve
 from .charts.gallery import plot_gallery as plot_gallery
 from .charts.history import plot_history as plot_history
 from .errors import FeatxError as FeatxError
+from .errors import ImageSourceWarning as ImageSourceWarning
 from .evaluation.comparison import Candidate as Candidate
 from .evaluation.comparison import Comparison as Comparison
 from .evaluation.comparison import compare as compare

@@ -1,7 +1,11 @@
 """Errors, each also the builtin that a caller would expect, and how they are said."""
 
+from __future__ import annotations
+
 import logging
+import sys
 import warnings
+from collections.abc import Iterable
 
 from featx.text import printable
 
@@ -37,6 +41,13 @@ class ImageSourceError(FeatxError, ValueError):
     """The images asked for are missing, empty, or without the labels that the task needs."""
 
 
+class ImageSourceWarning(UserWarning):
+    """Some of the images asked for are left out, or contradict each other; the result lists them.
+
+    The shell prints it with the result.
+    """
+
+
 class ImageError(FeatxError, ValueError):
     """An image cannot be decoded, and `on_error="raise"` was asked for."""
 
@@ -63,6 +74,15 @@ class ModelFileError(FeatxError, ValueError):
 
 class RecipeMismatchError(FeatxError, ValueError):
     """Features or weights were made by another recipe than the model was trained on."""
+
+
+def warn_of_images(lines: Iterable[str]) -> None:
+    """Give an `ImageSourceWarning` for each line, at the place in the caller's code outside."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("featx."):
+        level, frame = level + 1, frame.f_back
+    for line in lines:
+        warnings.warn(printable(line), ImageSourceWarning, stacklevel=level)
 
 
 def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:

@@ -39,8 +39,9 @@ def compare(
 ) -> None:
     """Say which network and classifier suit labelled pictures.
 
-    FOLDER has a sub-folder of pictures for each class. Every candidate is cross-validated on the
-    same splits; * marks those that may be as good as the first.
+    FOLDER has a sub-folder of pictures for each class, or is a .csv table of paths and labels.
+    Every candidate is cross-validated on the same splits; * marks those that may be as good as the
+    first.
     """
     import featx
     from featx.files import written

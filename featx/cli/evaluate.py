@@ -35,7 +35,7 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled pictures.
 
-    FOLDER has a sub-folder of pictures for each class.
+    FOLDER has a sub-folder of pictures for each class, or is a .csv table of paths and labels.
     """
     import featx
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from featx.errors import ImageSourceWarning
 from featx.files import written
 from featx.text import printable, printable_lines, spreadsheet_cell, width
 
@@ -88,6 +89,7 @@ def short_warnings() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("default", module=r"featx\.|__main__")
+            warnings.simplefilter("ignore", ImageSourceWarning)  # the result says it
             warnings.showwarning = lambda message, *_, **__: complain(f"warning: {message}")
             yield
     finally:

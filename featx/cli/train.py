@@ -47,7 +47,7 @@ def train(
 ) -> None:
     """Train a classifier on labelled pictures.
 
-    FOLDER has a sub-folder of pictures for each class.
+    FOLDER has a sub-folder of pictures for each class, or is a .csv table of paths and labels.
     """
     import featx
 

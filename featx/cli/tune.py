@@ -46,8 +46,9 @@ from featx.text import count
 def tune(folder: str, out: str | None, report: str | None, as_json: bool, **options: Any) -> None:
     """Search for the best model in a given time.
 
-    FOLDER has a sub-folder of pictures for each class. Networks, alone and joined, poolings,
-    augmented views and classifiers are tried on it, and the best is trained on all of it.
+    FOLDER has a sub-folder of pictures for each class, or is a .csv table of paths and labels.
+    Networks, alone and joined, poolings, augmented views and classifiers are tried on it, and the
+    best is trained on all of it.
     """
     import featx
 

@@ -15,16 +15,22 @@ import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.kinds import PIXELS
 from featx.backbones.weights import chosen_backbones
-from featx.errors import OptionError
+from featx.errors import OptionError, warn_of_images
 from featx.evaluation.fits import fit_all
 from featx.evaluation.intervals import Estimate, accuracy_interval, accuracy_of_best, leads
 from featx.evaluation.splits import FOLDS, REPEATS, check_counts, split
 from featx.evaluation.validation import CrossValidation, tasks_of, validation_of
-from featx.features.duplicates import find_duplicates, narrowest
+from featx.features.duplicates import (
+    find_contradictions,
+    find_duplicates,
+    narrowest,
+    notes_on,
+)
 from featx.features.matrix import Features, distinct_names, same_images
 from featx.features.options import CompareOptions, EmbedOptions, refuse_options, settle, takes
 from featx.features.request import Request
 from featx.features.run import run
+from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
 from featx.learning.classes import (
@@ -246,10 +252,15 @@ class Comparison:
         return plot_comparison(self, ax)
 
     @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The outcomes of the files that could not be read."""
+        return self.best.validation.failed
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the splits, and the files that were lost, a line each."""
-        validation = self.best.validation
-        return (*validation.notes, *(outcome.failure for outcome in validation.failed))
+        """What a reader should know of images and splits, and the files that were lost."""
+        about = (*self.best.features.notes, *self.best.validation.notes)
+        return (*about, *(outcome.failure for outcome in self.failed))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict and every candidate as plain values."""
@@ -353,6 +364,7 @@ def compare(
     same = dict(zip(features, every, strict=True))
     pairs = [(same[each], name) for each, name in pairs]
     y, copies = labels_to_learn(every[0]), find_duplicates(narrowest(every)).groups
+    warn_of_images(notes_on(find_contradictions(every[0], copies)))
     splits = split(y, copies, folds=folds, repeats=repeats, seed=seed)
     with tempfile.TemporaryDirectory(prefix="featx-") as place:
         from joblib import Memory
@@ -384,7 +396,7 @@ def _embedded(
     options: CompareOptions,
 ) -> Pairs:
     """Embed images with every backbone and pooling, each network once, and as pixels."""
-    images = labelled_images(source, labels)
+    images = labelled_images(source, labels, options.get("root"))
     for learner in learners.values():
         learner.require(None, len(images.classes))
     settled = settle(options)
@@ -404,6 +416,7 @@ def _embedded(
     pixels = [Request.of(PIXELS, {**on_pixels, "input_size": each}) for each in sizes]
     features = run(images, [*requests, *pixels], settled)
     require_every_class(images, features[0])
+    warn_of_images(features[0].losses)
     pairs = [(each, name) for each in features[: len(requests)] for name in others]
     return pairs + list(zip(features[len(requests) :], scratch, strict=True))
 

@@ -15,6 +15,7 @@ from featx.evaluation.intervals import Estimate, accuracy_interval, bootstraps, 
 from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
 from featx.features.duplicates import find_duplicates
 from featx.features.matrix import Features
+from featx.images.decode import Outcome
 from featx.learning.classes import labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
@@ -41,12 +42,15 @@ class LearningCurve:
         What was predicted by what was trained on the rest, or on a part of the rest.
     per_class : float
         Photographs per class that there are.
+    failed : tuple of Outcome
+        The files that could not be read; they count nowhere.
     """
 
     sizes: np.ndarray
     hits: np.ndarray
     splits: Splits
     per_class: float
+    failed: tuple[Outcome, ...] = ()
 
     @property
     def size(self) -> float:
@@ -134,6 +138,7 @@ class LearningCurve:
         """Return the figures as plain values."""
         return {
             "per_class": self.per_class,
+            "n_failed": len(self.failed),
             "sizes": self.to_frame().to_dict("records"),
             **self.gain.to_dict("gain"),
             "verdict": self.verdict,
@@ -238,7 +243,8 @@ def learning_curve(
     for number, each in enumerate(fitted):
         _, test = splits.parts[number // len(kept)]
         hits[number % len(kept), test] += (each.predicted == y[test]) / splits.repeats
-    return LearningCurve(sizes[distinct], hits[distinct], splits, len(y) / len(features.classes))
+    per_class = len(y) / len(features.classes)
+    return LearningCurve(sizes[distinct], hits[distinct], splits, per_class, features.failed)
 
 
 def _part(order: np.ndarray, y: np.ndarray, share: float) -> np.ndarray:

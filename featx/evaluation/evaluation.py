@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.evaluation.intervals import Estimate, accuracy_interval, effective_size
+from featx.features.duplicates import Contradiction, notes_on
 from featx.images.decode import Outcome
 from featx.images.labels import Label
+from featx.learning.classes import resemblance
 from featx.text import count, listed, printable
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ class Evaluation:
         The precision that was asked of its answers, 0 to 1.
     leaks : mapping of str to str
         Images that are copies of training images, each with the path of that one.
+    contradictions : tuple of tuple of (str, str)
+        Pictures that lie in several classes: path and class of each copy.
+    known : tuple of (str, int or bool), or None
+        The classes that the classifier knows; None where it knows all.
+    about_images : tuple of str
+        What a reader should know of the images, a line each; see `Features.notes`.
     """
 
     paths: np.ndarray
@@ -54,6 +62,9 @@ class Evaluation:
     answered: np.ndarray | None = None
     target: float | None = None
     leaks: Mapping[str, str] = field(default_factory=dict, repr=False)
+    contradictions: tuple[Contradiction, ...] = ()
+    known: tuple[Label, ...] | None = None
+    about_images: tuple[str, ...] = ()
 
     @property
     def n_failed(self) -> int:
@@ -225,7 +236,10 @@ class Evaluation:
         Evaluation, or None
             None where no image is left.
         """
-        keep = np.array([path not in paths for path in self.paths])
+        return self._kept(np.array([path not in paths for path in self.paths]))
+
+    def _kept(self, keep: np.ndarray) -> Evaluation | None:
+        """Return the evaluation of some images, None of none."""
         if not keep.any():
             return None
         shares = self.probabilities
@@ -241,6 +255,18 @@ class Evaluation:
         )
 
     @property
+    def unknown(self) -> tuple[Label, ...]:
+        """Classes of the images that the classifier does not know: these count as wrong."""
+        if self.known is None:
+            return ()
+        return tuple(sorted(set(self.y_true.tolist()) - set(self.known)))
+
+    @property
+    def without_unknown(self) -> Evaluation | None:
+        """The evaluation of the images of classes that the classifier knows; None if none is."""
+        return self._kept(~np.isin(self.y_true, self.unknown)) if self.unknown else self
+
+    @property
     def without_leaks(self) -> Evaluation | None:
         """The evaluation of the images that are no copies of training images; None if all are."""
         return self.without(self.leaks) if self.leaks else self
@@ -248,7 +274,28 @@ class Evaluation:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know beside the accuracy, a line each."""
-        return (*self._about_answers(), *self._about_leaks())
+        return (
+            *self.about_images,
+            *self.about_unknown,
+            *self._about_answers(),
+            *self._about_leaks(),
+            *notes_on(self.contradictions),
+        )
+
+    @property
+    def about_unknown(self) -> list[str]:
+        """Name the classes that the classifier does not know, and the accuracy without them."""
+        unknown, fair = [str(name) for name in self.unknown], self.without_unknown
+        if not unknown:
+            return []
+        n = len(self.y_true) - (len(fair.y_true) if fair else 0)
+        named = count(len(unknown), "class").removeprefix("1 ")
+        line = (
+            f"the model does not know the {named} {listed(unknown)}, of {n} of "
+            f"{count(len(self.y_true), 'image')}, which count as wrong"
+        )
+        rest = f"; accuracy without them: {fair.interval}" if fair else ""
+        return [line + rest + resemblance(unknown, [str(name) for name in self.known or ()])]
 
     def _about_answers(self) -> list[str]:
         """Say how many images a model that rejects has answered, and how many of these right."""
@@ -290,7 +337,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values."""
-        fair = self.without_leaks
+        fair, known = self.without_leaks, self.without_unknown
         shares = self.interval.to_dict("accuracy")
         if self.answered is not None:
             shares |= self.coverage.to_dict("coverage") | self.precision.to_dict("precision")
@@ -300,6 +347,12 @@ class Evaluation:
             "n_failed": self.n_failed,
             "leaks": dict(self.leaks),
             "accuracy_without_leaks": fair.accuracy if fair else None,
+            "unknown_classes": list(self.unknown),
+            "accuracy_without_unknown": known.accuracy if known else None,
+            "contradictions": [
+                [{"path": path, "class": label} for path, label in each]
+                for each in self.contradictions
+            ],
             "notes": list(self.notes),
             "classes": [
                 {"class": name, **row} for name, row in self.by_class.to_dict("index").items()

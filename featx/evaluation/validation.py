@@ -12,12 +12,15 @@ from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.fits import Fitted, Task, fit_all
 from featx.evaluation.intervals import effective_size
 from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
-from featx.features.duplicates import find_duplicates
+from featx.features.duplicates import find_contradictions, find_duplicates, notes_on
 from featx.features.matrix import Features
 from featx.learning.classes import labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
 from featx.text import count, listed
+
+# What says something where new images were tested.
+_OF_TESTS = ("leaks", "accuracy_without_leaks", "unknown_classes", "accuracy_without_unknown")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -91,9 +94,10 @@ class CrossValidation(Evaluation):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of the splits and the images, a line each."""
-        twins = [" = ".join(paths) for paths in self.twins]
+        several = {tuple(path for path, _ in each) for each in self.contradictions}
+        twins = [" = ".join(paths) for paths in self.twins if paths not in several]
         copies = [f"copies of one photograph, kept together: {listed(twins, 6)}"] if twins else []
-        return (*self.splits.notes, *copies)
+        return (*self.splits.notes, *copies, *notes_on(self.contradictions))
 
     @property
     def summary(self) -> str:
@@ -105,7 +109,8 @@ class CrossValidation(Evaluation):
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values."""
         figures = super().to_dict()
-        del figures["leaks"], figures["accuracy_without_leaks"]  # nothing was tested
+        for name in _OF_TESTS:
+            del figures[name]
         return figures | {
             "method": self.method,
             "folds": self.splits.folds,
@@ -205,6 +210,7 @@ def validation_of(features: Features, splits: Splits, fitted: Sequence[Fitted]) 
         y_pred=classes[votes.argmax(axis=1)],
         classes=features.classes,
         failed=features.failed,
+        contradictions=find_contradictions(features, splits.groups),
         probabilities=mean if judged else None,
         all_predictions=predictions,
         all_probabilities=shares if judged else None,

@@ -19,6 +19,7 @@ import numpy as np
 
 from featx.backbones.kinds import PIXELS
 from featx.features.matrix import Features
+from featx.text import count, listed
 
 # Chosen on five sets x four backbones x two poolings, with one copy each of a third (50 %, 70 %,
 # JPEG 60, 10 % brighter, PNG, 3 % cropped). Found: fruit_pair 1.00, grocery20 0.89-1.00, drawn
@@ -37,6 +38,7 @@ _SAMPLE = 1000  # vectors that the median distance is taken of
 LINKAGE = 2000  # members of a group that are compared all with all
 ELEMENTS = 8 << 20  # numbers of one working array, 32 MiB
 Pairs = dict[tuple[int, int], float]
+Contradiction = tuple[tuple[str, str], ...]  # copies, each with its class
 
 _FOUND: WeakKeyDictionary[Features, Duplicates] = WeakKeyDictionary()  # they are asked for often
 
@@ -130,6 +132,54 @@ def find_leaks(training: Features, test: Features) -> dict[str, str]:
 
 def duplicates_in(table: np.ndarray) -> Duplicates:
     """Find the rows of a table that are copies, as `find_duplicates` does those of features."""
+    pairs, distinct = _exact_copies(table)
+    if len(distinct) >= _MIN_VECTORS and table.shape[1] >= _MIN_COLUMNS:
+        pairs |= _near_copies(_Space(table, distinct), distinct, len(table))
+    joined = tuple((*rows, pairs[rows]) for rows in sorted(pairs))
+    return Duplicates(_groups(pairs, len(table)), joined)
+
+
+def find_contradictions(
+    features: Features, groups: np.ndarray | None = None
+) -> tuple[Contradiction, ...]:
+    """Find the pictures that lie in several classes.
+
+    Parameters
+    ----------
+    features : Features
+        Labelled features.
+    groups : ndarray of shape (n,), optional
+        Which rows are copies, as `Duplicates.groups` says; by default exact copies are.
+
+    Returns
+    -------
+    tuple of tuple of (str, str)
+        For each such picture its copies: path and class.
+    """
+    if groups is None:
+        groups = _groups(_exact_copies(features.matrix)[0], len(features))
+    paths, labels = features.paths, features.labels
+    return tuple(
+        tuple((str(paths[row]), str(labels[row])) for row in rows)
+        for rows in _members(groups)
+        if len({labels[row] for row in rows}) > 1
+    )
+
+
+def notes_on(contradictions: Sequence[Contradiction]) -> list[str]:
+    """Say which pictures lie in several classes, in a line or none."""
+    named = [" = ".join(f"{path} ({label})" for path, label in each) for each in contradictions]
+    if not named:
+        return []
+    pictures = count(len(named), "picture")
+    return [
+        f"a contradiction, {pictures} in several classes, as copies or nearly so: "
+        f"{listed(named, 6)}; leave each in the right one"
+    ]
+
+
+def _exact_copies(table: np.ndarray) -> tuple[Pairs, np.ndarray]:
+    """Return the pairs of equal rows, and the first of each kind of row."""
     pairs, firsts = Pairs(), dict[bytes, int]()
     for row, vector in enumerate(table):
         if np.isfinite(np.vdot(vector, vector)):
@@ -137,11 +187,7 @@ def duplicates_in(table: np.ndarray) -> Duplicates:
             first = firsts.setdefault(key, row)
             if first != row:
                 pairs[first, row] = 1.0
-    distinct = np.array(list(firsts.values()), dtype=np.int64)
-    if len(distinct) >= _MIN_VECTORS and table.shape[1] >= _MIN_COLUMNS:
-        pairs |= _near_copies(_Space(table, distinct), distinct, len(table))
-    joined = tuple((*rows, pairs[rows]) for rows in sorted(pairs))
-    return Duplicates(_groups(pairs, len(table)), joined)
+    return pairs, np.array(list(firsts.values()), dtype=np.int64)
 
 
 class _Space:

@@ -7,7 +7,7 @@ from typing import Any, Unpack, overload
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import OptionError
+from featx.errors import OptionError, warn_of_images
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, settle, takes
 from featx.features.request import Request
@@ -46,11 +46,12 @@ def embed(
     ----------
     source : str, path, picture, iterable of these, pandas.DataFrame, ImageFolder or array
         A folder (its sub-folders are the classes), one picture, a list of pictures, or a table
-        with a column `path` and perhaps a column `label`. A picture is a path, or is in memory:
-        the bytes of a file, a file open in binary mode, an image of Pillow, or an array of shape
-        (height, width) or (height, width, 1, 3 or 4), grey, RGB or RGBA: integers 0 to 255, floats
-        0 to 1, or bool. Such are called "image[3]" by their position in the list. An array of
-        many pictures has one more axis in front, and its rows are "array[0]", "array[1]" and so on.
+        with a column `path` and perhaps a column `label`, also as a .csv file. A picture is a path,
+        or is in memory: the bytes of a file, a file open in binary mode, an image of Pillow, or an
+        array of shape (height, width) or (height, width, 1, 3 or 4), grey, RGB or RGBA: integers 0
+        to 255, floats 0 to 1, or bool. Such are called "image[3]" by their position in the list. An
+        array of many pictures has one more axis in front, and its rows are "array[0]", "array[1]"
+        and so on.
         Pictures that OpenCV read are BGR, and nothing in an array says so: give
         `cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)`.
     backbone : str or Backbone, or a sequence of them, default="efficientnet_lite0"
@@ -88,7 +89,7 @@ def embed(
         The cache cannot be written.
     """
     settled = settle(options)
-    images = ImageFolder.of(source, labels)
+    images = ImageFolder.of(source, labels, settled["root"])
     single = isinstance(backbone, str | Backbone)
     backbones: Any = [backbone] if single else backbone
     if not isinstance(backbones, list | tuple) or not backbones:
@@ -98,4 +99,5 @@ def embed(
         )
     requests = [Request.of(each, settled) for each in backbones]
     features = run(images, requests, settled)
+    warn_of_images(features[0].losses)
     return features[0] if single else features

@@ -52,7 +52,8 @@ class Features:
     recipe : Recipe or None
         What made the vectors; None for a table that was made elsewhere.
     n_other : int
-        Files that were left alone because they are no images by name.
+        Files that were left alone because they are no images by name, and folders that other
+        programs left behind.
     weights : str
         What to ask for to get the weights of the recipe again: "imagenet", "random" or a path.
     seconds : float
@@ -65,6 +66,9 @@ class Features:
         Vectors of augmented views of the same pictures: row i of each belongs to paths[i].
         Classifiers learn from them as from further pictures, and are judged without them. In a
         file they are further rows of the same paths, after all others.
+    notes : tuple of str
+        What a reader should know of the images, a line each: classes that are gone since they have
+        no picture, names that are one class or look alike, links that were not followed twice.
     """
 
     X: np.ndarray
@@ -78,6 +82,7 @@ class Features:
     elapsed: float = 0.0
     images_per_second: float = math.nan
     views: tuple[np.ndarray, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         rows = {"X": len(self.X), "paths": len(self.paths)}
@@ -120,6 +125,19 @@ class Features:
         return tuple(outcome for outcome in self.outcomes if not outcome.ok)
 
     @property
+    def losses(self) -> tuple[str, ...]:
+        """What is worth a warning, a line each: how many files are left out, and the notes."""
+        failed = self.failed
+        if not failed:
+            return self.notes
+        first, share = failed[0], f"{len(failed):,} of {count(len(self.outcomes), 'image')}"
+        return (
+            f"{share} cannot be read and {'is' if len(failed) == 1 else 'are'} left out, such as "
+            f"{printable(f'{first.path}: {first.reason}')}; `failed` of the result lists them",
+            *self.notes,
+        )
+
+    @property
     def matrix(self) -> np.ndarray:
         """X as a table of shape (n, columns), which scikit-learn takes."""
         return formats.flat(self.X)
@@ -152,6 +170,7 @@ class Features:
             "n_failed": statuses["failed"],
             "failed": [{"path": each.path, "reason": each.reason} for each in self.failed],
             "n_other": self.n_other,
+            "notes": list(self.notes),
             "n_views": len(self.views),
             "shape": list(self.X.shape),
             "seconds": round(self.elapsed, 3),
@@ -176,7 +195,7 @@ class Features:
         ]
         if self.n_other:
             lines.append(f"left alone, no images by name: {count(self.n_other, 'file')}")
-        return "\n".join([*lines, *(outcome.failure for outcome in self.failed)])
+        return "\n".join([*lines, *self.notes, *(outcome.failure for outcome in self.failed)])
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Features:
         """Return some of the rows.
@@ -205,6 +224,7 @@ class Features:
             weights=self.weights,
             images_per_second=self.images_per_second,
             views=tuple(view[positions] for view in self.views),
+            notes=self.notes,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -248,6 +268,8 @@ class Features:
             "n_other": self.n_other,
             "weights": self.weights,
         }
+        if self.notes:
+            about["notes"] = list(self.notes)
         if not math.isnan(self.images_per_second):
             about["images_per_second"] = self.images_per_second
         labels = None
@@ -302,6 +324,7 @@ class Features:
                 recipe=None if about["recipe"] is None else Recipe.from_dict(about["recipe"]),
                 n_other=about["n_other"],
                 weights=about["weights"],
+                notes=tuple(map(str, about.get("notes", ()))),
                 images_per_second=float(about.get("images_per_second", math.nan)),
             )
         except (OptionError, ArithmeticError, KeyError, TypeError, ValueError) as error:

@@ -222,6 +222,15 @@ class RunOptions(EngineOptions, total=False):
             choices=ON_ERROR,
         ),
     ]
+    root: Annotated[
+        str | PathLike[str] | None,
+        Option(
+            None,
+            "Folder in which relative paths of a table or a list begin.",
+            metavar="DIR",
+            unset="the current one",
+        ),
+    ]
     progress: Annotated[
         bool,
         Option(True, "Show a progress bar on stderr for work of more than a second.", shell=False),

@@ -76,9 +76,7 @@ class Reader:
         try:
             data, stamp = read_file(path)
         except (OSError, MemoryError) as error:
-            known = getattr(error, "strerror", None)
-            reason = known.lower() if known else str(error) or "out of memory"
-            return ReadFile(index, None, Outcome(status="failed", reason=reason))
+            return ReadFile(index, None, Outcome(status="failed", reason=_reason(error, path)))
         digest = digest_bytes(data)
         self.read.append((path, digest, stamp))
         claimed = self._claim(digest)
@@ -86,3 +84,11 @@ class Reader:
             return ReadFile(index, digest, Outcome(status="cached"))
         pixels, outcome = decode_all(data, [self._squares[number] for number in claimed])
         return ReadFile(index, digest, outcome, dict(zip(claimed, pixels, strict=False)))
+
+
+def _reason(error: Exception, path: str) -> str:
+    """Say why a file cannot be read, and where a relative path was looked for."""
+    reason = str(getattr(error, "strerror", None) or error or "out of memory").lower()
+    if isinstance(error, FileNotFoundError) and not os.path.isabs(path):
+        reason += f" in {os.getcwd()}; root names another folder"
+    return reason

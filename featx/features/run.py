@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from featx.backbones.network import JOINT_POOLINGS
 from featx.errors import ImageError, ImageSourceError, StorageError, get_logger
 from featx.features.batches import Batches
 from featx.features.matrix import Features, as_labels, as_paths
-from featx.features.options import EmbedOptions, RunOptions, options_in
+from featx.features.options import EmbedOptions
 from featx.features.reader import Reader, ReadFile
 from featx.features.recipe import Recipe, RecipePart, join
 from featx.features.request import Request
@@ -34,6 +35,7 @@ from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
 from featx.images.quiet import quiet_pillow
 from featx.progress import progress_bar
+from featx.text import listed
 
 MEMORY_MAP_BYTES = 192 << 20  # a larger matrix comes back as a memory map
 _PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
@@ -44,7 +46,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How to run, which changes no feature; as `featx.features.options.RunOptions`."""
+    """How to run, which changes no feature; as `featx.features.options.RunOptions` says."""
 
     engine: str = "auto"
     cache: str | os.PathLike[str] | bool | None = None
@@ -52,15 +54,21 @@ class RunSettings:
     batch_size: int | None = None
     progress: bool = True
 
+    @classmethod
+    def of(cls, settled: EmbedOptions) -> RunSettings:
+        """Take the settings from all options; `root` has become part of the paths."""
+        named: dict[str, Any] = {**settled}
+        return cls(**{each.name: named[each.name] for each in fields(cls)})
+
 
 def run(images: ImageFolder, requests: Sequence[Request], settled: EmbedOptions) -> list[Features]:
     """Embed images by several requests, each picture decoded once for all.
 
     A network runs once for recipes that differ by the pooling alone, "avg" and "max". Of `settled`
-    the options that `RunSettings` knows count; the others are part of the requests. It raises
+    the options that `RunSettings` has count; the others are part of the requests. It raises
     what `embed` does.
     """
-    settings = RunSettings(**options_in(RunOptions, settled))
+    settings = RunSettings.of(settled)
     began = time.perf_counter()
     parts = list(dict.fromkeys(part for request in requests for part in request.parts))
     with _cache(settings.cache) as (folder, memo):
@@ -339,9 +347,17 @@ def _matrix(
         outcomes=tuple(outcomes),
         recipe=Recipe((store.recipe,)),
         n_other=images.n_other,
+        notes=(*images.notes, *_lost(images, rows)),
         weights=backbone.weights.source if backbone.weights else "imagenet",
         images_per_second=store.images_per_second,
     )
+
+
+def _lost(images: ImageFolder, rows: Sequence[int]) -> list[str]:
+    """Name the classes of which no image can be read."""
+    read = {images.labels[row] for row in rows}
+    lost = [str(name) for name in images.classes if name not in read]
+    return [f"no picture of these classes can be read: {listed(lost)}"] if lost else []
 
 
 def _allocate(rows: int, width: int, folder: Path) -> np.ndarray:

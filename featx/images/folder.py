@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from featx.errors import ImageSourceError, OptionError
+from featx.errors import ImageSourceError, OptionError, one_line
 from featx.images.arrays import array_image, array_images
-from featx.images.labels import Label, Labels, classes_of, labels_of
+from featx.images.labels import (
+    Label,
+    Labels,
+    class_names,
+    classes_of,
+    labels_of,
+    notes_on_names,
+)
+from featx.images.layout import parts_of
+from featx.images.listing import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from featx.images.listing import Listing, list_folder, named_as_image
 from featx.images.memory import MemoryImage, picture_in_memory
-from featx.text import count
+from featx.text import count, listed
 
 #: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
 #: sequence or table of these, or an array of pictures; where a function says so, features of them.
 #: Any object, since tables and arrays of several libraries are known by what they can do.
 ImageSource: TypeAlias = Any
 
-IMAGE_SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif"),
-        *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
-        *(".ico", ".tga", ".heic", ".heif"),
-    )
-)
-
 _EXPECTED = (
     "a folder of images, an image (a path, bytes, an open file, a Pillow image), a list of images, "
-    "a pandas DataFrame with a column `path`, or an array of pictures"
+    "a table (.csv or pandas DataFrame) with a column `path`, or an array of pictures"
 )
 
 
@@ -45,15 +48,24 @@ class ImageFolder:
     labels : tuple of (str, int, bool or None)
         Class of each image, or None.
     n_other : int
-        Files left alone because they are no images by their name.
+        Files left alone because they are no images by their name, and folders that other programs
+        left behind.
     root : str or None
         The folder that was scanned, if it was one folder.
+    parts : str or None
+        What to do where the sub-folders are parts of a data set, such as train and test, and no
+        classes.
+    notes : tuple of str
+        What a reader should know of it, a line each: folders that are no class because no image
+        is in them, names that are one class or look alike, links that were not followed twice.
     """
 
     paths: tuple[str, ...]
     labels: tuple[Label | None, ...]
     n_other: int = 0
     root: str | None = None
+    parts: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -73,13 +85,14 @@ class ImageFolder:
         """Find the images in a folder and its sub-folders.
 
         An image is a file with one of `IMAGE_SUFFIXES`; what is in it is not looked at. Its label
-        is the first folder below `root`, or None directly in `root`. Links are followed. Files
-        and folders with a leading dot are left alone.
+        is the first folder below `root`, or None directly in `root`, as `class_names` writes it.
+        Links are followed, each folder once. Files and folders with a leading dot are left alone,
+        and so is what file managers, network drives and notebooks leave behind.
 
         Parameters
         ----------
         root : str or PathLike
-            A folder.
+            A folder; "~" is the home folder.
 
         Returns
         -------
@@ -91,37 +104,46 @@ class ImageFolder:
         ImageSourceError
             The folder is missing, unreadable or without images.
         """
-        root = os.fspath(root)
+        root = os.path.expanduser(os.fspath(root))
         if not os.path.isdir(root):
-            found = "is no folder" if os.path.exists(root) else "does not exist"
+            found = "is no folder" if os.path.exists(root) else f"does not exist{_looked_in(root)}"
             raise ImageSourceError(f"{root!r} {found}: expected a folder of images")
-        files = sorted(_walk(root))
-        images = [relative for relative, is_image in files if is_image]
-        n_other = len(files) - len(images)
+        listing = list_folder(root)
+        images = [relative for relative, is_image in listing.files if is_image]
+        n_other = len(listing.files) - len(images) + listing.n_left_behind
         if not images:
             raise ImageSourceError(
                 f"no images in {root!r}, which has {count(n_other, 'other file')}: expected names "
                 "that end in .jpg, .png, .webp or another suffix of an image"
             )
+        names = [relative.partition("/")[0] if "/" in relative else None for relative in images]
+        parts = parts_of(root, images)
+        notes = [*_notes_on(listing, images), *notes_on_names(names)]
         return cls(
             paths=tuple(os.path.join(root, relative.replace("/", os.sep)) for relative in images),
-            labels=tuple(
-                relative.partition("/")[0] if "/" in relative else None for relative in images
-            ),
+            labels=class_names(names),
             n_other=n_other,
             root=root,
+            parts=parts,
+            notes=tuple(notes if parts is None else [parts, *notes]),
         )
 
     @classmethod
-    def of(cls, source: ImageSource, labels: Labels = None) -> ImageFolder:
+    def of(
+        cls,
+        source: ImageSource,
+        labels: Labels = None,
+        root: str | os.PathLike[str] | None = None,
+    ) -> ImageFolder:
         """Take images from whatever names them.
 
         Parameters
         ----------
         source : ImageFolder, str, PathLike, picture, iterable, DataFrame, or array of pictures
             A folder (see `scan`), one image, images in a list, tuple, iterator, Index or Series,
-            or a pandas DataFrame with a column `path` and possibly a column `label`. An image is a
-            path or a picture in memory: the bytes of a file, a file that is open in binary mode
+            or a table with a column `path` and possibly a column `label`: a pandas DataFrame, or a
+            file whose name ends in .csv. An image is a path, in which "~" is the home folder, or a
+            picture in memory: the bytes of a file, a file that is open in binary mode
             (which is read from its beginning), an image of Pillow, or an array of pixels; they may
             be mixed. A folder within a list is replaced by its images. A file that is missing, or
             bytes that are damaged, are none the less an image to work on: that it cannot be read
@@ -130,6 +152,9 @@ class ImageFolder:
         labels : sequence or array, optional
             The class of each image, where `source` has none: numbers, names or one-hot rows (see
             `featx.images.labels.labels_of`).
+        root : str or PathLike, optional
+            The folder in which relative paths of a list or a table begin; by default the current
+            one.
 
         Returns
         -------
@@ -141,23 +166,29 @@ class ImageFolder:
         ImageSourceError
             There is no image in `source`, or it is something else.
         OptionError
-            The labels do not fit the images, or the images have labels already.
+            The labels do not fit the images, the images have labels already, or there are no
+            relative paths that could begin in `root`.
         """
-        images = cls._of(source)
+        images = cls._of(source, None if root is None else os.path.expanduser(os.fspath(root)))
         if labels is None:
             return images
         if any(label is not None for label in images.labels):
             raise OptionError("the images have labels already: leave out labels=")
-        return replace(images, labels=labels_of(labels, len(images)))
+        return images._labelled(labels_of(labels, len(images)))
+
+    def _labelled(self, labels: Sequence[Label | None]) -> ImageFolder:
+        """Give the images these labels, as `class_names` writes them."""
+        notes = (*self.notes, *notes_on_names(labels))
+        return replace(self, labels=class_names(labels), notes=notes)
 
     @classmethod
-    def _of(cls, source: ImageSource) -> ImageFolder:
+    def _of(cls, source: ImageSource, root: str | None) -> ImageFolder:
         if isinstance(source, ImageFolder):
             return source
         if isinstance(source, str | os.PathLike) and not isinstance(source, MemoryImage):
-            return cls._of_path(_as_image(source, "images", ""))
+            return cls._of_path(_as_image(source, "images", ""), root)
         if hasattr(source, "columns") and hasattr(source, "iloc"):
-            return cls._of_frame(source)
+            return cls._of_frame(source, root)
         image = picture_in_memory(source, "the image", "image[0]")
         if image is not None:
             return cls(paths=(image,), labels=(None,))
@@ -168,27 +199,36 @@ class ImageFolder:
             source = list(source) if getattr(source, "ndim", 1) > 1 else source.tolist()
         if not isinstance(source, Iterable) or isinstance(source, Mapping | Set):  # has no order
             raise ImageSourceError(f"images are a {type(source).__name__}: expected {_EXPECTED}")
-        return cls._of_items(source)
+        return cls._of_items(source, root)
 
     @classmethod
-    def _of_path(cls, path: str) -> ImageFolder:
+    def _of_path(cls, path: str, root: str | None) -> ImageFolder:
+        if path.lower().endswith(".csv") and os.path.isfile(path):
+            return cls._of_frame(_read_table(path), root)
+        if root is not None:
+            raise OptionError(
+                f"root {root!r} goes with a list or a table of paths, and {path!r} is neither: "
+                "leave it out"
+            )
         if os.path.isdir(path):
             return cls.scan(path)
         if not os.path.exists(path):
-            raise ImageSourceError(f"{path!r} does not exist: expected {_EXPECTED}")
-        if not _named_as_image(path):
+            raise ImageSourceError(
+                f"{path!r} does not exist{_looked_in(path)}: expected {_EXPECTED}"
+            )
+        if not named_as_image(path):
             raise ImageSourceError(f"{path!r} is no image by its name: expected {_EXPECTED}")
         return cls(paths=(path,), labels=(None,))
 
     @classmethod
-    def of_rows(cls, items: Iterable[Any], what: str) -> ImageFolder:
+    def of_rows(cls, items: Iterable[Any], what: str, root: str | None = None) -> ImageFolder:
         """Take one image from each item, whatever it is: a path or a picture in memory.
 
         Unlike those of a list in `of`, a folder is no more than a path that is no image. An error
-        begins with `what`, in which {} is the position of the item.
+        begins with `what`, in which {} is the position of the item; relative paths begin in `root`.
         """
         paths = tuple(
-            _as_image(item, what.format(position), f"image[{position}]")
+            _as_image(item, what.format(position), f"image[{position}]", root)
             for position, item in enumerate(items)
         )
         if not paths:
@@ -196,39 +236,94 @@ class ImageFolder:
         return cls(paths=paths, labels=(None,) * len(paths))
 
     @classmethod
-    def _of_items(cls, source: Iterable[Any]) -> ImageFolder:
+    def _of_items(cls, source: Iterable[Any], root: str | None) -> ImageFolder:
         paths: list[str] = []
         labels: list[Label | None] = []
-        n_other = 0
-        for path in cls.of_rows(source, "item {} of the images").paths:
+        n_other, notes = 0, dict[str, None]()
+        for path in cls.of_rows(source, "item {} of the images", root).paths:
             if not isinstance(path, MemoryImage) and os.path.isdir(path):
                 folder = cls.scan(path)
                 paths.extend(folder.paths)
                 labels.extend(folder.labels)
                 n_other += folder.n_other
+                notes |= dict.fromkeys(folder.notes)
             else:
                 paths.append(path)
                 labels.append(None)
-        return cls(paths=tuple(paths), labels=tuple(labels), n_other=n_other)
+        return cls(tuple(paths), tuple(labels), n_other, notes=tuple(notes))
 
     @classmethod
-    def _of_frame(cls, frame: Any) -> ImageFolder:
+    def _of_frame(cls, frame: Any, root: str | None) -> ImageFolder:
         columns = list(frame.columns)
         if "path" not in columns:
             raise ImageSourceError(
-                f"the DataFrame of images has the columns {columns}: expected `path`, and `label` "
+                f"the table of images has the columns {columns}: expected `path`, and `label` "
                 "if the images have classes"
             )
         if not len(frame):
-            raise ImageSourceError("the DataFrame of images is empty: expected a row an image")
-        paths = cls.of_rows(frame["path"].tolist(), "row {} of the column `path`").paths
-        n = len(paths)
-        labels = labels_of(frame["label"], n) if "label" in columns else (None,) * n
-        return cls(paths=paths, labels=labels)
+            raise ImageSourceError("the table of images is empty: expected a row an image")
+        paths = frame["path"].tolist()
+        images = cls.of_rows(paths, "row {} of the column `path`", root)
+        if "label" not in columns:
+            return images
+        return images._labelled(labels_of(frame["label"], len(images)))
 
 
-def _named_as_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+def _looked_in(path: str) -> str:
+    """Say in which folder a relative path was looked for."""
+    return "" if os.path.isabs(path) else f" in {os.getcwd()}"
+
+
+def is_folder(source: ImageSource) -> bool:
+    """Tell a path of a folder from whatever else names images."""
+    return isinstance(source, str | os.PathLike) and os.path.isdir(os.path.expanduser(source))
+
+
+def _notes_on(listing: Listing, images: Sequence[str]) -> list[str]:
+    """Say which folders are no class, since no image is in them, and which were met again."""
+    full = {name.partition("/")[0] for name in images if "/" in name}
+    suffixes: dict[str, Counter[str]] = {each: Counter() for each in listing.folders}
+    for name, _ in listing.files:
+        folder, _, rest = name.partition("/")
+        if folder not in full and rest:
+            suffixes[folder][os.path.splitext(rest)[1].lower() or "without a suffix"] += 1
+    empty = [
+        f"{folder} ({_instead(found, folder in listing.again)})"
+        for folder, found in suffixes.items()
+        if folder not in full
+    ]
+    again = [each for each in listing.again if each not in suffixes]
+    notes = []
+    if empty:
+        notes.append(f"no class, since no picture is in the folder: {listed(empty)}")
+    if again:
+        notes.append(
+            f"counted once, since it is a link to a folder listed already: {listed(again)}"
+        )
+    return notes
+
+
+def _instead(suffixes: Counter[str], is_again: bool) -> str:
+    """Say what a folder has in place of images, by the suffixes of its files."""
+    if is_again:
+        return "a link to a folder listed already"
+    if not suffixes:
+        return "it is empty"
+    kinds = [f"{number} {suffix}" for suffix, number in suffixes.most_common()]
+    return f"{listed(kinds, 3)}: convert them to .jpg, .png or .tif if they are pictures"
+
+
+def _read_table(path: str) -> Any:
+    """Read a .csv table, every cell as text."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+        raise ImageSourceError(
+            f"{path!r} is no table that can be read ({one_line(error)}): expected commas between "
+            "the columns, `path` and `label` in the first line"
+        ) from error
 
 
 def _is_array(source: Any) -> bool:
@@ -238,11 +333,15 @@ def _is_array(source: Any) -> bool:
     return hasattr(source, "__array__") and getattr(source, "ndim", 1) > 1
 
 
-def _as_image(item: Any, what: str, name: str) -> str:
-    """Take one image: a path, or a picture in memory of this name. An error begins with `what`."""
+def _as_image(item: Any, what: str, name: str, root: str | None = None) -> str:
+    """Take one image: a path, or a picture in memory of this name. An error begins with `what`.
+
+    A relative path begins in `root`.
+    """
     path = os.fsdecode(item) if isinstance(item, os.PathLike) else item
     if isinstance(path, str) and not isinstance(path, MemoryImage):
-        return str(path)  # of numpy.str_ a plain one
+        path = os.path.expanduser(str(path))  # of numpy.str_ a plain one
+        return path if root is None else os.path.join(root, path)
     image = picture_in_memory(item, what, name)
     if image is None and hasattr(item, "__array__"):
         image = array_image(item, what, name)
@@ -252,52 +351,3 @@ def _as_image(item: Any, what: str, name: str) -> str:
             "picture in memory: bytes, an open file, a Pillow image or an array"
         )
     return image
-
-
-def _walk(root: str) -> Iterator[tuple[str, bool]]:
-    """Yield the files below a folder: relative path with "/" between names, and whether an image.
-
-    A link to a folder is followed unless it leads to one of the folders that contain it, which is
-    what makes a loop; whether it is followed does not depend on the order of listing.
-    """
-    pending = [(root, "", frozenset[tuple[int, int]]())]
-    while pending:
-        folder, prefix, above = pending.pop()
-        try:
-            status = os.stat(folder)
-            identity = (status.st_dev, status.st_ino)
-            if identity in above:
-                continue
-            with os.scandir(folder) as listing:
-                entries = list(listing)
-        except OSError as error:
-            raise ImageSourceError(
-                f"cannot list the folder {folder!r}: {error.strerror or error}; "
-                "allow reading it, or leave it out"
-            ) from error
-        for entry in entries:
-            hidden = entry.name.startswith(".")
-            if _is_dir(entry):
-                if not hidden:
-                    pending.append((entry.path, f"{prefix}{entry.name}/", above | {identity}))
-            else:
-                is_image = not hidden and _named_as_image(entry.name) and _is_file(entry)
-                yield prefix + entry.name, is_image
-
-
-def _is_dir(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Tell a file, or a link that leads nowhere: a missing image, not one to pass over in silence.
-
-    Pipes, sockets and devices are none: reading one could wait for ever.
-    """
-    try:
-        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    except OSError:
-        return True

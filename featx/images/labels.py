@@ -1,13 +1,17 @@
-"""Labels that are given beside images: numbers, truth values, names or one-hot rows."""
+"""Labels of images: numbers, truth values, names or one-hot rows, and names that are one class."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from featx.errors import OptionError
+from featx.text import listed
 
 #: The class of each image: a sequence, an array or a table. Any object, as numpy takes it.
 Labels: TypeAlias = Any
@@ -16,6 +20,9 @@ Labels: TypeAlias = Any
 Label: TypeAlias = str | int | bool
 
 _LARGEST = 2**63  # of the whole numbers that an array holds; larger ones are names
+_SPACE = r"[\s\u200b\u2060\ufeff]+"  # and characters of no width
+_ENDS = re.compile(f"^{_SPACE}|{_SPACE}$")
+_SEPARATORS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 _EXPECTED = "expected a class number or name for each image, or one-hot rows"
 
 
@@ -72,9 +79,11 @@ def in_terms_of(
     """Return labels of the type of classes, where they are written alike: "7" as 7.
 
     A model that learned numbers is judged by folders that are named so, and the other way round.
-    A number that is no such class is a number, too; what else is no class stays as it is.
+    A number that is no such class is a number, too; what else is no class stays as it is. Models of
+    earlier versions may know a class by a name that `class_names` would write otherwise.
     """
-    known: dict[str, Label] = {str(name): name for name in classes}
+    known: dict[str, Label] = {class_name(str(name)) or "": name for name in classes}
+    known |= {str(name): name for name in classes}
     if classes and all(type(name) is int for name in classes):
         known |= {name: int(name) for name in map(str, labels) if _is_number(name)}
     return tuple(None if label is None else known.get(str(label), label) for label in labels)
@@ -109,3 +118,48 @@ def _numbers(rows: np.ndarray) -> list[int]:
         )
     numbers: list[int] = ones.argmax(axis=1).tolist()
     return numbers
+
+
+def class_names(labels: Sequence[Label | None]) -> tuple[Label | None, ...]:
+    """Return labels as they count: names in composed Unicode (NFC), without spaces at their ends.
+
+    What cannot be told apart on the screen is one class. A name of spaces alone is no label.
+    """
+    known = {label: class_name(label) for label in set(labels) if isinstance(label, str)}
+    return tuple(known[label] if isinstance(label, str) else label for label in labels)
+
+
+def class_name(name: str) -> str | None:
+    """Return a name as `class_names` does."""
+    return _ENDS.sub("", unicodedata.normalize("NFC", name)) or None
+
+
+def notes_on_names(labels: Iterable[Label | None]) -> list[str]:
+    """Say which names `class_names` changes, and which classes look alike all the same."""
+    given = sorted({each for each in labels if isinstance(each, str)})
+    names = {each: class_name(each) for each in given}
+    notes = []
+    changed = [f"{each!a} is {name}" for each, name in names.items() if name and name != each]
+    if changed:
+        notes.append(
+            "classes are named without spaces at the ends and in composed Unicode, NFC: "
+            f"{listed(changed)}"
+        )
+    alike = look_alike(name for name in names.values() if name)
+    if alike:
+        told = [" and ".join(map(repr, several)) for several in alike]
+        notes.append(f"classes that look alike and count as different: {listed(told)}")
+    return notes
+
+
+def look_alike(names: Iterable[str]) -> list[list[str]]:
+    """Group names that differ in upper and lower case, or in what separates words, alone."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(set(names)):
+        if len(name) > 1:  # letters may well be classes
+            groups[_looks(name)].append(name)
+    return [several for several in groups.values() if len(several) > 1]
+
+
+def _looks(name: str) -> str:
+    return _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", name)).casefold()

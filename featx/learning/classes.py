@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features
 from featx.images.folder import ImageFolder, ImageSource
-from featx.images.labels import Label, Labels, classes_of, in_terms_of
+from featx.images.labels import Label, Labels, classes_of, in_terms_of, look_alike
 from featx.text import listed
 
 _MOST = 12  # classes that a message names
@@ -20,43 +21,67 @@ _EXPECTED = "expected at least two of each class; add images or remove the class
 
 def labels_to_learn(features: Features) -> np.ndarray:
     """Return the labels of features, after `require_learnable`."""
-    require_learnable(features.paths.tolist(), features.labels)
+    require_learnable(features.paths.tolist(), features.labels, notes=features.notes)
     assert features.y is not None
     return features.y
 
 
-def labelled_images(source: ImageSource, labels: Labels = None) -> ImageFolder:
-    """Take images by `ImageFolder.of`, after `require_learnable`."""
-    images = ImageFolder.of(source, labels)
-    require_learnable(images.paths, images.labels)
+def labelled_images(
+    source: ImageSource, labels: Labels = None, root: str | os.PathLike[str] | None = None
+) -> ImageFolder:
+    """Take images by `ImageFolder.of`, after `require_classes` and `require_learnable`."""
+    images = ImageFolder.of(source, labels, root)
+    require_classes(images)
+    require_learnable(images.paths, images.labels, images.root, images.notes)
     return images
 
 
-def require_learnable(paths: Sequence[str], labels: Sequence[Label | None]) -> None:
+def require_classes(images: ImageFolder) -> None:
+    """Raise an `ImageSourceError` if sub-folders are parts of a data set, not classes."""
+    if images.parts is not None:
+        raise ImageSourceError(images.parts)
+
+
+def require_learnable(
+    paths: Sequence[str],
+    labels: Sequence[Label | None],
+    root: str | None = None,
+    notes: Sequence[str] = (),
+) -> None:
     """Check that a classifier can learn these labels, which may be done before embedding.
 
-    Raises an `ImageSourceError` if there are no labels, some are missing, there is one class only,
-    or a class has one image.
+    `root` is the folder whose sub-folders are the classes, if that is where they come from, and
+    `notes` say what else is known of them. Raises an `ImageSourceError` if there are no labels,
+    some are missing, there is one class only, or a class has one image.
     """
+    more = "".join(f"; {note}" for note in notes)
     unlabelled = [path for path, label in zip(paths, labels, strict=True) if label is None]
     if len(unlabelled) == len(labels):
         raise ImageSourceError(
             "the images have no classes: expected a sub-folder for each class, such as "
-            "photos/cat and photos/dog, a table with a column `label`, or labels="
+            f"photos/cat and photos/dog, a table with a column `label`, or labels={more}"
         )
-    if unlabelled:
+    if unlabelled and root is not None:
         raise ImageSourceError(
             f"{len(unlabelled)} of {len(labels)} images are in no class folder, such as "
             f"{unlabelled[0]}; move them into one, or out of the folder"
+        )
+    if unlabelled:
+        row = list(labels).index(None)
+        others = f", one of {len(unlabelled)}" if len(unlabelled) > 1 else ""
+        raise ImageSourceError(
+            f"row {row} has no label ({paths[row]}){others}: expected a class for each of "
+            f"{len(labels)} images; name it, or leave the row out"
         )
     counts = Counter(map(str, labels))
     if len(counts) < 2:
         raise ImageSourceError(
             f"all images are of one class, {next(iter(counts))!r}: expected at least two classes"
+            f"{more}"
         )
     single = [label for label, count in sorted(counts.items()) if count == 1]
     if single:
-        raise ImageSourceError(f"{_have(single)} only one readable image: {_EXPECTED}")
+        raise ImageSourceError(f"{_have(single)} only one readable image: {_EXPECTED}{more}")
 
 
 def require_every_class(images: ImageFolder, features: Features) -> None:
@@ -93,8 +118,20 @@ def require_known(labels: Sequence[Label | None], classes: Sequence[Label]) -> N
         found = [str(label) for label in classes_of(labels)]
         raise ImageSourceError(
             f"the model knows none of the classes {listed(found, _MOST)}: expected "
-            f"{listed(names, _MOST)}"
+            f"{listed(names, _MOST)}{resemblance(found, names)}"
         )
+
+
+def resemblance(unknown: Sequence[str], classes: Sequence[str]) -> str:
+    """Say of classes that a model does not know which of its own they look like."""
+    alike = {name: group for group in look_alike([*unknown, *classes]) for name in group}
+    told = [
+        f"{name} looks like {other}"
+        for name in unknown
+        for other in alike.get(name, ())
+        if other in classes
+    ]
+    return f"; {listed(told)}" if told else ""
 
 
 def per_file(features: Features, values: np.ndarray, missing: Any) -> np.ndarray:

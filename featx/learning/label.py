@@ -112,7 +112,7 @@ def label(
         )
     settled = settle({"resize": "crop", "layer": "predictions", **options})
     request = Request.of(backbone, settled)
-    features = run(ImageFolder.of(source), [request], settled)[0]
+    features = run(ImageFolder.of(source, root=settled["root"]), [request], settled)[0]
     if features.matrix.shape[1] != len(classes()):
         raise OptionError(
             f"{request.recipe.backbone} tells {features.matrix.shape[1]} classes apart: expected "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from os import PathLike
@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from featx.backbones.backbone import Backbone
-from featx.errors import OptionError, RecipeMismatchError, UnknownBackboneError
+from featx.errors import (
+    OptionError,
+    RecipeMismatchError,
+    UnknownBackboneError,
+    warn_of_images,
+)
 from featx.evaluation.evaluation import Evaluation
-from featx.features.duplicates import find_leaks
+from featx.features.duplicates import Contradiction, find_contradictions, find_leaks, notes_on
 from featx.features.matrix import Features
 from featx.features.options import RunOptions, settle, takes
 from featx.features.recipe import Recipe, RecipePart
@@ -23,7 +28,7 @@ from featx.features.run import run
 from featx.images.decode import Outcome
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
-from featx.learning.classes import per_file, refuse_labels, require_known
+from featx.learning.classes import per_file, refuse_labels, require_classes, require_known
 from featx.learning.learner import predict
 from featx.models import model_file
 from featx.models.predictions import Predictions
@@ -183,7 +188,7 @@ class ImageClassifier:
             return source if same else replace(source, views=source.views[: self.views])
         settled = settle(options)
         request = Request.again(self.backbones, self.recipe, self.views, settled["engine"])
-        return run(ImageFolder.of(source), [request], settled)[0]
+        return run(ImageFolder.of(source, root=settled["root"]), [request], settled)[0]
 
     @takes(RunOptions)
     def labelled_features(
@@ -193,9 +198,13 @@ class ImageClassifier:
         if isinstance(source, Features):
             refuse_labels(labels)
         else:
-            source = ImageFolder.of(source, labels)
+            root = options.pop("root", None)
+            source = ImageFolder.of(source, labels, root)
+            require_classes(source)
             require_known(source.labels, self.classes)
         features = self.features(source, **options)
+        if source is not features:
+            warn_of_images(features.losses)
         require_known(features.labels, self.classes)
         return features
 
@@ -326,13 +335,14 @@ class ImageClassifier:
         known = of_one_type([*self.classes, *in_terms_of(self.classes, features.labels)])
         own, true = known[: len(self.classes)], known[len(self.classes) :]
         classes = classes_of(known)
+        leaks = find_leaks(training, features) if training is not None else {}
         predicted, probabilities, answered = self._judged(features)
         predicted = np.array(own)[self._columns(predicted)]
         if probabilities is not None:
             columns = [classes.index(name) for name in own]
             spread = np.zeros((len(predicted), len(classes)))
             spread[:, columns], probabilities = probabilities, spread
-        return Evaluation(
+        evaluation = Evaluation(
             paths=features.paths,
             y_true=np.array(true),
             y_pred=predicted,
@@ -341,8 +351,14 @@ class ImageClassifier:
             probabilities=probabilities,
             answered=answered,
             target=self.rejection.target if self.rejection else None,
-            leaks=find_leaks(training, features) if training is not None else {},
+            leaks=leaks,
+            contradictions=find_contradictions(features)
+            + _contradictions(leaks, features, training),
+            known=classes_of(own),
+            about_images=features.notes,
         )
+        warn_of_images([*evaluation.about_unknown, *notes_on(evaluation.contradictions)])
+        return evaluation
 
     def _judged(
         self, features: Features
@@ -381,6 +397,20 @@ class ImageClassifier:
             self.pipeline, self.recipe, self.weights, self.views, self.rejection
         )
         model_file.write(Path(path), stored)
+
+
+def _contradictions(
+    leaks: Mapping[str, str], features: Features, training: Features | None
+) -> tuple[Contradiction, ...]:
+    """Find the images that are copies of training images of another class."""
+    if training is None:
+        return ()
+    learned = dict(zip(training.paths, training.labels, strict=True))
+    return tuple(
+        ((path, str(label)), (leaks[path], str(learned[leaks[path]])))
+        for path, label in zip(features.paths, features.labels, strict=True)
+        if path in leaks and str(learned[leaks[path]]) != str(label)
+    )
 
 
 def load(

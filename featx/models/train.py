@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Unpack
 
 from featx.backbones.backbone import Backbone
-from featx.errors import OptionError, RecipeMismatchError
+from featx.errors import OptionError, RecipeMismatchError, warn_of_images
 from featx.evaluation.validation import CrossValidation, cross_validate
+from featx.features.duplicates import find_contradictions, notes_on
 from featx.features.embed import embed
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, RunOptions, options_in, refuse_options, takes
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder, ImageSource, is_folder
 from featx.images.labels import Label, Labels
 from featx.learning.classes import (
     labelled_images,
     labels_to_learn,
     refuse_labels,
+    require_classes,
     require_every_class,
     require_known,
 )
@@ -95,12 +98,12 @@ def train(
         refuse_labels(labels)
         refuse_options({name: each for name, each in options.items() if name != "progress"})
         features = source
-        test = test_images(test, features.classes)
+        test = test_images(test, features.classes, None)
     else:
         network, options = learner.embedding(backbone, options)
-        images = labelled_images(source, labels)
+        images = labelled_images(source, labels, options.get("root"))
         learner.require(own.name if own else str(network), len(images.classes))
-        test = test_images(test, images.classes)
+        test = test_images(test, images.classes, options.get("root"))
         features = embed(images, network, **options)
         require_every_class(images, features)
     if features.recipe is None:
@@ -113,9 +116,11 @@ def train(
     learner.require_features(features)
     if validation is True:
         validation = cross_validate(features, learner, progress=options.get("progress", True))
+    measured = validation or None
+    contradictions = measured.contradictions if measured else find_contradictions(features)
+    warn_of_images(notes_on(contradictions))
     X, views = features.matrix, features.view_matrices
     pipeline = learner.fit(learner.build_for(y, X.shape[1], len(views)), X, y, views)
-    measured = validation or None
     rejection = _rejection(features, learner, pipeline, measured, reject)
     model = ImageClassifier(
         pipeline,
@@ -128,15 +133,23 @@ def train(
     how = options_in(RunOptions, options)
     evaluation = None if test is None else model.evaluate(test, training=features, **how)
     seconds = time.perf_counter() - start
-    model.training = Training(features, learner.name, rejection, measured, evaluation, seconds)
+    model.training = Training(
+        features, learner.name, rejection, measured, evaluation, seconds, contradictions
+    )
     return model
 
 
-def test_images(test: ImageSource, classes: Sequence[Label]) -> ImageSource:
-    """Take images to test with, and check that a model of these classes can be judged by them."""
+def test_images(
+    test: ImageSource, classes: Sequence[Label], root: str | PathLike[str] | None
+) -> ImageSource:
+    """Take images to test with, and check that a model of these classes can be judged by them.
+
+    `root` is where relative paths of a table or a list begin.
+    """
     if test is None or isinstance(test, Features):
         return test
-    folder = ImageFolder.of(test)
+    folder = ImageFolder.of(test, root=None if is_folder(test) else root)
+    require_classes(folder)
     require_known(folder.labels, classes)
     return folder
 

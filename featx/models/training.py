@@ -8,9 +8,10 @@ from typing import Any
 
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.validation import CrossValidation
+from featx.features.duplicates import Contradiction, notes_on
 from featx.features.matrix import Features
 from featx.models.rejection import Rejection
-from featx.text import count
+from featx.text import count, listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,9 @@ class Training:
         How good the model is on images that it never saw, where some were given.
     seconds : float
         Time of embedding, training and measuring.
+    contradictions : tuple of tuple of (str, str)
+        Pictures that lie in several classes: path and class of each copy. Exact copies, unless it
+        was validated.
     """
 
     features: Features
@@ -39,14 +43,18 @@ class Training:
     validation: CrossValidation | None = None
     test: Evaluation | None = None
     seconds: float = 0.0
+    contradictions: tuple[Contradiction, ...] = ()
 
     @property
     def summary(self) -> str:
         """What became of the images, and every measured figure, a line each."""
         features = self.features
-        classes = f"{count(len(features.classes), 'class')}, classifier {self.classifier}"
+        named = f"{count(len(features.classes), 'class')} ({listed(features.classes)})"
+        classes = f"{named}, classifier {self.classifier}"
         validated = f": {self.validation.summary}" if self.validation else ""
         lines = [features.summary, f"{classes}{validated}"]
+        if not self.validation:
+            lines += notes_on(self.contradictions)
         if self.rejection:
             lines.append(str(self.rejection))
         if self.test:

@@ -15,18 +15,24 @@ from typing import TYPE_CHECKING, Any, Unpack
 from featx.backbones.kinds import PIXELS
 from featx.backbones.table import find
 from featx.backbones.weights import chosen_backbones
-from featx.errors import OptionError
+from featx.errors import OptionError, warn_of_images
 from featx.evaluation.comparison import Candidate, Comparison, lines_of
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.intervals import Estimate
 from featx.evaluation.scenes import hold_out_scenes
 from featx.evaluation.splits import check_counts, split
 from featx.evaluation.validation import CrossValidation
-from featx.features.duplicates import find_duplicates, narrowest
+from featx.features.duplicates import (
+    find_contradictions,
+    find_duplicates,
+    narrowest,
+    notes_on,
+)
 from featx.features.matrix import Features
 from featx.features.options import RunOptions, TuneOptions, options_in, settle, takes
 from featx.features.recipe import join
 from featx.features.request import joined_names
+from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
 from featx.learning.classes import labelled_images, labels_to_learn, require_every_class
@@ -180,12 +186,15 @@ class Tuning:
         )
 
     @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The outcomes of the files that could not be read."""
+        return self.best.features.failed
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the splits, and the files that were lost, a line each."""
-        return (
-            *self.race.shuffled.notes,
-            *(outcome.failure for outcome in self.best.features.failed),
-        )
+        """What a reader should know of images and splits, and the files that were lost."""
+        about = (*self.best.features.notes, *self.validation.notes)
+        return (*about, *(outcome.failure for outcome in self.failed))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was chosen and every candidate as plain values."""
@@ -303,19 +312,25 @@ def tune(
     check_counts(seed=seed)
     settings = list(settings_of(_checked_classifiers(classifiers)))
     names = _checked_backbones(backbones, options.get("weights", "imagenet"))
-    images = labelled_images(source, labels)
-    test = test_images(test, images.classes)
+    images = labelled_images(source, labels, options.get("root"))
+    test = test_images(test, images.classes, options.get("root"))
     with ExitStack() as stack:
         if options.get("cache") is False:  # no network runs twice, even so
             options["cache"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
         settled = settle(options)
         networks = Networks(images, start + _EMBEDDING * seconds, settled)
         embedded = networks.embed(names, _POOLINGS)
-        require_every_class(images, next(iter(embedded.values()))[0])
+        first = next(iter(embedded.values()))[0]
+        require_every_class(images, first)
+        warn_of_images(first.losses)
         networks.deadline = start + _VIEWING * seconds
         race = _race(embedded, start + _FITTING * seconds, seed, n_jobs, settled["progress"])
         ranked = race.ranked(_search(race, networks, embedded, settings))
         model = train(ranked[0].features, ranked[0].learner)
+        assert model.training is not None
+        found = find_contradictions(ranked[0].features, race.shuffled.groups)
+        said = model.training.contradictions  # by train, of exact copies
+        warn_of_images(notes_on([each for each in found if each not in said]))
         took = time.monotonic() - start
         how, best = options_in(RunOptions, settled), ranked[0].features
         evaluation = None if test is None else model.evaluate(test, training=best, **how)

@@ -79,9 +79,10 @@ def test_a_model_that_answers_nothing_has_no_precision(featx_run, unsure):
     for path in (test / "red").glob("1*.png"):
         path.unlink()
     ended = featx_run("evaluate", model, test)
-    assert (
-        ended.out.splitlines()[1] == "it answers none of these images: coverage 0.0 % (0.0 to 79.3)"
-    )
+    assert ended.out.splitlines()[1:3] == [
+        "no class, since no picture is in the folder: blue (it is empty), green (it is empty)",
+        "it answers none of these images: coverage 0.0 % (0.0 to 79.3)",
+    ]
     assert featx_run("evaluate", model, test, "--json").json["precision"] is None
 
 

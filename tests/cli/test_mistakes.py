@@ -160,7 +160,7 @@ MISTAKES = {
     "nothing to predict": ("predict fruit.featx", "Missing argument 'PATH...'"),
     "a missing picture": (
         "predict fruit.featx gone.jpg",
-        "none of 1 images can be read (gone.jpg: no such file or directory)",
+        "none of 1 images can be read (gone.jpg: no such file or directory in ",
     ),
     "no table": (
         "predict fruit.featx photos --out x.txt",

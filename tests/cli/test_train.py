@@ -1,5 +1,7 @@
 """`featx train`."""
 
+import shutil
+
 import fakes
 import pytest
 from PIL import Image
@@ -24,6 +26,7 @@ def test_train_says_in_json_how_good_the_model_is(featx_run, photos, new_photos,
             "accuracy_high": 1.0,
             "n_images": 18,
             "n_failed": 0,
+            "contradictions": [],
             "notes": [],
             "classes": [{"class": name, **whole, "support": 6} for name in model.classes],
             "method": "5-fold stratified cross-validation, repeated 2 times; 95 % interval by "
@@ -42,6 +45,9 @@ def test_train_says_in_json_how_good_the_model_is(featx_run, photos, new_photos,
             "n_failed": 1,
             "leaks": {},
             "accuracy_without_leaks": 1.0,
+            "unknown_classes": [],
+            "accuracy_without_unknown": 1.0,
+            "contradictions": [],
             "notes": [],
             "classes": [{"class": name, **whole, "support": 2} for name in model.classes],
         },
@@ -57,6 +63,7 @@ def test_train_says_in_json_how_good_the_model_is(featx_run, photos, new_photos,
         "n_failed": 0,
         "failed": [],
         "n_other": 0,
+        "notes": [],
         "n_views": 0,
         "shape": [18, 9],
         "seconds": 0,
@@ -75,7 +82,8 @@ def test_train_says_to_a_person_how_good_the_model_is(featx_run, photos, new_pho
     assert lines[0].startswith("18 images: 18 embedded, in ")
     assert lines[1].startswith("features 18 x 9 (efficientnet_lite0")
     assert lines[2:] == [
-        "3 classes, classifier centroid: cross-validated accuracy 100.0 % (78.9 to 100.0), "
+        "3 classes (blue, green, red), classifier centroid: cross-validated accuracy "
+        "100.0 % (78.9 to 100.0), "
         "5 folds, 2 times",
         "test accuracy 100.0 % (61.0 to 100.0): 6 of 6 images right, 1 file not readable",
         f"failed: {new_photos / 'green' / 'bad.jpg'}: not an image that Pillow can read",
@@ -166,3 +174,34 @@ def test_where_every_test_picture_was_trained_on_the_accuracy_says_nothing(
     words = ["--classifier", "knn", "--out", tmp_path / "m.featx", "--test", photos]
     told = "18 of 18 test images are copies of training images, so that accuracy says nothing"
     assert told in featx_run("train", photos, *words).out
+
+
+@pytest.fixture
+def awkward(photos):
+    """The photographs with a file that is empty, a class that is, and a picture in two classes."""
+    (photos / "blue" / "bad.jpg").touch()
+    (photos / "cow").mkdir()
+    shutil.copy(photos / "blue" / "000.png", photos / "red" / "copy.png")
+    return photos
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "tune"])
+def test_what_is_lost_is_said_once_at_the_shell(featx_run, awkward, tmp_path, command):
+    words = {
+        "train": ["--out", tmp_path / "m.featx"],
+        "compare": ["--backbones", "efficientnet_lite0"],
+        "tune": ["--backbones", "efficientnet_lite0", "--budget", "0.01"],
+    }[command]
+    ended = featx_run(command, awkward, *words)
+    for said in ("bad.jpg: empty file", "cow (it is empty)", "a contradiction, 1 picture in"):
+        assert ended.out.count(said) == 1, ended.out
+    assert "warning" not in ended.err
+
+
+def test_a_table_of_paths_trains_at_the_shell(featx_run, photos, tmp_path):
+    rows = [f"{path.relative_to(photos)},{path.parent.name}" for path in photos.glob("*/*.png")]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *rows]))
+    words = ("train", tmp_path / "t.csv", "--out", tmp_path / "m.featx")
+    document = featx_run(*words, "--root", photos, "--json").json
+    assert (document["classes"], document["features"]["n_images"]) == (["blue", "green", "red"], 18)
+    featx_run("evaluate", tmp_path / "m.featx", tmp_path / "t.csv", "--root", photos)

@@ -107,6 +107,7 @@ def test_a_curve_is_plain_values(cloud):
     assert json.loads(json.dumps(written)) == written
     assert written == {
         "per_class": 8.0,
+        "n_failed": 0,
         "sizes": [
             {"per_class": size, **estimate.to_dict("accuracy")}
             for size, estimate in zip(curve.sizes.tolist(), curve.estimates, strict=True)

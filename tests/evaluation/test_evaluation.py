@@ -177,6 +177,9 @@ def test_an_evaluation_is_plain_values():
         "n_failed": 2,
         "leaks": {"0.jpg": "a.jpg"},
         "accuracy_without_leaks": made.without_leaks.accuracy,
+        "unknown_classes": [],
+        "accuracy_without_unknown": made.accuracy,
+        "contradictions": [],
         "notes": list(made.notes),
         "classes": [{"class": name, **row} for name, row in made.by_class.iterrows()],
     }

@@ -481,6 +481,7 @@ def test_what_became_of_the_images_is_told_in_plain_values_and_in_words():
         "n_failed": 1,
         "failed": [{"path": "photos/bad.jpg", "reason": "empty file"}],
         "n_other": 2,
+        "notes": [],
         "n_views": 2,
         "shape": [3, 4],
         "seconds": 2.0,

@@ -68,7 +68,13 @@ def another(name: str) -> object:
         return (option.default or option.bounds[0]) + 1
     if isinstance(option.default, bool):
         return not option.default
-    return {"weights": "random", "input_size": 96, "layer": "conv", "cache": "folder"}[name]
+    return {
+        "weights": "random",
+        "input_size": 96,
+        "layer": "conv",
+        "cache": "folder",
+        "root": "..",
+    }[name]
 
 
 # -- Where people look for them ------------------------------------------------------------------
@@ -204,11 +210,11 @@ def test_an_option_changes_the_recipe_or_the_views_unless_it_is_one_of_a_run(nam
     assert (usual == other) == (name in options_of(RunOptions))
 
 
-@pytest.mark.parametrize("name", options_of(RunOptions))
+@pytest.mark.parametrize("name", RunSettings.__dataclass_fields__)
 def test_an_option_of_a_run_is_among_its_settings(name, fake_engine):
     value = another(name)
-    run_settings = RunSettings(**options_in(RunOptions, settle({name: value})))
-    assert getattr(run_settings, name) == value
+    assert getattr(RunSettings.of(settle({name: value})), name) == value
+    assert options_of(RunOptions).keys() - {"root"} == set(RunSettings.__dataclass_fields__)
     assert getattr(RunSettings(), name) == OPTIONS[name].default
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featx.errors import ImageSourceError
+from featx.errors import ImageSourceError, OptionError
 from featx.images.folder import IMAGE_SUFFIXES, ImageFolder
+from featx.images.listing import LEFT_BEHIND
 
 
 def plant(root: Path, *names: str) -> Path:
@@ -116,7 +117,7 @@ def test_loops_of_links_end(tmp_path):
     (tmp_path / "b" / "other").symlink_to(tmp_path / "a")
     (tmp_path / "self").symlink_to(tmp_path / "self")
     images = ImageFolder.scan(tmp_path)
-    assert relative(images, tmp_path) == ["a/1.jpg", "a/other/2.jpg", "b/2.jpg", "b/other/1.jpg"]
+    assert relative(images, tmp_path) == ["a/1.jpg", "b/2.jpg"]
 
 
 def test_a_link_that_leads_nowhere_is_not_passed_over_in_silence(tmp_path):
@@ -159,7 +160,9 @@ def test_a_file_is_no_folder(tmp_path):
     plant(tmp_path, "1.jpg", "table.csv")
     with pytest.raises(ImageSourceError, match=r"1\.jpg' is no folder: expected"):
         ImageFolder.scan(tmp_path / "1.jpg")
-    with pytest.raises(ImageSourceError, match=r"table\.csv' is no image by its name: expected"):
+    with pytest.raises(
+        ImageSourceError, match=r"table\.csv' is no table that can be read .*: expected commas"
+    ):
         ImageFolder.of(tmp_path / "table.csv")
 
 
@@ -244,7 +247,7 @@ def test_a_folder_in_a_list_becomes_its_images(tmp_path):
         (None, "images are a NoneType: expected a folder of images"),
         ({"a.jpg"}, "images are a set: expected a folder of images"),
         (pd.DataFrame({"file": ["a.jpg"]}), r"has the columns \['file'\]: expected `path`"),
-        (pd.DataFrame({"path": []}), "the DataFrame of images is empty"),
+        (pd.DataFrame({"path": []}), "the table of images is empty"),
         (pd.DataFrame({"path": ["a.jpg", None]}), "row 1 of the column `path` is a "),
     ],
 )
@@ -267,3 +270,189 @@ def test_a_frame_gives_paths_and_labels(tmp_path):
 def test_a_frame_without_labels_has_none():
     images = ImageFolder.of(pd.DataFrame({"path": ["b.jpg", "a.jpg"]}))
     assert images == ImageFolder(paths=("b.jpg", "a.jpg"), labels=(None, None))
+
+
+# ---------------------------------------------------------------- folders linked to each other
+
+
+def test_folders_that_link_to_each_other_are_listed_once(tmp_path):
+    folders = [tmp_path / f"class{number}" for number in range(8)]
+    for folder in folders:
+        plant(folder, "1.jpg", "2.jpg")
+    for folder in folders:
+        for other in folders:
+            if other != folder:
+                (folder / f"see {other.name}").symlink_to(other)
+    images = ImageFolder.scan(tmp_path)
+    names = [f"class{number}/{name}.jpg" for number in range(8) for name in (1, 2)]
+    assert relative(images, tmp_path) == names
+    (note,) = images.notes
+    assert note.startswith("counted once, since it is a link to a folder listed already: class0/")
+    assert note.endswith(" and 48 more")
+
+
+def test_what_several_links_lead_to_counts_under_the_least_deep_then_the_first(tmp_path):
+    plant(tmp_path, "elsewhere/1.jpg", "elsewhere/in/2.jpg", "photos/z/3.jpg")
+    for link in ("photos/c", "photos/b", "photos/z/a"):
+        (tmp_path / link).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos" / "a").symlink_to(tmp_path / "photos" / "z")
+    images = ImageFolder.scan(tmp_path / "photos")
+    assert relative(images, tmp_path / "photos") == ["b/1.jpg", "b/in/2.jpg", "z/3.jpg"]
+    empty = "a link to a folder listed already"
+    assert images.notes == (
+        f"no class, since no picture is in the folder: a ({empty}), c ({empty})",
+        "counted once, since it is a link to a folder listed already: z/a",
+    )
+
+
+# ---------------------------------------------------------------- what other programs leave behind
+
+
+@pytest.mark.parametrize("folder", ["@eaDir", "@eadir", *sorted(LEFT_BEHIND), ".thumbnails"])
+def test_what_other_programs_leave_behind_is_no_class_and_no_picture(tmp_path, folder):
+    plant(tmp_path, "cat/1.jpg", f"cat/{folder}/1.jpg/thumb.jpg", f"{folder}/old/2.jpg")
+    plant(tmp_path, "cat/._1.jpg", "cat/:2e_1.jpg", "._cat/1.jpg", "Thumbs.db")
+    images = ImageFolder.scan(tmp_path)
+    assert relative(images, tmp_path) == ["cat/1.jpg"]
+    assert images.notes == ()
+    assert images.n_other == 3 + (0 if folder.startswith(".") else 2)
+
+
+def test_a_folder_that_is_asked_for_may_have_any_name(tmp_path):
+    plant(tmp_path, "lost+found/cat/1.jpg")
+    assert ImageFolder.scan(tmp_path / "lost+found").labels == ("cat",)
+
+
+# ---------------------------------------------------------------- folders and names of classes
+
+
+def test_a_class_folder_without_a_picture_is_named_with_what_it_has(tmp_path):
+    plant(tmp_path, "cat/1.jpg", "dog/1.NEF", "dog/old/2.nef", "dog/3.svg", "notes/readme", "x.txt")
+    (tmp_path / "cow").mkdir()
+    (tmp_path / ".git").mkdir()
+    (note,) = ImageFolder.scan(tmp_path).notes
+    assert note == (
+        "no class, since no picture is in the folder: cow (it is empty), dog (2 .nef, 1 .svg: "
+        "convert them to .jpg, .png or .tif if they are pictures), notes (1 without a suffix: "
+        "convert them to .jpg, .png or .tif if they are pictures)"
+    )
+
+
+def test_one_class_in_two_forms_of_unicode_or_with_stray_spaces_is_one(tmp_path):
+    plant(tmp_path, "caf\u00e9/1.jpg", "cafe\u0301/2.jpg", " dog/1.jpg", "dog\u3000/2.jpg")
+    images = ImageFolder.scan(tmp_path)
+    assert images.classes == ("caf\u00e9", "dog")
+    assert images.notes == (
+        "classes are named without spaces at the ends and in composed Unicode, NFC: "
+        r"' dog' is dog, 'cafe\u0301' is café, 'dog\u3000' is dog",
+    )
+    table = pd.DataFrame(
+        {"path": list("abcd"), "label": ["dog ", "dog", "cafe\u0301", "caf\u00e9"]}
+    )
+    assert ImageFolder.of(table).labels == ("dog", "dog", "caf\u00e9", "caf\u00e9")
+    listed = ImageFolder.of(["a.jpg", "b.jpg"], ["dog", "dog\n"])
+    assert (listed.labels, len(listed.notes)) == (("dog", "dog"), 1)
+
+
+def test_classes_that_look_alike_are_named_and_stay_two():
+    images = ImageFolder.of(list("abcdefgh"), ["Disc", "disc", "hot_dog", "hot dog", *"Aa", -1, 1])
+    assert len(images.classes) == 8
+    assert images.notes == (
+        "classes that look alike and count as different: 'Disc' and 'disc', 'hot dog' and "
+        "'hot_dog'",
+    )
+
+
+# ---------------------------------------------------------------- parts of a data set
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["train/cat/1.jpg", "train/dog/1.jpg", "val/cat/2.jpg", "test/cat/3.jpg"],
+            "{} has parts of a data set, not classes: train, test, val; learn from {}/train "
+            "(classes cat, dog), and measure on {}/test or {}/val (--test, in Python test=)",
+        ),
+        (
+            ["Training/cat/1.jpg", "VALID/cat/2.jpg", "other/3.jpg"],
+            "{} has parts of a data set, not classes: Training, VALID; learn from {}/Training "
+            "(classes cat), and measure on {}/VALID (--test, in Python test=)",
+        ),
+        (
+            ["train/cat/1.jpg", "test/2.jpg"],
+            "{} has parts of a data set, not classes: train, test; learn from {}/train "
+            "(classes cat)",
+        ),
+        (
+            ["train/1.jpg", "test/2.jpg"],
+            "{} has parts of a data set, not classes: train, test; give a folder with a "
+            "sub-folder for each class, or a table with the columns `path` and `label`",
+        ),
+    ],
+)
+def test_parts_of_a_data_set_are_no_classes(tmp_path, names, message):
+    images = ImageFolder.scan(plant(tmp_path, *names))
+    expected = message.replace("{}", repr(str(tmp_path)), 1).replace("{}", str(tmp_path))
+    assert images.parts == images.notes[0] == expected
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train/1.jpg", "tram/1.jpg", "bus/1.jpg"],
+        ["train/old/1.jpg", "test/new/1.jpg", "tram/1.jpg"],
+        ["test/cat/1.jpg", "val/cat/1.jpg"],
+        ["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/1.jpg"],
+        ["train/cat/1.jpg"],
+    ],
+)
+def test_folders_that_are_classes_are_no_parts(tmp_path, names):
+    assert ImageFolder.scan(plant(tmp_path, *names)).parts is None
+
+
+# ---------------------------------------------------------------- tables and where paths begin
+
+
+def test_relative_paths_of_lists_and_tables_begin_in_the_root(tmp_path, monkeypatch):
+    table = pd.DataFrame({"path": ["cat/1.jpg", tmp_path / "2.jpg"], "label": ["cat", "dog"]})
+    expected = (str(tmp_path / "photos" / "cat" / "1.jpg"), str(tmp_path / "2.jpg"))
+    for source in (table, table.path, list(table.path)):
+        assert ImageFolder.of(source, root=tmp_path / "photos").paths == expected
+    table.to_csv(tmp_path / "table.csv", index=False)
+    images = ImageFolder.of(tmp_path / "table.csv", root=str(tmp_path / "photos"))
+    assert (images.paths, images.labels) == (expected, ("cat", "dog"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert ImageFolder.of(table, root="~/photos").paths == expected
+
+
+def test_a_root_for_what_has_no_relative_paths_is_a_mistake(tmp_path):
+    plant(tmp_path, "cat/1.jpg")
+    with pytest.raises(OptionError, match=r"root 'photos' goes with a list or a table of paths"):
+        ImageFolder.of(tmp_path, root="photos")
+
+
+def test_a_table_in_a_file_keeps_its_labels_as_they_are_written(tmp_path):
+    (tmp_path / "t.CSV").write_text("\ufefflabel,path\n007,a.jpg\nNA,b.jpg\n,c.jpg\n  ,d.jpg\n")
+    images = ImageFolder.of(str(tmp_path / "t.CSV"))
+    assert images.paths == ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    assert images.labels == ("007", "NA", None, None)
+    (tmp_path / "t.CSV").write_bytes(b"path,label\n\xff\n")
+    with pytest.raises(ImageSourceError, match=r"t\.CSV' is no table that can be read"):
+        ImageFolder.of(str(tmp_path / "t.CSV"))
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    plant(tmp_path, "photos/cat/1.jpg")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = str(tmp_path / "photos" / "cat" / "1.jpg")
+    for source in ("~/photos", Path("~/photos"), "~/photos/cat/1.jpg", ["~/photos/cat/1.jpg"]):
+        assert ImageFolder.of(source).paths == (path,), source
+    assert ImageFolder.of(pd.DataFrame({"path": ["~/photos/cat/1.jpg"]})).paths == (path,)
+    assert ImageFolder.scan("~/photos").paths == (path,)
+
+
+def test_a_path_that_is_not_there_is_told_with_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ImageSourceError, match=f"'nowhere' does not exist in {tmp_path}: expected"):
+        ImageFolder.of("nowhere")

@@ -18,7 +18,7 @@ from featx.learning.classes import (
 
 MISTAKES = {
     "no labels": ([None] * 4, "the images have no classes: expected a sub-folder for each class"),
-    "some labels": (["a", None, "b", "a"], "1 of 4 images are in no class folder, such as 1.jpg"),
+    "some labels": (["a", None, "b", "a"], "row 1 has no label (1.jpg): expected a class for each"),
     "one class": (["a"] * 4, "all images are of one class, 'a': expected at least two classes"),
     "a class of one": (["a", "a", "b", "c"], "classes b, c have only one readable image"),
     "one class of one": (["a", "a", "b"], "class b has only one readable image"),

@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import warnings
 
 import fakes
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -250,3 +253,235 @@ def test_what_is_known_of_a_training_is_plain_values(photos, new_photos):
         "seconds": round(training.seconds, 3),
     }
     assert training.seconds > training.features.elapsed
+
+
+# ---------------------------------------------------------------- what is lost is said
+
+
+def said(action, *about) -> list[str]:
+    """Return the warnings about images that an action gives, all of them from this file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")  # as a user sees them
+        action(*about)
+    about_images = [each for each in caught if each.category is featx.ImageSourceWarning]
+    assert {each.filename for each in about_images} <= {__file__}
+    return [str(each.message) for each in about_images]
+
+
+@pytest.fixture
+def lossy(photos):
+    """The photographs with six more that cannot be read."""
+    for number in range(6):
+        (photos / "blue" / f"bad{number}.jpg").touch()
+    return photos
+
+
+def lost(photos) -> str:
+    return (
+        "6 of 24 images cannot be read and are left out, such as "
+        f"{photos / 'blue' / 'bad0.jpg'}: empty file; `failed` of the result lists them"
+    )
+
+
+DOORS = {
+    "embed": lambda photos: featx.embed(photos),
+    "embed by two": lambda photos: featx.embed(photos, ["resnet50", "xception"], weights="random"),
+    "train": lambda photos: train(photos, "knn", validation=True),
+    "compare": lambda photos: featx.compare(
+        photos, ["resnet50", "xception"], classifiers="knn", weights="random", n_jobs=1
+    ),
+    "tune": lambda photos: featx.tune(
+        photos, 0.01, backbones="resnet50", classifiers="knn", weights="random", n_jobs=1
+    ),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_files_that_cannot_be_read_are_told_once_with_the_first_reason(lossy, door):
+    assert said(DOORS[door], lossy) == [lost(lossy)]
+
+
+def test_results_list_the_files_that_could_not_be_read(lossy):
+    names = [str(lossy / "blue" / f"bad{number}.jpg") for number in range(6)]
+    for door in ("embed", "compare", "tune"):
+        assert [each.path for each in DOORS[door](lossy).failed] == names, door
+    training = DOORS["train"](lossy).training
+    assert [each.path for each in training.features.failed] == names
+    assert [each.path for each in training.validation.failed] == names
+    assert [each.path for each in featx.learning_curve(training.features, "knn").failed] == names
+
+
+def test_test_files_that_cannot_be_read_are_told_too(photos, new_photos):
+    (new_photos / "red" / "x.jpg").touch()
+    (message,) = said(lambda: train(photos, "knn", test=new_photos))
+    assert message.startswith("1 of 7 images cannot be read and is left out, such as ")
+    model = train(photos, "knn")
+    assert said(model.evaluate, new_photos) == [message]
+    assert said(model.predict, new_photos) == []  # it has a row for each file
+    assert said(model.evaluate, model.features(new_photos)) == []
+
+
+def test_a_folder_that_is_no_class_is_named(photos):
+    (photos / "cow").mkdir()
+    note = "no class, since no picture is in the folder: cow (it is empty)"
+    assert said(train, photos, "knn") == [note]
+    assert note in train(photos, "knn").training.summary.splitlines()
+    shutil.rmtree(photos / "blue")
+    shutil.rmtree(photos / "green")
+    with pytest.raises(ImageSourceError) as caught:
+        train(photos)
+    assert str(caught.value) == (
+        f"all images are of one class, 'red': expected at least two classes; {note}"
+    )
+
+
+def test_a_class_of_which_nothing_can_be_read_is_named_where_it_is_no_error(photos, new_photos):
+    for path in (new_photos / "red").iterdir():
+        path.write_text("no picture")
+    told = said(lambda: train(photos, "knn", test=new_photos))
+    assert told[1:] == ["no picture of these classes can be read: red"]
+    notes = featx.embed(new_photos).notes
+    assert notes == ("no picture of these classes can be read: red",)
+
+
+@pytest.mark.parametrize("door", ["train", "compare", "tune"])
+def test_parts_of_a_data_set_are_not_learned_as_classes(tmp_path, fake_engine, door):
+    fakes.draw_folder(tmp_path / "splits" / "train")
+    fakes.draw_folder(tmp_path / "splits" / "test", each=2, start=100)
+    message = f"learn from {tmp_path / 'splits' / 'train'} \\(classes blue, green, red\\), and "
+    with pytest.raises(ImageSourceError, match=message):
+        DOORS[door](tmp_path / "splits")
+    assert fake_engine.embedded == 0
+    model = train(tmp_path / "splits" / "train", "knn", test=tmp_path / "splits" / "test")
+    for judged in (model.evaluate, lambda test: train(model.training.features, test=test)):
+        with pytest.raises(ImageSourceError, match="has parts of a data set, not classes"):
+            judged(tmp_path / "splits")
+
+
+# ---------------------------------------------------------------- classes that contradict
+
+
+CONTRADICTION = (
+    "a contradiction, 1 picture in several classes, as copies or nearly so: "
+    "{} (blue) = {} (red); leave each in the right one"
+)
+
+
+@pytest.mark.parametrize("door", ["train", "compare", "tune"])
+def test_a_picture_in_two_classes_is_a_contradiction(photos, door):
+    copy = str(shutil.copy(photos / "blue" / "000.png", photos / "red" / "copy.png"))
+    note = CONTRADICTION.format(photos / "blue" / "000.png", copy)
+    assert said(DOORS[door], photos) == [note]
+    result = DOORS[door](photos)
+    result = result.training.validation if door == "train" else result
+    assert note in result.notes
+    assert not any("kept together" in each for each in result.notes)
+
+
+def test_a_picture_in_two_classes_is_told_without_a_validation_and_of_features(photos):
+    copy = str(shutil.copy(photos / "blue" / "000.png", photos / "red" / "copy.png"))
+    note = CONTRADICTION.format(photos / "blue" / "000.png", copy)
+    features = featx.embed(photos)
+    assert said(train, features, "knn") == [note]
+    training = train(features, "knn").training
+    assert note in training.summary.splitlines()
+    assert training.contradictions == (((str(photos / "blue" / "000.png"), "blue"), (copy, "red")),)
+
+
+def test_one_file_in_two_rows_of_a_table_with_two_classes_is_a_contradiction(photos):
+    images = featx.ImageFolder.of(photos)
+    table = pd.DataFrame({"path": images.paths, "label": images.labels})
+    table = pd.concat([table, table[:1].assign(label="red")])
+    path = images.paths[0]
+    assert said(train, table, "knn") == [CONTRADICTION.format(path, path)]
+
+
+def test_contradictions_of_test_images_are_told(photos, new_photos):
+    first = str(shutil.copy(new_photos / "blue" / "100.png", new_photos / "red" / "copy.png"))
+    second = str(shutil.copy(photos / "blue" / "000.png", new_photos / "red" / "learned.png"))
+    test = train(photos, "knn", test=new_photos).training.test
+    learned = str(photos / "blue" / "000.png")
+    assert test.contradictions == (
+        ((str(new_photos / "blue" / "100.png"), "blue"), (first, "red")),
+        ((second, "red"), (learned, "blue")),
+    )
+    assert f"{second} (red) = {learned} (blue)" in test.notes[-1]
+    assert train(photos, "knn").evaluate(photos).contradictions == ()
+
+
+# ---------------------------------------------------------------- classes that are not known
+
+
+def test_classes_that_the_model_does_not_know_are_named_with_the_accuracy_without_them(
+    photos, new_photos
+):
+    (new_photos / "red").rename(new_photos / "Red")
+    fakes.draw(new_photos / "zebra" / "1.png", (9, 9, 9))
+    model = train(photos, "knn")
+    test = model.evaluate(new_photos)
+    assert test.unknown == ("Red", "zebra")
+    assert (test.accuracy, test.without_unknown.accuracy) == (4 / 7, 1.0)
+    note = (
+        "the model does not know the 2 classes Red, zebra, of 3 of 7 images, which count as wrong; "
+        f"accuracy without them: {test.without_unknown.interval}; Red looks like red"
+    )
+    assert test.notes == (note,)
+    assert said(model.evaluate, new_photos) == [note]
+    written = test.to_dict()
+    assert written["unknown_classes"] == ["Red", "zebra"]
+    assert written["accuracy_without_unknown"] == 1.0
+    assert note in train(photos, "knn", test=new_photos).training.summary.splitlines()[-1]
+
+
+def test_no_class_that_is_known_says_what_looks_like_one(photos, new_photos):
+    shutil.rmtree(new_photos / "blue")
+    shutil.rmtree(new_photos / "green")
+    (new_photos / "red").rename(new_photos / "RED")
+    with pytest.raises(ImageSourceError, match="expected blue, green, red; RED looks like red"):
+        train(photos, "knn", test=new_photos)
+
+
+def test_a_model_that_knows_a_class_by_a_name_with_a_space_knows_its_pictures(photos, new_photos):
+    features = featx.embed(photos)
+    old = dataclasses.replace(features, y=np.char.replace(features.y, "red", "red "))
+    model = train(old, "knn")
+    assert model.classes == ("blue", "green", "red ")
+    test = model.evaluate(new_photos)
+    assert (test.accuracy, test.unknown) == (1.0, ())
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_a_table_of_paths_in_another_folder_trains_and_tests(photos, new_photos, monkeypatch):
+    def table(root, name):
+        images = featx.ImageFolder.of(root)
+        paths = [os.path.relpath(path, photos.parent) for path in images.paths]
+        pd.DataFrame({"path": paths, "label": images.labels}).to_csv(name, index=False)
+        return name
+
+    monkeypatch.chdir(photos)
+    learned, tested = table(photos, "learn.csv"), table(new_photos, "test.csv")
+    model = train(learned, "knn", test=tested, root=photos.parent)
+    assert model.training.features.paths.tolist() == list(featx.ImageFolder.of(photos).paths)
+    assert model.training.test.accuracy == 1.0
+    assert train(learned, "knn", test=new_photos, root="..").training.test.accuracy == 1.0
+    assert model.evaluate(tested, root="..").accuracy == 1.0
+    assert model.predict(["blue/000.png", "red/000.png"], root=photos).tolist() == ["blue", "red"]
+    with pytest.raises(ImageSourceError, match=f"no such file or directory in {photos}; root "):
+        train(learned, "knn")
+
+
+def test_a_row_without_a_label_is_told_with_its_number(photos, fake_engine):
+    images = featx.ImageFolder.of(photos)
+    labels = list(images.labels)
+    labels[7], labels[9] = None, ""
+    expected = (
+        f"row 7 has no label ({images.paths[7]}), one of 2: expected a class for each of "
+        "18 images; name it, or leave the row out"
+    )
+    for source in (pd.DataFrame({"path": images.paths, "label": labels}), list(images.paths)):
+        with pytest.raises(ImageSourceError) as caught:
+            train(source, labels=labels if isinstance(source, list) else None)
+        assert str(caught.value) == expected
+    assert fake_engine.embedded == 0

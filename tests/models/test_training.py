@@ -36,8 +36,8 @@ def test_the_summary_has_every_file_that_was_lost_and_every_figure(features, val
         "31 images: 30 from the cache, 1 failed, in 2.0 s",
         f"features 30 x 30 ({features.recipe})",
         "failed: photos/ant/x.jpg: empty file",
-        f"3 classes, classifier centroid: cross-validated accuracy {validation.interval}, "
-        "5 folds, 2 times",
+        "3 classes (ant, bee, cat), classifier centroid: cross-validated accuracy "
+        f"{validation.interval}, 5 folds, 2 times",
         str(rejection),
         f"test accuracy {tested.interval}: {int(tested.accuracy * 12)} of 12 images right",
     ]
@@ -45,7 +45,10 @@ def test_the_summary_has_every_file_that_was_lost_and_every_figure(features, val
 
 def test_what_was_not_measured_is_not_in_the_summary(features):
     lines = Training(features, "knn").summary.splitlines()
-    assert lines[-2:] == ["failed: photos/ant/x.jpg: empty file", "3 classes, classifier knn"]
+    assert lines[-2:] == [
+        "failed: photos/ant/x.jpg: empty file",
+        "3 classes (ant, bee, cat), classifier knn",
+    ]
 
 
 @pytest.mark.parametrize("missing", ["validation", "rejection", "test"])

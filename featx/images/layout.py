@@ -1,0 +1,46 @@
+"""The layout of a data set: sub-folders that are parts of it, not classes."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+
+from featx.text import listed, printable
+
+# How folders are called that hold a part of a data set.
+_TRAINING = ("train", "training")
+_MEASURING = ("test", "testing", "val", "valid", "validation")
+
+
+def parts_of(root: str, images: Iterable[str]) -> str | None:
+    """Say what to do about a folder whose sub-folders are train, val, test or alike.
+
+    `images` are relative to `root`, with "/" between names. These are parts of a data set if no
+    other sub-folder has images, or if two of them hold folders of the same names. None where the
+    sub-folders are classes.
+    """
+    within: dict[str, set[str]] = defaultdict(set)
+    for image in images:
+        first, *more = image.split("/")
+        if more:
+            within[first].update(more[:-1][:1])
+    parts = {name.casefold(): name for name in within}
+    training = next((parts[name] for name in _TRAINING if name in parts), None)
+    measuring = [parts[name] for name in _MEASURING if name in parts]
+    if training is None or not measuring:
+        return None
+    alone = len(parts) == 1 + len(measuring)
+    if not alone and not any(within[training] & within[name] for name in measuring):
+        return None
+    root = printable(root)
+    found = f"{root!r} has parts of a data set, not classes: {listed([training, *measuring])}"
+    if not within[training]:
+        return (
+            f"{found}; give a folder with a sub-folder for each class, or a table with the columns "
+            "`path` and `label`"
+        )
+    classes = listed(sorted(within[training]))
+    tests = [os.path.join(root, printable(name)) for name in measuring if within[name]]
+    measure = f", and measure on {' or '.join(tests)} (--test, in Python test=)" if tests else ""
+    return f"{found}; learn from {os.path.join(root, training)} (classes {classes}){measure}"

@@ -1,0 +1,139 @@
+"""The listing of a folder: every file of it once, without what other programs leave behind."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from featx.errors import ImageSourceError
+
+IMAGE_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif"),
+        *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
+        *(".ico", ".tga", ".heic", ".heif"),
+    )
+)
+
+#: Folders of thumbnails, deleted files and settings, in lower case. Most others have a leading dot.
+LEFT_BEHIND = frozenset(
+    (
+        *("@eadir", "@tmp", "@sharebin", "#recycle", "#snapshot"),  # Synology
+        *("@recycle", "@recently-snapshot", "@__thumb", "~snapshot"),  # QNAP, NetApp
+        *("$recycle.bin", "system volume information", "found.000"),  # Windows
+        *(
+            "__macosx",
+            "network trash folder",
+            "temporary items",
+            "thevolumesettingsfolder",
+        ),  # macOS
+        *("ipod photo cache", "lost+found", "lost.dir", "__pycache__"),
+    )
+)
+_HIDDEN = (".", ":2e")  # netatalk writes a leading dot as :2e
+
+
+@dataclass
+class Listing:
+    """What is in a folder and its sub-folders.
+
+    Attributes
+    ----------
+    files : list of (str, bool)
+        Path relative to the folder, with "/" between names, and whether it is an image by name;
+        sorted by code points.
+    folders : list of str
+        The folders directly below, but for those that are hidden or left behind, sorted.
+    again : list of str
+        Folders that were not entered, since a link has led to the same folder before, sorted.
+    n_left_behind : int
+        Folders that were not entered, since other programs have left them behind.
+    """
+
+    files: list[tuple[str, bool]] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
+    n_left_behind: int = 0
+
+
+def list_folder(root: str) -> Listing:
+    """List the files in a folder and its sub-folders, each real folder once.
+
+    Links to folders are followed. What several of them lead to counts under the name that is no
+    link, else under that of the link least deep, then first by code points. A folder that cannot
+    be listed is an `ImageSourceError`.
+    """
+    listing, seen = Listing(), set[Hashable]()
+    links = [(0, "")]  # a heap: how deep, and the path relative to the root
+    while links:
+        _, start = heapq.heappop(links)
+        pending = [start]
+        while pending:
+            relative = pending.pop()
+            folder = os.path.join(root, relative.replace("/", os.sep)) if relative else root
+            for entry in _entries(folder, seen, listing, relative):
+                name = f"{relative}/{entry.name}" if relative else entry.name
+                if not _is_dir(entry):
+                    listing.files.append((name, _is_image(entry)))
+                elif entry.name.casefold() in LEFT_BEHIND:
+                    listing.n_left_behind += 1
+                elif not entry.name.startswith(_HIDDEN):
+                    if not relative:
+                        listing.folders.append(name)
+                    if entry.is_symlink():
+                        heapq.heappush(links, (name.count("/"), name))
+                    else:
+                        pending.append(name)
+    listing.files.sort()
+    listing.folders.sort()
+    listing.again.sort()
+    return listing
+
+
+def named_as_image(name: str) -> bool:
+    """Tell whether a file is an image by the suffix of its name."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _entries(
+    folder: str, seen: set[Hashable], listing: Listing, relative: str
+) -> list[os.DirEntry[str]]:
+    """Return what is in a folder; nothing if it was seen before."""
+    try:
+        status = os.stat(folder)
+        # Some network file systems number no files.
+        identity = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
+        if identity in seen:
+            listing.again.append(relative)
+            return []
+        seen.add(identity)
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise ImageSourceError(
+            f"cannot list the folder {folder!r}: {error.strerror or error}; "
+            "allow reading it, or leave it out"
+        ) from error
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """Tell an image by name: a file, or a link that leads nowhere.
+
+    The latter is a missing image, not one to pass over in silence. Pipes, sockets and devices are
+    none: reading one could wait for ever.
+    """
+    if entry.name.startswith(_HIDDEN) or not named_as_image(entry.name):
+        return False
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:
+        return True
