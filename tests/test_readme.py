@@ -169,7 +169,7 @@ def run_python(page: Path) -> None:
 
 def command_of(words: list[str]) -> click.Command:
     """Return the command that some words name, those after "featx"."""
-    from featx.cli.main import cli
+    from featx.cli.commands import cli
 
     command: click.Command = cli
     while isinstance(command, click.Group) and words and words[0] in command.commands:
@@ -192,7 +192,7 @@ def mentioned_commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", [README, *GUIDES], ids=name_of)
 def test_a_page_names_commands_and_options_that_exist(page):
-    from featx.cli.main import cli
+    from featx.cli.commands import cli
 
     for line in mentioned_commands(page):
         words = shlex.split(line)[1:]
@@ -222,7 +222,7 @@ def test_the_first_sixty_lines_are_enough_to_embed_train_predict_and_compare():
 
 
 def test_the_guide_to_the_shell_has_a_part_for_every_command():
-    from featx.cli.main import cli
+    from featx.cli.commands import cli
 
     headings = re.findall(r"^## (\w+)$", (ROOT / "docs/shell.md").read_text(), re.M)
     assert sorted(headings) == sorted(cli.commands)

@@ -12,7 +12,7 @@ import pytest
 
 import featx
 import featx.cli
-from featx.cli.main import cli
+from featx.cli.commands import cli
 from featx.features.options import OPTIONS as EMBEDDING
 from featx.features.options import RunOptions, options_of
 

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -133,3 +134,112 @@ def test_a_reader_that_goes_early_causes_no_traceback(tmp_path, reader):
     run = shell(f"python -m featx backbones | {reader}", tmp_path)
     assert run.stderr == ""
     assert run.stdout.startswith("name") == (reader == "head -1")
+
+
+# -- Signals ---------------------------------------------------------------------------------------
+
+# The command line, on the fake engine; `when` says what sends the process a signal.
+SIGNALLED = """
+import atexit, os, sys
+number = int(sys.argv[1])
+
+def send():
+    os.kill(os.getpid(), number)
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            send()
+
+def batches(times):
+    def embed_batch(engine, images):
+        if fakes.FakeEngine.embedded >= 8:
+            for _ in range(times):
+                send()
+        return computed(engine, images)
+    computed, fakes.FakeEngine.embed_batch = fakes.FakeEngine.embed_batch, embed_batch
+
+class Gone:
+    def __del__(self):
+        send()
+
+def build(request):
+    Gone()
+    return fakes.FakeEngine(request)
+
+when, sys.argv[1:] = sys.argv[2], sys.argv[3:]
+if when == "import":
+    sys.meta_path.insert(0, Finder())
+    from featx.cli.main import main
+    main()
+import fakes
+from featx.cli.main import main
+if when == "end":
+    atexit.register(send)
+if when in ("batch", "twice"):
+    batches(2 if when == "twice" else 1)
+with fakes.install(build if when == "del" else fakes.FakeEngine):
+    main()
+"""
+
+
+@pytest.fixture
+def signalled(tmp_path):
+    """Return a function that embeds the photos in a process that gets a signal."""
+
+    def run(number, when, photos, *options):
+        (tmp_path / "tmp").mkdir(exist_ok=True)
+        words = ["embed", photos, "--out", tmp_path / "x.npz", "--batch-size", 4, *options]
+        return subprocess.run(
+            [sys.executable, "-c", SIGNALLED, *map(str, (int(number), when, *words))],
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(fakes.__file__).parent)]),
+                "FEATX_CACHE": str(tmp_path / "cache"),
+                "TMPDIR": str(tmp_path / "tmp"),
+            },
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+@pytest.mark.parametrize("when", ["import", "batch", "twice", "del"])
+def test_a_signal_ends_a_command_with_one_line_and_leaves_nothing_behind(
+    number, status, word, when, signalled, photos, tmp_path
+):
+    ended = signalled(number, when, photos)
+    assert ended.stderr == (
+        f"featx: {word}; what was finished is in the cache, run the same command to go on\n"
+    )
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert [path.name for path in tmp_path.rglob(".*")] == []
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_what_was_finished_before_a_signal_to_terminate_is_kept(
+    signalled, photos, tmp_path, featx_run
+):
+    assert signalled(signal.SIGTERM, "batch", photos).returncode == 143
+    options = ("--out", tmp_path / "x.npz", "--cache", tmp_path / "cache", "--json")
+    assert featx_run("embed", photos, *options).json["n_cached"] >= 8
+
+
+def test_a_run_without_a_cache_is_terminated_and_its_own_folder_removed(
+    signalled, photos, tmp_path
+):
+    ended = signalled(signal.SIGTERM, "batch", photos, "--no-cache")
+    assert (ended.returncode, ended.stderr) == (143, "featx: terminated\n")
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_signal_after_the_work_changes_nothing(signalled, photos, tmp_path):
+    ended = signalled(signal.SIGTERM, "end", photos)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "x.npz").exists()

@@ -6,7 +6,7 @@ import re
 import fakes
 import pytest
 
-from featx.cli.main import cli
+from featx.cli.commands import cli
 
 CLASSES = ("\x1b[2J\x1b]0;owned\x07", "=cmd()\u202egnp", "c\nfeatx: forged\r\x9b31m")
 FILES = ("a\nfeatx: forged.png", "\x1b[8mhidden\u2066.png", "\udcff\u200b\u2028b.png")

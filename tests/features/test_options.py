@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import featx
 from featx.backbones.network import Cut
-from featx.cli.main import cli
+from featx.cli.commands import cli
 from featx.errors import OptionError
 from featx.features.options import (
     OPTIONS,
