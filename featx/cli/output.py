@@ -34,7 +34,7 @@ def emit(document: Any, text: str, *, as_json: bool, **files: str | None) -> Non
         whole = {**document, **files} if isinstance(document, dict) else document
         text = json.dumps(whole, default=lambda number: number.item())  # a number of numpy
         plain = json.loads(text, parse_constant=lambda name: None)  # NaN, infinity
-        click.echo(json.dumps(plain, indent=2))
+        say(json.dumps(plain, indent=2).replace("\x7f", "\\u007f"))  # JSON lets it stand
         return
     say("\n".join([text, *(f"wrote {printable(file)}" for file in files.values() if file)]))
 

@@ -275,6 +275,8 @@ def _numbered(evaluation: Evaluation) -> Evaluation:
 
 def _again(features: Features, command: str) -> dict[str, Any]:
     """Gather what somebody needs who wants the same result."""
+    from markupsafe import escape
+
     versions = []
     for name in _PACKAGES:
         try:
@@ -285,7 +287,7 @@ def _again(features: Features, command: str) -> dict[str, Any]:
     return {
         "command": command,
         "versions": versions,
-        "recipe": None if recipe is None else json.dumps(recipe.to_dict(), indent=2),
+        "recipe": None if recipe is None else escape(json.dumps(recipe.to_dict(), indent=2)),
         "fingerprint": None if recipe is None else recipe.fingerprint,
         "date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
     }
@@ -305,10 +307,8 @@ def _chart(
 
 
 def _legible(value: Any) -> Any:
-    """Make any text printable, line by line; Jinja escapes it afterwards."""
-    if not isinstance(value, str) or hasattr(value, "__html__"):
-        return value
-    return "\n".join(map(printable, value.split("\n")))
+    """Make any text printable; Jinja escapes it afterwards."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _sentence(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from featx.cli.commands import cli
 
-CLASSES = ("\x1b[2J\x1b]0;owned\x07", "=cmd()\u202egnp", "c\nfeatx: forged\r\x9b31m")
+CLASSES = ("\x1b[2J\x1b]0;owned\x07\x7f", "=cmd()\u202egnp", "c\nfeatx: forged\r\x9b31m")
 FILES = ("a\nfeatx: forged.png", "\x1b[8mhidden\u2066.png", "\udcff\u200b\u2028b.png")
 DRIVES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069]")
 
