@@ -106,11 +106,17 @@ def wiring(network: keras.Model) -> str | None:
     made = calls(network)
     if _is_chain(network, made):
         return None
-    described = [
-        (call.operation.name, type(call.operation).__name__, _arguments(call, made))
-        for call in made
-    ]
-    return repr((sorted(described), [_plain(each, made) for each in network.outputs]))
+    labels: dict[int, str] = {}  # of calls, by their id
+    described = []
+    for call in made:
+        about = repr((type(call.operation).__name__, _arguments(call, labels)))
+        if isinstance(call.operation, import_keras().layers.Layer):
+            number = sum(earlier.operation is call.operation for earlier in made[: len(labels)])
+            labels[id(call)] = f"{call.operation.name} {number}"
+        else:  # a file need not keep its name
+            labels[id(call)] = hashlib.sha256(about.encode()).hexdigest()
+        described.append((labels[id(call)], about))
+    return repr((sorted(described), [_plain(each, labels) for each in network.outputs]))
 
 
 def _is_chain(network: keras.Model, made: list[Any]) -> bool:
@@ -121,7 +127,7 @@ def _is_chain(network: keras.Model, made: list[Any]) -> bool:
         given = _flat([call.arguments.args, call.arguments.kwargs])
         if not isinstance(call.operation, layer_type) or not _same(call.input_tensors, before):
             return False
-        if not all(_is_tensor(each) or each is None or isinstance(each, bool) for each in given):
+        if not all(_is_tensor(each) or each is None or each is False for each in given):
             return False
         before = call.output_tensors
     return len(before) == 1 and _same(network.outputs, before)
@@ -131,23 +137,22 @@ def _same(some: list[Any], others: list[Any]) -> bool:
     return [id(each) for each in some] == [id(each) for each in others]
 
 
-def _arguments(call: Any, made: list[Any]) -> list[Any]:
+def _arguments(call: Any, labels: Mapping[int, str]) -> list[Any]:
     """Return what an operation is called with, and was made with where it is no layer."""
     given = {"": call.arguments.args, **call.arguments.kwargs}
     if not isinstance(call.operation, import_keras().layers.Layer):
-        given |= {f"its {name}": value for name, value in call.operation.get_config().items()}
+        config = call.operation.get_config()
+        given |= {f"its {name}": config[name] for name in config if name != "name"}
     return [
-        (name, [_plain(each, made) for each in _flat(value)])
+        (name, [_plain(each, labels) for each in _flat(value)])
         for name, value in sorted(given.items())
     ]
 
 
-def _plain(value: Any, made: list[Any]) -> str:
+def _plain(value: Any, labels: Mapping[int, str]) -> str:
     """Describe a tensor by the call that it comes from, and any other value by itself."""
     if _is_tensor(value):
-        operation, _, place = value._keras_history
-        mine = [id(call) for call in made if call.operation is operation]
-        return f"{operation.name} {mine.index(id(_call_of(value)))} {place}"
+        return f"{labels[id(_call_of(value))]} {value._keras_history.tensor_index}"
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return repr(float(value))  # numpy's numbers come back from a file as Python's
     if hasattr(value, "shape"):
