@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
+import numpy as np
 from PIL import Image
 
 from featx import text
@@ -25,7 +26,9 @@ JPEG_FORMATS = ("JPEG", "MPO")
 
 MOST_READS = 500_000  # of a file by Pillow, in small pieces; an ordinary file needs a few hundred
 _MOST_SCANNED = 4_000_000_000  # pixels of a JPEG times its scans: some seconds
+_SCAN = b"\xff\xda"
 _FEW_SCANS = 20
+_SCAN_BYTES = 10  # that a scan takes at least
 _READS_PER_PIXEL = 4
 _MOST_OF_ICON = 16_000_000  # pixels
 _MOST_IN_PYTHON = 4_000_000  # pixels that Pillow decodes one by one, in Python: some seconds
@@ -128,7 +131,9 @@ def check_time(image: Image.Image, data: bytes) -> None:
     """Refuse an opened image that would take minutes to decode."""
     pixels = image.width * image.height
     if image.format in JPEG_FORMATS and _several_scans(image, data):
-        scans = data.count(b"\xff\xda")
+        scans = len(data) // _SCAN_BYTES  # at most, which is enough to know of a small picture
+        if scans * pixels > _MOST_SCANNED:
+            scans = _scans(data)
         if scans > _FEW_SCANS and scans * pixels > _MOST_SCANNED:
             raise RefusedError(f"too many scans: {scans} of {image.width}x{image.height} pixels")
     if _in_python(image):
@@ -264,8 +269,15 @@ def _true_size(image: Image.Image, data: bytes) -> tuple[int, int]:
 
 
 def _several_scans(image: Image.Image, data: bytes) -> bool:
-    """Whether a JPEG comes in several scans: the first, where Pillow stopped, has not all of it."""
+    """Whether a JPEG comes in several scans: not all colours are in the first of them."""
     file = getattr(image, "fp", None)
-    start = file.tell() if file else 0
-    components = data[start + 2] if len(data) > start + 2 else 0
+    end = file.tell() if file else 0  # Pillow has read the header of the first scan
+    start = data.rfind(_SCAN, max(0, end - 16), end)
+    components = data[start + 4] if 0 <= start < len(data) - 4 else 0
     return "progressive" in image.info or components < len(getattr(image, "layer", []))
+
+
+def _scans(data: bytes) -> int:
+    """Count the scans of a JPEG; `bytes.count` is slow where there are many of the first byte."""
+    values = np.frombuffer(data, np.uint8)
+    return int(np.count_nonzero((values[:-1] == _SCAN[0]) & (values[1:] == _SCAN[1])))
