@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from featx.images.decode import Outcome, decode_all
-from featx.images.digests import Stamp, digest_bytes, read_file
+from featx.images.digests import MAX_FILE_BYTES, Stamp, digest_bytes, read_file
+from featx.images.limits import Room
+from featx.images.memory import MemoryImage
 from featx.images.square import Square
 
 DECODED_AHEAD = 32  # pictures at least,
 BATCHES_AHEAD = 4
 _AHEAD_BYTES = 256 << 20  # but no more than this
+
+_READ = Room(MAX_FILE_BYTES)  # for the bytes of the files that all threads have read
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,10 @@ class Reader:
         The digest is that of the very bytes that are decoded, so a file that changes meanwhile
         never leaves a vector under the wrong digest.
         """
+        with _READ.taken(_size(self._paths[index])):  # before any of `decode_all`, never after
+            return self._read_and_decode(index)
+
+    def _read_and_decode(self, index: int) -> ReadFile:
         path = self._paths[index]
         try:
             data, stamp = read_file(path)
@@ -86,9 +94,20 @@ class Reader:
         return ReadFile(index, digest, outcome, dict(zip(claimed, pixels, strict=False)))
 
 
+def _size(path: str) -> int:
+    """Return how many bytes a file takes in memory; a picture in memory takes no more."""
+    if isinstance(path, MemoryImage):
+        return 0
+    try:
+        return min(os.stat(path).st_size, MAX_FILE_BYTES)
+    except (OSError, ValueError):  # reading it says why
+        return 0
+
+
 def _reason(error: Exception, path: str) -> str:
     """Say why a file cannot be read, and where a relative path was looked for."""
-    reason = str(getattr(error, "strerror", None) or error or "out of memory").lower()
+    known = getattr(error, "strerror", None)
+    reason = known.lower() if known else str(error) or "out of memory"
     if isinstance(error, FileNotFoundError) and not os.path.isabs(path):
         reason += f" in {os.getcwd()}; root names another folder"
     return reason

@@ -79,6 +79,8 @@ class Room:
         self.size = size
         self._taken = 0
         self._changed = threading.Condition()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
 
     @contextmanager
     def taken(self, amount: int) -> Iterator[None]:
@@ -101,16 +103,13 @@ class Room:
                 self._taken -= amount
                 self._changed.notify_all()
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """Start anew, as in a child of a fork, where those who took some are gone."""
         self._taken = 0
         self._changed = threading.Condition()
 
 
 ROOM = Room(DECODE_BYTES)
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=ROOM.forget)
 
 
 def check_icon(data: bytes) -> None:

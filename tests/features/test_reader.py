@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import fakes
 import numpy as np
 import pytest
 
+from featx.features import reader
 from featx.features.reader import Reader, ReadFile
 from featx.images.arrays import array_images
 from featx.images.decode import Outcome
@@ -53,6 +56,33 @@ def test_it_reads_ahead_by_some_batches_but_not_beyond_the_memory(
         assert len(read) == taken + ahead
     assert [file.index for file in files] == list(range(2, 300))
     assert len(read) == 300
+
+
+def test_the_bytes_of_all_files_being_read_are_bounded(photos, monkeypatch):
+    """Of two large files one is read when the other is done, and nothing waits for ever."""
+    paths = sorted(map(str, photos.glob("red/*.png")))
+    sizes = {path: 400_000_000 for path in paths[:2]}
+    at_work, most = set(), []
+    real_stat = os.stat
+
+    def status(path, *args, **kwargs):
+        real = real_stat(path, *args, **kwargs)
+        return SimpleNamespace(st_size=sizes.get(path, real.st_size), st_mode=real.st_mode)
+
+    def read(path):
+        at_work.add(path)
+        time.sleep(0.02)
+        most.append(len(at_work & sizes.keys()))
+        data = Path(path).read_bytes()
+        at_work.discard(path)
+        return data, None
+
+    monkeypatch.setattr(os, "stat", status)
+    monkeypatch.setattr(reader, "read_file", read)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    files = list(reader.Reader(paths, [fakes.SQUARE], lambda digest: [0]).files(range(len(paths))))
+    assert [file.outcome.status for file in files] == ["decoded"] * len(paths)
+    assert max(most) == 1
 
 
 def test_a_file_is_decoded_to_the_squares_that_are_claimed(tmp_path):
