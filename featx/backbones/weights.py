@@ -242,15 +242,18 @@ def _download(spec: BackboneSpec, file: WeightsFile) -> Path:
 
 
 class _Bar(io.TextIOBase):
-    """Where Keras prints while it downloads: its progress goes to stderr, its first line nowhere.
+    """Where Keras prints while it downloads: its bar goes to a terminal, its first line elsewhere.
 
     That line only names the address, which an error says again with what to do.
     """
 
     def write(self, text: str) -> int:
-        if not text.startswith("Downloading data"):
-            sys.stderr.write(text)
+        if sys.stderr is not None:
+            first = text.startswith("Downloading data")
+            if first != sys.stderr.isatty():
+                sys.stderr.write(f"{text.strip()}\n" if first else text)
         return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()

@@ -1,0 +1,95 @@
+"""Progress is a bar on a terminal, and a line now and then in a log file."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+from featx import progress
+
+
+class Stream(io.StringIO):
+    """An error stream that is a terminal, or not."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.isatty = lambda: terminal
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """Return a function that works through some steps and gives what was printed."""
+
+    def work(terminal, steps=30, shown=True):
+        stream = Stream(terminal)
+        monkeypatch.setattr(sys, "stderr", stream)
+        with progress.progress_bar("5 folds", steps, "fits", shown=shown) as bar:
+            for _ in range(steps):
+                bar.update()
+            bar.unpause()
+        return stream.getvalue()
+
+    return work
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_short_work_prints_nothing(terminal, printed):
+    assert printed(terminal) == ""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_nothing_is_printed_where_nothing_is_asked_for(terminal, printed, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    assert printed(terminal, shown=False) == ""
+
+
+def test_a_log_file_gets_whole_lines(printed, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    lines = printed(terminal=False).splitlines(keepends=True)
+    assert lines[0] == "5 folds: 1 of 30 fits\n"
+    assert lines[-1] == "5 folds: 30 of 30 fits\n"
+    assert not [line for line in lines if "\r" in line or not line.endswith("\n")]
+
+
+def test_the_longer_the_work_the_rarer_the_lines(printed, monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    assert len(printed(terminal=False, steps=100).splitlines()) == 10
+    assert len(printed(terminal=False, steps=10_000).splitlines()) < 80
+
+
+# A child is forked while another thread draws a bar.
+FORK = """
+import io, os, sys, threading
+from featx.progress import progress_bar
+sys.stderr.isatty = lambda: True
+writing, forked = threading.Event(), threading.Event()
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+    def write(self, text):
+        writing.set()
+        forked.wait(10)
+
+def draw():
+    sys.stderr = Terminal()
+    with progress_bar("", 2, "", shown=True) as bar:
+        bar.refresh()
+
+threading.Thread(target=draw, daemon=True).start()
+writing.wait()
+child = os.fork()
+if child == 0:
+    with progress_bar("", 2, "", shown=True) as bar:
+        bar.update()
+    os._exit(0)
+forked.set()
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_forked_while_a_bar_is_drawn_draws_its_own():
+    ended = subprocess.run([sys.executable, "-c", FORK], timeout=60, capture_output=True)
+    assert ended.returncode == 0, ended.stderr

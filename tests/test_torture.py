@@ -1,0 +1,18 @@
+"""Killed runs lose nothing; `python -m tests.torture` kills many more."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_runs_that_are_killed_at_any_moment_end_in_the_same_matrix():
+    words = [sys.executable, "-m", "tests.torture", "--kills", "8"]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("8 kills of runs"), ended.stdout
