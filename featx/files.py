@@ -61,7 +61,9 @@ def storage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         if number is None and _is_full(Path(path).parent):  # numpy's short writes carry no number
             number = errno.ENOSPC
         advice = _ADVICE.get(number or 0, error.strerror or str(error))
-        raise StorageError(f"cannot write {os.fspath(path)}: {advice}") from error
+        refused = StorageError(f"cannot write {os.fspath(path)}: {advice}")
+        refused.errno = number
+        raise refused from error
 
 
 def _is_full(folder: Path) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import builtins
 import itertools
 import json
+import multiprocessing
 import os
 import threading
 import time
-import traceback
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -102,19 +102,16 @@ def as_another_user(function, *folders) -> None:
             wanted = mode | (0o055 if path.is_dir() else 0o044)
             if wanted != mode:  # else the file would count as changed
                 path.chmod(wanted)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.setgid(54321)
-            os.setuid(54321)
-            function()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0, "see the traceback of the child"
+    child = multiprocessing.get_context("fork").Process(target=_as_nobody, args=[function])
+    child.start()
+    child.join()
+    assert child.exitcode == 0, "see the traceback of the child"
+
+
+def _as_nobody(function) -> None:
+    os.setgid(54321)
+    os.setuid(54321)  # which has no entry in /etc/passwd
+    function()
 
 
 def open_pictures(monkeypatch, function):

@@ -66,7 +66,7 @@ def keras_backend() -> str:
         return str(keras.config.backend())
     if chosen := os.environ.get("KERAS_BACKEND"):
         return chosen
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    home = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
     try:
         return str(json.loads((home / "keras.json").read_text())["backend"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -104,7 +104,7 @@ def chosen_backbones(backbones: Any, weights: str | os.PathLike[str] = "imagenet
     names = list(backbones) if isinstance(backbones, list | tuple) else [backbones]
     if not names:
         raise OptionError("backbones is empty: expected names of `featx backbones`, or 'all'")
-    place = None if str(weights) in ("imagenet", "random") else Path(weights).expanduser()
+    place = None if str(weights) in ("imagenet", "random") else Path(os.path.expanduser(weights))
     if place and place.is_file() and (everything or len(names) > 1):
         raise OptionError(
             f"{place} holds the weights of one network: name that one backbone, or a folder of "
@@ -130,22 +130,25 @@ def file_names(spec: BackboneSpec, top: bool) -> str:
     return " or ".join(dict.fromkeys(file.name for file in _files(spec, top)))
 
 
-def _keras_cache() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+def _keras_cache() -> Path | None:
+    """Return the folder where Keras keeps weights; None for a user without a home."""
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+    return None if home.startswith("~") else Path(home) / "models"
 
 
 def _places(spec: BackboneSpec) -> Iterator[tuple[str, Path]]:
     """List the folders where ImageNet weights may be, in the order of search."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
-        folder = Path(named).expanduser()
+        folder = Path(os.path.expanduser(named))
         if not folder.is_dir():
             raise WeightsError(
                 f"{FOLDER_VARIABLE} is {named!r}, which is no folder: set it to a folder that "
                 f"holds files under Keras's names, such as {spec.without_top.name}, or unset it"
             )
         yield FOLDER_VARIABLE, folder
-    yield KERAS_CACHE, _keras_cache()
+    if keras_cache := _keras_cache():
+        yield KERAS_CACHE, keras_cache
     package = importlib.util.find_spec(spec.package) if spec.package else None
     for location in (package and package.submodule_search_locations) or ():
         yield PACKAGE, Path(location) / "models"
@@ -222,6 +225,8 @@ def _download(spec: BackboneSpec, file: WeightsFile) -> Path:
     keras = import_keras()
     folder = _keras_cache()
     try:
+        if folder is None:
+            raise OSError("there is no home folder to keep them in")
         folder.mkdir(parents=True, exist_ok=True)
         # Keras itself downloads under the final name and leaves a file there whose checksum is
         # wrong, or that it was killed over.

@@ -122,7 +122,13 @@ def verify(cache: str | None, as_json: bool) -> None:
 
 def _about(stored: CachedRecipe | CachedEngine) -> list[str]:
     """Write the size, the age and the settings of something stored."""
+    return [size(stored.bytes), _age(stored.newest), stored.text]
+
+
+def _age(newest: float) -> str:
     from featx.features.store.cache import days_since
 
-    age = count(round(days_since(stored.newest)), "day") if stored.newest else "-"
-    return [size(stored.bytes), age, stored.text]
+    if not newest:
+        return "-"
+    days = round(days_since(newest))
+    return count(days, "day") if days >= 0 else "in the future"

@@ -6,9 +6,9 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from featx.text import listed
 
 MEMORY_MAP_BYTES = 192 << 20  # a larger matrix comes back as a memory map
 _PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
+_FEW = 16  # pictures that are read sooner than looked up, and perhaps not worth keeping
 _MANY = 2_000  # images from which up it is worth a word that `fast` is faster
 
 log = get_logger(__name__)
@@ -61,47 +62,54 @@ class RunSettings:
         return cls(**{each.name: named[each.name] for each in fields(cls)})
 
 
-def run(images: ImageFolder, requests: Sequence[Request], settled: EmbedOptions) -> list[Features]:
+def run(
+    images: ImageFolder,
+    requests: Sequence[Request],
+    settled: EmbedOptions,
+    *,
+    sparing: bool = False,
+) -> list[Features]:
     """Embed images by several requests, each picture decoded once for all.
 
     A network runs once for recipes that differ by the pooling alone, "avg" and "max". Of `settled`
-    the options that `RunSettings` has count; the others are part of the requests. It raises
-    what `embed` does.
+    the options that `RunSettings` has count; the others are part of the requests. A sparing run
+    keeps a few new vectors only if they are among the first ones of the process: one that predicts
+    picture by picture would fill the disk with what nobody asks for again. It raises what `embed`
+    does.
     """
     settings = RunSettings.of(settled)
     began = time.perf_counter()
     parts = list(dict.fromkeys(part for request in requests for part in request.parts))
-    with _cache(settings.cache) as (folder, memo):
-        networks = _networks(parts, folder, settings)
-        filling = _Filling(images.paths, networks, memo.known(images.paths), settings)
-        try:
-            filling.fill()
-        finally:
-            for each in networks:
-                if each.batches.count:
-                    each.writer.note_speed(each.batches.images_per_second, each.batches.count)
+    folder, memo = _cache(settings.cache)
+    networks = _networks(parts, folder, settings)
+    few = len(images.paths) < _FEW
+    known = {} if few else memo.known(images.paths)
+    filling = _Filling(images.paths, networks, known, settings, sparing)
+    try:
+        filling.fill()
+    finally:
+        for each in networks:
+            if each.batches.count:
+                each.writer.note_speed(each.batches.images_per_second, each.batches.count)
+        if not few:
             memo.remember(filling.reader.read)
-        made = {
-            (each.backbone, store.recipe): _matrix(images, each.backbone, store, embedded, filling)
-            for each in networks
-            for store, embedded in zip(each.writer.stores, each.writer.embedded, strict=True)
-        }
+    made = {
+        (each.backbone, store.recipe): _matrix(images, each.backbone, store, embedded, filling)
+        for each in networks
+        for store, embedded in zip(each.writer.stores, each.writer.embedded, strict=True)
+    }
     seconds, elapsed = filling.seconds, time.perf_counter() - began
     return [
         replace(_joined(request, made), seconds=seconds, elapsed=elapsed) for request in requests
     ]
 
 
-@contextmanager
-def _cache(asked: str | os.PathLike[str] | bool | None) -> Iterator[tuple[Path, DigestMemo]]:
-    """Give the folder of the stores, a temporary one for False, and the memo of digests."""
-    with ExitStack() as stack:
-        if asked is False:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-")))
-            yield folder, stack.enter_context(DigestMemo(None))
-        else:
-            folder = cache_folder(asked)
-            yield folder, stack.enter_context(DigestMemo(folder / "digests.sqlite"))
+def _cache(asked: str | os.PathLike[str] | bool | None) -> tuple[Path | None, DigestMemo]:
+    """Return the folder of the stores, None for False, and the memo of digests."""
+    if asked is False:
+        return None, DigestMemo(None)
+    folder = cache_folder(asked)
+    return folder, DigestMemo(folder / "digests.sqlite")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +123,7 @@ class _Network:
 
 
 def _networks(
-    parts: Sequence[tuple[Backbone, RecipePart]], folder: Path, settings: RunSettings
+    parts: Sequence[tuple[Backbone, RecipePart]], folder: Path | None, settings: RunSettings
 ) -> list[_Network]:
     """List each network once, with the poolings that one run of it gives."""
     runs: dict[tuple[Backbone, RecipePart], set[str]] = {}
@@ -141,7 +149,12 @@ def _networks(
             backbone,
             part,
             Batches(partial(opened, backbone, part.of_view(0), tuple(sorted(poolings)))),
-            Writer([FeatureStore(folder, _with_pooling(part, each)) for each in sorted(poolings)]),
+            Writer(
+                [
+                    FeatureStore(folder, _with_pooling(part, each), shared=True)
+                    for each in sorted(poolings)
+                ]
+            ),
         )
         for (backbone, part), poolings in runs.items()
     ]
@@ -164,6 +177,7 @@ class _Filling:
         networks: Sequence[_Network],
         digests: Mapping[str, str],
         settings: RunSettings,
+        sparing: bool,
     ) -> None:
         self.digests = dict(digests)
         self._failures: dict[str, Outcome] = {}  # by digest, or path where there is none
@@ -173,6 +187,7 @@ class _Filling:
         self._networks = networks
         self._stores = [store for each in networks for store in each.writer.stores]
         self._settings = settings
+        self._sparing = sparing
         self._workers: ThreadPoolExecutor | None = None
         self._pending: deque[tuple[_Network, list[Picture], Future[np.ndarray]]] = deque()
 
@@ -186,6 +201,9 @@ class _Filling:
                 return
             if number == 0:
                 self._hint(len(todo))
+                if self._sparing and len(todo) < _FEW:
+                    for store in self._stores:
+                        store.keep_few(len(todo))
             for network in self._networks:
                 network.writer.begin()
             self._pass(todo)
@@ -364,7 +382,14 @@ def _allocate(rows: int, width: int, folder: Path) -> np.ndarray:
     """Make room for a matrix: in memory, or where it is very large in a nameless file."""
     if rows * width * 4 <= MEMORY_MAP_BYTES:
         return np.empty((rows, width), np.float32)
-    with storage_errors(folder), tempfile.TemporaryFile(prefix=".matrix-", dir=folder) as file:
+    with suppress(OSError):  # a cache that cannot be written
+        return _mapped(rows, width, folder)
+    with storage_errors("a temporary file"):
+        return _mapped(rows, width, None)
+
+
+def _mapped(rows: int, width: int, folder: Path | None) -> np.ndarray:
+    with tempfile.TemporaryFile(prefix=".matrix-", dir=folder) as file:
         if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
             os.posix_fallocate(file.fileno(), 0, rows * width * 4)
         return np.memmap(file, np.float32, "w+", shape=(rows, width))

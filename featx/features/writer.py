@@ -43,8 +43,6 @@ class Writer:
 
     def begin(self) -> None:
         """Begin a pass over files: what earlier passes claimed and did not store is open again."""
-        for store in self.stores:
-            store.create()
         self._claimed.clear()
         self._start = self._last_write = time.perf_counter()
 
@@ -53,6 +51,9 @@ class Writer:
         with self._lock:
             if digest in self._claimed or all(digest in store for store in self.stores):
                 return False
+            if not self._claimed:  # a cache that cannot be written is known before the work
+                for store in self.stores:
+                    store.create()
             self._claimed.add(digest)
             return True
 

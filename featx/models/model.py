@@ -188,7 +188,8 @@ class ImageClassifier:
             return source if same else replace(source, views=source.views[: self.views])
         settled = settle(options)
         request = Request.again(self.backbones, self.recipe, self.views, settled["engine"])
-        return run(ImageFolder.of(source, root=settled["root"]), [request], settled)[0]
+        images = ImageFolder.of(source, root=settled["root"])
+        return run(images, [request], settled, sparing=True)[0]
 
     @takes(RunOptions)
     def labelled_features(

@@ -60,6 +60,14 @@ def test_info_is_a_table_for_a_person(featx_run, cache):
     assert len(lines) == 4
 
 
+def test_what_is_dated_in_the_future_is_told_as_such(featx_run, cache):
+    for path in cache.glob("features/*/*.arrow"):
+        os.utime(path, (9e9, 9e9))
+    table = featx_run("cache", "info").out
+    assert table.count(" in the future ") == 2, table
+    assert "-" not in table.partition("resnet50")[0].splitlines()[-1], table
+
+
 def test_an_empty_cache_and_one_that_is_not_there_hold_nothing(featx_run, tmp_path):
     for where in ((), ("--cache", tmp_path / "nowhere")):
         document = featx_run("cache", "info", *where, "--json").json

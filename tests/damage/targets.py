@@ -5,6 +5,8 @@ To add something, write a function that makes it and one that uses it, and add a
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -15,6 +17,8 @@ import fakes
 
 import featx
 from featx.backbones.backbone import Backbone
+from featx.features.store.cache import contents
+from featx.features.store.store import FeatureStore
 from featx.images.digests import DigestMemo, Stamp, digest_bytes
 
 
@@ -35,6 +39,7 @@ class Target:
     keras: bool = False  # whether a deep-learning framework is needed
 
 
+SPEED = 1234.5  # images/s
 OWN = Backbone("fake", "ab" * 32, 16, 8, "none/1", preprocess=None)
 
 
@@ -85,9 +90,50 @@ def use_memo(folder: Path) -> bool:
     return known == truth
 
 
+def make_recipe(folder: Path) -> None:
+    """Embed a few photographs, and note what the recipe is."""
+    make_cache(folder)
+    (recipe,) = (folder / "cache").glob("features/*/recipe.json")
+    shutil.copy(recipe, folder / "recipe")
+
+
+def use_recipe(folder: Path) -> bool:
+    """Look at the cache and embed: a recipe that nobody can read hides nothing."""
+    (cached,) = contents(folder / "cache")
+    assert (cached.rows, cached.damages) == (9, ())
+    assert cached.text
+    assert use_cache(folder)
+    return cached.settings == json.loads((folder / "recipe").read_text())
+
+
+def use_speed(folder: Path) -> bool:
+    """Embed and join: a speed is what was measured or unknown; one more picture tells it again."""
+    features, _ = _embedded(folder)
+    fakes.assert_rows(features)
+    told = features.images_per_second
+    assert math.isnan(told) or told == SPEED, told
+    if math.isnan(told):
+        write_speed(folder)
+    return told == SPEED
+
+
+def write_speed(folder: Path) -> None:
+    """Note a speed, as a run does at its end."""
+    (part,) = _embedded(folder)[0].recipe.parts
+    FeatureStore(folder / "cache", part).note_speed(SPEED, 100)
+
+
+def make_speed(folder: Path) -> None:
+    """Embed a few photographs, and note a speed that is known."""
+    make_cache(folder)
+    write_speed(folder)
+
+
 TARGETS = (
     Target("cache", "cache/features/*/*.arrow", make_cache, use_cache),
     Target("memo", "digests.sqlite", make_memo, use_memo),
+    Target("recipe", "cache/features/*/recipe.json", make_recipe, use_recipe),
+    Target("speed", "cache/features/*/speed.json", make_speed, use_speed),
 )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +23,9 @@ import featx
 from featx.backbones.backbone import Backbone
 from featx.errors import StorageError
 from featx.features import reader
+from featx.features import run as run_module
 from featx.features.store.cache import contents
-from featx.features.store.store import FeatureStore
+from featx.features.store.store import FeatureStore, cache_folder
 
 TESTS = Path(__file__).parents[1]
 
@@ -344,25 +347,64 @@ def test_a_file_that_changes_while_it_is_embedded_leaves_no_wrong_vector(run, ph
     assert_rows(features)
 
 
-@pytest.mark.parametrize("obstacle", ["a file", "no permission"])
-def test_a_cache_that_cannot_be_written_is_known_before_the_work(
-    run, photos, fake_engine, tmp_path, monkeypatch, obstacle
-):
-    cache = tmp_path / "cache"
-    if obstacle == "a file":
-        cache.write_text("in the way")
-    else:  # to root nothing is forbidden, so the system is made to say it
-        mkdir = Path.mkdir
-
-        def forbidden(path, *args, **kwargs):
-            if cache in path.parents:
-                raise PermissionError(13, "Permission denied")
-            mkdir(path, *args, **kwargs)
-
-        monkeypatch.setattr(Path, "mkdir", forbidden)
-    with pytest.raises(StorageError, match=r"cannot write .*cache.*: (a part|permission denied)"):
-        run(photos, cache=cache)
+def test_a_file_in_place_of_the_cache_is_known_before_the_work(run, photos, fake_engine, tmp_path):
+    (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(StorageError, match=r"cannot write .*cache.*: a part of the path is a file"):
+        run(photos, cache=tmp_path / "cache")
     assert fake_engine.opened == []
+
+
+NOT_WRITABLE = (
+    "the cache {} cannot be written (permission denied): what it holds is used, and nothing is "
+    "added; --cache or FEATX_CACHE names another folder, --no-cache none"
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid") or os.getuid() != 0, reason="root only")
+@pytest.mark.parametrize("held", ["nothing", "some", "everything"])
+def test_a_cache_that_may_only_be_read_is_used_and_the_rest_is_embedded(
+    run, photos, tmp_path, monkeypatch, caplog, held
+):
+    monkeypatch.setattr(run_module, "MEMORY_MAP_BYTES", 100)
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    folders = {"some": photos / "red", "everything": photos}
+    if held in folders:
+        run(folders[held], cache=cache)
+    files = sorted(cache.rglob("*"))
+    run(photos, cache=False)  # imports are done by root, who can read them
+
+    def embed_all():
+        caplog.clear()
+        for _ in range(2):
+            features, embedded = run(photos, cache=cache)
+            assert embedded == {"nothing": 18, "some": 12, "everything": 0}[held]
+            assert_rows(features)
+        messages = [each.message for each in caplog.records if each.levelname == "WARNING"]
+        assert messages == ([] if held == "everything" else [NOT_WRITABLE.format(cache)])
+
+    fakes.as_another_user(embed_all, cache, photos)
+    assert sorted(cache.rglob("*")) == files
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid") or os.getuid() != 0, reason="root only")
+def test_a_user_without_a_home_has_a_cache_as_long_as_the_process_lives(
+    run, photos, monkeypatch, caplog
+):
+    for name in ("HOME", "FEATX_CACHE", "XDG_CACHE_HOME", "KERAS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    run(photos, cache=False)  # imports are done by root, who can read them
+
+    def embed_twice():
+        assert (run(photos)[1], run(photos)[1]) == (18, 0)
+        shutil.rmtree(cache_folder())
+        (message,) = [each.message for each in caplog.records]
+        assert message.startswith("there is no home folder to keep a cache in: features are kept ")
+        assert "--cache or FEATX_CACHE names a folder" in message
+
+    fakes.as_another_user(embed_twice, photos)
 
 
 def test_a_cache_that_keeps_nothing_is_an_error_and_no_endless_loop(run, photos, monkeypatch):

@@ -1,6 +1,7 @@
 """Images in, labels out; and back from the shape in which a colleague gets the model."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ from featx.errors import (
     RecipeMismatchError,
     WeightsError,
 )
+from featx.features.store.cache import contents
+from featx.features.store.merge import MOST_ALIKE
 from featx.features.store.store import cache_folder
 from featx.learning.classifiers import CLASSIFIERS
 from featx.models.model import ImageClassifier, load
@@ -440,3 +443,22 @@ def test_a_model_file_says_in_plain_json_what_it_is(model, tmp_path):
     assert about["classes"] == list(NAMES)
     assert about["recipe"] == model.recipe.to_dict()
     assert (about["format"], about["weights"]) == (1, "imagenet")
+
+
+def test_a_process_that_predicts_picture_by_picture_keeps_the_first_ones_in_few_files(
+    model, fake_engine
+):
+    folder = Path(os.environ["FEATX_CACHE"])
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (280, 1, 8, 8, 3), dtype=np.uint8)
+    first = [model.features(each).X for each in pictures]
+    (cached,) = contents(folder)
+    assert cached.rows == 18 + 256
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) <= 3 * MOST_ALIKE, files
+    before = fake_engine.embedded
+    again = [model.features(each).X for each in pictures[250:260]]
+    assert np.array_equal(again, first[250:260])
+    assert fake_engine.embedded - before == 260 - 256
+    model.features(np.concatenate(pictures[-20:]))
+    assert contents(folder)[0].rows == 18 + 256 + 20, "many at once are kept"

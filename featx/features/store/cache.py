@@ -15,8 +15,9 @@ from typing import Any
 from featx.backbones.engines.conversion import DESCRIPTION, engines_folder
 from featx.errors import FeatxError, OptionError
 from featx.features.recipe import Recipe
+from featx.features.store.index import shard_paths
 from featx.features.store.shard import DamagedShardError, verify_shard
-from featx.features.store.store import Damage, shard_paths, shards_folder
+from featx.features.store.store import Damage, shards_folder
 from featx.files import storage_errors
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")  # other folders are not ours

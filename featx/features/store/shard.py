@@ -8,18 +8,22 @@ verified when the shard is opened. So opening reads little, and nothing wrong ge
 from __future__ import annotations
 
 import json
-import os
+import mmap
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from featx.errors import FeatxError, one_line
+from featx.images.rgb import OUTDATED_NOTE
 
 FORMAT = 1  # raised when the layout of a shard changes; the number is part of every shard
 KEY_BYTES = 32
+BETWEEN_NOTES = "; "
+READ_BYTES = 1 << 20  # a smaller file is read whole: it may be merged and removed at any time
 _COLUMNS = ("key", "note", "vector", "checksum")
 
 
@@ -29,7 +33,7 @@ class DamagedShardError(FeatxError, ValueError):
 
 @dataclass(frozen=True)
 class Shard:
-    """An open shard: arrays over its memory-mapped file."""
+    """An open shard: arrays over its file, which is memory-mapped or, if small, read."""
 
     path: Path
     shape: tuple[int, ...]
@@ -38,6 +42,15 @@ class Shard:
     vectors: np.ndarray  # (rows, width), float32
     checksums: np.ndarray  # (rows,), uint32
     total: int | None  # checksum of all rows; None in shards of earlier versions, which lack it
+
+    @cached_property
+    def rows(self) -> dict[bytes, int]:
+        """The row of each key, the first where it comes twice, without those that are outdated."""
+        rows: dict[bytes, int] = {}
+        for row, (key, note) in enumerate(zip(self.keys, self.notes, strict=True)):
+            if not _is_outdated(note):
+                rows.setdefault(key, row)
+        return rows
 
     def is_sound(self, row: int) -> bool:
         """Whether the vector and the note of a row are what was written."""
@@ -56,22 +69,20 @@ def write_shard(file: Path, keys: list[bytes], notes: list[str], vectors: np.nda
     """Write rows as one Arrow file: digests of 32 bytes, notes and (rows, *shape) of float32."""
     import pyarrow as pa
 
-    rows = np.ascontiguousarray(vectors, dtype=np.float32).reshape(len(keys), -1)
-    shape = tuple(vectors.shape[1:])
-    checksums = [
-        _checksum(shape, key, note, row) for key, note, row in zip(keys, notes, rows, strict=True)
-    ]
+    held = held_shard(file.name, keys, notes, vectors)
     about = {
         "format": FORMAT,
-        "shape": list(shape),
-        "seal": _seal(shape, keys),
-        "total": _total(shape, keys, notes, rows),
+        "shape": list(held.shape),
+        "seal": _seal(held.shape, keys),
+        "total": held.total,
     }
     columns = [
         pa.array(keys, pa.binary(KEY_BYTES)),
         pa.array(notes, pa.string()),
-        pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1]),
-        pa.array(checksums, pa.uint32()),
+        pa.FixedSizeListArray.from_arrays(
+            pa.array(held.vectors.reshape(-1)), held.vectors.shape[1]
+        ),
+        pa.array(held.checksums, pa.uint32()),
     ]
     batch = pa.record_batch(columns, _COLUMNS, metadata={"featx": json.dumps(about)})
     with file.open("wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
@@ -86,14 +97,12 @@ def open_shard(path: Path) -> Shard:
     """
     import pyarrow as pa
 
-    with path.open("rb"):  # tells a file that may not be read from a damaged one
-        pass
+    source = _bytes_of(path)
     try:
-        with pa.memory_map(os.fspath(path)) as source:
-            reader = pa.ipc.open_file(source)
-            if reader.num_record_batches != 1:
-                raise DamagedShardError(f"{reader.num_record_batches} record batches, expected 1")
-            batch = reader.get_batch(0)
+        reader = pa.ipc.open_file(pa.py_buffer(source))
+        if reader.num_record_batches != 1:
+            raise DamagedShardError(f"{reader.num_record_batches} record batches, expected 1")
+        batch = reader.get_batch(0)
         about = json.loads((reader.schema.metadata or {})[b"featx"])
         if about["format"] != FORMAT or tuple(batch.schema.names) != _COLUMNS:
             raise DamagedShardError("not of this version's form")
@@ -125,6 +134,32 @@ def open_shard(path: Path) -> Shard:
     return shard
 
 
+def _bytes_of(path: Path) -> bytes | mmap.mmap:
+    with path.open("rb") as file:
+        source = file.read(READ_BYTES)
+        if len(source) < READ_BYTES:
+            return source
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def held_shard(name: str, keys: list[bytes], notes: list[str], vectors: np.ndarray) -> Shard:
+    """Return a shard that is in no file: rows as `write_shard` takes them."""
+    rows = np.ascontiguousarray(vectors, dtype=np.float32).reshape(len(keys), -1)
+    shape = tuple(vectors.shape[1:])
+    checksums = [
+        _checksum(shape, key, note, row) for key, note, row in zip(keys, notes, rows, strict=True)
+    ]
+    return Shard(
+        path=Path(name),
+        shape=shape,
+        keys=tuple(keys),
+        notes=tuple(notes),
+        vectors=rows,
+        checksums=np.array(checksums, np.uint32),
+        total=_total(shape, keys, notes, rows),
+    )
+
+
 def verify_shard(path: Path) -> int:
     """Check every row of a shard and return how many there are; it raises as `open_shard` does."""
     shard = open_shard(path)
@@ -132,6 +167,11 @@ def verify_shard(path: Path) -> int:
         return len(shard.keys)
     bad = sum(not shard.is_sound(row) for row in range(len(shard.keys)))
     raise DamagedShardError(f"{bad} of {len(shard.keys)} vectors do not match their checksums")
+
+
+def _is_outdated(note: str) -> bool:
+    """Whether a vector is of a picture that is decoded to other pixels now."""
+    return OUTDATED_NOTE in note and OUTDATED_NOTE in note.split(BETWEEN_NOTES)
 
 
 def _checksum(shape: tuple[int, ...], key: bytes, note: str, vector: np.ndarray) -> int:

@@ -9,22 +9,28 @@ On disk, below the cache folder::
         <time>-<random>.arrow   a shard: one Arrow file of keys, notes, vectors and checksums
 
 A shard is written beside and renamed into place, and never changed afterwards; so a reader sees
-whole shards only, and any number of processes may write at once. Every row carries a checksum
-that is verified before its vector is used.
+whole shards only, and any number of processes may write at once. Many small shards become one.
+Every row carries a checksum that is verified before its vector is used.
 """
 
 from __future__ import annotations
 
+import atexit
+import errno
 import json
 import math
 import os
 import secrets
+import shutil
+import tempfile
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,25 +38,57 @@ import numpy as np
 
 from featx.errors import StorageError, get_logger
 from featx.features.recipe import RecipePart
-from featx.features.store.shard import DamagedShardError, Shard, open_shard, write_shard
+from featx.features.store.index import ShardIndex, index_of
+from featx.features.store.merge import merge_small
+from featx.features.store.shard import BETWEEN_NOTES, Shard, held_shard, write_shard
 from featx.files import check_writable, storage_errors, written
-from featx.images.rgb import OUTDATED_NOTE
 
 T = TypeVar("T")
 _TELLING = 16  # images that tell a speed
-_BETWEEN_NOTES = "; "
+_DESCRIPTION = "recipe.json"
+_NOT_WRITABLE = {  # what does not keep a cache from being read
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+}
+HELD_BYTES = 32 << 20  # of vectors that cannot be written; more are in a temporary file
 
 log = get_logger(__name__)
 
 
 def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:
-    """Return the cache folder; None and a bool stand for FEATX_CACHE, else the user's own."""
+    """Return the cache folder; None and a bool stand for FEATX_CACHE, else the user's own.
+
+    Where a user has no home, as in some containers, that is a folder which goes with the process.
+    """
     chosen = os.environ.get("FEATX_CACHE") if isinstance(cache, bool) or not cache else cache
     if chosen:
-        return Path(chosen).expanduser()
+        return Path(os.path.expanduser(chosen))
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("featx", appauthor=False))
+    try:
+        return Path(platformdirs.user_cache_dir("featx", appauthor=False))
+    except RuntimeError:  # there is no home
+        return _passing_folder()
+
+
+@cache
+def _passing_folder() -> Path:
+    try:
+        folder = tempfile.mkdtemp(prefix="featx-")
+    except OSError as error:
+        raise StorageError(
+            "there is no home folder and no temporary one: set FEATX_CACHE to a folder"
+        ) from error
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    log.warning(
+        "there is no home folder to keep a cache in: features are kept until this process ends; "
+        "--cache or FEATX_CACHE names a folder for them, --no-cache keeps none"
+    )
+    return Path(folder)
 
 
 @dataclass(frozen=True)
@@ -62,53 +100,49 @@ class Damage:
 
 
 class FeatureStore:
-    """Vectors of one part of a recipe, by digest of the file they came from, in a cache folder."""
+    """Vectors of one part of a recipe, by digest of the file they came from, in a cache folder.
 
-    def __init__(self, folder: str | os.PathLike[str], recipe: RecipePart) -> None:
+    What is not written, or cannot be, is held as long as the store lives. `keeps` says whether new
+    rows are written; without a folder none are.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str] | None, recipe: RecipePart, *, shared: bool = False
+    ) -> None:
+        """Open the store; a shared one reads no file again that this process has open."""
         self.recipe = recipe
-        self.folder = shards_folder(folder) / recipe.fingerprint
+        self.keeps = folder is not None
+        self.folder = shards_folder(folder or os.devnull) / recipe.fingerprint
         self.damages: list[Damage] = []  # found so far; their rows count as missing
-        self._unreadable: set[Path] = set()
+        self._index = index_of(self.folder) if shared else ShardIndex(self.folder)
+        self._speed = math.nan
         self._shards: dict[Path, Shard] = {}
-        self._rows: dict[bytes, tuple[Shard, int]] = {}
+        self._places: dict[bytes, tuple[Shard, int]] = {}  # of the rows that were asked for
+        self._held_bytes = 0
         self.refresh()
 
     def refresh(self) -> None:
         """Take in the shards that were written since the store was opened."""
         known = {damage.path for damage in self.damages}
-        damages = []
-        for path in shard_paths(self.folder):
-            if path in self._shards or path in known:
+        shards, shape, damages = dict(self._shards), self.shape, []
+        for path, entry in self._index.entries().items():
+            if path in shards or path in known:
                 continue
-            try:
-                shard = open_shard(path)
-                if self.shape not in (None, shard.shape):
-                    raise DamagedShardError(
-                        f"features of shape {shard.shape} among those of {self.shape}"
-                    )
-            except FileNotFoundError:  # removed by another process meanwhile
-                pass
-            except OSError as error:
-                if path not in self._unreadable:
-                    log.warning("the cache file %s cannot be read: %s", path, error)
-                self._unreadable.add(path)
-            except DamagedShardError as error:
-                damages.append(Damage(path, str(error)))
+            if entry.shard is None:
+                damages.append(Damage(path, entry.damage))
+            elif shape in (None, entry.shard.shape):
+                shards[path], shape = entry.shard, entry.shard.shape
             else:
-                self._shards[path] = shard
-                self._list_rows(shard)
+                reason = f"features of shape {entry.shard.shape} among those of {shape}"
+                damages.append(Damage(path, reason))
+        self._shards = shards  # in one step, as other threads read it
         self._report(damages)
 
-    def _list_rows(self, shard: Shard) -> None:
-        for row, (key, note) in enumerate(zip(shard.keys, shard.notes, strict=True)):
-            if not _is_outdated(note):
-                self._rows.setdefault(key, (shard, row))
-
     def __contains__(self, digest: str) -> bool:
-        return bytes.fromhex(digest) in self._rows
+        return self._place(bytes.fromhex(digest)) is not None
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(set().union(*(shard.rows for shard in self._shards.values())))
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -117,8 +151,8 @@ class FeatureStore:
 
     def notes(self, digest: str) -> tuple[str, ...]:
         """Return what was noted with the vector of `digest`."""
-        shard, row = self._rows[bytes.fromhex(digest)]
-        return tuple(shard.notes[row].split(_BETWEEN_NOTES)) if shard.notes[row] else ()
+        shard, row = self._known_place(bytes.fromhex(digest))
+        return tuple(shard.notes[row].split(BETWEEN_NOTES)) if shard.notes[row] else ()
 
     def sound(self, digests: Sequence[str]) -> set[str]:
         """Return those of `digests` whose vectors are stored and intact.
@@ -127,51 +161,87 @@ class FeatureStore:
         """
         wanted = {bytes.fromhex(digest) for digest in digests}
         while True:
-            found = wanted & self._rows.keys()
+            found = self._find(wanted)
             bad = self._unsound(found)
             if not bad:
                 return {key.hex() for key in found}
-            for path in bad:
-                del self._shards[path]
-            self._rows.clear()
-            for shard in self._shards.values():
-                self._list_rows(shard)
+            self._shards = {path: each for path, each in self._shards.items() if path not in bad}
+            self._places.clear()
             self._report([Damage(path, "a vector does not match its checksum") for path in bad])
+
+    def _find(self, wanted: Collection[bytes]) -> set[bytes]:
+        """Look up rows, and return the keys of those that are stored."""
+        missing = set(wanted) - self._places.keys()
+        for shard in self._shards.values():
+            found = missing & shard.rows.keys()
+            self._places.update({key: (shard, shard.rows[key]) for key in found})
+            missing -= found
+        return set(wanted) - missing
+
+    def _place(self, key: bytes) -> tuple[Shard, int] | None:
+        if key in self._places:
+            return self._places[key]
+        return next(
+            ((shard, shard.rows[key]) for shard in self._shards.values() if key in shard.rows), None
+        )
+
+    def _known_place(self, key: bytes) -> tuple[Shard, int]:
+        place = self._place(key)
+        if place is None:
+            raise KeyError(key.hex())
+        return place
 
     def _unsound(self, keys: Collection[bytes]) -> list[Path]:
         """List the shards that hold vectors of these keys which fail their checksum."""
         rows: defaultdict[Path, list[int]] = defaultdict(list)
-        for shard, row in map(self._rows.__getitem__, keys):
+        shards: dict[Path, Shard] = {}
+        for shard, row in map(self._places.__getitem__, keys):
+            shards[shard.path] = shard
             rows[shard.path].append(row)
 
         def is_sound(path: Path) -> bool:
-            return self._shards[path].are_sound(rows[path])
+            return shards[path].are_sound(rows[path])
 
         return [path for path, sound in _in_threads(is_sound, rows) if not sound]
 
     def read(self, digests: Sequence[str], out: np.ndarray) -> None:
         """Copy vectors, each of them stored, into the rows of an array of (n, width), float32."""
         places: defaultdict[Path, list[tuple[int, int]]] = defaultdict(list)
+        shards: dict[Path, Shard] = {}
         for position, digest in enumerate(digests):
-            shard, row = self._rows[bytes.fromhex(digest)]
+            shard, row = self._known_place(bytes.fromhex(digest))
+            shards[shard.path] = shard
             places[shard.path].append((position, row))
 
         def copy(path: Path) -> None:
-            vectors = self._shards[path].vectors
+            vectors = shards[path].vectors
             for position, row, count in _runs(places[path]):
                 out[position : position + count] = vectors[row : row + count]
 
         _in_threads(copy, places)
 
     def create(self) -> None:
-        """Make the folder, so that a cache which cannot be written is known before the work."""
-        with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        description = self.folder / "recipe.json"
-        check_writable(description)
-        if not description.exists():
-            with written(description) as file:
-                file.write_text(json.dumps(self.recipe.to_dict(), indent=2) + "\n")
+        """Make the folder, so that a cache which cannot be written is known before the work.
+
+        That is a warning where it can be used all the same, and else a `StorageError`.
+        """
+        if self.keeps:
+            with self._in_memory_instead():
+                with storage_errors(self.folder):
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                check_writable(self.folder / _DESCRIPTION)
+                self._describe()
+
+    def _describe(self) -> None:
+        """Write the settings for a person to read, unless they stand there."""
+        description = self.folder / _DESCRIPTION
+        try:
+            if RecipePart.from_dict(json.loads(description.read_bytes())) == self.recipe:
+                return
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            pass  # not there, or damaged
+        with written(description) as file:
+            file.write_text(json.dumps(self.recipe.to_dict(), indent=2) + "\n")
 
     def append(
         self,
@@ -192,26 +262,66 @@ class FeatureStore:
                 f"the cache {self.folder} holds features of shape {self.shape}, now they have "
                 f"{shape}; remove it (`featx cache clear {self.folder.name[:12]}`)"
             )
-        texts = [_BETWEEN_NOTES.join(each) for each in notes or [()] * len(digests)]
+        texts = [BETWEEN_NOTES.join(each) for each in notes or [()] * len(digests)]
+        keys = [bytes.fromhex(each) for each in digests]
         self.create()
-        name = f"{time.time_ns():020d}-{secrets.token_hex(4)}.arrow"
-        with written(self.folder / name) as file:
-            write_shard(file, [bytes.fromhex(each) for each in digests], texts, vectors)
-        self.refresh()
+        if self.keeps:
+            name = f"{time.time_ns():020d}-{secrets.token_hex(4)}.arrow"
+            with self._in_memory_instead(), written(self.folder / name) as file:
+                write_shard(file, keys, texts, vectors)
+        if self.keeps:
+            gone = merge_small(self._index, shape)
+            self._shards = {path: each for path, each in self._shards.items() if path not in gone}
+            self.refresh()
+        else:
+            self._hold(keys, texts, vectors)
+
+    def _hold(self, keys: list[bytes], texts: list[str], vectors: np.ndarray) -> None:
+        """Hold rows in memory, or where they are many in a nameless file."""
+        self._held_bytes += vectors.nbytes
+        if self._held_bytes > HELD_BYTES:
+            vectors = _outside_memory(vectors)
+        shard = held_shard(f"held {len(self._shards)}", keys, texts, vectors)
+        self._shards = {**self._shards, shard.path: shard}
+
+    @contextmanager
+    def _in_memory_instead(self) -> Iterator[None]:
+        """Hold rows in memory from here on where the block cannot write."""
+        try:
+            yield
+        except StorageError as error:
+            reason = error.__cause__
+            if not isinstance(reason, OSError) or error.errno not in _NOT_WRITABLE:
+                raise
+            self.keeps = False
+            _tell_once(self.folder.parents[1], error.errno)
+
+    def keep_few(self, count: int) -> None:
+        """Keep so many new rows only if they are among the first few of this process."""
+        self.keeps = self.keeps and self._index.takes_few(count)
 
     @property
     def images_per_second(self) -> float:
         """How fast the network was on this machine when it made the vectors; NaN if unknown."""
         try:
-            return float(json.loads(self._speed_file.read_text())["images_per_second"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return math.nan
+            noted = json.loads(self._speed_file.read_text())
+            speed = float(noted["images_per_second"])
+            if 0 < speed < math.inf and noted.get("crc32", _sum_of(speed)) == _sum_of(speed):
+                return speed
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            pass
+        return self._speed
 
     def note_speed(self, images_per_second: float, count: int) -> None:
         """Note how fast the network was; a few images do not replace what more of them told."""
-        if count >= _TELLING or math.isnan(self.images_per_second):
-            with suppress(OSError, StorageError), written(self._speed_file) as file:
-                file.write_text(json.dumps({"images_per_second": images_per_second}) + "\n")
+        if count < _TELLING and not math.isnan(self.images_per_second):
+            return
+        noted = {"images_per_second": images_per_second, "crc32": _sum_of(images_per_second)}
+        self._speed = images_per_second
+        if self.keeps:
+            with suppress(StorageError), written(self._speed_file) as file:
+                file.write_text(json.dumps(noted) + "\n")
+                self._speed = math.nan  # the file tells, to other processes, too
 
     @property
     def _speed_file(self) -> Path:
@@ -223,6 +333,9 @@ class FeatureStore:
             with suppress(OSError):
                 damage.path.unlink(missing_ok=True)
         self.damages.clear()
+        if self.keeps and self._shards:
+            with suppress(OSError):
+                self._describe()
 
     def _report(self, damages: Sequence[Damage]) -> None:
         if not damages:
@@ -238,9 +351,32 @@ class FeatureStore:
         )
 
 
-def _is_outdated(note: str) -> bool:
-    """Whether a vector is of a picture that is decoded to other pixels now."""
-    return OUTDATED_NOTE in note and OUTDATED_NOTE in note.split(_BETWEEN_NOTES)
+def _sum_of(speed: float) -> int:
+    return zlib.crc32(repr(speed).encode())
+
+
+@cache
+def _tell_once(folder: Path, number: int) -> None:
+    """Say, once a process, that a cache cannot be written."""
+    log.warning(
+        "the cache %s cannot be written (%s): what it holds is used, and nothing is added; "
+        "--cache or FEATX_CACHE names another folder, --no-cache none",
+        folder,
+        os.strerror(number).lower(),
+    )
+
+
+def _outside_memory(vectors: np.ndarray) -> np.ndarray:
+    """Move vectors to a nameless file, where there is room for it."""
+    try:
+        with tempfile.TemporaryFile(prefix="featx-") as file:
+            if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
+                os.posix_fallocate(file.fileno(), 0, vectors.nbytes)
+            moved = np.memmap(file, np.float32, "w+", shape=vectors.shape)
+    except OSError:
+        return vectors
+    moved[:] = vectors
+    return moved
 
 
 def _in_threads(function: Callable[[Path], T], paths: Collection[Path]) -> list[tuple[Path, T]]:
@@ -265,16 +401,3 @@ def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
 def shards_folder(cache: str | os.PathLike[str]) -> Path:
     """Return the folder of a cache below which each recipe has its own."""
     return Path(cache) / "features"
-
-
-def shard_paths(folder: Path) -> list[Path]:
-    """List the finished shards of a recipe's folder, oldest first."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    return [
-        folder / name
-        for name in sorted(names)
-        if name.endswith(".arrow") and not name.startswith(".")
-    ]

@@ -14,7 +14,8 @@ from featx.backbones.engines.conversion import DESCRIPTION, engines_folder
 from featx.errors import OptionError, StorageError
 from featx.features.recipe import RecipePart
 from featx.features.store.cache import clear, contents, engines
-from featx.features.store.store import Damage, FeatureStore, shard_paths
+from featx.features.store.index import shard_paths
+from featx.features.store.store import Damage, FeatureStore
 from featx.images.digests import digest_bytes
 
 RESNET = RecipePart.of("resnet50", "0123456789abcdef" * 4, 224)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from hypothesis.extra import numpy as hnp
 from featx.errors import StorageError
 from featx.features.recipe import RecipePart
 from featx.features.store import shard as shard_module
-from featx.features.store.store import FeatureStore, cache_folder, shard_paths
+from featx.features.store import store as store_module
+from featx.features.store.index import shard_paths
+from featx.features.store.merge import MOST_ALIKE
+from featx.features.store.store import FeatureStore, cache_folder
 from featx.images.digests import digest_bytes
 
 RECIPE = RecipePart.of("resnet50", "0123456789abcdef" * 4, 224)
@@ -110,7 +114,7 @@ class TestContract:
         truth = matrix(200)
         for row, digest in enumerate(keys(200)):
             store.append([digest], truth[row : row + 1])
-        assert len(shard_paths(store.folder)) == 200
+        assert len(shard_paths(store.folder)) < 2 * MOST_ALIKE
         later = FeatureStore(tmp_path, RECIPE)
         assert later.sound(keys(201)) == set(keys(200))
         assert (read(later, keys(200)) == truth).all()
@@ -354,7 +358,7 @@ def refusing(function, number, where):
 
 @pytest.mark.parametrize(
     ("owner", "name", "number"),
-    [(Path, "open", errno.EACCES), (Path, "open", errno.EIO), (pa, "memory_map", errno.ENODEV)],
+    [(Path, "open", errno.EACCES), (Path, "open", errno.EIO), (Path, "stat", errno.ESTALE)],
 )
 def test_a_shard_that_cannot_be_read_is_a_miss_and_stays(
     owner, name, number, tmp_path, store, shard, monkeypatch, caplog
@@ -408,20 +412,187 @@ def full_when_written(monkeypatch):
 
 
 @pytest.mark.parametrize("fill", [full_when_flushed, full_when_written])
-def test_a_full_disk_is_said_and_costs_nothing_that_was_stored(
-    fill, tmp_path, store, shard, monkeypatch
+@pytest.mark.parametrize("held", [1, store_module.HELD_BYTES])
+def test_a_full_disk_is_said_once_and_costs_nothing(
+    fill, held, tmp_path, store, shard, monkeypatch, caplog
 ):
+    monkeypatch.setattr(store_module, "HELD_BYTES", held)
     before = {path: path.read_bytes() for path in store.folder.iterdir()}
     with monkeypatch.context() as patch:
         fill(patch)
-        with pytest.raises(StorageError, match="the disk is full; make room or choose") as caught:
-            store.append(keys(500, start=3), matrix(500))
-    assert isinstance(caught.value, OSError)
-    assert str(store.folder) in str(caught.value)
+        store.append(keys(500, start=3), matrix(500), [("a note",)] * 500)
+        store.append(keys(1, start=503), matrix(1))
     assert {path: path.read_bytes() for path in store.folder.iterdir()} == before
-    assert store.sound(keys(9)) == set(keys(3))
-    store.append(keys(1, start=3), matrix(1))
+    assert store.sound(keys(504)) == set(keys(504))
+    assert read(store, keys(500, start=3)).tobytes() == matrix(500).tobytes()
+    assert store.notes(keys(4)[3]) == ("a note",)
+    assert [record.message for record in caplog.records] == [
+        f"the cache {tmp_path} cannot be written (no space left on device): what it holds is used, "
+        "and nothing is added; --cache or FEATX_CACHE names another folder, --no-cache none"
+    ]
+    FeatureStore(tmp_path, RECIPE).append(keys(1, start=3), matrix(1))
     assert len(FeatureStore(tmp_path, RECIPE)) == 4
+
+
+def test_a_store_without_a_folder_holds_what_it_gets(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    store = FeatureStore(None, RECIPE)
+    store.append(keys(2), matrix(2), NOTES[:2])
+    store.append(keys(1, start=2), matrix(1, seed=1))
+    store.note_speed(5.0, 100)
+    assert store.sound(keys(4)) == set(keys(3))
+    assert (read(store, keys(3)) == np.concatenate([matrix(2), matrix(1, seed=1)])).all()
+    assert (store.notes(keys(2)[1]), store.images_per_second) == (NOTES[1], 5.0)
+    assert len(FeatureStore(None, RECIPE)) == 0
+    assert (list(tmp_path.iterdir()), caplog.records) == ([], [])
+
+
+class TestMerging:
+    """Small shards become one; whoever reads meanwhile finds every row."""
+
+    def test_many_small_runs_leave_few_files_and_every_row(self, tmp_path):
+        truth = matrix(600)
+        for row, digest in enumerate(keys(600)):
+            notes = [NOTES[row % 3]]
+            FeatureStore(tmp_path, RECIPE, shared=True).append(
+                [digest], truth[row : row + 1], notes
+            )
+        later = FeatureStore(tmp_path, RECIPE)
+        assert len(shard_paths(later.folder)) <= 3 * MOST_ALIKE
+        assert later.sound(keys(600)) == set(keys(600))
+        assert read(later, keys(600)).tobytes() == truth.tobytes()
+        assert [later.notes(digest) for digest in keys(6)] == NOTES * 2
+
+    def test_a_store_that_was_open_before_keeps_its_rows_and_finds_the_new(self, tmp_path):
+        writer = FeatureStore(tmp_path, RECIPE)
+        for row in range(MOST_ALIKE - 1):
+            writer.append(keys(1, row), matrix(1, seed=row))
+        reader = FeatureStore(tmp_path, RECIPE)
+        writer.append(keys(1, MOST_ALIKE - 1), matrix(1, seed=MOST_ALIKE - 1))
+        assert len(shard_paths(writer.folder)) == 1
+        known = keys(MOST_ALIKE - 1)
+        assert reader.sound(known) == set(known)
+        assert (read(reader, known[3:4]) == matrix(1, seed=3)).all()
+        reader.refresh()
+        assert reader.sound(keys(MOST_ALIKE)) == set(keys(MOST_ALIKE))
+        assert reader.damages == []
+
+    def test_a_listing_from_before_a_merge_loses_no_row(self, tmp_path, monkeypatch):
+        """The files vanish after they were listed and before they are opened."""
+        writer = FeatureStore(tmp_path, RECIPE)
+        for row in range(MOST_ALIKE - 1):
+            writer.append(keys(1, row), matrix(1, seed=row))
+        old = os.listdir(writer.folder)
+        writer.append(keys(1, MOST_ALIKE - 1), matrix(1))
+        listdir, listings = os.listdir, [old]
+        monkeypatch.setattr(
+            os, "listdir", lambda folder: listings.pop() if listings else listdir(folder)
+        )
+        reader = FeatureStore(tmp_path, RECIPE)
+        assert reader.sound(keys(MOST_ALIKE)) == set(keys(MOST_ALIKE))
+
+    def test_a_merge_that_was_killed_leaves_rows_twice_and_the_next_ends_that(
+        self, tmp_path, monkeypatch
+    ):
+        store = FeatureStore(tmp_path, RECIPE)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", refusing(Path.unlink, errno.EPERM, is_finished))
+            for row in range(MOST_ALIKE):
+                store.append(keys(1, row), matrix(1, seed=row))
+        assert len(shard_paths(store.folder)) == MOST_ALIKE + 1
+        later = FeatureStore(tmp_path, RECIPE)
+        assert len(later) == MOST_ALIKE
+        assert later.sound(keys(MOST_ALIKE)) == set(keys(MOST_ALIKE))
+        later.append(keys(1, MOST_ALIKE), matrix(1))
+        assert len(shard_paths(store.folder)) == 2
+        assert len(FeatureStore(tmp_path, RECIPE)) == MOST_ALIKE + 1
+
+    def test_a_merge_that_finds_no_room_costs_nothing(self, tmp_path, monkeypatch, caplog):
+        store = FeatureStore(tmp_path, RECIPE)
+        for row in range(MOST_ALIKE - 1):
+            store.append(keys(1, row), matrix(1, seed=row))
+        monkeypatch.setattr(os, "utime", refusing(os.utime, errno.ENOSPC, lambda path: True))
+        for row in (MOST_ALIKE - 1, MOST_ALIKE):
+            store.append(keys(1, row), matrix(1, seed=row))
+        assert len(shard_paths(store.folder)) == MOST_ALIKE + 1
+        assert store.sound(keys(MOST_ALIKE + 1)) == set(keys(MOST_ALIKE + 1))
+        assert (store.keeps, caplog.records) == (True, [])
+
+    def test_damaged_rows_are_not_merged(self, tmp_path, caplog):
+        store = FeatureStore(tmp_path, RECIPE)
+        for row in range(MOST_ALIKE - 1):
+            store.append(keys(1, row), matrix(1, seed=row))
+        damaged = shard_paths(store.folder)[3]
+        whole = damaged.read_bytes()
+        damaged.write_bytes(whole.replace(matrix(1, seed=3).tobytes(), matrix(1).tobytes()))
+        store.append(keys(1, MOST_ALIKE - 1), matrix(1))
+        later = FeatureStore(tmp_path, RECIPE)
+        assert later.sound(keys(MOST_ALIKE)) == {*keys(MOST_ALIKE)} - {keys(4)[3]}
+        assert [damage.path for damage in later.damages] == [damaged]
+
+    def test_the_age_of_rows_stays(self, tmp_path):
+        store = FeatureStore(tmp_path, RECIPE)
+        for row in range(MOST_ALIKE - 1):
+            store.append(keys(1, row), matrix(1))
+            os.utime(shard_paths(store.folder)[-1], (row + 1, row + 1))
+        (tmp_path / "clock").touch()
+        store.append(keys(1, MOST_ALIKE - 1), matrix(1))
+        (merged,) = shard_paths(store.folder)
+        newest = (tmp_path / "clock").stat().st_mtime
+        assert newest - 1 <= merged.stat().st_mtime <= newest + 60
+
+
+def is_finished(path: str) -> bool:
+    return path.endswith(".arrow") and not os.path.basename(path).startswith(".")
+
+
+def test_a_shared_store_reads_no_file_again_that_is_open_unless_it_changed(tmp_path, monkeypatch):
+    store = FeatureStore(tmp_path, RECIPE, shared=True)
+    store.append(keys(3), matrix(3))
+    opened = []
+    real = Path.open
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, *args: opened.append(path) or real(path, *args))
+        for _ in range(3):
+            assert FeatureStore(tmp_path, RECIPE, shared=True).sound(keys(3)) == set(keys(3))
+    assert opened == []
+    (shard,) = shard_paths(store.folder)
+    shard.write_bytes(shard.read_bytes()[:-9])
+    later = FeatureStore(tmp_path, RECIPE, shared=True)
+    assert (later.sound(keys(3)), [each.path for each in later.damages]) == (set(), [shard])
+
+
+@pytest.mark.parametrize("width", [9, 200_000])
+def test_a_cache_whose_path_is_not_utf_8_works(tmp_path, width):
+    cache = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe")
+    try:
+        os.mkdir(cache)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    FeatureStore(cache, RECIPE).append(keys(2), matrix(2, width))
+    later = FeatureStore(cache, RECIPE)
+    assert later.sound(keys(2)) == set(keys(2))
+    assert (read(later, keys(2)) == matrix(2, width)).all()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"images_per_second": 0}', "\0" * 9])
+def test_a_speed_that_cannot_be_read_is_unknown(store, text):
+    store.create()
+    store.note_speed(12.5, 100)
+    file = store.folder / "speed.json"
+    assert store.images_per_second == 12.5
+    file.write_text(file.read_text().replace("12.5", "92.5"))
+    assert math.isnan(store.images_per_second)
+    file.write_text(text)
+    assert math.isnan(store.images_per_second)
+    file.write_text('{"images_per_second": 12.5}')  # as earlier versions wrote it
+    assert store.images_per_second == 12.5
+
+
+def test_a_recipe_that_cannot_be_read_is_written_again(store, shard):
+    (store.folder / "recipe.json").write_text('{"backb')
+    store.append(keys(1, start=3), matrix(1))
+    assert json.loads((store.folder / "recipe.json").read_text()) == RECIPE.to_dict()
 
 
 def test_a_cache_below_a_file_cannot_be_made(tmp_path):

@@ -1,0 +1,101 @@
+"""The index of a recipe's folder: its shards, opened once a process and again only when changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from featx.errors import get_logger
+from featx.features.store.shard import DamagedShardError, Shard, open_shard
+
+_LISTINGS = 5  # until no file vanishes between being listed and being opened
+_FEW_ROWS = 256
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the folder: an open shard, or what is wrong with it."""
+
+    stamp: tuple[int, ...]  # tells that the file is unchanged
+    size: int  # in bytes
+    shard: Shard | None
+    damage: str = ""
+
+
+class ShardIndex:
+    """The shards of a folder.
+
+    Any number of threads may use it: what they find out twice is found out twice.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.merges = True  # whether small shards are merged, which this process may be unable to
+        self.fixed: set[Path] = set()  # shards that cannot be removed
+        self._entries: dict[Path, Entry] = {}
+        self._unreadable: set[Path] = set()
+        self._few = 0
+
+    def entries(self) -> Mapping[Path, Entry]:
+        """Return what there is now, the oldest first."""
+        for _ in range(_LISTINGS):
+            entries: dict[Path, Entry] = {}
+            vanished = False
+            for path in shard_paths(self.folder):
+                try:
+                    if entry := self._entry(path):
+                        entries[path] = entry
+                except FileNotFoundError:  # merged by another process, or cleared
+                    vanished = True
+            self._entries = entries
+            if not vanished:
+                break
+        return self._entries
+
+    def _entry(self, path: Path) -> Entry | None:
+        """Open a shard unless it is open; None where it cannot be read, which may pass."""
+        try:
+            status = path.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            known = self._entries.get(path)
+            if known is not None and known.stamp == stamp:
+                return known
+            return Entry(stamp, status.st_size, open_shard(path))
+        except DamagedShardError as error:
+            return Entry(stamp, status.st_size, None, str(error))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if path not in self._unreadable:
+                log.warning("the cache file %s cannot be read: %s", path, error)
+            self._unreadable.add(path)
+            return None
+
+    def takes_few(self, count: int) -> bool:
+        """Whether a few new rows are worth keeping: the first ones of the process are."""
+        self._few += count
+        return self._few <= _FEW_ROWS
+
+
+@lru_cache(maxsize=16)
+def index_of(folder: Path) -> ShardIndex:
+    """Return the index of a folder that this process has."""
+    return ShardIndex(folder)
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """List the finished shards of a recipe's folder, oldest first."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [
+        folder / name
+        for name in sorted(names)
+        if name.endswith(".arrow") and not name.startswith(".")
+    ]
