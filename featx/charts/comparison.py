@@ -65,6 +65,7 @@ def plot_comparison(comparison: Compared, ax: Axes | None = None) -> Axes:
     ax.set_ylim(
         max(0, (accuracy - low).min() - 4) if len(x) else 0, min(103, (accuracy + high).max() + 4)
     )
+    ax.set_yticks([tick for tick in ax.get_yticks() if tick <= 100])  # above is room for names
     dress(ax, label, "accuracy, %")
     named = sorted(range(len(frame)), key=lambda row: (not unbeaten[row], row))[:_MOST_LABELS]
     names = [shortened(drawable(frame.candidate[row]), 34, 14) for row in named]

@@ -31,6 +31,10 @@ from featx.text import count, listed
 #: Any object, since tables and arrays of several libraries are known by what they can do.
 ImageSource: TypeAlias = Any
 
+_EXPECTED_PATH = (
+    "a folder of images, a table of them (.csv), or an image whose name ends in .jpg, .png, .webp "
+    "or another suffix of one"
+)
 _EXPECTED = (
     "a folder of images, an image (a path, bytes, an open file, a Pillow image), a list of images, "
     "a table (.csv or pandas DataFrame) with a column `path`, or an array of pictures"
@@ -214,10 +218,10 @@ class ImageFolder:
             return cls.scan(path)
         if not os.path.exists(path):
             raise ImageSourceError(
-                f"{path!r} does not exist{_looked_in(path)}: expected {_EXPECTED}"
+                f"{path!r} does not exist{_looked_in(path)}: expected {_EXPECTED_PATH}"
             )
         if not named_as_image(path):
-            raise ImageSourceError(f"{path!r} is no image by its name: expected {_EXPECTED}")
+            raise ImageSourceError(f"{path!r} is no image by its name: expected {_EXPECTED_PATH}")
         return cls(paths=(path,), labels=(None,))
 
     @classmethod

@@ -44,6 +44,8 @@ _COLORS = {
     "#ffffff": "var(--paper)",
 }
 _SIDE = 160  # pixels of a thumbnail in a gallery
+# Words that begin a note or a verdict and are no names of candidates.
+_OPENINGS = frozenset(("copies", "expect", "it", "no", "none", "precision", "took", "with"))
 _PACKAGES = ("featx", "keras", "openvino", "scikit-learn")
 
 
@@ -313,7 +315,7 @@ def _legible(value: Any) -> Any:
 
 def _sentence(text: str) -> str:
     """Return a text that begins like a sentence, unless it begins with a name, and ends as one."""
-    begins = text.startswith(("no ", "with "))
+    begins = text.partition(" ")[0] in _OPENINGS
     return (text[:1].upper() + text[1:] if begins else text).rstrip(".") + "."
 
 

@@ -48,6 +48,15 @@ def boxes_of_names(ax):
     return [text.get_window_extent(renderer) for text in ax.texts]
 
 
+def test_no_accuracy_above_one_hundred_percent_is_on_the_axis():
+    ax = plot_comparison(comparison([1.0, 0.98], [20, 100]))
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    assert high > 100, "there is no room for a name above the best"
+    assert max(ticks) == 100
+    assert len(ticks) > 2
+
+
 def test_candidates_stand_at_their_accuracy_and_speed_with_their_interval():
     ax = plot_comparison(comparison([0.9, 0.8], [20, 100]))
     x, y = places(ax).T

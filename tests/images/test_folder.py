@@ -152,8 +152,11 @@ def test_names_that_are_not_utf_8_work(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ImageSourceError, match=r"nowhere' does not exist: expected a folder"):
         ImageFolder.scan(tmp_path / "nowhere")
-    with pytest.raises(ImageSourceError, match=r"nowhere' does not exist: expected a folder"):
+    with pytest.raises(
+        ImageSourceError, match=r"nowhere' does not exist: expected a folder"
+    ) as told:
         ImageFolder.of(str(tmp_path / "nowhere"))
+    assert "DataFrame" not in str(told.value), "who gives a path may be at the shell"
 
 
 def test_a_file_is_no_folder(tmp_path):

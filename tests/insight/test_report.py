@@ -222,6 +222,15 @@ def test_what_is_not_given_is_left_out(insects, tmp_path):
     assert "test images" not in made.text
 
 
+def test_notes_are_sentences_but_begin_with_names_as_they_are(insects, tmp_path):
+    notes = ["knn was chosen as the best of 3", "expect 90 % on photographs like these", "took 5 s"]
+    made = written(
+        tmp_path, features=insects["features"], evaluation=insects["evaluation"], notes=notes
+    )
+    for sentence in ("knn was chosen as the best of 3.", "Expect 90 % on photo", "Took 5 s."):
+        assert sentence in made.text.replace("\xa0", " ")
+
+
 def test_the_numbers_are_those_of_the_results(full, insects):
     text, evaluation = full.text.replace("\xa0", " "), insects["evaluation"]
     low, high = (

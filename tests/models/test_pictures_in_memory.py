@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import featx
-from featx.errors import ImageError, ImageSourceError
+from featx.errors import ImageError, ImageSourceError, ImageSourceWarning
 from featx.learning.embedder import ImageEmbedder
 
 pytestmark = pytest.mark.usefixtures("fake_engine")
@@ -130,7 +130,8 @@ def test_the_transformer_takes_lists_and_columns_row_by_row(files):
 def test_what_is_damaged_is_left_out_and_said_or_raised(files, labels):
     cut = Image.open(io.BytesIO(fakes.encoded(fakes.photo(), "BMP")[:-40]))
     items = [files[0].read_bytes(), b"no picture", files[7].read_bytes(), cut, b""]
-    features = featx.embed(items)
+    with pytest.warns(ImageSourceWarning, match=r"3 of 5 images .* such as image\[1\]: not an"):
+        features = featx.embed(items)
     assert features.paths.tolist() == ["image[0]", "image[2]"]
     reasons = {outcome.path: outcome.reason for outcome in features.failed}
     assert set(reasons) == {"image[1]", "image[3]", "image[4]"}
