@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ImageSourceError, OptionError, StorageError
+from featx.errors import ImageSourceError, OptionError, StorageError, warn_of_images
 from featx.features import formats
 from featx.features.recipe import Recipe
 from featx.images.decode import Outcome
@@ -355,6 +355,15 @@ def same_images(several: Sequence[Features]) -> list[Features]:
     if not common:
         raise ImageSourceError(
             "the features are of different images: expected features of the same paths"
+        )
+    every = dict.fromkeys(path for each in several for path in each.paths)
+    if len(every) > len(common):
+        first = next(path for path in every if path not in common)
+        warn_of_images(
+            [
+                f"{len(every) - len(common):,} of {count(len(every), 'image')} are left out, since "
+                f"they are not in all of the features, such as {first}"
+            ]
         )
     order = [path for path in several[0].paths if path in common]
     same = []

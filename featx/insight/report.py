@@ -24,6 +24,7 @@ from featx.evaluation.comparison import Comparison
 from featx.evaluation.curve import LearningCurve
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.validation import CrossValidation
+from featx.features.duplicates import notes_on
 from featx.features.matrix import Features
 from featx.files import check_writable, written
 from featx.insight.map import map_of
@@ -190,7 +191,9 @@ def _run(
 ) -> dict[str, Any]:
     """Gather what went in: images, classes, files left out, copies, recipe."""
     twins = evaluation.twins if isinstance(evaluation, CrossValidation) else None
-    own = evaluation.splits.notes if isinstance(evaluation, CrossValidation) else evaluation.notes
+    own = evaluation.notes
+    if isinstance(evaluation, CrossValidation):  # copies stand on their own
+        own = (*evaluation.splits.notes, *notes_on(evaluation.contradictions))
     return {
         "n": len(features),
         "classes": sorted(Counter(evaluation.y_true.tolist()).items()),
@@ -203,7 +206,7 @@ def _run(
         "twins": None if twins is None else [[short(path) for path in each] for each in twins],
         "recipe": None if features.recipe is None else str(features.recipe),
         "width": features.matrix.shape[1],
-        "notes": [*notes, *own],
+        "notes": list(dict.fromkeys([*features.notes, *notes, *own])),
     }
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from featx.errors import ImageSourceError, OptionError, StorageError
+from featx.errors import ImageSourceError, ImageSourceWarning, OptionError, StorageError
 from featx.features import formats
 from featx.features.matrix import Features, as_labels, as_paths, distinct_names, same_images
 from featx.features.recipe import Recipe
@@ -538,7 +538,12 @@ def test_a_notebook_shows_classes_with_counts_failures_and_the_recipe():
 def test_features_of_the_same_images_are_reduced_to_those_that_all_have_in_one_order():
     one = make(np.eye(3), ["x", "y", "z"], paths=["a", "b", "c"])
     other = make(np.eye(3) * 2, ["z", "w", "y"], paths=["c", "d", "b"])
-    first, second = same_images([one, other])
+    with pytest.warns(ImageSourceWarning) as told:
+        first, second = same_images([one, other])
+    (warning,) = told
+    assert str(warning.message) == (
+        "2 of 4 images are left out, since they are not in all of the features, such as a"
+    )
     assert first.paths.tolist() == second.paths.tolist() == ["b", "c"]
     assert first.X.tolist() == [[0, 1, 0], [0, 0, 1]]
     assert second.X.tolist() == [[0, 0, 2], [2, 0, 0]]

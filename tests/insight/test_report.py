@@ -510,3 +510,18 @@ def test_pointing_at_the_map_or_the_arrow_keys_show_a_photograph(opened, width):
     tab.run(key.replace("{key}", '{key: "Escape"}'))
     assert tab.run(f"{tip}.hidden") is True
     assert tab.messages == []
+
+
+def test_what_is_known_of_the_images_and_their_contradictions_is_in_the_report(tmp_path):
+    features = pictures(tmp_path, ("ant", "bee"), each=4)
+    X = features.X.copy()
+    X[4] = X[0]  # a picture of both classes
+    note = "no class, since no picture is in the folder: cow (it is empty)"
+    features = dataclasses.replace(features, X=X, notes=(note,))
+    validation = cross_validate(features, "centroid", progress=False)
+    (contradiction,) = (each for each in validation.notes if "a contradiction" in each)
+    path = tmp_path / "report.html"
+    write_report(path, title="x", features=features, evaluation=validation)
+    text = Page(path.read_text()).text
+    for said in (note, contradiction):
+        assert text.count(said.rstrip(".").removeprefix("no ")) == 1, said
