@@ -169,7 +169,7 @@ def test_a_quick_run_gives_every_figure(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     results = json.loads(file.read_text())
-    parts = ("throughput", "large", "several", "cached", "startup", "memory")
+    parts = ("throughput", "large", "several", "cached", "startup", "single", "memory")
     for part in parts:
         assert numbers(results[part]), part
         assert min(numbers(results[part])) > 0, results[part]

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from . import cached, large, memory, several, startup, throughput
+from . import cached, large, memory, several, single, startup, throughput
 from .bench import Bench
 from .plan import FULL, QUICK
 from .report import headline, machine
@@ -22,6 +22,7 @@ PARTS = {
     "several": several,
     "cached": cached,
     "startup": startup,
+    "single": single,
     "memory": memory,
 }
 

@@ -109,6 +109,40 @@ class FeatxSide:
         store.read(digests, out=matrix)
         return time.perf_counter() - start
 
+    def one_by_one(self, call: str, n: int, cache: str) -> dict[str, Any]:
+        """Embed or predict one new picture a call; return the seconds of a call and what grew."""
+        random = np.random.default_rng(0)
+        pictures = random.integers(0, 256, (n, 1, 32, 32, 3), dtype=np.uint8)
+        options = {"backbone": "pixels", "input_size": 32, "pooling": "flatten"}
+        few, classes = pictures[:40], [["light", "dark"][number % 2] for number in range(40)]
+        model = featx.train(
+            np.concatenate(few), labels=classes, cache=False, progress=False, **options
+        )
+
+        def one(picture: np.ndarray) -> None:
+            if call == "predict":
+                model.predict(picture, cache=cache)
+            else:
+                featx.embed(picture, cache=cache, progress=False, **options)
+
+        seconds, memory = [], 0
+        for number, picture in enumerate(pictures):
+            start = time.perf_counter()
+            one(picture)
+            seconds.append(time.perf_counter() - start)
+            if number == n // 10:
+                memory = _anonymous_bytes()
+        files = [path for path in Path(cache).rglob("*") if path.is_file()]
+        part = max(1, n // 10)
+        return {
+            "calls": n,
+            "start": float(np.median(seconds[1:part])),
+            "end": float(np.median(seconds[-part:])),
+            "files": len(files),
+            "cache_bytes": sum(path.stat().st_size for path in files),
+            "memory_bytes": max(1, _anonymous_bytes() - memory),
+        }
+
     def load_npy(self, file: str) -> float:
         """Load a .npy file with numpy; return seconds."""
         start = time.perf_counter()

@@ -26,6 +26,8 @@ class Plan:
         For images/s; those of the other parts follow.
     large_backbones, several_backbones : tuple of str
         For large photographs, and for several networks in one pass.
+    calls : int
+        Of one picture each.
     cached_backbone : str
         Whose vectors the cache holds.
     memory_backbone, memory_input_size
@@ -45,6 +47,7 @@ class Plan:
     backbones: tuple[str, ...]
     large_backbones: tuple[str, ...]
     several_backbones: tuple[str, ...]
+    calls: int
     cached_backbone: str
     memory_backbone: str
     memory_input_size: int
@@ -62,6 +65,7 @@ FULL = Plan(
     backbones=("efficientnet_lite0", "vgg16", "vgg19", "inception_v3", "resnet50", "xception"),
     large_backbones=("resnet50",),
     several_backbones=("efficientnet_lite0", "resnet50", "inception_v3"),
+    calls=10_000,
     cached_backbone="resnet50",
     memory_backbone="efficientnet_lite0",
     memory_input_size=256,
@@ -79,6 +83,7 @@ QUICK = Plan(
     backbones=("efficientnet_lite0",),
     large_backbones=("efficientnet_lite0",),
     several_backbones=("efficientnet_lite0", "mobilenet_v3_small"),
+    calls=200,
     cached_backbone="efficientnet_lite0",
     memory_backbone="efficientnet_lite0",
     memory_input_size=256,

@@ -11,12 +11,17 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import fakes
+import numpy as np
 
 import featx
 from featx.backbones.backbone import Backbone
+from featx.backbones.engines.engine import EngineRequest
+from featx.backbones.framework import import_keras
+from featx.backbones.network import Cut
 from featx.features.store.cache import contents
 from featx.features.store.store import FeatureStore
 from featx.images.digests import DigestMemo, Stamp, digest_bytes
@@ -129,11 +134,44 @@ def make_speed(folder: Path) -> None:
     write_speed(folder)
 
 
+def make_engine(folder: Path) -> None:
+    """Convert a small network for OpenVINO, and note what it gives."""
+    (folder / "cache").mkdir()
+    np.save(folder / "truth.npy", _network_output(folder))
+
+
+def use_engine(folder: Path) -> bool:
+    """Run the network: its features are right, whatever was kept of it."""
+    before = {path: path.read_bytes() for path in (folder / "cache").rglob("*") if path.is_file()}
+    assert np.abs(_network_output(folder) - np.load(folder / "truth.npy")).max() < 1e-5
+    return all(path.is_file() and path.read_bytes() == each for path, each in before.items())
+
+
+def _network_output(folder: Path) -> np.ndarray:
+    """Return the features of two pictures, by an engine that is opened anew."""
+    from featx.backbones.engines.openvino import OpenVINOEngine
+
+    backbone = _small_network()
+    request = EngineRequest(backbone, Cut(), ("avg",), 16, folder / "cache")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    engine = OpenVINOEngine(request)
+    return np.concatenate([engine.embed_batch(each[None]) for each in pictures])
+
+
+@cache
+def _small_network() -> Backbone:
+    keras = import_keras()
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Input((16, 16, 3)), keras.layers.Conv2D(4, 3, activation="relu")]
+    return Backbone.from_keras(keras.Sequential(layers))
+
+
 TARGETS = (
     Target("cache", "cache/features/*/*.arrow", make_cache, use_cache),
     Target("memo", "digests.sqlite", make_memo, use_memo),
     Target("recipe", "cache/features/*/recipe.json", make_recipe, use_recipe),
     Target("speed", "cache/features/*/speed.json", make_speed, use_speed),
+    Target("engine", "cache/engines/*/*", make_engine, use_engine, keras=True),
 )
 
 
