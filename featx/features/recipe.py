@@ -15,7 +15,7 @@ from featx.errors import OptionError, RecipeMismatchError
 from featx.images.decode import DECODE_VERSION
 from featx.images.square import Square
 from featx.images.views import VIEWS_VERSION
-from featx.text import printable
+from featx.text import printable, shortened
 
 # In the order of a file. These are always written; a setting that came later only where it is not
 # the default, so that older vectors and models are known by what they were.
@@ -36,6 +36,9 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "layer": (str, type(None)),
     "preprocessing": str,
 }
+_LONGEST = 1000  # characters of a name
+_LARGEST = 1 << 14  # pixels of a side: of more, one picture takes some gigabytes
+_MOST_PARTS = 64
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,10 @@ class RecipePart:
             if settings.pop(name) != value:
                 raise OptionError(f"{name} {written[name]!r} of a recipe: expected {value!r}")
         for name, kind in _KINDS.items():
-            if not isinstance(settings[name], kind):
-                wanted = "a whole number" if kind is int else "a name"
-                raise OptionError(f"{name} {written[name]!r} of a recipe: expected {wanted}")
+            if not _is_kind(settings[name], kind):
+                wanted = f"a whole number up to {_LARGEST}" if kind is int else "a name"
+                value = shortened(repr(settings[name]), 40)
+                raise OptionError(f"{name} {value} of a recipe: expected {wanted}")
         for name in _VERSIONS.keys() & settings.keys():
             settings[name] = _unversioned(name, settings[name], type(_USUAL[name]))
         return cls.of(**settings)
@@ -223,9 +227,13 @@ class Recipe:
         """
         if not isinstance(written, Mapping) or set(written) != {"parts"}:
             return cls((RecipePart.from_dict(written),))
-        if not isinstance(written["parts"], list):
-            raise OptionError(f"parts of a recipe are {written['parts']!r}: expected a list")
-        return cls(tuple(RecipePart.from_dict(part) for part in written["parts"]))
+        parts = written["parts"]
+        if not isinstance(parts, list) or len(parts) > _MOST_PARTS:
+            raise OptionError(
+                f"parts of a recipe are {shortened(repr(parts), 40)}: expected a list of at most "
+                f"{_MOST_PARTS}"
+            )
+        return cls(tuple(RecipePart.from_dict(part) for part in parts))
 
     def require(self, other: Recipe | None, what: str) -> None:
         """Check that `what`, made by the recipe `other`, may be used where this one is expected.
@@ -277,13 +285,23 @@ def join(blocks: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(units, axis=1)
 
 
+def _is_kind(value: object, kind: type | tuple[type, ...]) -> bool:
+    """Whether a value of a file is a name or a size as recipes have them."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    if isinstance(value, int):
+        return 0 < value <= _LARGEST
+    return not isinstance(value, str) or len(value) <= _LONGEST
+
+
 def _unversioned(name: str, written: object, kind: type) -> Any:
     """Return a value that is written with its version behind it."""
     value, _, version = str(written).rpartition("/")
     if version != str(_VERSIONS[name]) or (kind is int and not value.isdecimal()):
         raise OptionError(
-            f"{name} {written!r} of a recipe: expected version {_VERSIONS[name]}, such as "
-            f"'{'1' if kind is int else 'full'}/{_VERSIONS[name]}'; update featx"
+            f"{name} {shortened(repr(written), 40)} of a recipe: expected version "
+            f"{_VERSIONS[name]}, such as '{'1' if kind is int else 'full'}/{_VERSIONS[name]}'; "
+            "update featx"
         )
     return kind(value)
 

@@ -13,9 +13,12 @@ import numpy as np
 
 from featx.backbones.backbone import Backbone
 from featx.errors import (
+    FeatxError,
+    ModelFileError,
     OptionError,
     RecipeMismatchError,
     UnknownBackboneError,
+    one_line,
     warn_of_images,
 )
 from featx.evaluation.evaluation import Evaluation
@@ -87,6 +90,7 @@ class ImageClassifier:
         self.views = views
         self.rejection = rejection
         self.training = training
+        self._path: str | PathLike[str] | None = None  # of the file that it was loaded from
         self._backbones = {} if backbone is None else {recipe.parts[0]: backbone}
 
     @property
@@ -365,9 +369,25 @@ class ImageClassifier:
         self, features: Features
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Return labels, probabilities in columns of `classes`, and which images are answered."""
-        labels, probabilities = predict(
-            self.pipeline, features.matrix, features.view_matrices, self.classes
-        )
+        columns, width = getattr(self.pipeline, "n_features_in_", None), features.matrix.shape[1]
+        if columns not in (None, width):
+            raise ModelFileError(
+                f"this model learned from {columns} columns, but its recipe gives {width}: the "
+                "file is damaged; train it again"
+            )
+        try:
+            labels, probabilities = predict(
+                self.pipeline, features.matrix, features.view_matrices, self.classes
+            )
+        except FeatxError:
+            raise
+        except Exception as error:
+            if self._path is None:
+                raise
+            raise ModelFileError(
+                f"the model in {self._path} cannot predict these images ({one_line(error)}); if "
+                "they are sound, it is damaged: train it again"
+            ) from error
         if self.rejection is None:
             return labels, probabilities, None
         assert probabilities is not None, "a model that rejects has probabilities"
@@ -379,25 +399,31 @@ class ImageClassifier:
         """Return the column of `predict_proba` of each label."""
         return np.searchsorted(np.array(self.classes), labels)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> None:
         """Save the model to one file, without pickle.
+
+        What is saved can be loaded: the file is read once before it takes its place.
 
         Parameters
         ----------
         path : str or path
             By custom its name ends in ".featx".
+        trusted : sequence of str, default=()
+            Types of steps of your own that are not on the list of those known to be safe. Such a
+            file is loaded with the same names, `load(path, trusted=[...])`, and not at the shell.
 
         Raises
         ------
         StorageError
             The file cannot be written; an older one at `path` is left as it was.
         OptionError
-            A step of a pipeline of your own cannot be saved without pickle.
+            A step of a pipeline of your own cannot be saved without pickle, or its type is not on
+            the list and not named; the message names it.
         """
         stored = model_file.StoredModel(
             self.pipeline, self.recipe, self.weights, self.views, self.rejection
         )
-        model_file.write(Path(path), stored)
+        model_file.write(Path(path), stored, trusted)
 
 
 def _contradictions(
@@ -423,8 +449,8 @@ def load(
 ) -> ImageClassifier:
     """Load a model that `ImageClassifier.save` wrote.
 
-    Nothing in the file is run: the pipeline is rebuilt from a list of audited types, and a file
-    with any other type is refused.
+    Nothing in the file is run: the pipeline is rebuilt from a list of audited types, whose numbers
+    are checked, and a file with any other type is refused.
 
     Parameters
     ----------
@@ -447,8 +473,8 @@ def load(
     ModelFileError
         The file is missing, is no model, or holds types that are not on the list.
     """
-    stored = model_file.read(Path(path), tuple(trusted))
-    return ImageClassifier(
+    stored = model_file.read(Path(path), trusted)
+    model = ImageClassifier(
         stored.pipeline,
         stored.recipe,
         weights=stored.weights if weights is None else str(weights),
@@ -456,3 +482,5 @@ def load(
         views=stored.views,
         rejection=stored.rejection,
     )
+    model._path = path
+    return model

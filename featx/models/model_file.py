@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,26 +14,30 @@ from featx.features.options import MAX_VIEWS
 from featx.features.recipe import Recipe
 from featx.files import written
 from featx.learning.scratch.architecture import ArchitectureError
+from featx.models.audited import TRUSTED_TYPES
+from featx.models.document import Document
+from featx.models.fitted import check_fitted
 from featx.models.rejection import Rejection
+from featx.text import listed, size
 
 FORMATS = (1, 2)  # 2 rejects or has views: a featx that knows only 1 would pass over them
 ABOUT = "model.json"  # format, recipe, weights, classes and so on: readable by a person
 PIPELINE = "pipeline.skops"
 
-# What the named classifiers hold beyond the types that skops itself trusts. Each was read: it is
-# a class in Python, without a __new__, __reduce__ or __setstate__ but that of BaseEstimator, which
-# copies attributes (skops makes the object without __init__, then fills it in); calling it with
-# values of a file's choice does no harm. No function is among them, and no compiled type such as
-# sklearn.neighbors._kd_tree.KDTree, whose code would take the numbers of a file for addresses.
-TRUSTED_TYPES = (
-    "featx.learning.scratch.ScratchNetwork",  # cnn; what it describes is checked on top
-    "sklearn.calibration._CalibratedClassifier",  # svm
-    "sklearn.calibration._SigmoidCalibration",  # svm
-    "sklearn.metrics._scorer._PassthroughScorer",  # logistic, whose search scores by accuracy
-    "sklearn.model_selection._split._CVIterableWrapper",  # the same with views: rows of each fold
-    "sklearn.model_selection._split.StratifiedKFold",  # logistic: the folds of its search
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",  # mlp, pca-mlp
-)
+# A file may not unpack to more than so many times its size, or this: a deflated zip member of
+# zeros shrinks a thousand times, features of networks (half of them zeros) not four times.
+_MOST_TIMES = 100
+_MOST_AT_LEAST = 256 << 20  # bytes
+_MOST_ABOUT = 16 << 20  # bytes of what a person reads
+_LONGEST = 1000  # characters of a text
+
+
+class _StrangeTypesError(Exception):
+    """Names types that are neither audited nor trusted."""
+
+
+# What comes of values that cannot be.
+_ODD = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,11 @@ class StoredModel:
     rejection: Rejection | None = None
 
 
-def write(path: Path, model: StoredModel) -> None:
+def write(path: Path, model: StoredModel, trusted: Sequence[str] = ()) -> None:
     """Write a model file; for the errors see `ImageClassifier.save`."""
     import sklearn
-    import skops.io
 
+    pipeline = _packed(model.pipeline, trusted)
     about: dict[str, Any] = {
         "format": FORMATS[0],
         "recipe": model.recipe.to_dict(),
@@ -62,77 +67,114 @@ def write(path: Path, model: StoredModel) -> None:
         about |= {"format": FORMATS[1], "views": model.views}
     if model.rejection is not None:
         about |= {"format": FORMATS[1], "rejection": asdict(model.rejection)}
-    try:
-        pipeline = skops.io.dumps(model.pipeline)
-    except TypeError as error:  # skops's UnsupportedTypeException is one
-        raise OptionError(
-            f"this pipeline cannot be saved without pickle ({one_line(error)}); replace the step"
-        ) from error
     with written(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(ABOUT, json.dumps(about, indent=2))
         archive.writestr(PIPELINE, pipeline)
 
 
-def read(path: Path, trusted: tuple[str, ...] = ()) -> StoredModel:
+def _packed(pipeline: Any, trusted: Sequence[str]) -> bytes:
+    """Return a pipeline as a model file holds it, after reading it again: what is saved, loads."""
+    import skops.io
+
+    try:
+        data: bytes = skops.io.dumps(pipeline)
+    except TypeError as error:  # skops's UnsupportedTypeException is one
+        raise OptionError(
+            f"this pipeline cannot be saved without pickle ({one_line(error)}); replace the step"
+        ) from error
+    try:
+        _rebuild(data, trusted)
+    except _StrangeTypesError as error:
+        raise OptionError(
+            f"this pipeline holds types that a model file cannot hold safely: {error}; use another "
+            "step (docs/classifiers.md lists those that can be saved), or save and load it in "
+            "Python with trusted=[these names]"
+        ) from error
+    except _ODD as error:
+        raise OptionError(
+            f"this pipeline could not be loaded again ({one_line(error)}); replace the step"
+        ) from error
+    return data
+
+
+def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
     """Read a model file, running nothing that it holds.
 
-    Trusted types are accepted beyond `TRUSTED_TYPES` and those that skops itself trusts. Raises a
-    `ModelFileError` if the file is missing, is no model, is damaged, or holds types that are not
-    trusted, and a `StorageError` if it cannot be read.
+    Trusted types are accepted beyond those of `featx.models.audited`. Raises a `ModelFileError` if
+    the file is missing, is no model, is damaged, or holds types that are not trusted or values that
+    cannot be, and a `StorageError` if it cannot be read.
     """
     if not path.is_file():
         raise ModelFileError(f"no model file {path}: expected one that `featx train` wrote")
     try:
-        with zipfile.ZipFile(path) as archive:
-            about = json.loads(archive.read(ABOUT))
-            data = archive.read(PIPELINE)
-        if about["format"] not in FORMATS:
-            raise ModelFileError(
-                f"{path} is a model of format {about['format']}, expected {FORMATS[-1]} or less; "
-                "update featx or train again"
-            )
-        recipe, weights = Recipe.from_dict(about["recipe"]), about["weights"]
-        if not isinstance(weights, str):
-            raise ValueError(f"weights is {weights!r}")
-        views = about.get("views", 0)
-        if not isinstance(views, int) or not 0 <= views <= MAX_VIEWS:
-            raise ValueError(f"views {views!r}")
-        rejection = Rejection.from_file(about["rejection"]) if "rejection" in about else None
-        if about["format"] == FORMATS[1] and rejection is None and not views:
-            raise ValueError("it neither rejects nor has views")
-        pipeline = _rebuild(path, data, {*TRUSTED_TYPES, *trusted})
-        if rejection is not None and not hasattr(pipeline, "predict_proba"):
-            raise ValueError("it rejects, but gives no probabilities")
+        about, data = _unpacked(path)
+        return _stored(path, about, _rebuild(data, trusted))
     except (ModelFileError, MemoryError):
         raise
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    except _StrangeTypesError as error:
+        raise ModelFileError(
+            f"{path} holds types that are not known to be safe: {error}; if you trust its source, "
+            "load it in Python with trusted=[these names]"
+        ) from error
+    except ArchitectureError as error:
+        raise ModelFileError(
+            f"{path} holds a network with what is not known to be safe: {one_line(error)}; "
+            "nothing of it was run"
+        ) from error
     except Exception as error:  # whatever zip, JSON and skops make of another or a damaged file
         raise ModelFileError(
             f"{path} is no featx model, or a damaged one ({one_line(error)}); train it again"
         ) from error
+
+
+def _unpacked(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Read the two members of a model file, if they are not much larger than the file."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if len(members) > 2:
+            raise ValueError(f"{len(members)} members instead of 2")
+        most = max(_MOST_AT_LEAST, _MOST_TIMES * path.stat().st_size)
+        about, pipeline = archive.getinfo(ABOUT), archive.getinfo(PIPELINE)
+        if about.file_size > _MOST_ABOUT or pipeline.file_size > most:
+            raise ValueError(f"it would unpack to {size(about.file_size + pipeline.file_size)}")
+        return json.loads(archive.read(about)), archive.read(pipeline)
+
+
+def _stored(path: Path, about: dict[str, Any], pipeline: Any) -> StoredModel:
+    """Put a model together from what a file says of it, value by value."""
+    number = about["format"]
+    if number not in FORMATS:
+        raise ModelFileError(
+            f"{path} is a model of format {number!r}, expected {FORMATS[-1]} or less; "
+            "update featx or train again"
+        )
+    recipe, weights = Recipe.from_dict(about["recipe"]), about["weights"]
+    if not isinstance(weights, str) or len(weights) > _LONGEST:
+        raise ValueError(f"weights is {weights!r}")
+    views = about.get("views", 0)
+    if type(views) is not int or not 0 <= views <= MAX_VIEWS:
+        raise ValueError(f"views {views!r}")
+    rejection = Rejection.from_file(about["rejection"]) if "rejection" in about else None
+    if number == FORMATS[1] and rejection is None and not views:
+        raise ValueError("it neither rejects nor has views")
+    if rejection is not None and not hasattr(pipeline, "predict_proba"):
+        raise ValueError("it rejects, but gives no probabilities")
+    if about["classes"] != [str(label) for label in pipeline.classes_]:
+        raise ValueError("its classes are not those of its pipeline")
     return StoredModel(pipeline, recipe, weights, views, rejection)
 
 
-def _rebuild(path: Path, data: bytes, trusted: set[str]) -> Any:
-    import skops.io
-
-    strange = sorted(set(skops.io.get_untrusted_types(data=data)) - trusted)
+def _rebuild(data: bytes, trusted: Sequence[str]) -> Any:
+    """Build a pipeline from the bytes of its document, after every check."""
+    document = Document(data)
+    strange = document.strange_types(set(trusted))
     if strange:
-        raise ModelFileError(
-            f"{path} holds types that are not known to be safe: {', '.join(strange)}; "
-            "if you trust its source, load it with trusted=[these names]"
-        )
-    pipeline = skops.io.loads(data, trusted=sorted(trusted))
-    if not (hasattr(pipeline, "predict") and hasattr(pipeline, "classes_")):
-        raise ValueError(f"a {type(pipeline).__name__}, not a fitted classifier")
+        raise _StrangeTypesError(listed(strange))
+    pipeline = document.build(sorted({*TRUSTED_TYPES, *trusted}))
+    check_fitted(pipeline)
     for step in (pipeline, *(step for _, step in getattr(pipeline, "steps", ()))):
         if hasattr(step, "check_file"):
-            try:
-                step.check_file()
-            except ArchitectureError as error:
-                raise ModelFileError(
-                    f"{path} holds a network with what is not known to be safe: {error}; "
-                    "nothing of it was run"
-                ) from error
+            step.check_file()
     return pipeline

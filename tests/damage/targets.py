@@ -16,6 +16,7 @@ from pathlib import Path
 
 import fakes
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier
 
 import featx
 from featx.backbones.backbone import Backbone
@@ -166,12 +167,39 @@ def _small_network() -> Backbone:
     return Backbone.from_keras(keras.Sequential(layers))
 
 
+def make_model(folder: Path) -> None:
+    """Train a forest on three classes, and save it with what it predicts."""
+    fakes.draw_folder(folder / "photos", each=3)
+    model = featx.train(folder / "photos", RandomForestClassifier(5), backbone=OWN, progress=False)
+    model.save(folder / "model.featx")
+    np.save(folder / "expected.npy", _predicted(folder, model))
+
+
+def use_model(folder: Path) -> bool:
+    """Load the model: it predicts what it did, or is refused."""
+    try:
+        model = featx.load(folder / "model.featx", backbone=OWN)
+    except featx.FeatxError as error:
+        refused = str(error)
+    else:
+        expected = np.load(folder / "expected.npy")
+        assert np.array_equal(_predicted(folder, model), expected)
+        return True
+    assert "\n" not in refused, refused
+    return False
+
+
+def _predicted(folder: Path, model: featx.ImageClassifier) -> np.ndarray:
+    return model.predict_proba(folder / "photos", cache=folder / "cache", progress=False)
+
+
 TARGETS = (
     Target("cache", "cache/features/*/*.arrow", make_cache, use_cache),
     Target("memo", "digests.sqlite", make_memo, use_memo),
     Target("recipe", "cache/features/*/recipe.json", make_recipe, use_recipe),
     Target("speed", "cache/features/*/speed.json", make_speed, use_speed),
     Target("engine", "cache/engines/*/*", make_engine, use_engine, keras=True),
+    Target("model", "model.featx", make_model, use_model, heals=False),
 )
 
 

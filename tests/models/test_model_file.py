@@ -1,6 +1,7 @@
 """A model file holds no pickle, runs nothing, and is written whole or not at all."""
 
 import errno
+import inspect
 import io
 import json
 import os
@@ -15,19 +16,17 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.cluster import Birch
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 from featx.errors import ModelFileError, OptionError, StorageError
 from featx.learning.classifiers import CLASSIFIERS
 from featx.learning.learner import Learner, make_classifier
 from featx.models import model_file
+from featx.models.audited import FUNCTIONS, OBJECTS, TRUSTED_TYPES
 from featx.models.model import load
-from featx.models.model_file import ABOUT, PIPELINE, TRUSTED_TYPES
+from featx.models.model_file import ABOUT, PIPELINE
 from featx.models.train import train
 
 PIPELINES = [name for name, spec in CLASSIFIERS.items() if not spec.pixels]
@@ -81,14 +80,11 @@ def test_the_trusted_types_are_enough_for_every_classifier_on_any_shape(strange_
     assert not {key: types for key, types in missing.items() if types}
 
 
-def test_no_trusted_type_is_superfluous(strange_types):
-    network = "featx.learning.scratch.ScratchNetwork"  # of cnn; see learning/scratch
-    assert set(TRUSTED_TYPES) - set().union(*strange_types.values()) == {network}
-    assert len(set(TRUSTED_TYPES)) == len(TRUSTED_TYPES)
+MENDS = {"IsotonicRegression", "PassiveAggressiveClassifier", "TreePredictor"}  # what it is given
 
 
-@pytest.mark.parametrize("name", TRUSTED_TYPES)
-def test_a_trusted_type_is_a_class_in_python_without_a_way_of_its_own_to_be_rebuilt(name):
+@pytest.mark.parametrize("name", sorted(OBJECTS))
+def test_an_audited_type_is_a_class_in_python_without_a_way_of_its_own_to_be_rebuilt(name):
     module, _, attribute = name.rpartition(".")
     kind = getattr(__import__(module, fromlist=[attribute]), attribute)
     assert isinstance(kind, type), f"{name} is a function, which a file could have called"
@@ -96,7 +92,15 @@ def test_a_trusted_type_is_a_class_in_python_without_a_way_of_its_own_to_be_rebu
     assert source.endswith(".py"), f"{name} is compiled: {source}"
     ways = {"__setstate__", "__reduce__", "__reduce_ex__", "__new__"}
     owners = {base.__name__ for base in kind.__mro__ if ways & set(vars(base))}
-    assert owners <= {"object", "BaseEstimator"}, owners  # the latter's copies attributes
+    assert owners <= {"object", "BaseEstimator", *MENDS}, owners  # the second's copies attributes
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_an_audited_function_is_one_of_scikit_learn(name):
+    module, _, attribute = name.rpartition(".")
+    function = getattr(__import__(module, fromlist=[attribute]), attribute)
+    assert inspect.isfunction(function)
+    assert function.__module__ == module
 
 
 # ---------------------------------------------------------------- files that mean harm
@@ -186,16 +190,6 @@ def attacks(canary: Path) -> dict[str, tuple[dict, str]]:
             "os.system",
         ),
         "a list": (node("os", "system", "ListNode", content=[text(command)]), "os.system"),
-        "a tree of its own constructor": (
-            node(
-                "sklearn.tree._tree",
-                "Tree",
-                "TreeNode",
-                content=nothing,
-                __reduce__={"args": arguments},
-            ),
-            "sklearn.tree._tree.Tree",
-        ),
         "an operator": (
             node("operator", "methodcaller", "OperatorFuncNode", attrs=arguments),
             "operator.methodcaller",
@@ -229,6 +223,24 @@ def attacks(canary: Path) -> dict[str, tuple[dict, str]]:
 
 def _list(*nodes: dict) -> dict:
     return node("builtins", "list", "ListNode", content=list(nodes))
+
+
+def test_a_tree_of_its_own_constructor_is_refused(saved):
+    nothing = node("builtins", "dict", "DictNode", content={}, key_types=_list())
+    arguments = node("builtins", "tuple", "TupleNode", content=[text("touch canary")])
+    reduce = {"args": arguments}
+    tree = node("sklearn.tree._tree", "Tree", "TreeNode", content=nothing, __reduce__=reduce)
+    rewrite(saved, pipeline=skops_file(tree))
+    with pytest.raises(ModelFileError, match="a damaged one"):
+        load(saved)
+
+
+def test_a_tree_is_made_by_the_loader_that_checks_it_and_no_other(saved):
+    arguments = node("builtins", "tuple", "TupleNode", content=[])
+    made = node("sklearn.tree._tree", "Tree", "ConstructorFromReduceNode", content=arguments)
+    rewrite(saved, pipeline=skops_file(made))
+    with pytest.raises(ModelFileError, match=r"not known to be safe: sklearn\.tree\._tree\.Tree;"):
+        load(saved)
 
 
 @pytest.mark.parametrize("kind", attacks(Path("x")))
@@ -278,33 +290,6 @@ def test_a_pickle_in_the_place_of_a_model_is_refused_unread(tmp_path):
 
 
 # ---------------------------------------------------------------- pipelines of one's own
-
-
-@pytest.mark.parametrize(
-    ("own", "named"),
-    [
-        (RandomForestClassifier(n_estimators=2), "sklearn.tree._tree.Tree"),
-        (KNeighborsClassifier(algorithm="kd_tree"), "sklearn.neighbors._kd_tree.KDTree"),
-        (KNeighborsClassifier(algorithm="ball_tree"), "sklearn.neighbors._ball_tree.BallTree"),
-        (
-            make_pipeline(FunctionTransformer(np.nan_to_num), LogisticRegression()),
-            "numpy.nan_to_num",
-        ),
-    ],
-    ids=["forest", "kd tree", "ball tree", "function"],
-)
-def test_a_pipeline_with_other_types_is_loaded_if_they_are_trusted_by_name(
-    cloud, tmp_path, own, named
-):
-    features = cloud(each=8, width=4, distance=3)
-    model = train(features, own)
-    model.save(tmp_path / "own.featx")
-    with pytest.raises(ModelFileError, match="types that are not known to be safe") as caught:
-        load(tmp_path / "own.featx")
-    names = str(caught.value).partition("safe: ")[2].partition(";")[0].split(", ")
-    assert named in names
-    loaded = load(tmp_path / "own.featx", trusted=names)
-    assert repr(loaded.pipeline) == repr(model.pipeline)
 
 
 def test_a_step_that_needs_pickle_is_told_when_it_is_saved(cloud, tmp_path):

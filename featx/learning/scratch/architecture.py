@@ -77,6 +77,8 @@ _WORDS = frozenset(  # every value that is text
 )
 _MOST_LAYERS = 1000
 _LARGEST = 1 << 20  # of the whole numbers in a description
+_LARGEST_MAP = 1 << 26  # numbers of the output of a layer, for one picture
+_SOME_SIDE = 64  # pixels
 _KERNELS = {  # the initialisers of what may be large
     "Conv2D": ("kernel_initializer",),
     "Dense": ("kernel_initializer",),
@@ -223,7 +225,10 @@ def rebuild(description: Mapping[str, Any], weights: Sequence[np.ndarray]) -> ke
         raise ArchitectureError("weights that are no numbers")
     keras = import_keras()
     try:
-        model = _built(keras, description, _Zeros(sum(each.size for each in weights)))
+        numbers = sum(each.size for each in weights)
+        if None in description["input"]:  # for a picture of some size all maps have a size
+            _built(keras, _of_some_size(description), _Zeros(numbers))
+        model = _built(keras, description, _Zeros(numbers))
         variables = _variables(model, description)
         if [tuple(each.shape) for each in variables] != [each.shape for each in weights]:
             raise ArchitectureError("weights of another network")
@@ -280,8 +285,21 @@ def _built(
             kind = getattr(keras.layers, each["layer"])
             layer = kind(name=each["name"], **each["options"], **initializers)
         taken = [outputs[name] for name in each["inputs"]]
-        outputs[each["name"]] = layer(taken if len(taken) > 1 else taken[0])
+        made = layer(taken if len(taken) > 1 else taken[0])
+        if math.prod(side or 1 for side in made.shape) > _LARGEST_MAP:
+            raise ArchitectureError(f"a map of shape {tuple(made.shape[1:])}")
+        outputs[each["name"]] = made
     return keras.Model(picture, outputs[description["output"]], name=name)
+
+
+def _of_some_size(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description of a network that takes pictures of any size, for one size."""
+    layers = [
+        each | {"network": _of_some_size(each["network"])} if "network" in each else each
+        for each in description["layers"]
+    ]
+    sides = [side or _SOME_SIDE for side in description["input"]]
+    return {**description, "input": sides, "layers": layers}
 
 
 def _keys(given: Any, known: set[str], *, all_of_them: bool = True) -> None:

@@ -126,7 +126,9 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         live = vars(self).get("_live")
         if not isinstance(live, import_keras().Model):
             try:
-                live = self._live = rebuild(json.loads(self.architecture_), self.weights_)
+                live = rebuild(json.loads(self.architecture_), self.weights_)
+                _require_shapes(live, self._channels, len(self.classes_))
+                self._live = live
             except (ArchitectureError, ValueError, TypeError) as error:
                 raise ModelFileError(f"a model file holds {error}; train it again") from error
         return live
@@ -280,6 +282,12 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         if "_live" in vars(self) or not isinstance(self.architecture_, str):
             raise ArchitectureError("a network that is no description")
         check(json.loads(self.architecture_))
+        if not isinstance(self.weights_, list):
+            raise ArchitectureError("weights that are no list")
+        if type(self.logits_) is not bool or self._channels not in (1, 3):
+            raise ArchitectureError("outputs or channels that cannot be")
+        if not isinstance(self.history_, dict) or len(self.history_) > 4:
+            raise ArchitectureError("a history that cannot be")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return plain values: the live network as its description and its weights."""
@@ -332,6 +340,14 @@ def _side(columns: int) -> int:
             "square RGB pictures; use featx.embed(photos, 'pixels')"
         )
     return side
+
+
+def _require_shapes(model: keras.Model, channels: int, classes: int) -> None:
+    """Check that a network out of a file takes square pictures and tells so many classes apart."""
+    outputs = model.output_shape
+    taken = len(model.input_shape) == 4 and model.input_shape[3] == channels
+    if not taken or len(outputs) != 2 or (outputs[1] or 0) < classes:
+        raise ArchitectureError(f"a network from {model.input_shape} to {outputs}")
 
 
 @usual_settings()

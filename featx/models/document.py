@@ -1,0 +1,218 @@
+"""The document of a pipeline: what skops writes, checked before anything is built from it.
+
+A document is a zip file of arrays and of one JSON text, a tree of nodes. Each names a type and the
+loader of skops that makes it. What is checked here is the form: which loaders make which types,
+that arrays are as long as they say, and the nodes of scikit-learn's trees, since the compiled code
+that they are copied into does not look. The values of fitted estimators come later, in
+`featx.models.fitted`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from featx.models.audited import FUNCTIONS, LOSSES, OBJECTS, SEARCH_TREES, TREE, TRUSTED_TYPES
+from featx.models.trees import check_tree
+
+SCHEMA = "schema.json"
+PROTOCOL = 2  # of skops; older ones read the same words in another way
+_DEEPEST = 300  # values within values; a search of a pipeline of a stack of forests has 80
+_PLAIN = {
+    "JsonNode": {"builtins.str"},
+    "DictNode": {"builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"},
+    "ListNode": {"builtins.list"},
+    "TupleNode": {"builtins.tuple"},
+    "SetNode": {"builtins.set"},
+    "SliceNode": {"builtins.slice"},
+    "DTypeNode": {"numpy.dtype"},
+    "MaskedArrayNode": {"numpy.ma.MaskedArray"},
+    "RandomStateNode": {"numpy.random.mtrand.RandomState"},
+    "RandomGeneratorNode": {"numpy.random._generator.Generator"},
+    "TreeNode": {TREE},
+    "ObjectNode": OBJECTS,
+    "FunctionNode": FUNCTIONS,
+}
+_SCALARS = frozenset(
+    f"numpy.{name}"
+    for name in (
+        *("bool", "bool_", "str_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"),
+        *("uint64", "float16", "float32", "float64"),
+    )
+)
+_PRIMITIVES = frozenset(f"builtins.{name}" for name in ("bool", "float", "int", "str"))
+
+Node: TypeAlias = dict[str, Any]
+
+
+class Document:
+    """A pipeline as skops writes it, of which nothing was built yet.
+
+    Raises a `ValueError`, a `KeyError` or a `TypeError` if it is none, or its nodes or its arrays
+    are not what they say.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._archive = zipfile.ZipFile(io.BytesIO(data))
+        self._check_members()
+        self._schema: Node = json.loads(self._archive.read(SCHEMA))
+        protocol = self._schema["protocol"]
+        if type(protocol) is not int or protocol < PROTOCOL:
+            raise ValueError(f"protocol {protocol!r} of skops")
+        self._nodes = list(_nodes(self._schema))
+        self._check_identities()
+        self._leave_out_search_trees()
+
+    def _check_members(self) -> None:
+        """Check that members are stored, each once, and arrays as long as their headers say."""
+        members = self._archive.infolist()
+        if len({each.filename for each in members}) < len(members):
+            raise ValueError("two members of one name")
+        if sum(each.file_size for each in members) > len(self._data):
+            raise ValueError("members that are packed twice")
+        for each in members:
+            if each.filename.endswith(".npy"):
+                self._check_array(each)
+
+    def _check_array(self, member: zipfile.ZipInfo) -> None:
+        """Check the header of an array; numpy would make room for whatever it says."""
+        with self._archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, _, dtype = read(file)
+            left = member.file_size - file.tell()
+        if dtype.hasobject or min(shape, default=0) < 0:
+            raise ValueError("an array of objects")
+        if math.prod(shape) * dtype.itemsize != left:
+            raise ValueError(f"an array of shape {shape} in {left} bytes")
+
+    def _check_identities(self) -> None:
+        """Check that nodes of one identity are equal: skops builds the first in place of all."""
+        several: dict[Any, list[Node]] = defaultdict(list)
+        for node in self._nodes:
+            if node.get("__id__") is not None:
+                several[node["__id__"]].append(node)
+        digests: dict[int, bytes] = {}
+        for nodes in several.values():
+            if len(nodes) > 1 and len({self._digest(each, digests) for each in nodes}) > 1:
+                raise ValueError("two objects of one identity")
+
+    def _digest(self, value: Any, known: dict[int, bytes]) -> bytes:
+        """Return a digest of a part of the schema with its arrays, but without identities."""
+        if not isinstance(value, dict | list):
+            return json.dumps(value).encode()
+        if id(value) not in known:
+            total = hashlib.sha256(b"list" if isinstance(value, list) else b"dict")
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, each in items:
+                if key == "__id__":
+                    continue
+                if key == "file" and isinstance(each, str):
+                    digest = hashlib.sha256(self._archive.read(each)).digest()
+                else:
+                    digest = self._digest(each, known)
+                total.update(json.dumps([key, len(digest)]).encode() + digest)
+            known[id(value)] = total.digest()
+        return known[id(value)]
+
+    def strange_types(self, trusted: set[str]) -> list[str]:
+        """Return the names of the types that are neither audited nor trusted."""
+        import skops.io
+
+        strange = {name for node in self._nodes if not _known(node) and (name := _name(node))}
+        strange |= set(skops.io.get_untrusted_types(data=self._data)) - set(TRUSTED_TYPES)
+        return sorted(strange - trusted)
+
+    def build(self, trusted: list[str]) -> Any:
+        """Build the pipeline, whose types all are audited or trusted, after checking its trees."""
+        import skops.io
+
+        for node in self._nodes:
+            if node["__loader__"] == "TreeNode":
+                sizes = self._value(node["__reduce__"]["args"])
+                check_tree(sizes, self._value(node["content"]))
+            elif node["__loader__"] == "LossNode":
+                self._check_loss(node)
+        return skops.io.loads(self._data, trusted=trusted)
+
+    def _check_loss(self, node: Node) -> None:
+        values = self._value(node["__reduce__"]["args"])
+        if self._value(node["content"]) or not all(isinstance(each, float) for each in values):
+            raise ValueError("a loss of odd values")
+
+    def _value(self, node: Node) -> Any:
+        """Return the value of a node of plain values and arrays, as skops would build it."""
+        loader, content = node["__loader__"], node.get("content")
+        if loader == "JsonNode":
+            return json.loads(node["content"])
+        if loader == "TupleNode":
+            return tuple(self._value(each) for each in node["content"])
+        if loader == "DictNode" and isinstance(content, Mapping):
+            return {key: self._value(each) for key, each in content.items()}
+        if loader == "NdArrayNode" and (node["type"], _name(node)) == ("numpy", "numpy.ndarray"):
+            return np.load(io.BytesIO(self._archive.read(node["file"])), allow_pickle=False)
+        raise ValueError(f"a {loader} where plain values are expected")
+
+    def _leave_out_search_trees(self) -> None:
+        """Put None in the place of each search tree, which is built anew."""
+        trees = [node for node in self._nodes if _name(node) in SEARCH_TREES]
+        if not trees:
+            return
+        for node in trees:
+            node.clear()
+            node |= {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
+            node |= {"content": "null", "is_json": True}
+        self._nodes = list(_nodes(self._schema))
+        needed = {node["file"] for node in self._nodes if isinstance(node.get("file"), str)}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name in sorted(needed):
+                archive.writestr(name, self._archive.read(name))
+            archive.writestr(SCHEMA, json.dumps(self._schema))
+        self._data = buffer.getvalue()
+        self._archive = zipfile.ZipFile(io.BytesIO(self._data))
+
+
+def _nodes(schema: Any) -> Iterator[Node]:
+    """Yield the nodes of a document, each before what it holds."""
+    pending = [(schema, 0)]
+    while pending:
+        value, depth = pending.pop()
+        if depth > _DEEPEST:
+            raise ValueError("too many objects within objects")
+        if isinstance(value, dict):
+            if "__loader__" in value:
+                yield value
+            pending += [(each, depth + 1) for each in value.values()]
+        elif isinstance(value, list):
+            pending += [(each, depth + 1) for each in value]
+
+
+def _name(node: Node) -> str:
+    return f"{node['__module__']}.{node['__class__']}"
+
+
+def _known(node: Node) -> bool:
+    """Whether a loader of skops makes what it is meant for, and featx knows the type."""
+    loader, name = node["__loader__"], _name(node)
+    if loader == "NdArrayNode":
+        return name == "numpy.ndarray" or name in _SCALARS
+    if loader == "TypeNode":
+        return name in _PRIMITIVES or name in _SCALARS
+    if loader == "LossNode":
+        return name.startswith(LOSSES)
+    if loader == "FunctionNode":
+        return name in FUNCTIONS or name.startswith(("numpy.", "scipy.special."))
+    return name in _PLAIN.get(loader, ())
