@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
 import threading
 import warnings
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from featx.backbones import table, weights
+from featx.backbones.framework import keras_backend
 from featx.errors import WeightsError
 
 RESNET = table.find("resnet50")
@@ -309,3 +311,10 @@ def test_a_cache_that_cannot_be_written_is_one_line(address, tmp_path, monkeypat
     ) as caught:
         weights.locate(RESNET)
     _one_line(caught)
+
+
+def test_a_user_without_a_home_has_no_cache_of_keras_and_no_traceback(monkeypatch):
+    monkeypatch.delenv("KERAS_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as where there is no entry
+    assert weights.at_hand(table.BACKBONES["resnet50"]) is None
+    assert keras_backend() == "tensorflow"
