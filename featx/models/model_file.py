@@ -18,7 +18,7 @@ from featx.models.audited import TRUSTED_TYPES
 from featx.models.document import Document
 from featx.models.fitted import check_fitted
 from featx.models.rejection import Rejection
-from featx.text import listed, size
+from featx.text import listed, shortened, size
 
 FORMATS = (1, 2)  # 2 rejects or has views: a featx that knows only 1 would pass over them
 ABOUT = "model.json"  # format, recipe, weights, classes and so on: readable by a person
@@ -145,9 +145,9 @@ def _unpacked(path: Path) -> tuple[dict[str, Any], bytes]:
 def _stored(path: Path, about: dict[str, Any], pipeline: Any) -> StoredModel:
     """Put a model together from what a file says of it, value by value."""
     number = about["format"]
-    if number not in FORMATS:
+    if type(number) is not int or number not in FORMATS:
         raise ModelFileError(
-            f"{path} is a model of format {number!r}, expected {FORMATS[-1]} or less; "
+            f"{path} is a model of format {shortened(repr(number))}, expected {FORMATS[-1]} or less; "
             "update featx or train again"
         )
     recipe, weights = Recipe.from_dict(about["recipe"]), about["weights"]

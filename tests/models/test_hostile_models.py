@@ -318,3 +318,11 @@ def test_what_fails_at_a_prediction_is_told_in_a_line(tmp_path):
 def test_mutated_files_neither_crash_nor_raise_anything_else():
     done = mutations.main(first=0, count=120)
     assert done["refused"] > done["loaded"] > 0
+
+
+@pytest.mark.parametrize("number", [True, "2", None, [[[[]]] * 300], 10**400])
+def test_a_format_that_is_none_is_told_in_few_words(number, tmp_path):
+    path = save(LogisticRegression(), tmp_path / "m.featx")
+    fakes.rewrite(path, fakes.about(path) | {"format": number})
+    with pytest.raises(ModelFileError, match="is a model of format .{1,24}, expected 2 or less"):
+        featx.load(path)
