@@ -23,6 +23,7 @@ from featx.images.limits import (
     RefusedError,
     Source,
     check_icon,
+    check_tiff,
     check_time,
     codec,
     decoding_bytes,
@@ -49,6 +50,7 @@ _FORMATS = (
 _FRAMED = ("AVIF", "GIF", "MPO", "PNG", "TIFF", "WEBP")
 
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # Pillow unpacks colour profiles like texts
+_MOST_EXIF = 4 << 20  # bytes; in more there is anything, and it takes gigabytes to list
 _MOST_CHUNKS = 500_000
 
 _ORIENTATION_TAG = 0x0112
@@ -190,6 +192,7 @@ def _opened(data: bytes) -> Image.Image:
     if not data:
         raise RefusedError("empty file")
     check_icon(data)
+    check_tiff(data)
     Image.init()
     if _lacks_heif(data):
         _register_heif()
@@ -240,7 +243,8 @@ def _load(image: Image.Image, data: bytes, reduction: int, turned: Any) -> _Deco
     else:
         image.load()
         bright = _brightened(image, data, notes, depth) if deep else image
-    orientation = _orientation(image.getexif)
+    huge = len(image.info.get("exif") or b"") > _MOST_EXIF
+    orientation: Any = None if huge else _orientation(image.getexif)
     converted = to_8_bit(bright, notes, depth)
     if image.format in ("GIF", "TIFF"):  # counting replaces the pixels of these
         with _opened(data) as again:

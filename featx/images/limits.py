@@ -25,6 +25,7 @@ DECODE_BYTES = 920_000_000
 JPEG_FORMATS = ("JPEG", "MPO")
 
 MOST_READS = 500_000  # of a file by Pillow, in small pieces; an ordinary file needs a few hundred
+_MOST_TIMES, _AND_BYTES = 16, 64 << 20  # how often a file is read as a whole, and more
 _MOST_SCANNED = 4_000_000_000  # pixels of a JPEG times its scans: some seconds
 _SCAN = b"\xff\xda"
 _FEW_SCANS = 20
@@ -43,6 +44,10 @@ _PYTHON_BESIDE = 24
 _NETPBM_BESIDE = 4
 
 _STRIP_ROWS, _TILE_WIDTH, _TILE_LENGTH = 278, 322, 323  # tags of TIFF
+_STRIPS = (273, 279, 324, 325)
+_MOST_STRIPS = 200_000
+_MOST_VALUES = 1_000_000
+_KNOWN_TAGS = range(254, 400)  # others are left alone by Pillow
 _MARGIN = 1.4  # what views and the crop add to the side of a square
 
 
@@ -58,6 +63,7 @@ class Source(BytesIO):
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
+        self._bytes_left = _MOST_TIMES * len(data) + _AND_BYTES
         self._left = MOST_READS
 
     def allow(self, reads: int) -> None:
@@ -66,10 +72,12 @@ class Source(BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read some bytes; a `RefusedError` if the file is read too often."""
+        piece = super().read(size)
         self._left -= 1
-        if self._left < 0:
+        self._bytes_left -= len(piece)
+        if self._left < 0 or self._bytes_left < 0:
             raise RefusedError("too many parts: it would take minutes to read them")
-        return super().read(size)
+        return piece
 
 
 class Room:
@@ -124,6 +132,28 @@ def check_icon(data: bytes) -> None:
             width, height = struct.unpack("<ii", data[start + 4 : start + 12].ljust(8, b"\0"))
         if abs(width * height) > _MOST_OF_ICON:
             raise RefusedError(f"too large for an icon: {abs(width)}x{abs(height)} pixels")
+
+
+def check_tiff(data: bytes) -> None:
+    """Refuse a TIFF whose first directory has tables that take gigabytes to list."""
+    if data[:2] not in (b"II", b"MM") or not {42, 43} & set(data[2:4]):
+        return
+    order, big = "<" if data[:2] == b"II" else ">", data[2] == 43  # as Pillow tells them
+    first, many, entry = ("Q", "Q", "HHQ8x") if big else ("L", "H", "HHL4x")
+    try:
+        (start,) = struct.unpack_from(order + first, data, 8 if big else 4)
+        (count,) = struct.unpack_from(order + many, data, start)
+        start += struct.calcsize(order + many)
+        size = struct.calcsize(order + entry)
+        count = min(count, 65535, (len(data) - start) // size)
+        entries = data[start : start + count * size]
+        for tag, _, values in struct.iter_unpack(order + entry, entries):
+            most = _MOST_STRIPS if tag in _STRIPS else _MOST_VALUES
+            # Pillow passes over what is larger than the file.
+            if most < values <= len(data) and tag in _KNOWN_TAGS:
+                raise RefusedError(f"too many parts: a TIFF of {values} values for tag {tag}")
+    except struct.error:  # Pillow says what is wrong with it
+        return
 
 
 def check_time(image: Image.Image, data: bytes) -> None:

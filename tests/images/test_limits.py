@@ -154,6 +154,44 @@ def test_a_png_of_many_empty_chunks_is_refused(monkeypatch):
     assert decode(data, SQUARE)[1].ok
 
 
+@pytest.mark.parametrize("magic", [b"II*\0", b"MM\0*", b"II+\0"])
+@pytest.mark.parametrize(("tag", "count"), [(273, 300_000), (325, 300_000), (258, 2_000_000)])
+def test_a_tiff_whose_tables_are_huge_is_refused_before_it_is_opened(
+    magic, tag, count, monkeypatch
+):
+    order, big = "<" if magic[:2] == b"II" else ">", magic[2] == 43
+    directory = [(256, 4, 1, 8), (tag, 4, count, 200)]
+    if big:
+        data = magic + struct.pack("<HHQQ", 8, 0, 16, 2)
+        data += b"".join(struct.pack("<HHQQ", *entry) for entry in directory)
+    else:
+        data = magic + struct.pack(order + "LH", 8, 2)
+        data += b"".join(struct.pack(order + "HHLL", *entry) for entry in directory)
+    monkeypatch.setattr(Image, "open", None)
+    assert decode(data.ljust(count), SQUARE)[1].reason == (
+        f"too many parts: a TIFF of {count} values for tag {tag}"
+    )
+
+
+def test_an_exif_block_of_megabytes_is_not_searched():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for size, notes in ((10, ("rotated as EXIF says",)), (5 << 20, ())):
+        exif[0x9286] = b"x" * size
+        _, outcome = decode(encoded(photo(), "PNG", exif=exif.tobytes()), SQUARE)
+        assert outcome.notes == notes, size
+
+
+def test_a_file_that_is_read_as_a_whole_again_and_again_is_refused():
+    source = Source(bytes(8 << 20))
+    for _ in range(24):
+        source.seek(0)
+        source.read()
+    source.seek(0)
+    with pytest.raises(RefusedError, match="too many parts"):
+        source.read()
+
+
 def test_a_large_picture_is_converted_in_pieces_to_the_same_pixels(monkeypatch):
     grey = np.random.default_rng(0).integers(0, 65536, (50, 70))
     rgba = np.random.default_rng(0).integers(0, 256, (50, 70, 4), np.uint8)
