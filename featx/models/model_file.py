@@ -147,8 +147,8 @@ def _stored(path: Path, about: dict[str, Any], pipeline: Any) -> StoredModel:
     number = about["format"]
     if type(number) is not int or number not in FORMATS:
         raise ModelFileError(
-            f"{path} is a model of format {shortened(repr(number))}, expected {FORMATS[-1]} or less; "
-            "update featx or train again"
+            f"{path} is a model of format {shortened(repr(number))}, expected {FORMATS[-1]} or "
+            "less; update featx or train again"
         )
     recipe, weights = Recipe.from_dict(about["recipe"]), about["weights"]
     if not isinstance(weights, str) or len(weights) > _LONGEST:
