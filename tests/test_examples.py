@@ -467,7 +467,8 @@ def test_per_class_takes_a_class_called_train_for_one(run, fake_engine, tmp_path
         fakes.draw(folder / "bus" / f"{number}.png", (40, 60, 200), seed=number)
     printed = run("per_class.py", folder)
     assert "12 images: 12 embedded" in printed
-    assert "2 classes, classifier logistic: cross-validated accuracy 100.0 % " in printed
+    assert "2 classes (bus, train), classifier logistic: cross-validated" in printed
+    assert "accuracy 100.0 % " in printed
 
 
 @pytest.mark.parametrize("parts", [True, False])

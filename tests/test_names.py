@@ -48,12 +48,13 @@ def test_results_show_names_that_drive_no_terminal_and_add_no_line(photos):
     assert any(r"bad\x1b\n.png: not an image" in text for text in shown)
 
 
-def test_a_progress_bar_shows_its_name_as_text(capsys):
-    bar = progress_bar("net\x1b[2J\n", 3, "images", shown=True)
-    bar.delay = 0
-    bar.update(3)
-    bar.refresh()
-    bar.close()
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_its_name_as_text(terminal, capsys, monkeypatch):
+    monkeypatch.setattr("featx.progress.LINE_SECONDS", 0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    with progress_bar("net\x1b[2J\n", 1, "images", shown=True) as bar:
+        bar.delay = 0
+        bar.update()
     err = capsys.readouterr().err
-    assert r"net\x1b[2J\n: 100%" in err
+    assert r"net\x1b[2J\n: 1" in err
     assert not DRIVES.search(err.replace("\r", ""))

@@ -72,7 +72,7 @@ class Interrupts:
         """Interrupt again where that came while nothing could be raised, such as in `__del__`."""
         if self.number and issubclass(unraisable.exc_type, KeyboardInterrupt):
             self._raised = -_PATIENCE_S
-            again = threading.Timer(_MOMENT_S, _thread.interrupt_main)
+            again = threading.Timer(_MOMENT_S, _thread.interrupt_main, (self.number,))
             again.daemon = True
             again.start()
         else:
