@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -10,6 +9,7 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from featx.forks import in_child
 from featx.text import printable
 
 if TYPE_CHECKING:
@@ -99,5 +99,4 @@ def _bar_class() -> type[tqdm[Any]]:
     return Bar
 
 
-if hasattr(os, "register_at_fork"):  # the lock may be held by a thread that the child lacks
-    os.register_at_fork(after_in_child=_bar_class.cache_clear)
+in_child(_bar_class.cache_clear)  # its lock may be held by a thread that the child lacks

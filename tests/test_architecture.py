@@ -28,7 +28,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FLOORS = [
     ("text",),
     ("errors",),
-    ("files", "progress"),
+    ("files", "forks"),
+    ("progress",),
     ("images",),
     ("charts",),
     ("backbones",),

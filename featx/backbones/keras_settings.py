@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from featx.backbones.forks import in_child
 from featx.backbones.framework import import_keras
+from featx.forks import in_child
 
 # Those of a fresh Keras, which the networks of the table and their weights were made with.
 _USUAL = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 import threading
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from featx import text
+from featx.forks import in_child
 from featx.images import netpbm
 from featx.images.depth import jpeg2000_header
 from featx.images.rgb import PIECE
@@ -87,8 +87,7 @@ class Room:
         self.size = size
         self._taken = 0
         self._changed = threading.Condition()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
+        in_child(self._forget)
 
     @contextmanager
     def taken(self, amount: int) -> Iterator[None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+
+from featx.forks import free_in_child
 
 # Not the pattern that somebody else would write: it is taken out again by what it says.
 _PILLOW = r"PIL\.\w+"
@@ -16,11 +17,7 @@ _LIBTIFF_HANDLERS = ("TIFFSetErrorHandler", "TIFFSetWarningHandler")
 _lock = threading.Lock()
 _inside = 0  # how many are in `quiet_pillow` now, in all threads
 _undo = ExitStack()
-
-if hasattr(os, "register_at_fork"):  # a child of a fork must not find it locked for ever
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
+free_in_child(_lock)
 
 
 @contextmanager

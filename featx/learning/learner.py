@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.forks import limit_openmp
 from featx.backbones.kinds import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, UnknownClassifierError
 from featx.features.duplicates import duplicates_in
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions
+from featx.forks import limit_openmp
 from featx.images.labels import Label
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER, Folds
 from featx.learning.scratch.own_model import OwnModel, is_keras_model

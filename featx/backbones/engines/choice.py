@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from featx.backbones.engines.engine import Engine, EngineRequest
-from featx.backbones.forks import in_child, never_free, starting
 from featx.backbones.framework import has_gpu, imported, keras_backend
 from featx.backbones.kinds import PIXELS
 from featx.backbones.network import PRECISIONS
 from featx.errors import ConversionError, check_choice, get_logger
+from featx.forks import in_child, never_free, starting
 
 log = get_logger(__name__)
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from featx.backbones.engines.conversion import converted, key_of
 from featx.backbones.engines.engine import BatchEngine, EngineRequest
-from featx.backbones.forks import in_child, never_free, starting
 from featx.backbones.framework import import_openvino
 from featx.errors import StorageError, get_logger
 from featx.files import written
+from featx.forks import in_child, never_free, starting
 
 if TYPE_CHECKING:
     import openvino

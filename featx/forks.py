@@ -1,8 +1,8 @@
-"""Forks: what a child process does with the engines and frameworks of its parent.
+"""Forks: what a child process does with the locks, engines and frameworks of its parent.
 
-Threads do not outlive a fork, and locks that they held stay locked for ever. So no process is
-forked while an engine is opened; a child opens engines of its own, and never touches those of its
-parent.
+Threads do not outlive a fork, and locks that they held stay locked for ever. So locks are taken
+before a fork or made anew in the child, and no process is forked while an engine is opened; a child
+opens engines of its own, and never touches those of its parent.
 """
 
 from __future__ import annotations
@@ -16,19 +16,32 @@ from collections.abc import Callable
 
 from featx.errors import ForkError
 
-#: Held by the one thread that imports a framework or opens an engine: frameworks are not made for
-#: being imported, and networks not for being built, by several threads at once.
-starting = threading.RLock()
-
-_lost: list[str] = []  # backends of Keras that ran in the parent, and cannot run in this process
-_unlimited = threading.Event()  # set in a child as long as its OpenMP would start many threads
-
 
 def in_child(action: Callable[[], None]) -> Callable[[], None]:
     """Let each forked child begin with an action, where processes can be forked."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=action)
     return action
+
+
+def free_in_child(lock: threading.Lock | threading.RLock) -> None:
+    """Let a process be forked only while no other thread has a lock, so that a child finds it free.
+
+    Otherwise it could be locked there for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+        )
+
+
+#: Held by the one thread that imports a framework or opens an engine: frameworks are not made for
+#: being imported, and networks not for being built, by several threads at once.
+starting = threading.RLock()
+free_in_child(starting)
+
+_lost: list[str] = []  # backends of Keras that ran in the parent, and cannot run in this process
+_unlimited = threading.Event()  # set in a child as long as its OpenMP would start many threads
 
 
 def never_free(value: object) -> None:
@@ -75,11 +88,3 @@ def _note_lost_backend() -> None:
     bridge = sys.modules.get("jax._src.xla_bridge")
     if getattr(bridge, "_backends", None):
         _lost.append("JAX")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=starting.acquire,
-        after_in_parent=starting.release,
-        after_in_child=starting.release,
-    )
