@@ -1,8 +1,9 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and nameless ones."""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
 import shutil
@@ -10,8 +11,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError, OptionError, StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")  # how the names of files with a figure end
 
@@ -89,3 +94,16 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str] = ()) -
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with tempfile.TemporaryFile(dir=target.parent):
             pass
+
+
+def mapped_array(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray:
+    """Make room for float32 numbers in a nameless file of a folder, or of the temporary one.
+
+    Raises an `OSError` where there is none.
+    """
+    import numpy as np
+
+    with tempfile.TemporaryFile(prefix=".featx-", dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
+            os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+        return np.memmap(file, np.float32, "w+", shape=shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ from featx.features.recipe import Recipe, RecipePart, join
 from featx.features.request import Request
 from featx.features.store.store import FeatureStore, cache_folder
 from featx.features.writer import Picture, Writer
-from featx.files import storage_errors
+from featx.files import mapped_array, storage_errors
 from featx.images.decode import Outcome
 from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
@@ -383,16 +382,9 @@ def _allocate(rows: int, width: int, folder: Path) -> np.ndarray:
     if rows * width * 4 <= MEMORY_MAP_BYTES:
         return np.empty((rows, width), np.float32)
     with suppress(OSError):  # a cache that cannot be written
-        return _mapped(rows, width, folder)
+        return mapped_array((rows, width), folder)
     with storage_errors("a temporary file"):
-        return _mapped(rows, width, None)
-
-
-def _mapped(rows: int, width: int, folder: Path | None) -> np.ndarray:
-    with tempfile.TemporaryFile(prefix=".matrix-", dir=folder) as file:
-        if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
-            os.posix_fallocate(file.fileno(), 0, rows * width * 4)
-        return np.memmap(file, np.float32, "w+", shape=(rows, width))
+        return mapped_array((rows, width))
 
 
 def _joined(request: Request, made: Mapping[tuple[Backbone, RecipePart], Features]) -> Features:

@@ -41,7 +41,7 @@ from featx.features.recipe import RecipePart
 from featx.features.store.index import ShardIndex, index_of
 from featx.features.store.merge import merge_small
 from featx.features.store.shard import BETWEEN_NOTES, Shard, held_shard, write_shard
-from featx.files import check_writable, storage_errors, written
+from featx.files import check_writable, mapped_array, storage_errors, written
 
 T = TypeVar("T")
 _TELLING = 16  # images that tell a speed
@@ -369,10 +369,7 @@ def _tell_once(folder: Path, number: int) -> None:
 def _outside_memory(vectors: np.ndarray) -> np.ndarray:
     """Move vectors to a nameless file, where there is room for it."""
     try:
-        with tempfile.TemporaryFile(prefix="featx-") as file:
-            if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
-                os.posix_fallocate(file.fileno(), 0, vectors.nbytes)
-            moved = np.memmap(file, np.float32, "w+", shape=vectors.shape)
+        moved = mapped_array(vectors.shape)
     except OSError:
         return vectors
     moved[:] = vectors
