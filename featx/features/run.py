@@ -163,6 +163,10 @@ def _with_pooling(part: RecipePart, pooling: str) -> RecipePart:
     return replace(part, cut=replace(part.cut, pooling=pooling))
 
 
+def _claim(networks: Sequence[_Network], digest: str) -> list[int]:
+    return [number for number, network in enumerate(networks) if network.writer.claim(digest)]
+
+
 class _Filling:
     """One filling of stores with the features of some files.
 
@@ -181,7 +185,8 @@ class _Filling:
         self.digests = dict(digests)
         self._failures: dict[str, Outcome] = {}  # by digest, or path where there is none
         self.seconds = 0.0
-        self.reader = Reader(paths, [each.part.square for each in networks], self._claim)
+        claim = partial(_claim, networks)  # not a method: memory waits for no garbage collector
+        self.reader = Reader(paths, [each.part.square for each in networks], claim)
         self._paths = paths
         self._networks = networks
         self._stores = [store for each in networks for store in each.writer.stores]
@@ -224,11 +229,6 @@ class _Filling:
     def failure(self, path: str) -> Outcome | None:
         """Return the outcome of a file if it failed; copies of a file fail with it."""
         return self._failures.get(self.digests.get(path, path))
-
-    def _claim(self, digest: str) -> list[int]:
-        return [
-            number for number, network in enumerate(self._networks) if network.writer.claim(digest)
-        ]
 
     def _hint(self, count: int) -> None:
         """Say, where it is worth it, that these could be embedded several times faster."""

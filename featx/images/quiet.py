@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 
 from featx.forks import free_in_child
 
@@ -61,6 +62,13 @@ def _hear_warnings() -> None:
 
 def _silence_libtiff() -> None:
     """Take away what prints libtiff's errors, where Pillow's own copy of it can be reached."""
+    for setter in _libtiff_setters():
+        _undo.callback(setter, setter(None))
+
+
+@cache
+def _libtiff_setters() -> list[Callable[[int | None], int | None]]:
+    """Return the functions that set what prints libtiff's errors; empty where out of reach."""
     import ctypes
 
     from PIL import _imaging
@@ -69,7 +77,7 @@ def _silence_libtiff() -> None:
         pillow = ctypes.CDLL(_imaging.__file__)  # it looks in the libraries of that, too
         setters = [getattr(pillow, name) for name in _LIBTIFF_HANDLERS]
     except (AttributeError, OSError, TypeError):  # built without it, or into Pillow
-        return
+        return []
     for setter in setters:
         setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
-        _undo.callback(setter, setter(None))
+    return setters

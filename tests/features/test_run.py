@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -411,3 +412,15 @@ def test_a_cache_that_keeps_nothing_is_an_error_and_no_endless_loop(run, photos,
     monkeypatch.setattr(FeatureStore, "append", lambda *args: None)
     with pytest.raises(StorageError, match="does not keep what is written to it; choose another"):
         run(photos)
+
+
+def test_a_run_leaves_nothing_for_the_garbage_collector(run, photos):
+    """A server that embeds picture by picture would hold the files of a thousand runs."""
+    gc.collect()
+    gc.disable()
+    try:
+        run(photos)
+        stores = [each for each in gc.get_objects() if isinstance(each, FeatureStore)]
+    finally:
+        gc.enable()
+    assert stores == []

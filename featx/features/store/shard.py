@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -136,9 +137,8 @@ def open_shard(path: Path) -> Shard:
 
 def _bytes_of(path: Path) -> bytes | mmap.mmap:
     with path.open("rb") as file:
-        source = file.read(READ_BYTES)
-        if len(source) < READ_BYTES:
-            return source
+        if os.fstat(file.fileno()).st_size < READ_BYTES:
+            return file.read()
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
