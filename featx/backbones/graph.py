@@ -17,9 +17,8 @@ from featx.text import count, listed
 if TYPE_CHECKING:
     import keras
 
-_INSIDE = (
-    "/"  # between the name of a network and that of a layer inside it; Keras allows it in none
-)
+# Between the name of a network and that of a layer inside it; Keras allows it in no name.
+_INSIDE = "/"
 
 
 def calls(network: keras.Model) -> list[Any]:

@@ -16,12 +16,12 @@ from PIL import Image, UnidentifiedImageError, features
 
 from featx.errors import one_line
 from featx.images import netpbm
-from featx.images.depth import depth_of, of_low_bytes
+from featx.images.depth import choose_low_bytes, depth_of
 from featx.images.limits import (
     JPEG_FORMATS,
     ROOM,
+    LimitedFile,
     RefusedError,
-    Source,
     check_icon,
     check_tiff,
     check_time,
@@ -198,11 +198,11 @@ def _opened(data: bytes) -> Image.Image:
         _register_heif()
     formats = [name for name in _FORMATS if name in Image.OPEN]
     try:
-        image = Image.open(Source(data), formats=formats)
+        image = Image.open(LimitedFile(data), formats=formats)
     except ValueError as error:
         if not _is_of_text(error):
             raise
-        image = Image.open(Source(_without_text(data)), formats=formats)
+        image = Image.open(LimitedFile(_without_text(data)), formats=formats)
     if image.width * image.height > MAX_PIXELS:
         raise RefusedError(_too_many(f"{image.width}x{image.height}"))
     return image
@@ -271,7 +271,7 @@ def _brightened(image: Image.Image, data: bytes, notes: list[str], depth: DepthO
     extrema: Any = image.getextrema()
     if len(image.getbands()) > 1 and max(high for _, high in extrema[:3]) < 64:
         with _opened(data) as again:
-            if of_low_bytes(again):
+            if choose_low_bytes(again):
                 again.load()
                 return with_low_bytes(image, again, notes, depth)
     notes.append(depth_note(16))

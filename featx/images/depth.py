@@ -88,7 +88,7 @@ def jpeg2000_header(data: bytes) -> tuple[int, int, int]:
     return width * height, count, (precision & 0x7F) + 1
 
 
-def of_low_bytes(image: Image.Image) -> bool:
+def choose_low_bytes(image: Image.Image) -> bool:
     """Let a picture of 16-bit colours, opened and not loaded, load the low byte of each value.
 
     Pillow takes the high one. Returns whether that was possible.

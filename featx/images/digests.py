@@ -38,7 +38,7 @@ _CHUNK = 500  # paths a query: below the 999 parameters that older SQLite allows
 _MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the year 2262
 
 WAIT_S = 10.0  # for another process that writes
-_PASSING = {  # what SQLite says of a sound file
+_NO_DAMAGE = {  # what SQLite says of a sound file
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_PROTOCOL,
@@ -246,7 +246,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 def _is_damage(error: Exception, path: Path) -> bool:
     """Whether an error says that a fresh file would serve, and one can be made."""
     code = getattr(error, "sqlite_errorcode", None)
-    if isinstance(error, OSError) or (code is not None and code & 0xFF in _PASSING):
+    if isinstance(error, OSError) or (code is not None and code & 0xFF in _NO_DAMAGE):
         return False
     return path.is_file() and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 

@@ -34,10 +34,10 @@ _READS_PER_PIXEL = 4
 _MOST_OF_ICON = 16_000_000  # pixels
 _MOST_IN_PYTHON = 4_000_000  # pixels that Pillow decodes one by one, in Python: some seconds
 
-_BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1}  # in memory; any other mode takes four,
+_BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1}  # in memory; any other mode takes four
 _BYTES_OF_I16 = 2
-_WORK = 40  # of a piece that is converted
-# and what decoders hold beside the picture, in bytes for a pixel.
+_WORK = 40  # bytes for a pixel of a piece that is converted
+# What decoders hold beside the picture, in bytes for a pixel.
 _BESIDE = {"AVIF": 12, "HEIF": 16, "WEBP": 13, "QOI": 4, "DDS": 4}
 _BESIDE_COMPONENT = 6  # of a tile of JPEG 2000
 _PYTHON_BESIDE = 24
@@ -55,7 +55,7 @@ class RefusedError(Exception):
     """The image is refused; the message is the reason, word for word."""
 
 
-class Source(BytesIO):
+class LimitedFile(BytesIO):
     """The bytes of a file, which can be read a limited number of times.
 
     Millions of empty chunks or frames, each a few bytes long, would take minutes.
@@ -171,7 +171,7 @@ def check_time(image: Image.Image, data: bytes) -> None:
                 f" at most {_MOST_IN_PYTHON // 10**6} million; convert it to PNG"
             )
         source = getattr(image, "fp", None)
-        if isinstance(source, Source):
+        if isinstance(source, LimitedFile):
             source.allow(_READS_PER_PIXEL * pixels)
 
 

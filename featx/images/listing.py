@@ -23,12 +23,8 @@ LEFT_BEHIND = frozenset(
         *("@eadir", "@tmp", "@sharebin", "#recycle", "#snapshot"),  # Synology
         *("@recycle", "@recently-snapshot", "@__thumb", "~snapshot"),  # QNAP, NetApp
         *("$recycle.bin", "system volume information", "found.000"),  # Windows
-        *(
-            "__macosx",
-            "network trash folder",
-            "temporary items",
-            "thevolumesettingsfolder",
-        ),  # macOS
+        *("__macosx", "network trash folder"),  # macOS
+        *("temporary items", "thevolumesettingsfolder"),
         *("ipod photo cache", "lost+found", "lost.dir", "__pycache__"),
     )
 )

@@ -127,13 +127,13 @@ class Document:
             known[id(value)] = total.digest()
         return known[id(value)]
 
-    def strange_types(self, trusted: set[str]) -> list[str]:
+    def untrusted_types(self, trusted: set[str]) -> list[str]:
         """Return the names of the types that are neither audited nor trusted."""
         import skops.io
 
-        strange = {name for node in self._nodes if not _known(node) and (name := _name(node))}
-        strange |= set(skops.io.get_untrusted_types(data=self._data)) - set(TRUSTED_TYPES)
-        return sorted(strange - trusted)
+        names = {name for node in self._nodes if not _known(node) and (name := _name(node))}
+        names |= set(skops.io.get_untrusted_types(data=self._data)) - set(TRUSTED_TYPES)
+        return sorted(names - trusted)
 
     def build(self, trusted: list[str]) -> Any:
         """Build the pipeline, whose types all are audited or trusted, after checking its trees."""
@@ -150,7 +150,7 @@ class Document:
     def _check_loss(self, node: Node) -> None:
         values = self._value(node["__reduce__"]["args"])
         if self._value(node["content"]) or not all(isinstance(each, float) for each in values):
-            raise ValueError("a loss of odd values")
+            raise ValueError("a loss of invalid values")
 
     def _value(self, node: Node) -> Any:
         """Return the value of a node of plain values and arrays, as skops would build it."""

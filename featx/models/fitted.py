@@ -1,4 +1,4 @@
-"""Fitted estimators out of a model file: whether their numbers can be those of a fit.
+"""Fitted estimators out of a model file, whose numbers are checked.
 
 What compiled code of scikit-learn follows unchecked (support vectors, nodes of trees, numbers of
 classes and neighbours) is checked here, and a few things that numpy would only notice at the first
@@ -31,7 +31,6 @@ _FINITE = (
     *("support_vectors_", "_dual_coef_", "_intercept_", "_probA", "_probB"),
 )
 
-
 # Words of errors that say something of the row that a pipeline is tried on, not of its arrays.
 _OF_THE_ROW = ("nfinity", "NaN", "egative", "ositive")
 
@@ -39,7 +38,7 @@ _OF_THE_ROW = ("nfinity", "NaN", "egative", "ositive")
 def check_fitted(pipeline: Any) -> None:
     """Check a fitted classifier and all that it is made of; build its search trees anew.
 
-    Raises a `ValueError` where something cannot be, or an error of numpy's.
+    Raises a `ValueError` where something is invalid, or an error of numpy's.
     """
     if not (hasattr(pipeline, "predict") and hasattr(pipeline, "classes_")):
         raise ValueError(f"a {type(pipeline).__name__}, not a fitted classifier")
@@ -126,7 +125,7 @@ def _check_attributes(part: Any) -> None:
     """Check what any estimator has: no attribute in the place of a method, numbers of a kind."""
     for name, value in vars(part).items():
         own = inspect.getattr_static(type(part), name, None)
-        _require(part, not (callable(own) or hasattr(own, "__get__")), f"an attribute {name!r}")
+        _require(part, not (callable(own) or hasattr(own, "__get__")), f"attribute {name!r}")
         if name == "n_jobs" and value is not None:
             _require(part, type(value) is int and abs(value) <= _MOST_JOBS, "n_jobs")
         elif name in _FINITE:
@@ -148,8 +147,8 @@ def _check_generator(generator: Any) -> None:
     bits = getattr(generator, "bit_generator", generator)
     state = bits.get_state(legacy=False) if bits is generator else bits.state
     if "pos" in state.get("state", {}):
-        _require(generator, 0 <= state["state"]["pos"] <= 624, "a position")
-    _require(generator, 0 <= state.get("buffer_pos", 0) <= 4, "a position")
+        _require(generator, 0 <= state["state"]["pos"] <= 624, "position")
+    _require(generator, 0 <= state.get("buffer_pos", 0) <= 4, "position")
 
 
 def _check_svm(machine: Any) -> None:
@@ -158,8 +157,8 @@ def _check_svm(machine: Any) -> None:
     pairs, columns = classes * (classes - 1) // 2, machine.n_features_in_
     expected = {"SVC": "c_svc", "NuSVC": "nu_svc"}[type(machine).__name__]
     right = machine._impl == expected and machine._sparse is False and classes > 1
-    _require(machine, right and machine.kernel in _KERNELS, "a kind")
-    _require(machine, type(machine.degree) is int and 0 <= machine.degree < 100, "a degree")
+    _require(machine, right and machine.kernel in _KERNELS, "kind")
+    _require(machine, type(machine.degree) is int and 0 <= machine.degree < 100, "degree")
     _require(machine, tuple(machine.shape_fit_)[1:] == (columns,), "columns")
     n = len(vectors)
     _is_array(machine, "support_vectors_", np.float64, (n, columns))
@@ -195,14 +194,14 @@ def _check_neighbors(model: Any) -> None:
     neighbors = model.n_neighbors
     _require(model, type(neighbors) is not float and _is_number(neighbors, 1, n), "n_neighbors")
     _require(model, model.weights in (None, "uniform", "distance"), "weights")
-    _require(model, {model.metric, model.effective_metric_} <= set(_METRICS), "a metric")
+    _require(model, {model.metric, model.effective_metric_} <= set(_METRICS), "metric")
     parameters = [model.metric_params or {}, model.effective_metric_params_]
     _require(model, all(set(each) <= {"p", "w"} for each in parameters), "parameters of a metric")
     _require(model, all(each.get("w") is None for each in parameters), "weights of a metric")
     powers = [model.p, *(each.get("p", 2) for each in parameters)]
     _require(model, all(_is_number(each, 0, 1e6) for each in powers), "p")
     trees = {"brute": None, "kd_tree": KDTree, "ball_tree": BallTree}
-    _require(model, model._fit_method in trees, "a method")
+    _require(model, model._fit_method in trees, "method")
     kind = trees[model._fit_method]
     if kind is not None:  # as scikit-learn's own fit does
         _require(model, _is_number(model.leaf_size, 1, 1e9), "leaf_size")
@@ -245,14 +244,14 @@ def _check_boosting(model: Any) -> None:
         _require(model, type(tree).__name__ == "DecisionTreeRegressor", "trees")
         _require(model, tree.n_features_in_ == model.n_features_in_, "columns")
     start = model._raw_predict_init(np.ones((1, model.n_features_in_), np.float32))
-    _require(model, np.shape(start) == (1, each) and start.dtype == np.float64, "a start")
+    _require(model, np.shape(start) == (1, each) and start.dtype == np.float64, "start")
 
 
 def _check_histograms(model: Any) -> None:
     """Check the trees of histogram gradient boosting, whose nodes compiled code follows."""
     _require(model, model._preprocessor is None, "categories")
     _require(model, not np.any(model._bin_mapper.is_categorical_), "categories")
-    _require(model, not getattr(model, "_in_fit", False), "a fit that goes on")
+    _require(model, not getattr(model, "_in_fit", False), "state")
     classes = len(model.classes_)
     each = 1 if classes == 2 else classes
     _require(model, model.n_trees_per_iteration_ == each, "trees")
@@ -272,7 +271,7 @@ def _check_histograms(model: Any) -> None:
 def _check_centroids(model: Any) -> None:
     shape = (len(model.classes_), model.n_features_in_)
     _require(model, np.shape(model.centroids_) == shape, "centroids")
-    _require(model, model.metric in ("euclidean", "manhattan"), "a metric")
+    _require(model, model.metric in ("euclidean", "manhattan"), "metric")
 
 
 def _check_factors(model: Any) -> None:
@@ -313,4 +312,4 @@ def _is_array(part: Any, name: str, dtype: Any, shape: tuple[int, ...]) -> None:
 
 def _require(part: Any, right: bool, what: str) -> None:
     if not right:
-        raise ValueError(f"a {type(part).__name__} with {what} that cannot be")
+        raise ValueError(f"a {type(part).__name__} with invalid {what}")

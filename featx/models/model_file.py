@@ -32,12 +32,12 @@ _MOST_ABOUT = 16 << 20  # bytes of what a person reads
 _LONGEST = 1000  # characters of a text
 
 
-class _StrangeTypesError(Exception):
+class _UntrustedTypesError(Exception):
     """Names types that are neither audited nor trusted."""
 
 
-# What comes of values that cannot be.
-_ODD = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError)
+# What comes of invalid values.
+_INVALID = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ def _packed(pipeline: Any, trusted: Sequence[str]) -> bytes:
         ) from error
     try:
         _rebuild(data, trusted)
-    except _StrangeTypesError as error:
+    except _UntrustedTypesError as error:
         raise OptionError(
             f"this pipeline holds types that a model file cannot hold safely: {error}; use another "
             "step (docs/classifiers.md lists those that can be saved), or save and load it in "
             "Python with trusted=[these names]"
         ) from error
-    except _ODD as error:
+    except _INVALID as error:
         raise OptionError(
             f"this pipeline could not be loaded again ({one_line(error)}); replace the step"
         ) from error
@@ -101,8 +101,8 @@ def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
     """Read a model file, running nothing that it holds.
 
     Trusted types are accepted beyond those of `featx.models.audited`. Raises a `ModelFileError` if
-    the file is missing, is no model, is damaged, or holds types that are not trusted or values that
-    cannot be, and a `StorageError` if it cannot be read.
+    the file is missing, is no model, is damaged, or holds types that are not trusted or invalid
+    values, and a `StorageError` if it cannot be read.
     """
     if not path.is_file():
         raise ModelFileError(f"no model file {path}: expected one that `featx train` wrote")
@@ -113,7 +113,7 @@ def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
         raise
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-    except _StrangeTypesError as error:
+    except _UntrustedTypesError as error:
         raise ModelFileError(
             f"{path} holds types that are not known to be safe: {error}; if you trust its source, "
             "load it in Python with trusted=[these names]"
@@ -169,9 +169,9 @@ def _stored(path: Path, about: dict[str, Any], pipeline: Any) -> StoredModel:
 def _rebuild(data: bytes, trusted: Sequence[str]) -> Any:
     """Build a pipeline from the bytes of its document, after every check."""
     document = Document(data)
-    strange = document.strange_types(set(trusted))
-    if strange:
-        raise _StrangeTypesError(listed(strange))
+    untrusted = document.untrusted_types(set(trusted))
+    if untrusted:
+        raise _UntrustedTypesError(listed(untrusted))
     pipeline = document.build(sorted({*TRUSTED_TYPES, *trusted}))
     check_fitted(pipeline)
     for step in (pipeline, *(step for _, step in getattr(pipeline, "steps", ()))):

@@ -28,9 +28,9 @@ def check_tree(sizes: tuple[Any, Any, Any], state: Mapping[str, Any]) -> None:
     nodes, values = state["nodes"], state["values"]
     _require(isinstance(nodes, np.ndarray) and nodes.ndim == 1 and len(nodes) > 0, "nodes")
     _require(nodes.dtype.names is not None, "nodes")
-    _require(state["node_count"] == len(nodes), "a number of nodes")
+    _require(state["node_count"] == len(nodes), "number of nodes")
     depth = state["max_depth"]
-    _require(type(depth) is int and 0 <= depth < len(nodes), "a depth")
+    _require(type(depth) is int and 0 <= depth < len(nodes), "depth")
     _require(isinstance(values, np.ndarray) and values.dtype == np.float64, "values")
     _require(values.shape == (len(nodes), 1, n_classes[0]), "values")
     _require(bool(np.isfinite(values).all()), "values")
@@ -60,12 +60,10 @@ def check_nodes(
         _require(each.dtype.kind in "iu", "numbers")
     inner = np.flatnonzero(~leaf)
     children = np.concatenate([left[inner], right[inner]]).astype(np.int64)
-    _require(bool((children > np.tile(inner, 2)).all()), "children before their parents")
-    _require(
-        np.array_equal(np.sort(children), np.arange(1, len(leaf))), "children of two or no parents"
-    )
+    _require(bool((children > np.tile(inner, 2)).all()), "order of children")
+    _require(np.array_equal(np.sort(children), np.arange(1, len(leaf))), "parents")
     split = feature[inner].astype(np.int64)
-    _require(bool(((split >= 0) & (split < n_features)).all()), "features that there are not")
+    _require(bool(((split >= 0) & (split < n_features)).all()), "features")
 
 
 def _is_count(value: object) -> bool:
@@ -74,4 +72,4 @@ def _is_count(value: object) -> bool:
 
 def _require(right: bool, what: str) -> None:
     if not right:
-        raise ValueError(f"a decision tree with {what} that cannot be")
+        raise ValueError(f"a decision tree with invalid {what}")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from featx.images import limits, rgb
 from featx.images.decode import decode_rgb
-from featx.images.limits import RefusedError, Room, Source
+from featx.images.limits import LimitedFile, RefusedError, Room
 from featx.images.square import Square
 
 SQUARE = Square(32)
@@ -138,7 +138,7 @@ def test_a_large_picture_that_pillow_decodes_in_python_is_refused():
 
 
 def test_a_file_of_too_many_parts_is_refused(monkeypatch):
-    source = Source(b"abc")
+    source = LimitedFile(b"abc")
     monkeypatch.setattr(source, "_left", 2)
     assert source.read(1) + source.read(1) == b"ab"
     with pytest.raises(RefusedError, match="too many parts"):
@@ -183,7 +183,7 @@ def test_an_exif_block_of_megabytes_is_not_searched():
 
 
 def test_a_file_that_is_read_as_a_whole_again_and_again_is_refused():
-    source = Source(bytes(8 << 20))
+    source = LimitedFile(bytes(8 << 20))
     for _ in range(24):
         source.seek(0)
         source.read()

@@ -173,7 +173,7 @@ def test_an_attribute_in_the_place_of_a_method_is_refused(tmp_path):
     inner["schema.json"] = json.dumps(schema).encode()
     members["pipeline.skops"] = packed(inner)
     path.write_bytes(packed(members))
-    with pytest.raises(ModelFileError, match="an attribute '_validate_for_predict'"):
+    with pytest.raises(ModelFileError, match="with invalid attribute '_validate_for_predict'"):
         featx.load(path)
 
 

@@ -72,11 +72,11 @@ def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:
     try:
         return Path(platformdirs.user_cache_dir("featx", appauthor=False))
     except RuntimeError:  # there is no home
-        return _passing_folder()
+        return _temporary_folder()
 
 
 @cache
-def _passing_folder() -> Path:
+def _temporary_folder() -> Path:
     try:
         folder = tempfile.mkdtemp(prefix="featx-")
     except OSError as error:

@@ -285,9 +285,9 @@ class ScratchNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         if not isinstance(self.weights_, list):
             raise ArchitectureError("weights that are no list")
         if type(self.logits_) is not bool or self._channels not in (1, 3):
-            raise ArchitectureError("outputs or channels that cannot be")
+            raise ArchitectureError("invalid outputs or channels")
         if not isinstance(self.history_, dict) or len(self.history_) > 4:
-            raise ArchitectureError("a history that cannot be")
+            raise ArchitectureError("an invalid history")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return plain values: the live network as its description and its weights."""
