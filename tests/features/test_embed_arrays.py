@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import fakes
 import numpy as np
@@ -15,6 +16,8 @@ from featx.features.formats import SUFFIXES
 from featx.features.matrix import Features
 from featx.images import decode
 from featx.images.arrays import ArrayImage
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -40,6 +43,16 @@ def test_vectors_are_those_of_the_same_pictures_in_png_files(run, tmp_path, chan
     assert features.X.tobytes() == files.X.tobytes()
     assert features.paths.tolist() == [f"array[{row}]" for row in range(9)]
     assert (embedded, len(features.failed), features.y) == (9, 0, None)
+
+
+def test_arrays_are_rgb_and_who_has_bgr_is_told_what_to_give(run, pictures, tmp_path):
+    files, _ = run(saved(pictures, tmp_path / "png"))
+    swapped, _ = run(pictures[..., ::-1])
+    assert not np.allclose(swapped.X, files.X)
+    again, _ = run(pictures[..., ::-1][..., ::-1])
+    assert np.array_equal(again.X, files.X)
+    for text in (featx.embed.__doc__, (ROOT / "README.md").read_text()):
+        assert "cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)" in text
 
 
 def test_a_second_run_embeds_nothing_and_a_changed_pixel_one_picture(run, pictures, touched):
