@@ -7,6 +7,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import threading
 import time
 import zipfile
@@ -24,6 +25,9 @@ from featx.images.decode import Outcome, decode_all
 from featx.images.square import Square
 
 SQUARE = Square(16)  # of the fake backbone
+DRIVES_A_TERMINAL = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069]"
+)
 
 
 class FakeEngine:

@@ -1,6 +1,5 @@
 """What Python and notebooks show of results is text, whatever files and classes are called."""
 
-import re
 import warnings
 
 import fakes
@@ -10,7 +9,6 @@ import featx
 from featx.progress import progress_bar
 
 CLASSES = ("\x1b[2Jred\x07", "green\u202e\ngnp", "blue\x9b31m\u2066")
-DRIVES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069]")
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def test_results_show_names_that_drive_no_terminal_and_add_no_line(photos):
     shown += [cell for row in predictions.cells for cell in row]
     shown += [outcome.failure for outcome in training.features.failed]
     for text in shown:
-        assert not DRIVES.search(text), text
+        assert not fakes.DRIVES_A_TERMINAL.search(text), text
         assert "\ngnp" not in text
     assert any(r"\x1b[2Jred\x07" in text for text in shown)
     assert any(r"bad\x1b\n.png: not an image" in text for text in shown)
@@ -57,4 +55,4 @@ def test_progress_shows_its_name_as_text(terminal, capsys, monkeypatch):
         bar.update()
     err = capsys.readouterr().err
     assert r"net\x1b[2J\n: 1" in err
-    assert not DRIVES.search(err.replace("\r", ""))
+    assert not fakes.DRIVES_A_TERMINAL.search(err.replace("\r", ""))

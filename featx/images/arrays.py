@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from featx.errors import ImageSourceError, one_line
-from featx.images.memory import MemoryImage, netpbm
+from featx.images import netpbm
+from featx.images.memory import MemoryImage
 
 _CHANNELS = (1, 3, 4)
 _EXPECTED = "expected (n, height, width) or (n, height, width, channels) with 1, 3 or 4 channels"
@@ -27,7 +28,7 @@ class ArrayImage(MemoryImage):
         return pixels
 
     def read(self) -> bytes:
-        return netpbm(self.pixels)
+        return netpbm.encoded(self.pixels)
 
     def _same(self, content: Any) -> bool:
         return np.array_equal(self.pixels, content)

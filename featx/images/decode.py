@@ -239,7 +239,7 @@ def _load(image: Image.Image, data: bytes, reduction: int, turned: Any) -> _Deco
         image.draft(None, (max(1, width // reduction), max(1, height // reduction)))
     depth = partial(depth_of, image, data)
     if codec(image) == netpbm.CODEC:
-        bright = netpbm.load_netpbm(image, data)
+        bright = netpbm.decoded(image, data)
     else:
         image.load()
         bright = _brightened(image, data, notes, depth) if deep else image

@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ImageSourceError, one_line
+from featx.images import netpbm
 
 if TYPE_CHECKING:
     from PIL import Image
-
-# What netpbm, and for RGBA Pillow, calls pictures of so many channels: the same bytes that Pillow
-# writes to a .pgm or .ppm, so that the cache knows such a file too.
-_MAGIC = {1: b"P5", 3: b"P6", 4: b"PyRGBA"}
 
 _LAZY = ("JPEG", "MPO", "PNG")  # formats whose images are sure to be untouched until they are read
 _loading = threading.Lock()  # one image may be given twice, and Pillow reads it once
@@ -91,16 +88,9 @@ class PillowImage(MemoryImage):
                 image.load()
                 image = upright(image)
             plain = image.mode in ("L", "RGB") and not image.has_transparency_data
-            return netpbm(np.asarray(image if plain else to_8_bit(image, [], depth)))
+            return netpbm.encoded(np.asarray(image if plain else to_8_bit(image, [], depth)))
         except Exception as error:  # Pillow raises anything for a damaged file
             raise OSError(one_line(error)) from error
-
-
-def netpbm(pixels: np.ndarray) -> bytes:
-    """Return grey, RGB or RGBA pixels, uint8, as a file would hold them: a binary PGM or PPM."""
-    height, width = pixels.shape[:2]
-    magic = _MAGIC[1 if pixels.ndim == 2 else pixels.shape[2]]
-    return b"%b\n%d %d\n255\n%b" % (magic, width, height, pixels.tobytes())
 
 
 def picture_in_memory(item: Any, what: str, name: str) -> str | None:

@@ -451,16 +451,16 @@ class TestMerging:
     """Small shards become one; whoever reads meanwhile finds every row."""
 
     def test_many_small_runs_leave_few_files_and_every_row(self, tmp_path):
-        truth = matrix(600)
-        for row, digest in enumerate(keys(600)):
+        truth = matrix(300)
+        for row, digest in enumerate(keys(300)):
             notes = [NOTES[row % 3]]
             FeatureStore(tmp_path, RECIPE, shared=True).append(
                 [digest], truth[row : row + 1], notes
             )
         later = FeatureStore(tmp_path, RECIPE)
         assert len(shard_paths(later.folder)) <= 3 * MOST_ALIKE
-        assert later.sound(keys(600)) == set(keys(600))
-        assert read(later, keys(600)).tobytes() == truth.tobytes()
+        assert later.sound(keys(300)) == set(keys(300))
+        assert read(later, keys(300)).tobytes() == truth.tobytes()
         assert [later.notes(digest) for digest in keys(6)] == NOTES * 2
 
     def test_a_store_that_was_open_before_keeps_its_rows_and_finds_the_new(self, tmp_path):
