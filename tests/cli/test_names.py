@@ -61,10 +61,8 @@ def test_names_drive_no_terminal_forge_no_line_and_hide_nothing(
             assert not re.search("^featx: forged", said, re.MULTILINE), (command, line)
             if command in ("predict", "label", "cache"):
                 as_json = featx_ends(command, *words, "--json")
-                assert not fakes.DRIVES_A_TERMINAL.search(as_json.out + as_json.err), (
-                    command,
-                    line,
-                )
+                told = as_json.out + as_json.err
+                assert not fakes.DRIVES_A_TERMINAL.search(told), (command, line)
             done += [command] if ended.status == 0 else []
             seen += said
     assert set(done) == set(COMMANDS)
