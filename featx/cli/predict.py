@@ -37,11 +37,16 @@ def predict(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Predict the label of each picture; a folder means its pictures."""
+    """Predict the label of each picture; a folder means its pictures.
+
+    So does a .csv table of paths, if it is the only PATH.
+    """
     import featx
 
     with working():
-        predictions = featx.load(model, weights=weights).predictions(list(paths), **options)
+        is_table = len(paths) == 1 and paths[0].lower().endswith(".csv")
+        source = paths[0] if is_table else list(paths)
+        predictions = featx.load(model, weights=weights).predictions(source, **options)
         if gallery:
             from featx.charts.gallery import save_figure
 

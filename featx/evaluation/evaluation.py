@@ -345,6 +345,7 @@ class Evaluation:
             **shares,
             "n_images": len(self.y_true),
             "n_failed": self.n_failed,
+            "failed": [{"path": each.path, "reason": each.reason} for each in self.failed],
             "leaks": dict(self.leaks),
             "accuracy_without_leaks": fair.accuracy if fair else None,
             "unknown_classes": list(self.unknown),

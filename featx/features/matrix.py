@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from html import escape
 from os import PathLike
@@ -17,7 +19,7 @@ from featx.errors import ImageSourceError, OptionError, StorageError, warn_of_im
 from featx.features import formats
 from featx.features.recipe import Recipe
 from featx.images.decode import Outcome
-from featx.images.labels import Label, classes_of, of_one_type
+from featx.images.labels import Label, class_name, classes_of, notes_on_names, of_one_type
 from featx.text import count, listed, printable
 
 if TYPE_CHECKING:
@@ -312,9 +314,15 @@ class Features:
         try:
             n_views = int(about.get("views", 0))
             n = len(stored.X) // (1 + n_views)
+            notes = tuple(map(str, about.get("notes", ())))
+            labels: Sequence[Any] | None = stored.labels and stored.labels[:n]
+            renamed = list[str]()
+            if labels and Path(path).suffix.lower() in (".csv", ".parquet"):
+                labels, renamed = _corrected(labels)
+                warn_of_images(renamed)
             return cls(
                 X=stored.X[:n],
-                y=_labels(stored.labels, n, about.get("labels_are")),
+                y=_labels(labels, about.get("labels_are")),
                 paths=as_paths(stored.paths[:n]),
                 views=tuple(np.split(stored.X[n:], n_views)) if n_views else (),
                 outcomes=tuple(
@@ -324,23 +332,43 @@ class Features:
                 recipe=None if about["recipe"] is None else Recipe.from_dict(about["recipe"]),
                 n_other=about["n_other"],
                 weights=about["weights"],
-                notes=tuple(map(str, about.get("notes", ()))),
+                notes=(*notes, *renamed),
                 images_per_second=float(about.get("images_per_second", math.nan)),
             )
         except (OptionError, ArithmeticError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{path} cannot be used: {error}") from error
 
 
-def _labels(texts: Sequence[str | None] | None, n: int, kind: object) -> np.ndarray | None:
-    """Return the first labels of a file in the type that they were saved in."""
+def _labels(texts: Sequence[Any] | None, kind: object) -> np.ndarray | None:
+    """Return labels of a file in the type that they were saved in."""
     if texts is None:
         return None
-    read: Callable[[str], Label] = str
-    if kind == "int":
-        read = int
-    elif kind == "bool":
-        read = "True".__eq__
-    return as_labels([None if text is None else read(text) for text in texts[:n]])
+    read: Callable[[str], Label] = {"int": _number, "bool": _truth}.get(str(kind), str)
+    return as_labels([None if text is None else read(text) for text in texts])
+
+
+def _corrected(labels: Sequence[Any]) -> tuple[list[Any], list[str]]:
+    """Return labels of a table that a person may have edited, and what is to be said of them.
+
+    A name that cannot be told apart from another one on the screen is that one.
+    """
+    names = {label for label in labels if label is not None}
+    twins = {name: class_name(name) for name in names}
+    twins = {name: twin for name, twin in twins.items() if twin in names and twin != name}
+    return [twins.get(label, label) for label in labels], notes_on_names(twins)
+
+
+def _number(text: str) -> Label:
+    """Read a label that was a whole number, as programs write it that edit tables: 7 or 7.0."""
+    with suppress(ValueError):
+        return int(text)
+    whole = re.fullmatch(r"([+-]?[0-9]+)\.0*", text)
+    return int(whole[1]) if whole else text
+
+
+def _truth(text: str) -> Label:
+    """Read a label that was a truth value; spreadsheets and R write it in capital letters."""
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def feature_names(recipe: Recipe | None, width: int) -> list[str]:
@@ -414,9 +442,8 @@ def as_labels(labels: Sequence[Any]) -> np.ndarray | None:
     """
     if all(label is None for label in labels):
         return None
-    if any(label is None for label in labels):
-        return np.array(labels, dtype=object)
-    return np.array(of_one_type(labels))
+    alike = of_one_type(labels)
+    return np.array(alike, dtype=object if None in alike else None)
 
 
 def as_paths(paths: Sequence[str]) -> np.ndarray:

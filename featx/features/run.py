@@ -233,8 +233,10 @@ class _Filling:
     def _hint(self, count: int) -> None:
         """Say, where it is worth it, that these could be embedded several times faster."""
         precise = any(each.part.cut.precision == "float32" for each in self._networks)
+        if count < _MANY or not precise:  # before the machine is asked, which may import Keras
+            return
         engine = engines_for(self._networks[0].backbone.kind, self._settings.engine)[0]
-        if count >= _MANY and precise and engine.computes_in("bfloat16"):
+        if engine.computes_in("bfloat16"):
             log.warning(
                 "--fast (in Python fast=True) is several times faster on this processor, for "
                 "nearly the same features"
@@ -353,6 +355,8 @@ def _matrix(
         first = outcomes[0]
         raise ImageSourceError(
             f"none of {len(outcomes)} images can be read ({first.path}: {first.reason})"
+            if len(outcomes) > 1
+            else f"the image cannot be read ({first.path}: {first.reason})"
         )
     assert store.shape is not None
     X = _allocate(len(rows), int(np.prod(store.shape)), store.folder)

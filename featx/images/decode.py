@@ -339,7 +339,8 @@ def _reason(error: Exception, data: bytes) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     if "truncated" in message.lower():
-        return f"truncated: {message}"
+        told = re.search(r"\((.*)\)", message)  # how many bytes, if it is said
+        return f"truncated: {told[1] if told else 'the file ends too soon'}"
     return f"damaged: {message}"
 
 

@@ -24,7 +24,7 @@ from featx.images.layout import parts_of
 from featx.images.listing import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from featx.images.listing import Listing, list_folder, named_as_image
 from featx.images.memory import MemoryImage, picture_in_memory
-from featx.text import count, listed
+from featx.text import count, listed, text_of_cell
 
 #: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
 #: sequence or table of these, or an array of pictures; where a function says so, features of them.
@@ -116,8 +116,9 @@ class ImageFolder:
         images = [relative for relative, is_image in listing.files if is_image]
         n_other = len(listing.files) - len(images) + listing.n_left_behind
         if not images:
+            holds = f"has {count(n_other, 'other file')}" if n_other else "holds no file"
             raise ImageSourceError(
-                f"no images in {root!r}, which has {count(n_other, 'other file')}: expected names "
+                f"no images in {root!r}, which {holds}: expected names "
                 "that end in .jpg, .png, .webp or another suffix of an image"
             )
         names = [relative.partition("/")[0] if "/" in relative else None for relative in images]
@@ -322,12 +323,13 @@ def _read_table(path: str) -> Any:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise ImageSourceError(
             f"{path!r} is no table that can be read ({one_line(error)}): expected commas between "
             "the columns, `path` and `label` in the first line"
         ) from error
+    return table.map(text_of_cell)
 
 
 def _is_array(source: Any) -> bool:
@@ -344,14 +346,17 @@ def _as_image(item: Any, what: str, name: str, root: str | None = None) -> str:
     """
     path = os.fsdecode(item) if isinstance(item, os.PathLike) else item
     if isinstance(path, str) and not isinstance(path, MemoryImage):
+        if not path:
+            raise ImageSourceError(f"{what} is empty: expected a path")
         path = os.path.expanduser(str(path))  # of numpy.str_ a plain one
         return path if root is None else os.path.join(root, path)
     image = picture_in_memory(item, what, name)
     if image is None and hasattr(item, "__array__"):
         image = array_image(item, what, name)
     if image is None:
+        found = "missing" if item is None or item != item else f"a {type(item).__name__}"
         raise ImageSourceError(
-            f"{what} is a {type(item).__name__}: expected a path, as str or pathlib.Path, or a "
+            f"{what} is {found}: expected a path, as str or pathlib.Path, or a "
             "picture in memory: bytes, an open file, a Pillow image or an array"
         )
     return image

@@ -20,7 +20,7 @@ Labels: TypeAlias = Any
 Label: TypeAlias = str | int | bool
 
 _LARGEST = 2**63  # of the whole numbers that an array holds; larger ones are names
-_SPACE = r"[\s\u200b\u2060\ufeff]+"  # and characters of no width
+_SPACE = r"[\s\x00\u200b\u2060\ufeff]+"  # and characters of no width; numpy drops a last NUL
 _ENDS = re.compile(f"^{_SPACE}|{_SPACE}$")
 _SEPARATORS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 _EXPECTED = "expected a class number or name for each image, or one-hot rows"
@@ -79,11 +79,16 @@ def in_terms_of(
     """Return labels of the type of classes, where they are written alike: "7" as 7.
 
     A model that learned numbers is judged by folders that are named so, and the other way round.
+    Truth values and the numbers 0 and 1 are the same, as in Python.
     A number that is no such class is a number, too; what else is no class stays as it is. Models of
     earlier versions may know a class by a name that `class_names` would write otherwise.
     """
     known: dict[str, Label] = {class_name(str(name)) or "": name for name in classes}
     known |= {str(name): name for name in classes}
+    if {*map(type, classes)} <= {bool, int} and {type(label) for label in labels} <= {bool, int}:
+        known |= {
+            str(kind(name)): name for name in classes if name in (0, 1) for kind in (bool, int)
+        }
     if classes and all(type(name) is int for name in classes):
         known |= {name: int(name) for name in map(str, labels) if _is_number(name)}
     return tuple(None if label is None else known.get(str(label), label) for label in labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from featx.text import listed, printable
 
@@ -42,5 +42,29 @@ def parts_of(root: str, images: Iterable[str]) -> str | None:
         )
     classes = listed(sorted(within[training]))
     tests = [os.path.join(root, printable(name)) for name in measuring if within[name]]
-    measure = f", and measure on {' or '.join(tests)} (--test, in Python test=)" if tests else ""
-    return f"{found}; learn from {os.path.join(root, training)} (classes {classes}){measure}"
+    measure = f", and measure on {' or '.join(tests)}" if tests else ""
+    how = ", by evaluate or while training (--test, in Python test=)" if tests else ""
+    return f"{found}; learn from {os.path.join(root, training)} (classes {classes}){measure}{how}"
+
+
+def parts_as_labels(paths: Sequence[str], labels: Sequence[object]) -> str | None:
+    """Say what `parts_of` does of images whose labels are the names of such sub-folders.
+
+    So it is with features, lists and tables that were made of the whole folder. None where the
+    labels are others than the folders: then they were given.
+    """
+    names = {str(label).casefold() for label in labels}
+    if names.isdisjoint(_TRAINING) or names.isdisjoint(_MEASURING):
+        return None
+    try:
+        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    except ValueError:  # some are absolute and some are not
+        return None
+    images = [os.path.relpath(path, root or os.curdir).replace(os.sep, "/") for path in paths]
+    folders = [image.partition("/")[0] if "/" in image else "" for image in images]
+    same = all(
+        folder == label
+        for folder, label in zip(folders, labels, strict=True)
+        if str(label).casefold() in (*_TRAINING, *_MEASURING)
+    )
+    return parts_of(root or os.curdir, images) if same else None

@@ -13,7 +13,8 @@ from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, look_alike
-from featx.text import listed
+from featx.images.layout import parts_as_labels
+from featx.text import count, listed
 
 _MOST = 12  # classes that a message names
 _EXPECTED = "expected at least two of each class; add images or remove the class"
@@ -52,7 +53,8 @@ def require_learnable(
 
     `root` is the folder whose sub-folders are the classes, if that is where they come from, and
     `notes` say what else is known of them. Raises an `ImageSourceError` if there are no labels,
-    some are missing, there is one class only, or a class has one image.
+    some are missing, there is one class only, a class has one image, or the classes are parts of a
+    data set.
     """
     more = "".join(f"; {note}" for note in notes)
     unlabelled = [path for path, label in zip(paths, labels, strict=True) if label is None]
@@ -79,6 +81,8 @@ def require_learnable(
             f"all images are of one class, {next(iter(counts))!r}: expected at least two classes"
             f"{more}"
         )
+    if parts := parts_as_labels(paths, labels):
+        raise ImageSourceError(parts)
     single = [label for label, count in sorted(counts.items()) if count == 1]
     if single:
         raise ImageSourceError(f"{_have(single)} only one readable image: {_EXPECTED}{more}")
@@ -106,13 +110,18 @@ def refuse_labels(labels: Labels) -> None:
         raise OptionError("features carry their labels: give labels= to embed, which makes them")
 
 
-def require_known(labels: Sequence[Label | None], classes: Sequence[Label]) -> None:
+def require_known(
+    paths: Sequence[str], labels: Sequence[Label | None], classes: Sequence[Label]
+) -> None:
     """Raise an `ImageSourceError` if a label is missing, or none is one of the classes."""
     names = [str(name) for name in classes]
-    if any(label is None for label in labels):
+    if None in labels:
+        missing = [path for path, label in zip(paths, labels, strict=True) if label is None]
         raise ImageSourceError(
-            "some images have no class: expected a sub-folder for each class, named as in "
-            f"training ({listed(names, _MOST)}), or give labels="
+            f"no class for {len(missing):,} of {count(len(labels), 'image')}, such as "
+            f"{missing[0]}: expected a sub-folder for each class, named as in training "
+            f"({listed(names, _MOST)}), or a table with the columns `path` and `label` (in Python "
+            "labels=, too)"
         )
     if not set(in_terms_of(classes, labels)) & set(classes):
         found = [str(label) for label in classes_of(labels)]

@@ -206,11 +206,11 @@ class ImageClassifier:
             root = options.pop("root", None)
             source = ImageFolder.of(source, labels, root)
             require_classes(source)
-            require_known(source.labels, self.classes)
+            require_known(source.paths, source.labels, self.classes)
         features = self.features(source, **options)
         if source is not features:
             warn_of_images(features.losses)
-        require_known(features.labels, self.classes)
+        require_known(features.paths.tolist(), features.labels, self.classes)
         return features
 
     @takes(RunOptions)

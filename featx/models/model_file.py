@@ -131,11 +131,17 @@ def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
 
 def _unpacked(path: Path) -> tuple[dict[str, Any], bytes]:
     """Read the two members of a model file, if they are not much larger than the file."""
-    with zipfile.ZipFile(path) as archive:
+    try:
+        opened = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError("no archive") from error
+    with opened as archive:
         members = archive.infolist()
         if len(members) > 2:
             raise ValueError(f"{len(members)} members instead of 2")
         most = max(_MOST_AT_LEAST, _MOST_TIMES * path.stat().st_size)
+        if missing := {ABOUT, PIPELINE} - {member.filename for member in members}:
+            raise ValueError(f"it has no {listed(sorted(missing))}")
         about, pipeline = archive.getinfo(ABOUT), archive.getinfo(PIPELINE)
         if about.file_size > _MOST_ABOUT or pipeline.file_size > most:
             raise ValueError(f"it would unpack to {size(about.file_size + pipeline.file_size)}")

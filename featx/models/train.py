@@ -150,7 +150,7 @@ def test_images(
         return test
     folder = ImageFolder.of(test, root=None if is_folder(test) else root)
     require_classes(folder)
-    require_known(folder.labels, classes)
+    require_known(folder.paths, folder.labels, classes)
     return folder
 
 

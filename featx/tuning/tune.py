@@ -23,6 +23,7 @@ from featx.evaluation.scenes import hold_out_scenes
 from featx.evaluation.splits import check_counts, split
 from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import (
+    Contradiction,
     find_contradictions,
     find_duplicates,
     narrowest,
@@ -329,12 +330,18 @@ def tune(
         model = train(ranked[0].features, ranked[0].learner)
         assert model.training is not None
         found = find_contradictions(ranked[0].features, race.shuffled.groups)
-        said = model.training.contradictions  # by train, of exact copies
-        warn_of_images(notes_on([each for each in found if each not in said]))
+        said = [copy for each in model.training.contradictions for copy in each]  # exact copies
+        warn_of_images(notes_on([each for each in found if _adds_to(each, said)]))
         took = time.monotonic() - start
         how, best = options_in(RunOptions, settled), ranked[0].features
         evaluation = None if test is None else model.evaluate(test, training=best, **how)
     return Tuning(tuple(ranked), race, model, networks.skipped, seconds, took, evaluation)
+
+
+def _adds_to(contradiction: Contradiction, said: Sequence[tuple[str, str]]) -> bool:
+    """Whether a picture lies in a class that was not said of it before."""
+    known = {label for path, label in contradiction if (path, label) in said}
+    return known != {label for _, label in contradiction}
 
 
 def _race(

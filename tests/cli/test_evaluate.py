@@ -12,6 +12,8 @@ def test_evaluate_counts_each_class_in_json(featx_run, model, new_photos):
     document = featx_run("evaluate", model, new_photos, "--json").json
     assert document["accuracy"] == pytest.approx(5 / 6)
     assert (document["n_images"], document["n_failed"]) == (6, 1)
+    reason = "not an image that Pillow can read"
+    assert document["failed"] == [{"path": f"{new_photos}/green/bad.jpg", "reason": reason}]
     assert [row["class"] for row in document["classes"]] == ["blue", "green", "red"]
     assert document["classes"][1] == {
         "class": "green",

@@ -42,9 +42,9 @@ MISTAKES = {
     ),
     "two folders": ("embed photos photos --out x.npz", "Got unexpected extra argument (photos)"),
     "a missing folder": ("embed nowhere --out x.npz", "'nowhere' does not exist"),
-    "an empty folder": ("embed empty --out x.npz", "no images in 'empty', which has 0 other files"),
+    "an empty folder": ("embed empty --out x.npz", "no images in 'empty', which holds no file"),
     "no pictures": ("embed no_pictures --out x.npz", "no images in 'no_pictures', which has 1 oth"),
-    "none readable": ("embed broken --out x.npz", "none of 1 images can be read (broken/bad.jpg:"),
+    "none readable": ("embed broken --out x.npz", "the image cannot be read (broken/bad.jpg:"),
     "unknown backbone": (
         "embed photos --backbone resnet5 --out x.npz",
         "unknown backbone 'resnet5': did you mean 'resnet50'?",
@@ -148,19 +148,19 @@ MISTAKES = {
     ),
     "a test folder without classes": (
         "train photos --test photos/red --out m.featx",
-        "some images have no class",
+        "no class for ",
     ),
     "no place for the model": ("train photos --out no/m.featx", "cannot write no/m.featx: there"),
     "no model": ("predict missing.featx photos", "no model file missing.featx: expected one that"),
     "a file that is no model": (
         "predict text.featx photos",
-        "text.featx is no featx model, or a damaged one (File is not a zip file); train it again",
+        "text.featx is no featx model, or a damaged one (no archive); train it again",
     ),
     "a folder as a model": ("predict photos photos", "no model file photos"),
     "nothing to predict": ("predict fruit.featx", "Missing argument 'PATH...'"),
     "a missing picture": (
         "predict fruit.featx gone.jpg",
-        "none of 1 images can be read (gone.jpg: no such file or directory in ",
+        "the image cannot be read (gone.jpg: no such file or directory in ",
     ),
     "no table": (
         "predict fruit.featx photos --out x.txt",
@@ -182,7 +182,7 @@ MISTAKES = {
         "evaluate fruit.featx tigers",
         "the model knows none of the classes tiger: expected blue, green, red",
     ),
-    "judging without classes": ("evaluate fruit.featx photos/red", "some images have no class"),
+    "judging without classes": ("evaluate fruit.featx photos/red", "no class for "),
     "too many labels": (
         "label photos --top 1001",
         "Invalid value for '--top': 1001 is not in the range 1<=x<=1000",

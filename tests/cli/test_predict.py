@@ -50,6 +50,12 @@ def test_paths_of_all_kinds_go_together(featx_run, model, new_photos):
     assert rows[-1]["reason"].startswith("no such file or directory in ")
 
 
+def test_a_table_of_paths_is_predicted_from_its_root(featx_run, model, new_photos, tmp_path):
+    (tmp_path / "x.csv").write_text("path\nred/100.png\nblue/100.png\n")
+    rows = featx_run("predict", model, tmp_path / "x.csv", "--root", new_photos, "--json").json
+    assert [row["label"] for row in rows] == ["red", "blue"]
+
+
 def test_predictions_are_written_as_a_table(featx_run, model, new_photos, tmp_path):
     out = tmp_path / "predicted.csv"
     ended = featx_run("predict", model, new_photos, "--out", out)

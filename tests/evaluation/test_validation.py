@@ -196,6 +196,7 @@ def test_a_cross_validation_is_plain_values(cloud):
         "accuracy_high": interval.high,
         "n_images": 24,
         "n_failed": 0,
+        "failed": [],
         "contradictions": [],
         "notes": ["copies of one photograph, kept together: photos/ant/0.jpg = photos/ant/1.jpg"],
         "classes": [

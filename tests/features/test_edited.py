@@ -3,6 +3,7 @@
 import csv
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from fakes import recipe
 
 import featx
-from featx.errors import RecipeMismatchError, StorageError
+from featx.errors import ImageSourceWarning, RecipeMismatchError, StorageError
 from featx.features.matrix import Features, as_paths
 from featx.images.decode import Outcome
 
@@ -218,3 +219,44 @@ def test_a_model_learns_from_an_edited_table(photos, tmp_path, fake_engine):
     path.rename(tmp_path / "renamed.csv")
     with pytest.raises(RecipeMismatchError, match=r"the \.json beside it"):
         featx.train(Features.load(tmp_path / "renamed.csv"), "knn")
+
+
+@pytest.mark.parametrize(
+    ("labels", "cells", "expected"),
+    [
+        ([3, 5, 3, 5, 3, 5], ["3.0", "", "3.0", "5.0", "3", "5"], [3, None, 3, 5, 3, 5]),
+        ([3, 5, 3, 5, 3, 5], ["3", "5", "kiwi", "5", "3", "5"], ["3", "5", "kiwi", "5", "3", "5"]),
+        (
+            [True, False, True, False, True, False],
+            ["TRUE", "FALSE", "True", "false", "true", "FALSE"],
+            [True, False, True, False, True, False],
+        ),
+    ],
+)
+def test_labels_that_a_program_wrote_its_own_way_keep_their_type(table, labels, cells, expected):
+    features = Features.load(table)
+    replace(features, y=np.array(labels)).save(table)
+    rows = rows_of(table)
+    write(
+        table,
+        [rows[0], *([row[0], cell, *row[2:]] for row, cell in zip(rows[1:], cells, strict=True))],
+    )
+    found = Features.load(table)
+    assert found.labels == expected
+    assert [*map(type, found.labels)] == [*map(type, expected)]
+    assert found.recipe == RECIPE
+
+
+def test_corrected_names_of_classes_count_as_in_a_folder(table):
+    rows = rows_of(table)
+    for row, cell in zip(
+        rows[1:], ["cat ", "cat", "cafe\u0301", "caf\u00e9", "cat", "Cat"], strict=True
+    ):
+        row[1] = cell
+    write(table, rows)
+    with pytest.warns(ImageSourceWarning) as said:
+        found = Features.load(table)
+    assert found.labels == ["cat", "cat", "caf\u00e9", "caf\u00e9", "cat", "Cat"]
+    assert [str(each.message) for each in said] == list(found.notes)
+    assert len(found.notes) == 1
+    assert "'cat ' is cat" in found.notes[0]

@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import fakes
 import numpy as np
@@ -424,3 +425,12 @@ def test_a_run_leaves_nothing_for_the_garbage_collector(run, photos):
     finally:
         gc.enable()
     assert stores == []
+
+
+def test_no_machine_is_asked_whether_few_pictures_could_be_faster(run, photos, monkeypatch):
+    """It may import Keras, where there is a GPU."""
+    asked = []
+    engine = SimpleNamespace(computes_in=lambda precision: bool(asked.append(precision)))
+    monkeypatch.setattr(run_module, "engines_for", lambda *_: asked.append("") or [engine])
+    run(photos)
+    assert asked == []

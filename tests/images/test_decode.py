@@ -1,6 +1,7 @@
 """Whatever the file is, the answer is pixels and an outcome, or a reason."""
 
 import os
+import re
 import struct
 import sys
 import warnings
@@ -331,7 +332,7 @@ def test_a_truncated_jpeg_fails():
     for share in (0.4, 0.7, 0.95):
         pixels, outcome = decode(data[: int(len(data) * share)], SQUARE)
         assert pixels is None, share
-        assert outcome.reason.startswith("truncated: image file is truncated ("), outcome
+        assert re.fullmatch(r"truncated: \d+ bytes not processed", outcome.reason), outcome
 
 
 @pytest.mark.parametrize(

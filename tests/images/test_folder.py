@@ -171,10 +171,14 @@ def test_a_file_is_no_folder(tmp_path):
 
 @pytest.mark.parametrize(
     ("names", "count"),
-    [((), "0 other files"), (("a.txt",), "1 other file:"), (("a", "b/.jpg"), "2 other files")],
+    [
+        ((), "holds no file"),
+        (("a.txt",), "has 1 other file:"),
+        (("a", "b/.jpg"), "has 2 other files"),
+    ],
 )
 def test_a_folder_without_images_says_what_else_it_has(tmp_path, names, count):
-    with pytest.raises(ImageSourceError, match=f"no images in .*, which has {count}"):
+    with pytest.raises(ImageSourceError, match=f"no images in .*, which {count}"):
         ImageFolder.scan(plant(tmp_path, *names))
 
 
@@ -251,7 +255,10 @@ def test_a_folder_in_a_list_becomes_its_images(tmp_path):
         ({"a.jpg"}, "images are a set: expected a folder of images"),
         (pd.DataFrame({"file": ["a.jpg"]}), r"has the columns \['file'\]: expected `path`"),
         (pd.DataFrame({"path": []}), "the table of images is empty"),
-        (pd.DataFrame({"path": ["a.jpg", None]}), "row 1 of the column `path` is a "),
+        (
+            pd.DataFrame({"path": ["a.jpg", None]}),
+            "row 1 of the column `path` is missing: expected a path",
+        ),
     ],
 )
 def test_what_names_no_images_is_an_error_that_says_what_it_is(source, message):
@@ -375,12 +382,14 @@ def test_classes_that_look_alike_are_named_and_stay_two():
         (
             ["train/cat/1.jpg", "train/dog/1.jpg", "val/cat/2.jpg", "test/cat/3.jpg"],
             "{} has parts of a data set, not classes: train, test, val; learn from {}/train "
-            "(classes cat, dog), and measure on {}/test or {}/val (--test, in Python test=)",
+            "(classes cat, dog), and measure on {}/test or {}/val, by evaluate "
+            "or while training (--test, in Python test=)",
         ),
         (
             ["Training/cat/1.jpg", "VALID/cat/2.jpg", "other/3.jpg"],
             "{} has parts of a data set, not classes: Training, VALID; learn from {}/Training "
-            "(classes cat), and measure on {}/VALID (--test, in Python test=)",
+            "(classes cat), and measure on {}/VALID, by evaluate or while "
+            "training (--test, in Python test=)",
         ),
         (
             ["train/cat/1.jpg", "test/2.jpg"],
@@ -459,3 +468,16 @@ def test_a_path_that_is_not_there_is_told_with_where_it_was_looked_for(tmp_path,
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ImageSourceError, match=f"'nowhere' does not exist in {tmp_path}: expected"):
         ImageFolder.of("nowhere")
+
+
+def test_a_table_for_spreadsheets_is_read_as_it_was_before_they_were_thought_of(tmp_path):
+    (tmp_path / "x.csv").write_text("path,label\n'=a.png,'-dog\n'b.png,'cat\n")
+    images = ImageFolder.of(tmp_path / "x.csv")
+    assert images.paths == ("=a.png", "'b.png")
+    assert images.labels == ("-dog", "'cat")
+
+
+@pytest.mark.parametrize(("cell", "found"), [("", "empty"), (float("nan"), "missing")])
+def test_a_row_without_a_path_is_told(cell, found):
+    with pytest.raises(ImageSourceError, match=f"^row 1 of the column `path` is {found}: expected"):
+        ImageFolder.of(pd.DataFrame({"path": ["a.png", cell]}))

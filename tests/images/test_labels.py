@@ -8,7 +8,7 @@ import pytest
 
 from featx.errors import OptionError
 from featx.images.folder import ImageFolder
-from featx.images.labels import in_terms_of, labels_of
+from featx.images.labels import class_names, in_terms_of, labels_of
 
 PATHS = ["a.png", "b.png", "c.png"]
 NUMBERS = {
@@ -124,3 +124,15 @@ def test_a_column_of_a_table_and_labels_beside_it_make_the_same_names():
     given = [1.0, 2.0, None]
     frame = pd.DataFrame({"path": PATHS, "label": given})
     assert ImageFolder.of(frame).labels == ImageFolder.of(PATHS, given).labels == (1, 2, None)
+
+
+def test_truth_values_and_the_numbers_0_and_1_are_the_same_classes():
+    assert in_terms_of((False, True), [1, 0, 1]) == (True, False, True)
+    assert [type(each) for each in in_terms_of((False, True), [1, 0])] == [bool, bool]
+    assert [type(each) for each in in_terms_of((0, 1), [True, False])] == [int, int]
+    assert in_terms_of((False, True), [2]) == (2,)
+    assert in_terms_of((0, 2), [True]) == (True,)
+
+
+def test_a_name_that_numpy_would_shorten_is_the_short_one():
+    assert class_names(["cat\0", "cat"]) == ("cat", "cat")

@@ -221,7 +221,7 @@ def test_a_truncated_jpeg_fails_as_it_does_in_full(share, progressive):
     data = data[: int(share * len(data))]
     pixels, outcome = decode(data, Square(64, decode="scaled"))
     assert pixels is None
-    assert outcome.reason.startswith("truncated: image file is truncated ("), outcome
+    assert outcome.reason.startswith("truncated: "), outcome
     assert outcome == decode(data, Square(64))[1]
 
 

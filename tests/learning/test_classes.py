@@ -1,10 +1,12 @@
 """Classes that cannot be learned, or judged by, are told in a line."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 import featx
-from featx.errors import ImageSourceError, OptionError
+from featx.errors import ImageSourceError, ImageSourceWarning, OptionError
 from featx.images.folder import ImageFolder
 from featx.learning.classes import (
     labelled_images,
@@ -55,20 +57,20 @@ def test_images_get_their_labels_and_are_checked_at_once(photos):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["cat", None], "some images have no class: expected a sub-folder for each class"),
+        (["cat", None], "no class for 1 of 2 images, such as 2: expected a sub-folder for each"),
         (["dog", "cow"], "the model knows none of the classes cow, dog: expected bee, cat"),
     ],
 )
 def test_labels_that_a_model_cannot_be_judged_by_are_named(labels, message):
-    require_known(["cat", "dog"], ["bee", "cat"])  # one class that is known is enough
+    require_known(["1", "2"], ["cat", "dog"], ["bee", "cat"])  # one class that is known is enough
     with pytest.raises(ImageSourceError) as caught:
-        require_known(labels, ["bee", "cat"])
+        require_known(["1", "2"], labels, ["bee", "cat"])
     assert str(caught.value).startswith(message)
 
 
 def test_a_thousand_classes_do_not_fill_the_screen():
     with pytest.raises(ImageSourceError) as caught:
-        require_known(["dog"], [f"class {i}" for i in range(1000)])
+        require_known(["1"], ["dog"], [f"class {i}" for i in range(1000)])
     assert len(str(caught.value)) < 300
     assert str(caught.value).endswith("class 11 and 988 more")
 
@@ -111,3 +113,25 @@ def test_what_is_said_of_readable_images_is_spread_over_all_files(photos, fake_e
     (photos / "blue" / "0.png").unlink()
     rows = np.arange(18)
     assert per_file(featx.embed(photos, progress=False), rows, -1) is rows
+
+
+PARTS = ["s/train/cat/1.png", "s/train/dog/2.png", "s/test/cat/3.png", "s/test/dog/4.png"]
+
+
+@pytest.mark.parametrize("root", ["", "/data/", "./"])
+def test_parts_of_a_data_set_are_no_classes_in_lists_and_tables_either(root):
+    paths = [root + path for path in PARTS]
+    with pytest.raises(ImageSourceError, match="has parts of a data set, not classes: train, test"):
+        require_learnable(paths, ["train", "train", "test", "test"])
+    require_learnable(paths, ["cat", "dog", "cat", "dog"])
+    require_learnable(paths, ["test", "test", "train", "train"])  # given, whatever they mean
+
+
+def test_parts_of_a_data_set_are_no_classes_of_features_either(tmp_path, photos, fake_engine):
+    for part in ("train", "test"):
+        shutil.copytree(photos, tmp_path / "splits" / part)
+    with pytest.warns(ImageSourceWarning, match="has parts of a data set, not classes"):
+        features = featx.embed(tmp_path / "splits")
+    for source in (features, [tmp_path / "splits"]):
+        with pytest.raises(ImageSourceError, match="has parts of a data set, not classes"):
+            featx.train(source)

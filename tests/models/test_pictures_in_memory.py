@@ -140,7 +140,7 @@ def test_what_is_damaged_is_left_out_and_said_or_raised(files, labels):
     assert reasons["image[4]"] == "empty file"
     with pytest.raises(ImageError, match=r"cannot read image\[1\]: not an image"):
         featx.embed(items, on_error="raise")
-    with pytest.raises(ImageSourceError, match=r"none of 1 images can be read \(image\[0\]: "):
+    with pytest.raises(ImageSourceError, match=r"the image cannot be read \(image\[0\]: "):
         featx.embed(b"no picture")
     model = featx.train(files, "knn", labels=labels)
     assert model.predict(items).tolist() == [labels[0], None, labels[7], None, None]

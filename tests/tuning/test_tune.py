@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import fakes
@@ -14,6 +15,7 @@ import pytest
 import featx
 from featx.errors import (
     ImageSourceError,
+    ImageSourceWarning,
     OptionError,
     UnknownBackboneError,
     UnknownClassifierError,
@@ -228,6 +230,25 @@ def test_a_class_of_which_nothing_can_be_read_is_named(photos, fake_engine):
         path.write_text("no picture")
     with pytest.raises(ImageSourceError, match="class red has no readable image"):
         tune(photos)
+
+
+def test_a_picture_in_two_classes_is_warned_of_once(photos, fake_engine, quick, monkeypatch):
+    """Training warns of exact copies, and the search of those with the near copies beside them."""
+    shutil.copy(photos / "red" / "000.png", photos / "blue" / "copy.png")
+    module = sys.modules["featx.tuning.tune"]
+    exact = (("blue/copy.png", "blue"), ("red/000.png", "red"))
+    exact = tuple((str(photos / path), label) for path, label in exact)
+    near = (*exact, (str(photos / "red" / "001.png"), "red"))
+    monkeypatch.setattr(module, "find_contradictions", lambda *_: (near,))
+    with pytest.warns(ImageSourceWarning) as said:
+        tune(photos)
+    assert sum("copy.png" in str(each.message) for each in said) == 1
+    wider = (*near, (str(photos / "green" / "000.png"), "green"))
+    monkeypatch.setattr(module, "find_contradictions", lambda *_: (wider,))
+    with pytest.warns(ImageSourceWarning) as said:
+        tune(photos)
+    told = [str(each.message) for each in said if "copy.png" in str(each.message)]
+    assert ["(green)" in each for each in told] == [False, True]
 
 
 def test_logistic_regression_is_tried_with_each_penalty():
