@@ -109,5 +109,5 @@ def _reason(error: Exception, path: str) -> str:
     known = getattr(error, "strerror", None)
     reason = known.lower() if known else str(error) or "out of memory"
     if isinstance(error, FileNotFoundError) and not os.path.isabs(path):
-        reason += f" in {os.getcwd()}; root names another folder"
+        reason += f" in {os.getcwd()}; root says where paths begin"
     return reason
