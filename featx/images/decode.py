@@ -16,18 +16,15 @@ from PIL import Image, UnidentifiedImageError, features
 
 from featx.errors import one_line
 from featx.images import netpbm
+from featx.images.cost import JPEG_FORMATS, codec, decoding_bytes, has_deep_colours
 from featx.images.depth import choose_low_bytes, depth_of
 from featx.images.limits import (
-    JPEG_FORMATS,
     ROOM,
     LimitedFile,
     RefusedError,
     check_icon,
     check_tiff,
     check_time,
-    codec,
-    decoding_bytes,
-    has_deep_colours,
 )
 from featx.images.rgb import DepthOf, depth_note, to_8_bit, with_low_bytes
 from featx.images.square import Square

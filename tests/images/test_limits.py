@@ -14,7 +14,7 @@ import pytest
 from fakes import decode, encoded, photo
 from PIL import Image
 
-from featx.images import limits, rgb
+from featx.images import cost, limits, rgb
 from featx.images.decode import decode_rgb
 from featx.images.limits import LimitedFile, RefusedError, Room
 from featx.images.square import Square
@@ -78,7 +78,7 @@ def test_the_memory_of_a_picture_is_told_from_its_header(mode, format, options, 
         **options,
     )
     with Image.open(BytesIO(data)) as image:
-        bytes_ = limits.decoding_bytes(image, data, 1, turned=False) - len(data)
+        bytes_ = cost.decoding_bytes(image, data, 1, turned=False) - len(data)
     pixels = 800 * 600
     work = 0 if mode in ("RGB", "L") else 40 * pixels  # of the piece that is converted at a time
     assert least * pixels <= bytes_ - work <= (most + 0.2) * pixels, (bytes_ - work) / pixels
@@ -88,7 +88,7 @@ def test_a_reduced_jpeg_takes_less_and_a_turned_one_more():
     data = encoded(photo(800, 600), "JPEG")
     with Image.open(BytesIO(data)) as image:
         full, reduced, turned = (
-            limits.decoding_bytes(image, data, reduction, turned)
+            cost.decoding_bytes(image, data, reduction, turned)
             for reduction, turned in ((1, False), (4, False), (1, True))
         )
     assert reduced < full / 4
