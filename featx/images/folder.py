@@ -21,7 +21,6 @@ from featx.images.labels import (
     notes_on_names,
 )
 from featx.images.layout import parts_of
-from featx.images.listing import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from featx.images.listing import Listing, list_folder, named_as_image
 from featx.images.memory import MemoryImage, picture_in_memory
 from featx.text import count, listed, text_of_cell

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from featx.errors import ImageSourceError, OptionError
-from featx.images.folder import IMAGE_SUFFIXES, ImageFolder
-from featx.images.listing import LEFT_BEHIND
+from featx.images.folder import ImageFolder
+from featx.images.listing import IMAGE_SUFFIXES, LEFT_BEHIND
 
 
 def plant(root: Path, *names: str) -> Path:
