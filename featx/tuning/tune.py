@@ -16,7 +16,8 @@ from featx.backbones.kinds import PIXELS
 from featx.backbones.table import find
 from featx.backbones.weights import chosen_backbones
 from featx.errors import OptionError, warn_of_images
-from featx.evaluation.comparison import Candidate, Comparison, lines_of
+from featx.evaluation.candidates import Candidate
+from featx.evaluation.comparison import Comparison, lines_of
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.intervals import Estimate
 from featx.evaluation.scenes import hold_out_scenes
