@@ -19,6 +19,7 @@ import numpy as np
 
 from featx.backbones.kinds import PIXELS
 from featx.features.matrix import Features
+from featx.features.neighbours import NearPairs, Space, near_pairs, nearest
 from featx.text import count, listed
 
 # Chosen on five sets x four backbones x two poolings, with one copy each of a third (50 %, 70 %,
@@ -36,7 +37,7 @@ _MIN_COLUMNS = 16  # below, strangers are near by chance: only exact copies coun
 _MIN_VECTORS = 4  # below, nothing says how far apart strangers are
 _SAMPLE = 1000  # vectors that the median distance is taken of
 LINKAGE = 2000  # members of a group that are compared all with all
-ELEMENTS = 8 << 20  # numbers of one working array, 32 MiB
+FEW = 1000  # vectors that are compared all with all
 Pairs = dict[tuple[int, int], float]
 Contradiction = tuple[tuple[str, str], ...]  # copies, each with its class
 
@@ -134,7 +135,7 @@ def duplicates_in(table: np.ndarray) -> Duplicates:
     """Find the rows of a table that are copies, as `find_duplicates` does those of features."""
     pairs, distinct = _exact_copies(table)
     if len(distinct) >= _MIN_VECTORS and table.shape[1] >= _MIN_COLUMNS:
-        pairs |= _near_copies(_Space(table, distinct), distinct, len(table))
+        pairs |= _near_copies(Space(table, distinct), distinct, len(table))
     joined = tuple((*rows, pairs[rows]) for rows in sorted(pairs))
     return Duplicates(_groups(pairs, len(table)), joined)
 
@@ -190,78 +191,47 @@ def _exact_copies(table: np.ndarray) -> tuple[Pairs, np.ndarray]:
     return pairs, np.array(list(firsts.values()), dtype=np.int64)
 
 
-class _Space:
-    """The vectors, centred and scaled, some columns at a time."""
-
-    def __init__(self, table: np.ndarray, rows: np.ndarray) -> None:
-        self._table = table
-        self._mean, self._scale = np.zeros((2, table.shape[1]), np.float32)
-        for columns in self._pieces(len(rows)):
-            values = table[rows, columns]
-            self._mean[columns] = values.mean(axis=0, dtype=float)
-            self._scale[columns] = values.std(axis=0, dtype=float)
-        # With the mean variance added, a column that is nearly constant stays nearly silent.
-        varying = self._scale[self._scale > 0].astype(float)
-        self._scale = np.hypot(self._scale, np.sqrt((varying**2).mean())).astype(np.float32)
-        squares = np.zeros(len(table))
-        for columns in self._pieces(len(rows)):
-            squares[rows] += (self._scaled(rows, columns) ** 2).sum(axis=1, dtype=float)
-        self._lengths = np.sqrt(np.maximum(squares, 1e-30)).astype(np.float32)
-
-    def distances(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Return the distances, 0 to 2, of some rows to others: (some, others), float32."""
-        products = np.zeros((len(some), len(others)), np.float32)
-        for columns in self._pieces(len(some) + len(others)):
-            products += self._scaled(some, columns) @ self._scaled(others, columns).T
-        products /= self._lengths[some, None] * self._lengths[others]
-        return np.sqrt(np.maximum(2 - 2 * products, 0))
-
-    def _scaled(self, rows: np.ndarray, columns: slice) -> np.ndarray:
-        return (self._table[rows, columns] - self._mean[columns]) / self._scale[columns]
-
-    def _pieces(self, rows: int) -> list[slice]:
-        step = -(-ELEMENTS // rows)
-        return [slice(at, at + step) for at in range(0, self._table.shape[1], step)]
-
-
-def _near_copies(space: _Space, distinct: np.ndarray, n: int) -> Pairs:
+def _near_copies(space: Space, distinct: np.ndarray, n: int) -> Pairs:
     """Return the pairs of near copies; those that a chain alone has joined are left out."""
     sample = distinct[:: -(-len(distinct) // _SAMPLE)]
     median = float(np.median(space.distances(sample, sample)[np.triu_indices(len(sample), 1)]))
+    limit = _LIMIT * median
+    near = near_pairs(space, distinct, limit) if len(distinct) > FEW else None
     pairs, rows = Pairs(), distinct
     for _ in range(_ROUNDS):
-        found = _links(space, rows, median)
+        found = _links(space, rows, median, near)
         pairs |= found
         rows = distinct[np.unique(_groups(pairs, n)[distinct], return_index=True)[1]]
         if not found or len(rows) < _MIN_VECTORS:
             break
     groups = np.arange(n)
     for members in _members(_groups(pairs, n)):
-        _split(space, members, _LIMIT * median, groups)
+        _split(space, members, limit, groups)
     return {(i, j): pairs[i, j] for i, j in pairs if groups[i] == groups[j]}
 
 
-def _links(space: _Space, rows: np.ndarray, median: float) -> Pairs:
-    """Return the pairs that pass the test of distances, in blocks of rows."""
+def _links(space: Space, rows: np.ndarray, median: float, near: NearPairs | None) -> Pairs:
+    """Return the pairs of some rows that pass the test of distances.
+
+    Without the pairs that are near, all of them are looked at.
+    """
     k = min(_NEIGHBOUR, len(rows) - 1)
-    reach, found = np.empty(len(rows)), []
-    step = max(1, ELEMENTS // len(rows))
-    for start in range(0, len(rows), step):
-        block = np.arange(start, min(start + step, len(rows)))
-        away = space.distances(rows[block], rows)
-        away[block - start, block] = np.inf
-        beyond = np.partition(away, k - 1, axis=1)[:, k - 1]
-        reach[block] = np.minimum(_RATIO * beyond, _LIMIT * median)
-        within = np.minimum(np.maximum(reach[block], _SURE * median), beyond)
-        here, there = np.nonzero(away <= within[:, None])
-        found.append((block[here], there, away[here, there]))
-    i, j, d = (np.concatenate(part) for part in zip(*found, strict=True))
-    passed = (d <= _SURE * median) | (d <= np.minimum(reach[i], reach[j]))
-    ends = np.sort(rows[np.stack([i, j], axis=1)[passed]], axis=1)
-    return dict(zip(map(tuple, ends.tolist()), (1 - d[passed] ** 2 / 2).tolist(), strict=True))
+    if near is None:
+        i, j, away, beyond = nearest(space, rows, k, _LIMIT * median)
+    else:
+        i, j, away = near.among(rows)
+        # A row of which no pair is in doubt needs no more than that the others are further.
+        beyond = near.beyond(space, rows, k, doubt=_RATIO * near.limit)
+    reach = np.minimum(_RATIO * beyond, _LIMIT * median)
+    within = np.minimum(np.maximum(reach, _SURE * median), beyond)
+    passed = (away <= within[i]) | (away <= within[j])
+    passed &= (away <= _SURE * median) | (away <= np.minimum(reach[i], reach[j]))
+    i, j, away = i[passed], j[passed], away[passed]
+    ends = np.sort(np.stack([rows[i], rows[j]], axis=1))
+    return dict(zip(map(tuple, ends.tolist()), (1 - away**2 / 2).tolist(), strict=True))
 
 
-def _split(space: _Space, members: np.ndarray, limit: float, groups: np.ndarray) -> None:
+def _split(space: Space, members: np.ndarray, limit: float, groups: np.ndarray) -> None:
     """Write numbers into `groups` so that no two members of one are further apart than limit."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import featx
-from featx.features import duplicates
+from featx.features import duplicates, neighbours
 from featx.features.duplicates import find_duplicates
 from featx.features.matrix import Features, as_paths
 
@@ -137,10 +137,41 @@ def test_maps_and_memory_maps_are_read_in_pieces_with_the_same_result(tmp_path, 
     expected = find(X)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r").reshape(67, 4, 4, 24)
-    monkeypatch.setattr(duplicates, "ELEMENTS", 1000)
+    monkeypatch.setattr(neighbours, "ELEMENTS", 1000)
     found = find(mapped)
     assert expected.twins == [(i, i + 60) for i in range(7)]
     assert found.groups.tolist() == expected.groups.tolist()
+
+
+@pytest.mark.parametrize("tightness", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_many_vectors_give_the_same_copies_as_a_comparison_of_all_with_all(
+    tightness, share, monkeypatch
+):
+    X = strangers(n=400, tightness=tightness)
+    many = X[: int(share * 400)]
+    twice = like(many[: len(many) // 2], 0.4 * tightness, seed=2)  # some are too far to be copies
+    X = np.vstack([X, like(many, 0.2 * tightness), twice, X[:5]])
+    asked = []
+    monkeypatch.setattr(duplicates, "FEW", len(X))
+    expected = find(X)
+    monkeypatch.setattr(duplicates, "FEW", 10)
+    monkeypatch.setattr(duplicates, "nearest", lambda *each: asked.append(each))
+    found = find(X)
+    assert found.groups.tolist() == expected.groups.tolist()
+    assert [pair[:2] for pair in found.pairs] == [pair[:2] for pair in expected.pairs]
+    cosines = [[pair[2] for pair in each.pairs] for each in (found, expected)]
+    assert np.allclose(*cosines, atol=1e-5)
+    assert share == 0 or len(found.pairs) > 20
+    assert asked == []
+
+
+def test_where_nearly_all_vectors_are_near_each_other_all_are_compared(monkeypatch):
+    X = np.vstack([strangers(n=40), like(np.repeat(strangers(n=1), 300, axis=0), 0.02)])
+    monkeypatch.setattr(duplicates, "FEW", len(X))
+    expected = find(X).groups.tolist()
+    monkeypatch.setattr(duplicates, "FEW", 10)
+    assert find(X).groups.tolist() == expected
 
 
 @pytest.mark.keras
