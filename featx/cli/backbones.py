@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import click
-
 from featx.cli.flags import json_option
+from featx.cli.help import command
 from featx.cli.output import emit, table
 
 
-@click.command(epilog="Example: featx backbones --json")
+@command(epilog="Example: featx backbones --json")
 @json_option
 def backbones(as_json: bool) -> None:
     """List the networks, and where their weights are."""

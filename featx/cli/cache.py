@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featx.cli.flags import cache_option, json_option
+from featx.cli.help import Group, option
 from featx.cli.output import emit, table
 from featx.features.store.store import cache_folder
 from featx.text import count, printable, size
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from featx.features.store.cache import CachedEngine, CachedRecipe
 
 
-@click.group(invoke_without_command=True, epilog="Example: featx cache info")
+@click.group(cls=Group, invoke_without_command=True, epilog="Example: featx cache info")
 @cache_option
 @json_option
 @click.pass_context
@@ -63,10 +64,8 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
 
 @cache.command(epilog="Example: featx cache clear resnet50 --older-than 30")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option(
-    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what is older."
-)
-@click.option("--all", "everything", is_flag=True, help="Remove everything.")
+@option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what is older.")
+@option("--all", "everything", is_flag=True, help="Remove everything.")
 @cache_option
 @json_option
 def clear(

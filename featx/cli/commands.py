@@ -13,6 +13,7 @@ from featx.cli.compare import compare
 from featx.cli.demo import demo
 from featx.cli.embed import embed
 from featx.cli.evaluate import evaluate
+from featx.cli.help import Group
 from featx.cli.label import label
 from featx.cli.output import short_warnings
 from featx.cli.predict import predict
@@ -34,7 +35,7 @@ Examples:
 """
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     def invoke(self, context: click.Context) -> Any:
         """Run a command; one that is interrupted ends as click's own `Abort`, without its line."""
         try:

@@ -14,6 +14,7 @@ from featx.cli.flags import (
     list_option,
     report_option,
 )
+from featx.cli.help import command
 from featx.cli.output import emit, working
 from featx.cli.report import short_name, write_report
 from featx.features.options import CompareOptions
@@ -21,10 +22,12 @@ from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
 from featx.text import spreadsheet_cell
 
 
-@click.command(epilog="Example: featx compare photos/ --backbones vgg16,resnet50 --out table.csv")
+@command(epilog="Example: featx compare photos/ --backbones vgg16,resnet50 --out table.csv")
 @click.argument("folder")
 @backbones_option
-@list_option("--poolings", "avg", "How the last map becomes a vector: avg, max, flatten.")
+@list_option(
+    "--poolings", "avg", "How the last map becomes a vector: avg, max, flatten.", group="Network"
+)
 @list_option(
     "--classifiers",
     DEFAULT_CLASSIFIER,

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
-
 from featx.cli.flags import json_option
+from featx.cli.help import command, option
 from featx.cli.output import emit, say, working
 from featx.errors import ImageSourceError
 from featx.files import storage_errors
@@ -18,10 +17,8 @@ from featx.text import count, percent, printable
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-@click.command(epilog="Example: featx demo --out demo/")
-@click.option(
-    "--out", default="demo", show_default=True, metavar="DIR", help="Where the results go."
-)
+@command(epilog="Example: featx demo --out demo/")
+@option("--out", default="demo", show_default=True, metavar="DIR", help="Where the results go.")
 @json_option
 def demo(out: str, as_json: bool) -> None:
     """Embed, train and predict on drawn sample images."""

@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from featx.cli.flags import backbone_option, embedding_options, file_option, json_option
+from featx.cli.help import command
 from featx.cli.output import emit, working
 from featx.features.formats import SUFFIXES
 from featx.features.options import EmbedOptions
 
 
-@click.command(epilog="Example: featx embed photos/ --backbone resnet50 --out photos.npz")
+@command(epilog="Example: featx embed photos/ --backbone resnet50 --out photos.npz")
 @click.argument("folder")
 @backbone_option()
 @embedding_options(EmbedOptions)

@@ -13,12 +13,13 @@ from featx.cli.flags import (
     model_weights_option,
     report_option,
 )
+from featx.cli.help import command
 from featx.cli.output import emit, table, working
 from featx.cli.report import short_name, write_report
 from featx.features.options import RunOptions
 
 
-@click.command(epilog="Example: featx evaluate fruit.featx test_photos/")
+@command(epilog="Example: featx evaluate fruit.featx test_photos/")
 @click.argument("model")
 @click.argument("folder")
 @report_option

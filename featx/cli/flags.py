@@ -10,35 +10,45 @@ import click
 from click.core import ParameterSource
 
 from featx.backbones.table import DEFAULT_BACKBONE
+from featx.cli.help import GROUPS, option
+from featx.cli.output import is_quiet
 from featx.features.options import OPTIONS, Option, options_of, type_of
 from featx.features.store.store import cache_folder
 from featx.files import check_writable
 
 Command = Callable[..., Any]
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout."
+json_option = option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout.", group="Output"
 )
-test_option = click.option(
-    "--test", metavar="FOLDER", help="Labelled pictures to measure the model on."
+test_option = option(
+    "--test",
+    metavar="FOLDER",
+    help="Labelled pictures to measure the model on.",
+    group="Pictures",
 )
-backbones_option = click.option(
+backbones_option = option(
     "--backbones",
+    group="Network",
     default="all",
     show_default=True,
     metavar="all|A,B",
     callback=lambda context, option, text: text if text == "all" else listed(option.name, text),
     help="The networks; all means those whose weights are on this machine.",
 )
-model_weights_option = click.option(
-    "--weights", metavar="PATH", help="Weights of the model's network, if they have moved."
+model_weights_option = option(
+    "--weights",
+    metavar="PATH",
+    help="Weights of the model's network, if they have moved.",
+    group="Network",
 )
 
 
 def backbone_option(*, joined: bool = True) -> Callable[[Command], Command]:
     """Return --backbone, which may name several networks to join."""
-    return click.option(
+    return option(
         "--backbone",
+        group="Network",
         default=DEFAULT_BACKBONE,
         show_default=True,
         metavar="NAME",
@@ -55,10 +65,13 @@ def listed(name: str, text: str) -> list[str]:
     return names
 
 
-def list_option(flag: str, default: str, help: str) -> Callable[[Command], Command]:
+def list_option(
+    flag: str, default: str, help: str, *, group: str = GROUPS[0]
+) -> Callable[[Command], Command]:
     """Return an option that takes names with commas between."""
-    return click.option(
+    return option(
         flag,
+        group=group,
         default=default,
         show_default=True,
         metavar="A,B",
@@ -77,7 +90,9 @@ def file_option(
             check_writable(path, suffixes)
         return path
 
-    return click.option(flag, metavar=metavar, help=help, required=required, callback=check)
+    return option(
+        flag, metavar=metavar, help=help, required=required, callback=check, group="Output"
+    )
 
 
 report_option = file_option(
@@ -97,28 +112,33 @@ def _check_cache(context: click.Context, option: click.Parameter, cache: Any) ->
     return cache
 
 
-def _option(name: str, option: Option) -> Callable[[Command], Command]:
+def _option(name: str, stated: Option) -> Callable[[Command], Command]:
     """Return the option of the shell for one of embedding."""
     flag = f"--{name.replace('_', '-')}"
     kinds = get_args(type_of(name)) or (type_of(name),)
-    unset = f"  [default: {option.unset}]" if option.unset else ""
-    known: dict[str, Any] = {"help": f"{option.help}{unset}", "metavar": option.metavar}
-    if option.choices:
-        known |= {"type": click.Choice(option.choices), "metavar": None}
+    unset = f"  [default: {stated.unset}]" if stated.unset else ""
+    known: dict[str, Any] = {"help": f"{stated.help}{unset}", "metavar": stated.metavar}
+    if stated.choices:
+        known |= {"type": click.Choice(stated.choices), "metavar": None}
     elif int in kinds:
         known["type"] = click.INT
     elif kinds == (bool,):
         known |= {"is_flag": True}
     if name == "cache":
         known |= {"type": click.UNPROCESSED, "callback": _check_cache}
-    if option.default is not None and kinds != (bool,):
-        known |= {"default": option.default, "show_default": True}
-    return click.option(flag, name, **known)
+    if stated.default is not None and kinds != (bool,):
+        known |= {"default": stated.default, "show_default": True}
+    return option(flag, name, group=stated.group, **known)
 
 
 cache_option = _option("cache", OPTIONS["cache"])
-_no_cache_option = click.option(
-    "--no-cache", "cache", flag_value=False, type=click.UNPROCESSED, help="Keep no features."
+_no_cache_option = option(
+    "--no-cache",
+    "cache",
+    flag_value=False,
+    type=click.UNPROCESSED,
+    help="Keep no features.",
+    group="Cache",
 )
 
 
@@ -128,7 +148,8 @@ def embedding_options(kind: type, **changed: Option) -> Callable[[Command], Comm
     A command gets those that were given. `changed` says what is different for the command.
     """
     known = options_of(kind) | changed
-    options = {name: option for name, option in known.items() if option.shell}
+    options = {name: stated for name, stated in known.items() if stated.shell}
+    shows_progress = "progress" in known
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -136,13 +157,16 @@ def embedding_options(kind: type, **changed: Option) -> Callable[[Command], Comm
             source = click.get_current_context().get_parameter_source
             known = {*options, "backbone"}
             usual = {name for name in known if source(name) == ParameterSource.DEFAULT}
-            return command(**{name: each for name, each in values.items() if name not in usual})
+            given = {name: each for name, each in values.items() if name not in usual}
+            if shows_progress and is_quiet():
+                given["progress"] = False
+            return command(**given)
 
         decorated: Command = called
-        for name, option in reversed(options.items()):
+        for name, stated in reversed(options.items()):
             if name == "cache":
                 decorated = _no_cache_option(decorated)
-            decorated = _option(name, option)(decorated)
+            decorated = _option(name, stated)(decorated)
         return decorated
 
     return decorate

@@ -7,14 +7,15 @@ from typing import Any
 import click
 
 from featx.cli.flags import backbone_option, embedding_options, json_option
+from featx.cli.help import command, option
 from featx.cli.output import emit, table, working
 from featx.features.options import LABEL_RESIZE, LabelOptions
 from featx.text import percent
 
 
-@click.command(epilog="Example: featx label dog.jpg --top 3 --backbone resnet50")
+@command(epilog="Example: featx label dog.jpg --top 3 --backbone resnet50")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
+@option(
     "--top",
     default=3,
     show_default=True,

@@ -28,13 +28,16 @@ def working() -> Iterator[None]:
 def emit(document: Any, text: str, *, as_json: bool, **files: str | None) -> None:
     """Print a result: plain values as JSON for a script, NaN as null, or the text for a person.
 
-    Both name the files that were written, if any, by the names of their options.
+    Both name the files that were written, if any, by the names of their options. A quiet command
+    prints no text where the result is in a file, the one of `--out`.
     """
     if as_json:
         whole = {**document, **files} if isinstance(document, dict) else document
         text = json.dumps(whole, default=lambda number: number.item())  # a number of numpy
         plain = json.loads(text, parse_constant=lambda name: None)  # NaN, infinity
         say(json.dumps(plain, indent=2).replace("\x7f", "\\u007f"))  # JSON lets it stand
+        return
+    if is_quiet() and files.get("out"):
         return
     say("\n".join([text, *(f"wrote {printable(file)}" for file in files.values() if file)]))
 
@@ -78,19 +81,40 @@ def complain(message: str) -> None:
     say(f"featx: {' '.join(message.split())}", err=True)
 
 
+def is_quiet() -> bool:
+    """Whether the command is to print nothing but its result and errors."""
+    return not logging.getLogger("featx").isEnabledFor(logging.WARNING)
+
+
+class _Lines(logging.Handler):
+    """Messages of featx on stderr, a line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warns = record.levelno >= logging.WARNING
+        complain(f"{'warning: ' if warns else ''}{record.getMessage()}")
+
+
 @contextmanager
 def short_warnings() -> Iterator[None]:
-    """Print warnings of featx as one line each, and none of the libraries below it."""
-    handler = logging.Handler()
-    handler.emit = lambda record: complain(f"warning: {record.getMessage()}")  # type: ignore[method-assign]
-    logger = logging.getLogger("featx")
+    """Print warnings of featx as one line each, and none of the libraries below it.
+
+    A quiet command prints none, and a verbose one whatever featx logs, too.
+    """
+    handler, logger = _Lines(), logging.getLogger("featx")
+    level = logger.level
     logger.addHandler(handler)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("default", module=r"featx\.|__main__")
             warnings.simplefilter("ignore", ImageSourceWarning)  # the result says it
-            warnings.showwarning = lambda message, *_, **__: complain(f"warning: {message}")
+            warnings.showwarning = _complain_of
             yield
     finally:
+        logger.setLevel(level)
         logger.removeHandler(handler)
+
+
+def _complain_of(message: Warning | str, *_: Any, **__: Any) -> None:
+    if not is_quiet():
+        complain(f"warning: {message}")

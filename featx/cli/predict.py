@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from featx.cli.flags import embedding_options, file_option, json_option, model_weights_option
+from featx.cli.help import command, option
 from featx.cli.output import emit, table, working, write_csv
 from featx.features.options import RunOptions
 from featx.files import PICTURES
 
 
-@click.command(epilog="Example: featx predict fruit.featx new.jpg more/ --gallery result.png")
+@command(epilog="Example: featx predict fruit.featx new.jpg more/ --gallery result.png")
 @click.argument("model")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @file_option("--out", "FILE.csv", "Write the predictions as a table too.", suffixes=(".csv",))
@@ -22,9 +23,7 @@ from featx.files import PICTURES
     "Draw the pictures with their labels: green or red where the sub-folder tells the truth.",
     suffixes=PICTURES,
 )
-@click.option(
-    "--answer-all", is_flag=True, help="Label every picture, also where the model is unsure."
-)
+@option("--answer-all", is_flag=True, help="Label every picture, also where the model is unsure.")
 @model_weights_option
 @embedding_options(RunOptions)
 @json_option

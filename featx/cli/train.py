@@ -14,6 +14,7 @@ from featx.cli.flags import (
     report_option,
     test_option,
 )
+from featx.cli.help import command, option
 from featx.cli.output import emit, working
 from featx.cli.report import short_name, write_report
 from featx.features.options import EmbedOptions
@@ -21,10 +22,10 @@ from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
 from featx.text import count
 
 
-@click.command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
+@command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
 @click.argument("folder")
 @file_option("--out", "MODEL", "The model file to write.", required=True)
-@click.option(
+@option(
     "--classifier",
     type=click.Choice(list(CLASSIFIERS)),
     default=DEFAULT_CLASSIFIER,
@@ -32,7 +33,7 @@ from featx.text import count
     help="What learns from the features; cnn is a network from scratch, on pixels.",
 )
 @backbone_option()
-@click.option(
+@option(
     "--reject",
     type=float,
     metavar="PRECISION",

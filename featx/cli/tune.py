@@ -15,6 +15,7 @@ from featx.cli.flags import (
     report_option,
     test_option,
 )
+from featx.cli.help import command, option
 from featx.cli.output import emit, working
 from featx.cli.report import short_name, write_report
 from featx.features.options import TuneOptions
@@ -22,9 +23,9 @@ from featx.learning.classifiers import CLASSIFIERS, TUNED
 from featx.text import count
 
 
-@click.command(epilog="Example: featx tune photos/ --budget 10m --out fruit.featx")
+@command(epilog="Example: featx tune photos/ --budget 10m --out fruit.featx")
 @click.argument("folder")
-@click.option(
+@option(
     "--budget",
     default="5m",
     show_default=True,

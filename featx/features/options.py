@@ -41,6 +41,7 @@ class Option:
     metavar: str | None = None  # what stands for its value in the help of the shell
     unset: str = ""  # what None means
     shell: bool = True  # whether commands offer it
+    group: str = "Pictures"  # under which the help of commands shows it
 
     @property
     def help(self) -> str:
@@ -70,6 +71,7 @@ class PoolingOptions(TypedDict, total=False):
             "avg",
             'How the last map becomes a vector. "none" keeps it: (height, width, channels).',
             choices=POOLINGS,
+            group="Network",
         ),
     ]
 
@@ -85,6 +87,7 @@ class LayerOptions(TypedDict, total=False):
             'layers, such as "conv4_block6_out+conv5_block3_out", are each brought to length 1.',
             metavar="NAME",
             unset="the last one before the classifier",
+            group="Network",
         ),
     ]
 
@@ -114,6 +117,7 @@ class SizeOptions(TypedDict, total=False):
             "Side of the square picture that the network sees, in pixels.",
             metavar="PX",
             unset="its own",
+            group="Network",
         ),
     ]
 
@@ -145,6 +149,7 @@ class PictureOptions(TypedDict, total=False):
             '"scaled" decodes to 1/2, 1/4 or 1/8: several times faster for large photographs, at a '
             "feature cosine of about 0.9995.",
             choices=DECODES,
+            group="Speed",
         ),
     ]
     precision: Annotated[
@@ -155,6 +160,7 @@ class PictureOptions(TypedDict, total=False):
             "processors that have it (AVX512-BF16, AMX), at a feature cosine of about 0.9998; "
             "others use float32 and log a warning.",
             choices=PRECISIONS,
+            group="Speed",
         ),
     ]
     fast: Annotated[
@@ -163,6 +169,7 @@ class PictureOptions(TypedDict, total=False):
             False,
             "Both scaled decoding and bfloat16: several times faster, for nearly the same "
             "features.",
+            group="Speed",
         ),
     ]
     weights: Annotated[
@@ -172,6 +179,7 @@ class PictureOptions(TypedDict, total=False):
             "Weights of the network: ImageNet's, random ones, a file, or a folder of files under "
             "Keras's names.",
             metavar="imagenet|random|PATH",
+            group="Network",
         ),
     ]
 
@@ -187,6 +195,7 @@ class EngineOptions(TypedDict, total=False):
             'Features are the same to 1e-5. "auto" is OpenVINO on CPUs, and Keras on a GPU or '
             "where KERAS_BACKEND names another backend than TensorFlow.",
             choices=ENGINES,
+            group="Speed",
         ),
     ]
     cache: Annotated[
@@ -197,6 +206,7 @@ class EngineOptions(TypedDict, total=False):
             "OpenVINO are kept all the same.",
             metavar="DIR",
             unset="FEATX_CACHE, or the user's cache folder",
+            group="Cache",
         ),
     ]
     batch_size: Annotated[
@@ -207,6 +217,7 @@ class EngineOptions(TypedDict, total=False):
             bounds=(1, None),
             metavar="N",
             unset="what suits the engine",
+            group="Speed",
         ),
     ]
 

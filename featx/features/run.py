@@ -204,6 +204,7 @@ class _Filling:
                     store.discard_damaged()
                 return
             if number == 0:
+                log.info("%d of %d images are to embed", len(todo), len(self._paths))
                 self._hint(len(todo))
                 if self._sparing and len(todo) < _FEW:
                     for store in self._stores:

@@ -13,6 +13,7 @@ import pytest
 import featx
 import featx.cli
 from featx.cli.commands import cli
+from featx.cli.help import GROUPS
 from featx.features.options import OPTIONS as EMBEDDING
 from featx.features.options import RunOptions, options_of
 
@@ -131,6 +132,7 @@ FUNCTIONS = {
     "featx evaluate": featx.ImageClassifier.evaluate,
 }
 AT_THE_SHELL = {"folder", "paths", "model", "out", "report", "gallery", "as_json"}
+AT_THE_SHELL |= {"quiet", "verbose"}
 IN_PYTHON = {"self", "source", "labels", "training", "validation", "progress"}
 IN_PYTHON |= {"folds", "repeats", "seed", "n_jobs"}
 
@@ -190,6 +192,35 @@ def test_help_lists_every_option_with_what_it_may_be(featx_run, path):
                 assert f"{name} " in text, f"{name} is not in the help"
         if isinstance(option.type, click.Choice):
             assert f"[{'|'.join(option.type.choices)}]" in text, f"{option.name}: {text}"
+
+
+def groups_of(text: str) -> dict[str, list[str]]:
+    """Return the long options that a help shows in each group."""
+    parts = re.split(r"^(\w+):\n", text, flags=re.M)[1:]
+    return {
+        name: re.findall(r"^  (?:-\w, )?(--[a-z-]+)", part, flags=re.M)
+        for name, part in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def test_the_help_shows_options_in_groups(featx_run):
+    found = groups_of(featx_run("train", "--help").out)
+    assert list(found) == list(GROUPS)
+    for name, option in EMBEDDING.items():
+        if option.shell:
+            assert f"--{name.replace('_', '-')}" in found[option.group], name
+    assert {"--out", "--json", "--quiet"} <= set(found["Output"])
+    assert found["Cache"] == ["--cache", "--no-cache"]
+    assert "--backbone" in found["Network"]
+    assert list(groups_of(featx_run("cache", "clear", "--help").out)) == [
+        *("Options", "Output", "Cache")
+    ]
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path != "featx"])
+def test_every_command_may_be_quiet_or_verbose(path):
+    if not isinstance(COMMANDS[path], click.Group):
+        assert {"quiet", "verbose"} <= {option.name for option in COMMANDS[path].params}
 
 
 def test_the_help_says_who_chooses_the_batch_size(featx_run):

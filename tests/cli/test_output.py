@@ -2,12 +2,13 @@
 
 import io
 import json
+import logging
 import sys
 
 import numpy as np
 import pytest
 
-from featx.cli.output import complain, emit, table, write_csv
+from featx.cli.output import complain, emit, is_quiet, short_warnings, table, write_csv
 
 
 @pytest.mark.parametrize(("encoding", "printed"), [("latin-1", "± caf?"), ("utf-8", "± caf\ufffd")])
@@ -47,6 +48,40 @@ def test_json_holds_plain_values_only(capsys):
 
     emit({"a": np.float32(0.5), "b": [np.int64(2), float("nan")], "c": (None,)}, "", as_json=True)
     assert "".join(capsys.readouterr().out.split()) == '{"a":0.5,"b":[2,null],"c":[null]}'
+
+
+def test_warnings_are_lines_unless_the_command_is_quiet(capsys):
+    logger = logging.getLogger("featx")
+    level = logger.level
+    for given, expected in [
+        (logging.ERROR, []),
+        (level, ["featx: warning: hot"]),
+        (logging.DEBUG, ["featx: warning: hot", "featx: found it"]),
+    ]:
+        with short_warnings():
+            logger.setLevel(given)
+            logger.warning("hot")
+            logger.info("found it")
+            assert is_quiet() == (given == logging.ERROR)
+        assert capsys.readouterr().err.splitlines() == expected
+        assert logger.level == level
+
+
+def test_a_quiet_command_prints_its_result_unless_a_file_has_it(featx_run, photos, tmp_path):
+    out = tmp_path / "x.npz"
+    ended = featx_run("embed", photos, "-q", "--out", out)
+    assert (ended.out, ended.err) == ("", "")
+    assert featx_run("embed", photos, "-q", "--out", out, "--json").json["out"] == str(out)
+    model = tmp_path / "m.featx"
+    ended = featx_run("train", photos, "--classifier", "knn", "-q", "--out", model)
+    assert (ended.out, ended.err) == ("", "")
+    assert "accuracy" in featx_run("evaluate", model, photos, "-q").out
+
+
+def test_a_verbose_command_says_what_is_embedded_and_by_what(featx_run, photos, tmp_path):
+    lines = featx_run("embed", photos, "-v", "--out", tmp_path / "x.npz").err.splitlines()
+    assert lines[0] == "featx: 18 of 18 images are to embed"
+    assert lines[1].startswith("featx: efficientnet_lite0 runs on fake, opened in")
 
 
 def test_a_complaint_is_one_line(capsys):

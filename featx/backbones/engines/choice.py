@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -127,7 +128,10 @@ def _opened(request: EngineRequest, engine: str) -> Engine:
     for spec, following in zip_longest(specs, specs[1:]):
         build = imported(spec.builder) if isinstance(spec.builder, str) else spec.builder
         try:
+            start = time.perf_counter()
             opened: Engine = build(request)
+            seconds = time.perf_counter() - start
+            log.info("%s runs on %s, opened in %.1f s", request.backbone.name, spec.name, seconds)
             return opened
         except ConversionError as error:
             if following is None:
