@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.evaluation.intervals import Estimate, accuracy_interval, effective_size
+from featx.evaluation.label_noise import wrong_label_probabilities
 from featx.features.duplicates import Contradiction, notes_on
 from featx.images.decode import Outcome
 from featx.images.labels import Label
@@ -182,38 +183,51 @@ class Evaluation:
 
     @property
     def suspects(self) -> pd.DataFrame:
-        """Images that look mislabelled, the clearest first.
+        """Images whose label is more probably wrong than right, the surest first.
 
-        An image is one if another class has a probability above that class's usual one among its
-        own images, and the label's is the lower (Northcutt, Jiang and Chuang, Confident learning,
-        Journal of Artificial Intelligence Research 70, 2021). Columns are `path`, `label`,
-        `looks_like`, `probability` (of what it looks like) and `probability_of_label`. Empty
-        where the classifier gives no probabilities.
+        Columns are `path`, `label`, `looks_like`, `probability` (of what it looks like),
+        `probability_of_label`, both of the classifier, and `probability_wrong` (that the label is
+        wrong, 0 to 1; the sum says how many of the listed are). What a classifier confuses by
+        itself accuses no label; see `featx.evaluation.label_noise`. Empty where the classifier
+        gives no probabilities.
         """
         import pandas as pd
 
-        if self.probabilities is None:
-            names = ["path", "label", "looks_like", "probability", "probability_of_label"]
-            return pd.DataFrame(columns=names)
-        classes, shares = np.array(self.classes), self.probabilities
-        own = np.searchsorted(classes, self.y_true)
-        mine = shares[np.arange(len(own)), own]
-        usual = np.full(len(classes), np.inf)  # of a class without images: nothing looks like it
-        for number in np.unique(own):
-            usual[number] = mine[own == number].mean()
-        above = np.where(shares >= usual, shares, -1.0)
-        top = above.max(axis=1)
-        found = np.flatnonzero(top > mine)
-        found = found[np.argsort((mine - top)[found], kind="stable")]
+        rows, wrong, columns = self._doubted()
+        if not len(rows):
+            names = ["path", "label", "looks_like"]
+            shares = ["probability", "probability_of_label", "probability_wrong"]
+            return pd.DataFrame(columns=[*names, *shares])
+        assert self.probabilities is not None
+        shares, classes = self.probabilities[rows], np.array(self.classes)
+        at = np.arange(len(rows))
+        others = shares.copy()
+        others[at, columns] = -1.0
+        looks = others.argmax(axis=1)
         return pd.DataFrame(
             {
-                "path": _as_objects(self.paths[found]),
-                "label": _as_objects(self.y_true[found]),
-                "looks_like": _as_objects(classes[above[found].argmax(axis=1)]),
-                "probability": top[found],
-                "probability_of_label": mine[found],
+                "path": _as_objects(self.paths[rows]),
+                "label": _as_objects(self.y_true[rows]),
+                "looks_like": _as_objects(classes[looks]),
+                "probability": shares[at, looks],
+                "probability_of_label": shares[at, columns],
+                "probability_wrong": wrong,
             }
         )
+
+    def _doubted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the rows of `suspects`, how probably they are wrong, and their labels' columns."""
+        known = np.flatnonzero(~np.isin(self.y_true, self.unknown))
+        own = np.searchsorted(np.array(self.classes), self.y_true[known])
+        if self.probabilities is None or not len(known):
+            return np.zeros(0, int), np.zeros(0), np.zeros(0, int)
+        learned = [name not in self.unknown for name in self.classes]
+        places = np.cumsum(learned) - 1
+        shares = self.probabilities[np.ix_(known, np.flatnonzero(learned))]
+        wrong = wrong_label_probabilities(shares, places[own])
+        found = np.flatnonzero(wrong > 0.5)
+        found = found[np.argsort(-wrong[found], kind="stable")]
+        return known[found], wrong[found], own[found]
 
     @property
     def certainty(self) -> np.ndarray:

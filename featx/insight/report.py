@@ -257,7 +257,12 @@ def _suspects(evaluation: Evaluation, album: Album, short: Short) -> dict[str, A
         path = evaluation.paths[int(each["path"])]
         each |= {key: classes[int(each[key])] for key in ("label", "looks_like")}
         shown.append(each | {"thumb": album.place(path, _SIDE), "path": short(path)})
-    return {"judged": evaluation.probabilities is not None, "n": len(found), "rows": shown}
+    return {
+        "judged": evaluation.probabilities is not None,
+        "n": len(found),
+        "expected": round(found.probability_wrong.sum()),
+        "rows": shown,
+    }
 
 
 def _numbered(evaluation: Evaluation) -> Evaluation:
