@@ -11,6 +11,7 @@ from featx.cli.flags import (
     embedding_options,
     file_option,
     json_option,
+    labels_option,
     list_option,
     report_option,
 )
@@ -24,6 +25,7 @@ from featx.text import spreadsheet_cell
 
 @command(epilog="Example: featx compare photos/ --backbones vgg16,resnet50 --out table.csv")
 @click.argument("folder")
+@labels_option
 @backbones_option
 @list_option(
     "--poolings", "avg", "How the last map becomes a vector: avg, max, flatten.", group="Network"
@@ -42,7 +44,8 @@ def compare(
 ) -> None:
     """Say which network and classifier suit labelled pictures.
 
-    FOLDER has a sub-folder of pictures for each class, or is a .csv table of paths and labels.
+    FOLDER has a sub-folder of pictures for each class, or is a table of paths and
+    labels: .csv, .tsv, .parquet or .xlsx.
     Every candidate is cross-validated on the same splits; * marks those that may be as good as the
     first.
     """

@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from featx.cli.flags import backbone_option, embedding_options, file_option, json_option
+from featx.cli.flags import (
+    backbone_option,
+    embedding_options,
+    file_option,
+    json_option,
+    labels_option,
+)
 from featx.cli.help import command
 from featx.cli.output import emit, working
 from featx.features.formats import SUFFIXES
@@ -15,6 +21,7 @@ from featx.features.options import EmbedOptions
 
 @command(epilog="Example: featx embed photos/ --backbone resnet50 --out photos.npz")
 @click.argument("folder")
+@labels_option
 @backbone_option()
 @embedding_options(EmbedOptions)
 @file_option(

@@ -10,6 +10,7 @@ import click
 from featx.cli.flags import (
     embedding_options,
     json_option,
+    labels_option,
     model_weights_option,
     report_option,
 )
@@ -22,6 +23,7 @@ from featx.features.options import RunOptions
 @command(epilog="Example: featx evaluate fruit.featx test_photos/")
 @click.argument("model")
 @click.argument("folder")
+@labels_option
 @report_option
 @model_weights_option
 @embedding_options(RunOptions)
@@ -36,7 +38,8 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled pictures.
 
-    FOLDER has a sub-folder of pictures for each class, or is a .csv table of paths and labels.
+    FOLDER has a sub-folder of pictures for each class, or is a table of paths and
+    labels: .csv, .tsv, .parquet or .xlsx.
     """
     import featx
 

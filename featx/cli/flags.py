@@ -27,6 +27,12 @@ test_option = option(
     help="Labelled pictures to measure the model on.",
     group="Pictures",
 )
+labels_option = option(
+    "--labels",
+    metavar="TABLE",
+    help="A table of paths and labels, whose labels take the place of the folders' names.",
+    group="Pictures",
+)
 backbones_option = option(
     "--backbones",
     group="Network",

@@ -11,6 +11,7 @@ from featx.cli.help import command, option
 from featx.cli.output import emit, table, working, write_csv
 from featx.features.options import RunOptions
 from featx.files import PICTURES
+from featx.images.table import is_table
 
 
 @command(epilog="Example: featx predict fruit.featx new.jpg more/ --gallery result.png")
@@ -38,13 +39,12 @@ def predict(
 ) -> None:
     """Predict the label of each picture; a folder means its pictures.
 
-    So does a .csv table of paths, if it is the only PATH.
+    So does a table of paths (.csv, .tsv, .parquet, .xlsx), if it is the only PATH.
     """
     import featx
 
     with working():
-        is_table = len(paths) == 1 and paths[0].lower().endswith(".csv")
-        source = paths[0] if is_table else list(paths)
+        source = paths[0] if len(paths) == 1 and is_table(paths[0]) else list(paths)
         predictions = featx.load(model, weights=weights).predictions(source, **options)
         if gallery:
             from featx.charts.gallery import save_figure

@@ -11,6 +11,7 @@ from featx.cli.flags import (
     embedding_options,
     file_option,
     json_option,
+    labels_option,
     report_option,
     test_option,
 )
@@ -24,6 +25,7 @@ from featx.text import count
 
 @command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
 @click.argument("folder")
+@labels_option
 @file_option("--out", "MODEL", "The model file to write.", required=True)
 @option(
     "--classifier",
@@ -48,7 +50,8 @@ def train(
 ) -> None:
     """Train a classifier on labelled pictures.
 
-    FOLDER has a sub-folder of pictures for each class, or is a .csv table of paths and labels.
+    FOLDER has a sub-folder of pictures for each class, or is a table of paths and
+    labels: .csv, .tsv, .parquet or .xlsx.
     """
     import featx
 

@@ -11,6 +11,7 @@ from featx.cli.flags import (
     embedding_options,
     file_option,
     json_option,
+    labels_option,
     list_option,
     report_option,
     test_option,
@@ -25,6 +26,7 @@ from featx.text import count
 
 @command(epilog="Example: featx tune photos/ --budget 10m --out fruit.featx")
 @click.argument("folder")
+@labels_option
 @option(
     "--budget",
     default="5m",
@@ -47,7 +49,8 @@ from featx.text import count
 def tune(folder: str, out: str | None, report: str | None, as_json: bool, **options: Any) -> None:
     """Search for the best model in a given time.
 
-    FOLDER has a sub-folder of pictures for each class, or is a .csv table of paths and labels.
+    FOLDER has a sub-folder of pictures for each class, or is a table of paths and
+    labels: .csv, .tsv, .parquet or .xlsx.
     Networks, alone and joined, poolings, augmented views and classifiers are tried on it, and the
     best is trained on all of it.
     """

@@ -12,7 +12,7 @@ from featx.errors import OptionError, warn_of_images
 from featx.evaluation.intervals import Estimate
 from featx.evaluation.validation import CrossValidation
 from featx.features.matrix import Features, distinct_names
-from featx.features.options import CompareOptions, EmbedOptions, settle
+from featx.features.options import CompareOptions, EmbedOptions, SourceOptions, options_in, settle
 from featx.features.request import Request
 from featx.features.run import run
 from featx.images.folder import ImageSource
@@ -75,7 +75,7 @@ def embedded_pairs(
     options: CompareOptions,
 ) -> Pairs:
     """Embed images with every backbone and pooling, each network once, and as pixels."""
-    images = labelled_images(source, labels, options.get("root"))
+    images = labelled_images(source, labels, **options_in(SourceOptions, options))
     for learner in learners.values():
         learner.require(None, len(images.classes))
     settled = settle(options)

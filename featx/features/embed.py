@@ -9,7 +9,7 @@ from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, warn_of_images
 from featx.features.matrix import Features
-from featx.features.options import EmbedOptions, settle, takes
+from featx.features.options import EmbedOptions, SourceOptions, options_in, settle, takes
 from featx.features.request import Request
 from featx.features.run import run
 from featx.images.folder import ImageFolder, ImageSource
@@ -46,7 +46,8 @@ def embed(
     ----------
     source : str, path, picture, iterable of these, pandas.DataFrame, ImageFolder or array
         A folder (its sub-folders are the classes), one picture, a list of pictures, or a table
-        with a column `path` and perhaps a column `label`, also as a .csv file. A picture is a path,
+        with a column `path` and perhaps a column `label`, also as a file (.csv, .tsv, .parquet,
+        .xlsx). A picture is a path,
         or is in memory: the bytes of a file, a file open in binary mode, an image of Pillow, or an
         array of shape (height, width) or (height, width, 1, 3 or 4), grey, RGB or RGBA: integers 0
         to 255, floats 0 to 1, or bool. Such are called "image[3]" by their position in the list. An
@@ -59,9 +60,11 @@ def embed(
         "pixels" gives the pictures themselves, of shape (size, size, 3), 0 to 255. For several of
         them each picture is read and decoded once. "resnet50+xception" joins the vectors of both,
         each brought to length 1.
-    labels : sequence or array, optional
+    labels : sequence, array, pandas.DataFrame or path of a table, optional
         The class of each picture, where the source has none: numbers, truth values, names, or
-        one-hot rows of shape (n, classes), which mean the number of the column.
+        one-hot rows of shape (n, classes), which mean the number of the column. A table with the
+        columns `path` and `label` says it of the pictures of a folder, in place of the folders'
+        names; pictures without a row are left out.
     **options : expanded
         Every option of embedding; see `featx.features.options.EmbedOptions`.
 
@@ -89,7 +92,7 @@ def embed(
         The cache cannot be written.
     """
     settled = settle(options)
-    images = ImageFolder.of(source, labels, settled["root"])
+    images = ImageFolder.of(source, labels, **options_in(SourceOptions, settled))
     single = isinstance(backbone, str | Backbone)
     backbones: Any = [backbone] if single else backbone
     if not isinstance(backbones, list | tuple) or not backbones:

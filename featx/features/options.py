@@ -22,6 +22,7 @@ import numpy as np
 from featx.backbones.engines.choice import ENGINES, settle_precision
 from featx.backbones.network import POOLINGS, PRECISIONS
 from featx.errors import OptionError, check_choice
+from featx.images.folder import CLASSES_FROM
 from featx.images.square import DECODES, INTERPOLATIONS, RESIZES
 
 MAX_VIEWS = 64
@@ -222,7 +223,36 @@ class EngineOptions(TypedDict, total=False):
     ]
 
 
-class RunOptions(EngineOptions, total=False):
+class SourceOptions(TypedDict, total=False):
+    """Options of what images are worked on, which `ImageFolder.of` takes."""
+
+    root: Annotated[
+        str | PathLike[str] | None,
+        Option(
+            None,
+            "Folder in which relative paths of a table or a list begin.",
+            metavar="DIR",
+            unset="that of the table, or of a list the current one",
+        ),
+    ]
+    path_column: Annotated[
+        str, Option("path", "Column of a table that holds the paths.", metavar="NAME")
+    ]
+    label_column: Annotated[
+        str, Option("label", "Column of a table that holds the labels.", metavar="NAME")
+    ]
+    classes_from: Annotated[
+        str,
+        Option(
+            "first",
+            "Folder that is the class, where folders are nested: the first below the one named, "
+            "or the last.",
+            choices=CLASSES_FROM,
+        ),
+    ]
+
+
+class RunOptions(EngineOptions, SourceOptions, total=False):
     """Options of a run, which change no feature."""
 
     on_error: Annotated[
@@ -231,15 +261,6 @@ class RunOptions(EngineOptions, total=False):
             "skip",
             "Leave files that cannot be read out and list them, or stop at the first.",
             choices=ON_ERROR,
-        ),
-    ]
-    root: Annotated[
-        str | PathLike[str] | None,
-        Option(
-            None,
-            "Folder in which relative paths of a table or a list begin.",
-            metavar="DIR",
-            unset="the current one",
         ),
     ]
     progress: Annotated[

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from featx.errors import ImageSourceError, OptionError, one_line
+from featx.errors import ImageSourceError, OptionError, check_choice
 from featx.images.arrays import array_image, array_images
 from featx.images.labels import (
     Label,
@@ -23,21 +23,35 @@ from featx.images.labels import (
 from featx.images.layout import parts_of
 from featx.images.listing import Listing, list_folder, named_as_image
 from featx.images.memory import MemoryImage, picture_in_memory
-from featx.text import count, listed, text_of_cell
+from featx.images.rows import notes_on_others, rows_of
+from featx.images.table import TABLE_SUFFIXES, Table
+from featx.text import count, listed
 
 #: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
 #: sequence or table of these, or an array of pictures; where a function says so, features of them.
 #: Any object, since tables and arrays of several libraries are known by what they can do.
 ImageSource: TypeAlias = Any
 
+CLASSES_FROM = ("first", "last")  # folder below the root that is the class
+
 _EXPECTED_PATH = (
-    "a folder of images, a table of them (.csv), or an image whose name ends in .jpg, .png, .webp "
-    "or another suffix of one"
+    f"a folder of images, a table of them ({', '.join(TABLE_SUFFIXES)}), or an image whose name "
+    "ends in .jpg, .png, .webp or another suffix of one"
 )
 _EXPECTED = (
     "a folder of images, an image (a path, bytes, an open file, a Pillow image), a list of images, "
-    "a table (.csv or pandas DataFrame) with a column `path`, or an array of pictures"
+    "a table (a file of one or a pandas DataFrame) with a column `path`, or an array of pictures"
 )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How a source is read: the options of `ImageFolder.of`."""
+
+    root: str | None = None
+    path_column: str = "path"
+    label_column: str = "label"
+    classes_from: str = "first"
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,10 @@ class ImageFolder:
         classes.
     notes : tuple of str
         What a reader should know of it, a line each: folders that are no class because no image
-        is in them, names that are one class or look alike, links that were not followed twice.
+        is in them, names that are one class or look alike, links that were not followed twice,
+        rows of a table without a picture.
+    table : Table or None
+        The table that the images or their labels come from, if any: a row an image, in order.
     """
 
     paths: tuple[str, ...]
@@ -69,6 +86,7 @@ class ImageFolder:
     root: str | None = None
     parts: str | None = None
     notes: tuple[str, ...] = ()
+    table: Table | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -84,11 +102,12 @@ class ImageFolder:
         return bool(self.labels) and None not in self.labels
 
     @classmethod
-    def scan(cls, root: str | os.PathLike[str]) -> ImageFolder:
+    def scan(cls, root: str | os.PathLike[str], *, classes_from: str = "first") -> ImageFolder:
         """Find the images in a folder and its sub-folders.
 
         An image is a file with one of `IMAGE_SUFFIXES`; what is in it is not looked at. Its label
-        is the first folder below `root`, or None directly in `root`, as `class_names` writes it.
+        is the first folder below `root`, or the last, or None directly in `root`, as
+        `class_names` writes it.
         Links are followed, each folder once. Files and folders with a leading dot are left alone,
         and so is what file managers, network drives and notebooks leave behind.
 
@@ -96,6 +115,9 @@ class ImageFolder:
         ----------
         root : str or PathLike
             A folder; "~" is the home folder.
+        classes_from : {"first", "last"}, default="first"
+            The folder below `root` that is the class: photos/cat/2024/1.jpg is of class "cat", or
+            of class "2024".
 
         Returns
         -------
@@ -120,7 +142,8 @@ class ImageFolder:
                 f"no images in {root!r}, which {holds}: expected names "
                 "that end in .jpg, .png, .webp or another suffix of an image"
             )
-        names = [relative.partition("/")[0] if "/" in relative else None for relative in images]
+        place = 0 if classes_from == "first" else -2
+        names = [relative.split("/")[place] if "/" in relative else None for relative in images]
         parts = parts_of(root, images)
         notes = [*_notes_on(listing, images), *notes_on_names(names)]
         return cls(
@@ -138,6 +161,10 @@ class ImageFolder:
         source: ImageSource,
         labels: Labels = None,
         root: str | os.PathLike[str] | None = None,
+        *,
+        path_column: str = "path",
+        label_column: str = "label",
+        classes_from: str = "first",
     ) -> ImageFolder:
         """Take images from whatever names them.
 
@@ -146,19 +173,25 @@ class ImageFolder:
         source : ImageFolder, str, PathLike, picture, iterable, DataFrame, or array of pictures
             A folder (see `scan`), one image, images in a list, tuple, iterator, Index or Series,
             or a table with a column `path` and possibly a column `label`: a pandas DataFrame, or a
-            file whose name ends in .csv. An image is a path, in which "~" is the home folder, or a
-            picture in memory: the bytes of a file, a file that is open in binary mode
+            file of one (.csv, .tsv, .parquet, .xlsx). An image is a path, in which "~" is the home
+            folder, or a picture in memory: the bytes of a file, a file that is open in binary mode
             (which is read from its beginning), an image of Pillow, or an array of pixels; they may
             be mixed. A folder within a list is replaced by its images. A file that is missing, or
             bytes that are damaged, are none the less an image to work on: that it cannot be read
             is its outcome. Pictures of one array (see `featx.images.arrays.array_images`) are
             called "array[0]", "array[1]" and so on, others in memory "image[3]" by their position.
-        labels : sequence or array, optional
+        labels : sequence, array, DataFrame or path of a table, optional
             The class of each image, where `source` has none: numbers, names or one-hot rows (see
-            `featx.images.labels.labels_of`).
+            `featx.images.labels.labels_of`); or a table with a column `path` and a column `label`,
+            whose labels take the place of the folders' names. Pictures without a row are left
+            out.
         root : str or PathLike, optional
-            The folder in which relative paths of a list or a table begin; by default the current
-            one.
+            The folder in which relative paths of a list or a table begin; by default the folder
+            of a table's file, else the current one.
+        path_column, label_column : str
+            The columns of a table that hold the paths and the labels.
+        classes_from : {"first", "last"}, default="first"
+            As for `scan`.
 
         Returns
         -------
@@ -168,17 +201,52 @@ class ImageFolder:
         Raises
         ------
         ImageSourceError
-            There is no image in `source`, or it is something else.
+            There is no image in `source`, or it is something else; a table lacks a column, or no
+            row of it names an image.
         OptionError
             The labels do not fit the images, the images have labels already, or there are no
             relative paths that could begin in `root`.
         """
-        images = cls._of(source, None if root is None else os.path.expanduser(os.fspath(root)))
-        if labels is None:
-            return images
-        if any(label is not None for label in images.labels):
+        check_choice("classes_from", classes_from, CLASSES_FROM)
+        start = None if root is None else os.path.expanduser(os.fspath(root))
+        reading = _Reading(start, path_column, label_column, classes_from)
+        table = _table_of_labels(labels)
+        if table is None or table.column(path_column) is None:
+            images = cls._of(source, reading)
+            if labels is None:
+                return images
+            if any(label is not None for label in images.labels):
+                raise OptionError("the images have labels already: leave out labels=")
+            one_each = None if table is None else table.column(label_column)
+            given = labels if one_each is None else one_each
+            return images._labelled(labels_of(given, len(images)))
+        images = cls._of(source, replace(reading, root=None) if is_folder(source) else reading)
+        if images.root is None and any(label is not None for label in images.labels):
             raise OptionError("the images have labels already: leave out labels=")
-        return images._labelled(labels_of(labels, len(images)))
+        return images._labelled_by(table, reading)
+
+    def select(self, rows: Sequence[int]) -> ImageFolder:
+        """Return some of the images, in this order."""
+        return replace(
+            self,
+            paths=tuple(self.paths[row] for row in rows),
+            labels=tuple(self.labels[row] for row in rows),
+            table=self.table and self.table.select(rows),
+        )
+
+    def _labelled_by(self, table: Table, reading: _Reading) -> ImageFolder:
+        """Give the images the labels of a table that names them; leave out those it does not."""
+        paths = table.require(reading.path_column, "paths", "path_column").tolist()
+        column = table.require(reading.label_column, "classes", "label_column")
+        labels = labels_of(column, len(table))
+        starts = [table.folder, self.root, ""] if reading.root is None else [reading.root]
+        folders = [each for each in starts if each is not None]
+        rows, notes = rows_of(self.paths, table, paths, labels, folders)
+        kept = [place for place, row in enumerate(rows) if row is not None]
+        named = [row for row in rows if row is not None]
+        bare = replace(self, parts=None, notes=tuple(notes), table=None).select(kept)
+        given = bare._labelled([labels[row] for row in named])
+        return replace(given, table=table.select(named))
 
     def _labelled(self, labels: Sequence[Label | None]) -> ImageFolder:
         """Give the images these labels, as `class_names` writes them."""
@@ -186,13 +254,14 @@ class ImageFolder:
         return replace(self, labels=class_names(labels), notes=notes)
 
     @classmethod
-    def _of(cls, source: ImageSource, root: str | None) -> ImageFolder:
+    def _of(cls, source: ImageSource, reading: _Reading) -> ImageFolder:
         if isinstance(source, ImageFolder):
             return source
+        table = Table.of(source)
+        if table is not None:
+            return cls._of_table(table, reading)
         if isinstance(source, str | os.PathLike) and not isinstance(source, MemoryImage):
-            return cls._of_path(_as_image(source, "images", ""), root)
-        if hasattr(source, "columns") and hasattr(source, "iloc"):
-            return cls._of_frame(source, root)
+            return cls._of_path(_as_image(source, "images", ""), reading)
         image = picture_in_memory(source, "the image", "image[0]")
         if image is not None:
             return cls(paths=(image,), labels=(None,))
@@ -203,19 +272,17 @@ class ImageFolder:
             source = list(source) if getattr(source, "ndim", 1) > 1 else source.tolist()
         if not isinstance(source, Iterable) or isinstance(source, Mapping | Set):  # has no order
             raise ImageSourceError(f"images are a {type(source).__name__}: expected {_EXPECTED}")
-        return cls._of_items(source, root)
+        return cls._of_items(source, reading)
 
     @classmethod
-    def _of_path(cls, path: str, root: str | None) -> ImageFolder:
-        if path.lower().endswith(".csv") and os.path.isfile(path):
-            return cls._of_frame(_read_table(path), root)
-        if root is not None:
+    def _of_path(cls, path: str, reading: _Reading) -> ImageFolder:
+        if reading.root is not None:
             raise OptionError(
-                f"root {root!r} goes with a list or a table of paths, and {path!r} is neither: "
-                "leave it out"
+                f"root {reading.root!r} goes with a list or a table of paths, and {path!r} is "
+                "neither: leave it out"
             )
         if os.path.isdir(path):
-            return cls.scan(path)
+            return cls.scan(path, classes_from=reading.classes_from)
         if not os.path.exists(path):
             raise ImageSourceError(
                 f"{path!r} does not exist{_looked_in(path)}: expected {_EXPECTED_PATH}"
@@ -240,13 +307,13 @@ class ImageFolder:
         return cls(paths=paths, labels=(None,) * len(paths))
 
     @classmethod
-    def _of_items(cls, source: Iterable[Any], root: str | None) -> ImageFolder:
+    def _of_items(cls, source: Iterable[Any], reading: _Reading) -> ImageFolder:
         paths: list[str] = []
         labels: list[Label | None] = []
         n_other, notes = 0, dict[str, None]()
-        for path in cls.of_rows(source, "item {} of the images", root).paths:
+        for path in cls.of_rows(source, "item {} of the images", reading.root).paths:
             if not isinstance(path, MemoryImage) and os.path.isdir(path):
-                folder = cls.scan(path)
+                folder = cls.scan(path, classes_from=reading.classes_from)
                 paths.extend(folder.paths)
                 labels.extend(folder.labels)
                 n_other += folder.n_other
@@ -257,20 +324,40 @@ class ImageFolder:
         return cls(tuple(paths), tuple(labels), n_other, notes=tuple(notes))
 
     @classmethod
-    def _of_frame(cls, frame: Any, root: str | None) -> ImageFolder:
-        columns = list(frame.columns)
-        if "path" not in columns:
-            raise ImageSourceError(
-                f"the table of images has the columns {columns}: expected `path`, and `label` "
-                "if the images have classes"
-            )
-        if not len(frame):
-            raise ImageSourceError("the table of images is empty: expected a row an image")
-        paths = frame["path"].tolist()
-        images = cls.of_rows(paths, "row {} of the column `path`", root)
-        if "label" not in columns:
+    def _of_table(cls, table: Table, reading: _Reading) -> ImageFolder:
+        column = table.require(reading.path_column, "paths", "path_column")
+        if not len(table):
+            raise ImageSourceError(f"{table.name} is empty: expected a row an image")
+        texts, start, notes = column.tolist(), reading.root, list[str]()
+        row = f"row {{}} of the column `{str(column.name).replace('{', '{{').replace('}', '}}')}`"
+        if table.folder is not None:
+            starts = [table.folder, ""] if start is None else [start]
+            found = table.begin(texts, starts, os.path.exists)
+            start, texts = found or (starts[0], texts)
+            if start != starts[0]:
+                notes.append(f"paths of {table.name} begin in the current folder, not in its own")
+        images = cls.of_rows(texts, row, start)
+        if table.folder is not None:
+            notes += notes_on_others(images.paths, table)
+        images = replace(images, table=table, notes=tuple(notes))
+        labels = table.column(reading.label_column)
+        if labels is None:
+            if reading.label_column != "label":
+                table.require(reading.label_column, "classes", "label_column")
             return images
-        return images._labelled(labels_of(frame["label"], len(images)))
+        return images._labelled(labels_of(labels, len(images)))
+
+
+def _table_of_labels(labels: Labels) -> Table | None:
+    """Take labels that are a table; None for others."""
+    table = Table.of(labels)
+    if table is None and isinstance(labels, str | os.PathLike):
+        is_no_table = "is no table" if os.path.exists(labels) else "does not exist"
+        raise OptionError(
+            f"labels {os.fspath(labels)!r} {is_no_table}: expected a class number or name for each "
+            f"image, one-hot rows, or a table whose name ends in {', '.join(TABLE_SUFFIXES)}"
+        )
+    return table
 
 
 def _looked_in(path: str) -> str:
@@ -315,20 +402,6 @@ def _instead(suffixes: Counter[str], is_again: bool) -> str:
         return "it is empty"
     kinds = [f"{number} {suffix}" for suffix, number in suffixes.most_common()]
     return f"{listed(kinds, 3)}: convert them to .jpg, .png or .tif if they are pictures"
-
-
-def _read_table(path: str) -> Any:
-    """Read a .csv table, every cell as text."""
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise ImageSourceError(
-            f"{path!r} is no table that can be read ({one_line(error)}): expected commas between "
-            "the columns, `path` and `label` in the first line"
-        ) from error
-    return table.map(text_of_cell)
 
 
 def _is_array(source: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -27,12 +26,11 @@ def labels_to_learn(features: Features) -> np.ndarray:
     return features.y
 
 
-def labelled_images(
-    source: ImageSource, labels: Labels = None, root: str | os.PathLike[str] | None = None
-) -> ImageFolder:
+def labelled_images(source: ImageSource, labels: Labels = None, **options: Any) -> ImageFolder:
     """Take images by `ImageFolder.of`, after `require_classes` and `require_learnable`."""
-    images = ImageFolder.of(source, labels, root)
+    images = ImageFolder.of(source, labels, **options)
     require_classes(images)
+    require_label_column(images)
     require_learnable(images.paths, images.labels, images.root, images.notes)
     return images
 
@@ -41,6 +39,12 @@ def require_classes(images: ImageFolder) -> None:
     """Raise an `ImageSourceError` if sub-folders are parts of a data set, not classes."""
     if images.parts is not None:
         raise ImageSourceError(images.parts)
+
+
+def require_label_column(images: ImageFolder) -> None:
+    """Raise an `ImageSourceError` for images of a table without a column of labels."""
+    if images.table is not None and not any(label is not None for label in images.labels):
+        images.table.require("label", "classes", "label_column")
 
 
 def require_learnable(

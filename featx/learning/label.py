@@ -11,7 +11,14 @@ from featx.backbones.imagenet import classes
 from featx.backbones.kinds import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError
-from featx.features.options import LABEL_RESIZE, LabelOptions, settle, takes
+from featx.features.options import (
+    LABEL_RESIZE,
+    LabelOptions,
+    SourceOptions,
+    options_in,
+    settle,
+    takes,
+)
 from featx.features.request import Request, joined_names
 from featx.features.run import run
 from featx.images.decode import Outcome
@@ -112,7 +119,8 @@ def label(
         )
     settled = settle({"resize": "crop", "layer": "predictions", **options})
     request = Request.of(backbone, settled)
-    features = run(ImageFolder.of(source, root=settled["root"]), [request], settled)[0]
+    images = ImageFolder.of(source, **options_in(SourceOptions, settled))
+    features = run(images, [request], settled)[0]
     if features.matrix.shape[1] != len(classes()):
         raise OptionError(
             f"{request.recipe.backbone} tells {features.matrix.shape[1]} classes apart: expected "

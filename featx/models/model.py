@@ -24,7 +24,7 @@ from featx.errors import (
 from featx.evaluation.evaluation import Evaluation
 from featx.features.duplicates import Contradiction, find_contradictions, find_leaks, notes_on
 from featx.features.matrix import Features
-from featx.features.options import RunOptions, settle, takes
+from featx.features.options import RunOptions, SourceOptions, options_in, settle, takes
 from featx.features.recipe import Recipe, RecipePart
 from featx.features.request import Request
 from featx.features.run import run
@@ -192,7 +192,7 @@ class ImageClassifier:
             return source if same else replace(source, views=source.views[: self.views])
         settled = settle(options)
         request = Request.again(self.backbones, self.recipe, self.views, settled["engine"])
-        images = ImageFolder.of(source, root=settled["root"])
+        images = ImageFolder.of(source, **options_in(SourceOptions, settled))
         return run(images, [request], settled, sparing=True)[0]
 
     @takes(RunOptions)
@@ -203,8 +203,7 @@ class ImageClassifier:
         if isinstance(source, Features):
             refuse_labels(labels)
         else:
-            root = options.pop("root", None)
-            source = ImageFolder.of(source, labels, root)
+            source = ImageFolder.of(source, labels, **options_in(SourceOptions, options))
             require_classes(source)
             require_known(source.paths, source.labels, self.classes)
         features = self.features(source, **options)

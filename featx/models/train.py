@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from os import PathLike
 from typing import Any, Unpack
 
 from featx.backbones.backbone import Backbone
@@ -13,9 +12,17 @@ from featx.evaluation.validation import CrossValidation, cross_validate
 from featx.features.duplicates import find_contradictions, notes_on
 from featx.features.embed import embed
 from featx.features.matrix import Features
-from featx.features.options import EmbedOptions, RunOptions, options_in, refuse_options, takes
+from featx.features.options import (
+    EmbedOptions,
+    RunOptions,
+    SourceOptions,
+    options_in,
+    refuse_options,
+    takes,
+)
 from featx.images.folder import ImageFolder, ImageSource, is_folder
 from featx.images.labels import Label, Labels
+from featx.images.table import is_table
 from featx.learning.classes import (
     labelled_images,
     labels_to_learn,
@@ -101,9 +108,10 @@ def train(
         test = test_images(test, features.classes, None)
     else:
         network, options = learner.embedding(backbone, options)
-        images = labelled_images(source, labels, options.get("root"))
+        reading = options_in(SourceOptions, options)
+        images = labelled_images(source, labels, **reading)
         learner.require(own.name if own else str(network), len(images.classes))
-        test = test_images(test, images.classes, options.get("root"))
+        test = test_images(test, images.classes, labels, **reading)
         features = embed(images, network, **options)
         require_every_class(images, features)
     if features.recipe is None:
@@ -140,15 +148,20 @@ def train(
 
 
 def test_images(
-    test: ImageSource, classes: Sequence[Label], root: str | PathLike[str] | None
+    test: ImageSource, classes: Sequence[Label], labels: Labels, **options: Any
 ) -> ImageSource:
     """Take images to test with, and check that a model of these classes can be judged by them.
 
-    `root` is where relative paths of a table or a list begin.
+    `labels` and options are those of the images to learn from: a table of labels may name those of
+    a test without classes, too, and where relative paths begin does not matter to a folder.
     """
     if test is None or isinstance(test, Features):
         return test
-    folder = ImageFolder.of(test, root=None if is_folder(test) else root)
+    if is_folder(test):
+        options = {**options, "root": None}
+    folder = ImageFolder.of(test, **options)
+    if is_table(labels) and not any(label is not None for label in folder.labels):
+        folder = ImageFolder.of(test, labels, **options)
     require_classes(folder)
     require_known(folder.paths, folder.labels, classes)
     return folder

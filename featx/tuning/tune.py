@@ -31,7 +31,7 @@ from featx.features.duplicates import (
     notes_on,
 )
 from featx.features.matrix import Features
-from featx.features.options import RunOptions, TuneOptions, options_in, settle, takes
+from featx.features.options import RunOptions, SourceOptions, TuneOptions, options_in, settle, takes
 from featx.features.recipe import join
 from featx.features.request import joined_names
 from featx.images.decode import Outcome
@@ -314,8 +314,9 @@ def tune(
     check_counts(seed=seed)
     settings = list(settings_of(_checked_classifiers(classifiers)))
     names = _checked_backbones(backbones, options.get("weights", "imagenet"))
-    images = labelled_images(source, labels, options.get("root"))
-    test = test_images(test, images.classes, options.get("root"))
+    reading = options_in(SourceOptions, options)
+    images = labelled_images(source, labels, **reading)
+    test = test_images(test, images.classes, labels, **reading)
     with ExitStack() as stack:
         if options.get("cache") is False:  # no network runs twice, even so
             options["cache"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))

@@ -133,7 +133,7 @@ FUNCTIONS = {
 }
 AT_THE_SHELL = {"folder", "paths", "model", "out", "report", "gallery", "as_json"}
 AT_THE_SHELL |= {"quiet", "verbose"}
-IN_PYTHON = {"self", "source", "labels", "training", "validation", "progress"}
+IN_PYTHON = {"self", "source", "training", "validation", "progress"}
 IN_PYTHON |= {"folds", "repeats", "seed", "n_jobs"}
 
 

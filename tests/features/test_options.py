@@ -25,6 +25,7 @@ from featx.features.options import (
     LabelOptions,
     Option,
     RunOptions,
+    SourceOptions,
     TuneOptions,
     options_in,
     options_of,
@@ -34,6 +35,7 @@ from featx.features.options import (
 )
 from featx.features.request import Request
 from featx.features.run import RunSettings
+from featx.images.folder import ImageFolder
 from featx.images.square import Square
 
 TAKERS = {
@@ -74,6 +76,8 @@ def another(name: str) -> object:
         "layer": "conv",
         "cache": "folder",
         "root": "..",
+        "path_column": "file",
+        "label_column": "species",
     }[name]
 
 
@@ -214,8 +218,15 @@ def test_an_option_changes_the_recipe_or_the_views_unless_it_is_one_of_a_run(nam
 def test_an_option_of_a_run_is_among_its_settings(name, fake_engine):
     value = another(name)
     assert getattr(RunSettings.of(settle({name: value})), name) == value
-    assert options_of(RunOptions).keys() - {"root"} == set(RunSettings.__dataclass_fields__)
+    of_runs = options_of(RunOptions).keys() - options_of(SourceOptions).keys()
+    assert of_runs == set(RunSettings.__dataclass_fields__)
     assert getattr(RunSettings(), name) == OPTIONS[name].default
+
+
+def test_an_option_of_the_source_is_one_of_the_list_of_images():
+    taken = inspect.signature(ImageFolder.of).parameters
+    for name, option in options_of(SourceOptions).items():
+        assert taken[name].default == option.default, name
 
 
 @pytest.mark.parametrize("kind", [Square, Cut])

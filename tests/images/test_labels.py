@@ -100,7 +100,7 @@ MISTAKES = {
     "rows of different lengths": ([[1, 0], [1], [0, 1]], "the labels are no array"),
     "fractions": ([0.0, 1.5, 2.0], "there is a label 1.5: expected a class number or name"),
     "infinity": ([0.0, np.inf, 2.0], "there is a label inf: expected a class number"),
-    "one name": ("cat", r"the labels have the shape \(\): expected a class number or name for"),
+    "one name": ("cat", "labels 'cat' does not exist: expected a class number or name for each"),
     "a picture": (np.zeros((3, 2, 2)), r"the labels have the shape \(3, 2, 2\)"),
 }
 
