@@ -44,6 +44,11 @@ def size(number: float) -> str:
     return f"{number:.1f} TB"
 
 
+def duration(seconds: float) -> str:
+    """Write a time in seconds, a short one with two digits after the point."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
+
+
 def speed(images_per_second: float) -> str:
     """Write a number of images per second, and an unknown one, NaN, as a dash."""
     if math.isnan(images_per_second):

@@ -42,7 +42,7 @@ def plot_learning_curve(curve: Curve, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     curve : LearningCurve
-        What to draw; the forecast goes to twice the photographs there are.
+        What to draw; the forecast goes to twice the photographs of the last point.
     ax : Axes, optional
         Where to draw; by default a figure of its own.
 
@@ -57,7 +57,7 @@ def plot_learning_curve(curve: Curve, ax: Axes | None = None) -> Axes:
     value, low, high = 100 * np.array([(e.value, e.low, e.high) for e in curve.estimates]).T
     ax.fill_between(sizes, low, high, color=RIGHT, alpha=0.16, linewidth=0)
     ax.plot(sizes, value, color=RIGHT, marker="o", markersize=5, linewidth=1.6, label="measured")
-    further = np.linspace(sizes[-1], max(2 * curve.per_class, sizes[-1] * 1.2), 16)
+    further = np.linspace(sizes[-1], 2 * sizes[-1], 16)
     coming = 100 * np.array([(e.value, e.low, e.high) for e in map(curve.forecast, further)])
     ax.fill_between(further, coming[:, 1], coming[:, 2], color=MUTED, alpha=0.12, linewidth=0)
     ax.plot(

@@ -19,6 +19,7 @@ from featx.images.decode import Outcome
 from featx.learning.classes import labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
+from featx.text import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,12 +102,17 @@ class LearningCurve:
         )
 
     @property
+    def doubled(self) -> float:
+        """Twice the photographs per class that the last point was trained on."""
+        return 2 * float(self.sizes[-1])
+
+    @property
     def gain(self) -> Estimate:
         """How much more accurate a classifier of twice the photographs would be.
 
-        At most what is wrong today.
+        From the largest of `sizes` to `doubled`; at most what is wrong today.
         """
-        gain = self._estimate(self._at(2 * self.per_class) - self._at(self.per_class))
+        gain = self._estimate(self._at(self.doubled) - self._at(self.doubled / 2))
         most = 1 - float(self.hits[-1].mean())
         return Estimate(min(gain.value, most), min(gain.low, most), min(gain.high, most))
 
@@ -114,18 +120,21 @@ class LearningCurve:
     def verdict(self) -> str:
         """What more photographs would give, in a sentence."""
         gain = self.gain
-        now = f"about {self.per_class:.0f} photographs per class"
+        now = (
+            f"trained on {self.doubled / 2:.0f} photographs per class, of the "
+            f"{self.per_class:.0f} that there are"
+        )
         if gain.high <= 0:
-            return f"with {now} nothing is wrong: more photographs would only make that surer"
+            return f"{now}, nothing is wrong: more photographs would only make that surer"
         if round(100 * gain.value) < 1:
             return (
-                f"with {now} the curve is nearly flat: twice the photographs would give less than "
-                f"a point (95 % interval 0 to {100 * gain.high:.1f})"
+                f"{now}, the curve is nearly flat: twice as many would give less than a point "
+                f"(95 % interval 0 to {100 * gain.high:.1f})"
             )
         word = "point" if round(100 * gain.value) == 1 else "points"
         return (
-            f"with {now}, twice the photographs would give about {100 * gain.value:.0f} {word} "
-            f"(95 % interval {gain.range})"
+            f"{now}, it scores {percent(self.estimates[-1].value)}; twice as many would give about "
+            f"{100 * gain.value:.0f} {word} more (95 % interval {gain.range})"
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -140,6 +149,10 @@ class LearningCurve:
             "per_class": self.per_class,
             "n_failed": len(self.failed),
             "sizes": self.to_frame().to_dict("records"),
+            "forecast": {
+                "per_class": self.doubled,
+                **self.forecast(self.doubled).to_dict("accuracy"),
+            },
             **self.gain.to_dict("gain"),
             "verdict": self.verdict,
         }

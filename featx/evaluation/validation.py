@@ -99,6 +99,36 @@ class CrossValidation(Evaluation):
         copies = [f"copies of one photograph, kept together: {listed(twins, 6)}"] if twins else []
         return (*self.splits.notes, *copies, *notes_on(self.contradictions))
 
+    def shift_to(self, test: Evaluation) -> str | None:
+        """Say that test images differ from these, or None where the accuracies agree.
+
+        They differ where each accuracy lies outside the interval of the other. Copies of training
+        images do not count, nor classes that the classifier does not know.
+
+        Parameters
+        ----------
+        test : Evaluation
+            Of the same classifier on other images.
+
+        Returns
+        -------
+        str, or None
+            A sentence, with which accuracy to expect of which photographs.
+        """
+        known = test.without_unknown
+        fair = known.without(test.leaks) if known else None
+        if fair is None:
+            return None
+        here, there = self.interval, fair.interval
+        if here.low <= there.value <= here.high or there.low <= here.value <= there.high:
+            return None
+        word = "harder" if there.value < here.value else "easier"
+        return (
+            f"the two sets differ, the test images are {word} than the training images: expect "
+            f"{there.range} % on photographs like the test ones, and {here.range} % on photographs "
+            "like the training ones"
+        )
+
     @property
     def summary(self) -> str:
         """The accuracy, how it was measured, and the notes, a line each."""

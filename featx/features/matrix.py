@@ -20,7 +20,7 @@ from featx.features import formats
 from featx.features.recipe import Recipe
 from featx.images.decode import Outcome
 from featx.images.labels import Label, class_name, classes_of, notes_on_names, of_one_type
-from featx.text import count, listed, printable
+from featx.text import count, duration, listed, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,6 +176,7 @@ class Features:
             "n_views": len(self.views),
             "shape": list(self.X.shape),
             "seconds": round(self.elapsed, 3),
+            "startup_seconds": round(self.elapsed - self.seconds, 3) if embedded else 0.0,
             "images_per_second": round((embedded or len(self)) / took, 1) if took else None,
             "fingerprint": self.recipe.fingerprint if self.recipe else None,
         }
@@ -187,8 +188,7 @@ class Features:
         words = {"n_embedded": "embedded", "n_cached": "from the cache", "n_failed": "failed"}
         parts = [f"{run[key]:,} {word}" for key, word in words.items() if run[key]]
         if self.elapsed:  # features of a file do not know how long it took
-            speed = f" ({run['images_per_second']:.1f} images/s)" if run["n_embedded"] else ""
-            parts.append(f"in {self.elapsed:.1f} s{speed}")
+            parts.append(self._time())
         images = count(len(self) + run["n_failed"], "image")
         views = f", {count(run['n_views'], 'view')} of each" if self.views else ""
         lines = [
@@ -198,6 +198,15 @@ class Features:
         if self.n_other:
             lines.append(f"left alone, no images by name: {count(self.n_other, 'file')}")
         return "\n".join([*lines, *self.notes, *(outcome.failure for outcome in self.failed)])
+
+    def _time(self) -> str:
+        """Say how long it took, start-up apart, which more pictures would not make longer."""
+        run = self.to_dict()
+        if not run["n_embedded"]:
+            return f"in {duration(self.elapsed)}"
+        speed, start = run["images_per_second"], run["startup_seconds"]
+        after = f" after {duration(start)} of start-up" if start >= 0.05 else ""
+        return f"in {duration(self.seconds)} ({speed:.1f} images/s){after}"
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Features:
         """Return some of the rows.

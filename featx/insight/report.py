@@ -46,7 +46,9 @@ _COLORS = {
 }
 _SIDE = 160  # pixels of a thumbnail in a gallery
 # Words that begin a note or a verdict and are no names of candidates.
-_OPENINGS = frozenset(("copies", "expect", "it", "no", "none", "precision", "took", "with"))
+_OPENINGS = frozenset(
+    ("copies", "expect", "it", "no", "none", "precision", "took", "trained", "with")
+)
 _PACKAGES = ("featx", "keras", "openvino", "scikit-learn")
 
 
@@ -113,6 +115,7 @@ def write_report(
         "title": title,
         "main": _measured(evaluation, "main", album, short),
         "test": None if test is None else _measured(test, "test", album, short),
+        "shift": _shift(evaluation, test),
         "run": _run(features, evaluation, [*notes, *(test.notes if test else ())], short),
         "comparison": None if comparison is None else _compared(comparison),
         "curve": None if curve is None else _curve(curve),
@@ -126,6 +129,12 @@ def write_report(
     html = environment.get_template("report.html.j2").render(page).lstrip()
     with written(path) as file:
         file.write_text(html, encoding="utf-8")
+
+
+def _shift(evaluation: Evaluation, test: Evaluation | None) -> str | None:
+    if test is None or not isinstance(evaluation, CrossValidation):
+        return None
+    return evaluation.shift_to(test)
 
 
 def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> dict[str, Any]:
@@ -238,7 +247,7 @@ def _curve(curve: LearningCurve) -> dict[str, Any]:
     return {
         "verdict": curve.verdict,
         "rows": list(zip(curve.sizes.tolist(), curve.estimates, strict=True)),
-        "double": (2 * curve.per_class, curve.forecast(2 * curve.per_class)),
+        "double": (curve.doubled, curve.forecast(curve.doubled)),
         "chart": _chart(
             plot_learning_curve,
             curve,

@@ -94,9 +94,7 @@ class Learner:
             from featx.learning.scratch.classifier import ScratchNetwork
 
             return ScratchNetwork(OwnModel(self.given))
-        from sklearn.base import clone
-
-        return clone(self.given)
+        return _seeded_clone(self.given)
 
     def build_for(self, y: np.ndarray, columns: int, views: int = 0) -> Any:
         """Build an unfitted estimator for images of these classes.
@@ -243,8 +241,9 @@ def make_classifier(
     ----------
     classifier : str or estimator, default="logistic"
         A name of `CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own, which is
-        cloned; or a compiled Keras model, which learns from pixels (float32, 0 to 255, so let it
-        begin with a Rescaling layer) and is copied.
+        cloned, with 0 in place of each `random_state` that is None; or a compiled Keras model,
+        which learns from pixels (float32, 0 to 255, so let it begin with a Rescaling layer) and is
+        copied.
     smallest : int, default=5
         Images in the smallest class.
     columns : int, default=2048
@@ -337,6 +336,28 @@ def _require_classifier(classifier: Any) -> None:
             f"classifier is {what}: expected one of {', '.join(CLASSIFIERS)}, "
             "or a scikit-learn classifier"
         )
+
+
+def _seeded_clone(estimator: Any) -> Any:
+    """Clone an estimator, with 0 for every `random_state` that is None, also of what is inside it.
+
+    Else the same data would give other results each time: by a PCA that draws at random, a
+    perceptron, or the splits of a search.
+    """
+    from sklearn.base import clone
+
+    made = clone(estimator)
+    given = made.get_params()
+    for value in given.values():
+        shuffles = hasattr(value, "split") and getattr(value, "shuffle", True)
+        if shuffles and getattr(value, "random_state", 0) is None:
+            value.random_state = 0  # of a splitter, which was cloned with the rest
+    unseeded = [
+        name
+        for name, value in given.items()
+        if value is None and name.rpartition("__")[2] == "random_state"
+    ]
+    return made.set_params(**dict.fromkeys(unseeded, 0))
 
 
 def _let_search(estimator: Any, y: np.ndarray, views: int) -> None:

@@ -58,9 +58,11 @@ def train(
         Labelled images: a folder with a sub-folder for each class, a table with `path` and
         `label`, a list of paths or an array of pictures with `labels`, or features of them.
     classifier : str or estimator, default="logistic"
-        A name of `featx.CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own. "cnn"
-        is a small network from scratch, the baseline; a compiled Keras model takes its place,
-        which is given float32 pixels from 0 to 255: let it begin with Rescaling(1 / 255).
+        A name of `featx.CLASSIFIERS`, or a scikit-learn classifier or pipeline of your own, which
+        is cloned, with 0 in place of each `random_state` that is None, so that the same data gives
+        the same result. "cnn" is a small network from scratch, the baseline; a compiled Keras model
+        takes its place, which is given float32 pixels from 0 to 255: let it begin with
+        Rescaling(1 / 255).
     labels : sequence or array, optional
         As for `embed`, where the images have none.
     backbone : str or Backbone, optional

@@ -46,6 +46,11 @@ class Training:
     contradictions: tuple[Contradiction, ...] = ()
 
     @property
+    def dataset_shift(self) -> str | None:
+        """Whether test and training images differ, in a sentence; None where nothing shows it."""
+        return self.validation.shift_to(self.test) if self.validation and self.test else None
+
+    @property
     def summary(self) -> str:
         """What became of the images, and every measured figure, a line each."""
         features = self.features
@@ -59,6 +64,8 @@ class Training:
             lines.append(str(self.rejection))
         if self.test:
             lines += [f"test {self.test.summary}", *(each.failure for each in self.test.failed)]
+        if self.dataset_shift:
+            lines.append(self.dataset_shift)
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,6 +77,7 @@ class Training:
             "validation": self.validation.to_dict() if self.validation else None,
             "rejection": self.rejection.to_dict() if self.rejection else None,
             "test": self.test.to_dict() if self.test else None,
+            "dataset_shift": self.dataset_shift,
             "seconds": round(self.seconds, 3),
         }
 

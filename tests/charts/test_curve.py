@@ -28,8 +28,8 @@ def test_a_learning_curve_shows_what_was_measured_and_what_is_forecast():
     measured, forecast = ax.lines
     assert measured.get_xdata().tolist() == [2, 4, 8]
     assert measured.get_ydata() == pytest.approx([60, 70, 80])
-    assert forecast.get_xdata()[[0, -1]].tolist() == [8, 20]
-    assert forecast.get_ydata()[-1] == pytest.approx(82)
+    assert forecast.get_xdata()[[0, -1]].tolist() == [8, 16]
+    assert forecast.get_ydata()[-1] == pytest.approx(81.6)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["measured", "forecast"]
     low, high = ax.get_ylim()
     assert low <= 50

@@ -58,11 +58,12 @@ def test_train_says_in_json_how_good_the_model_is(featx_run, photos, new_photos,
             "notes": [],
             "classes": [{"class": name, **whole, "support": 2} for name in model.classes],
         },
+        "dataset_shift": None,
         "out": str(out),
         "report": None,
     }
     features = document["features"]
-    assert features | {"seconds": 0, "images_per_second": 0} == {
+    assert features | {"seconds": 0, "startup_seconds": 0, "images_per_second": 0} == {
         "n_images": 18,
         "n_features": 9,
         "n_embedded": 18,
@@ -74,6 +75,7 @@ def test_train_says_in_json_how_good_the_model_is(featx_run, photos, new_photos,
         "n_views": 0,
         "shape": [18, 9],
         "seconds": 0,
+        "startup_seconds": 0,
         "images_per_second": 0,
         "fingerprint": model.recipe.fingerprint,
     }

@@ -45,6 +45,21 @@ def test_more_photographs_are_better_and_the_curve_says_by_how_much(cloud):
     assert f"would give about {100 * curve.gain.value:.0f} point" in curve.verdict
 
 
+def test_the_sentence_counts_from_the_last_row_of_the_table(cloud):
+    features = cloud(each=20, distance=0.3)
+    curve = learning_curve(features, "centroid")
+    last = curve.to_dict()["sizes"][-1]
+    assert curve.verdict.startswith(
+        f"trained on {last['per_class']:.0f} photographs per class, of the 20 that there are, it "
+        f"scores {100 * last['accuracy']:.1f} %; twice as many would give"
+    )
+    written = curve.to_dict()["forecast"]
+    assert written["per_class"] == 2 * last["per_class"]
+    assert curve.gain.value == pytest.approx(
+        written["accuracy"] - curve.forecast(last["per_class"]).value
+    )
+
+
 def test_a_flat_curve_is_said_to_be_flat(cloud):
     features = cloud(each=20, distance=3.0)
     y = features.y.copy()
@@ -85,7 +100,7 @@ def test_the_power_law_is_found(a, b, c):
     for size in (4.0, 64.0, 1000.0):
         expected = a - b * size**-c
         assert curve.forecast(size).value == pytest.approx(expected, abs=0.002)
-    assert curve.gain.value == pytest.approx(b * 40.0**-c - b * 80.0**-c, abs=0.002)
+    assert curve.gain.value == pytest.approx(b * 32.0**-c - b * 64.0**-c, abs=0.002)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +127,10 @@ def test_a_curve_is_plain_values(cloud):
             {"per_class": size, **estimate.to_dict("accuracy")}
             for size, estimate in zip(curve.sizes.tolist(), curve.estimates, strict=True)
         ],
+        "forecast": {
+            "per_class": 2 * curve.sizes[-1],
+            **curve.forecast(2 * curve.sizes[-1]).to_dict("accuracy"),
+        },
         "gain": curve.gain.value,
         "gain_low": curve.gain.low,
         "gain_high": curve.gain.high,

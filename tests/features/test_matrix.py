@@ -485,11 +485,13 @@ def test_what_became_of_the_images_is_told_in_plain_values_and_in_words():
         "n_views": 2,
         "shape": [3, 4],
         "seconds": 2.0,
+        "startup_seconds": 1.5,
         "images_per_second": 4.0,
         "fingerprint": RECIPE.fingerprint,
     }
     assert features.summary.splitlines() == [
-        "4 images: 2 embedded, 1 from the cache, 1 failed, in 2.0 s (4.0 images/s)",
+        "4 images: 2 embedded, 1 from the cache, 1 failed, in 0.50 s (4.0 images/s) "
+        "after 1.5 s of start-up",
         f"features 3 x 4, 2 views of each ({RECIPE})",
         "left alone, no images by name: 2 files",
         "failed: photos/bad.jpg: empty file",
@@ -504,7 +506,7 @@ def test_without_a_recipe_and_all_from_the_cache_there_is_less_to_tell():
     assert (told["n_cached"], told["images_per_second"]) == (1, 2.0), "per second of all the time"
     assert make(np.zeros((1, 3))).to_dict()["images_per_second"] is None
     assert features.summary.splitlines() == [
-        "1 image: 1 from the cache, in 0.5 s",
+        "1 image: 1 from the cache, in 0.50 s",
         "features 1 x 2 x 2 x 3 (None)",
     ]
 

@@ -248,7 +248,7 @@ def test_the_numbers_are_those_of_the_results(full, insects):
     assert f"without that luck, expect {100 * best.value:.1f} %" in text
     for each in comparison.candidates:
         assert f"{100 * each.accuracy.low:.1f} to {100 * each.accuracy.high:.1f}" in text
-    assert insects["curve"].verdict.removeprefix("with ") in text
+    assert insects["curve"].verdict.removeprefix("trained ") in text
     for name, row in evaluation.by_class.iterrows():
         numbers = (row.precision, row.recall, row.f1)
         assert f"{name}{''.join(f'{each:.2f}' for each in numbers)}{row.support:.0f}" in text

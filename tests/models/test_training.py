@@ -65,6 +65,7 @@ def test_what_was_not_measured_is_none_in_plain_values(features, validation, tes
         "classifier": "centroid",
         "classes": ["ant", "bee", "cat"],
         "features": features.to_dict(),
+        "dataset_shift": None,
         "seconds": 1.235,
         **{name: each.to_dict() for name, each in measured.items() if name != missing},
     }
@@ -74,3 +75,40 @@ def test_a_training_shows_its_summary(features):
     training = Training(features, "a < b")
     assert repr(training) == training.summary
     assert training._repr_html_() == f"<pre>{training.summary.replace('<', '&lt;')}</pre>"
+
+
+@pytest.mark.parametrize(("distance", "word"), [(0.1, "harder"), (2.0, "easier")])
+def test_a_test_that_is_harder_or_easier_than_the_training_images_is_told(cloud, distance, word):
+    features = cloud(each=30, distance=0.45)
+    training = featx.train(
+        features,
+        "centroid",
+        validation=True,
+        test=cloud(each=30, distance=distance, seed=1),
+    ).training
+    here, there = training.validation.interval, training.test.interval
+    assert not here.low <= there.value <= here.high
+    assert not there.low <= here.value <= there.high
+    told = training.dataset_shift
+    assert told == (
+        f"the two sets differ, the test images are {word} than the training images: expect "
+        f"{there.range} % on photographs like the test ones, and {here.range} % on photographs "
+        "like the training ones"
+    )
+    assert training.summary.splitlines().count(told) == 1
+    assert training.to_dict()["dataset_shift"] == told
+
+
+def test_sets_that_agree_but_for_copies_and_unknown_classes_are_not_said_to_differ(
+    features, validation, tested
+):
+    assert Training(features, "centroid", None, validation, tested).dataset_shift is None
+    wrong = dataclasses.replace(tested, y_pred=tested.y_true[::-1].copy())
+    assert validation.shift_to(wrong) is not None
+    missed = wrong.paths[wrong.y_pred != wrong.y_true]
+    copies = dataclasses.replace(wrong, leaks=dict.fromkeys(missed, "photos/ant/1.jpg"))
+    assert validation.shift_to(copies) is None
+    every = dataclasses.replace(wrong, leaks=dict.fromkeys(wrong.paths, "photos/ant/1.jpg"))
+    assert validation.shift_to(every) is None
+    unknown = dataclasses.replace(wrong, known=())
+    assert validation.shift_to(unknown) is None
