@@ -6,6 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 from featx.text import printable
 
@@ -39,6 +40,20 @@ class UnknownClassifierError(OptionError):
 
 class ImageSourceError(FeatxError, ValueError):
     """The images asked for are missing, empty, or without the labels that the task needs."""
+
+
+class NoImagesError(ImageSourceError):
+    """There is nothing to work on: no image where some may be, or none that can be read.
+
+    Attributes
+    ----------
+    outcomes : tuple of Outcome
+        What became of the files, where there are some.
+    """
+
+    def __init__(self, message: str, outcomes: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.outcomes = outcomes
 
 
 class ImageSourceWarning(UserWarning):

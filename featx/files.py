@@ -85,15 +85,21 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str] = ()) -
     `StorageError` if it is a folder or no file can be made beside it.
     """
     target = Path(path)
-    if suffixes and target.suffix.lower() not in suffixes:
-        raise OptionError(
-            f"cannot write {target}: expected a name that ends in {', '.join(suffixes)}"
-        )
+    if suffixes:
+        check_suffix(target, suffixes)
     with storage_errors(target):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with tempfile.TemporaryFile(dir=target.parent):
             pass
+
+
+def check_suffix(path: str | os.PathLike[str], suffixes: Sequence[str]) -> None:
+    """Raise an `OptionError` if a name ends in none of the suffixes."""
+    if Path(path).suffix.lower() not in suffixes:
+        raise OptionError(
+            f"cannot write {os.fspath(path)}: expected a name that ends in {', '.join(suffixes)}"
+        )
 
 
 def mapped_array(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar on a terminal, elsewhere a line now and then."""
+"""Progress of long work on stderr: a bar on a terminal, elsewhere a line at its end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from featx.text import printable
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-LINE_SECONDS = 10.0  # between two lines; in long work a tenth of its time so far
+LINE_SECONDS = 10.0  # of work that is worth a line in a log
+FIRST_SECONDS = 60.0  # until a line before the end; the next ones whenever the time has doubled
 
 
 class Progress(AbstractContextManager[Any], Protocol):
@@ -31,7 +32,10 @@ class Progress(AbstractContextManager[Any], Protocol):
 
 
 def progress_bar(name: str, total: int, unit: str, *, shown: bool) -> Progress:
-    """Return a bar that appears after a second; lines after ten where stderr is no terminal.
+    """Return a bar that appears after a second; where stderr is no terminal, a line at the end.
+
+    Work of more than a minute has a few lines on the way, too, and such of less than ten seconds
+    none.
 
     It stands beside `name` and counts to `total` in steps called `unit`, such as "images".
     """
@@ -69,22 +73,24 @@ class _Lines(_Nothing):
         self._name, self._total, self._unit = name, total, unit
         self._count = self._written = 0
         self._start = time.monotonic()
-        self._next = self._start + LINE_SECONDS
+        self._next = FIRST_SECONDS
 
     def update(self) -> None:
         self._count += 1
-        now = time.monotonic()
-        if now >= self._next:
-            self._write()
-            self._next = now + max(LINE_SECONDS, (now - self._start) / 10)
+        seconds = time.monotonic() - self._start
+        if seconds >= self._next:
+            self._write(seconds)
+            self._next = 2 * seconds
 
     def __exit__(self, *error: object) -> None:
-        if self._written and self._written < self._count:
-            self._write()
+        seconds = time.monotonic() - self._start
+        if self._written < self._count and seconds >= LINE_SECONDS:
+            self._write(seconds)
 
-    def _write(self) -> None:
+    def _write(self, seconds: float) -> None:
         self._written = self._count
-        print(f"{self._name}: {self._count} of {self._total} {self._unit}", file=sys.stderr)
+        done = f"{self._count:,} of {self._total:,} {self._unit}"
+        print(f"{self._name}: {done}, in {seconds:.0f} s", file=sys.stderr)
 
 
 @lru_cache(maxsize=1)

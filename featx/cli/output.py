@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import click
 
 from featx.errors import ImageSourceWarning
-from featx.files import written
-from featx.text import printable, printable_lines, spreadsheet_cell, width
+from featx.text import printable, printable_lines, width
 
 
 @contextmanager
@@ -62,18 +60,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[
         ]
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
-
-
-def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of the same keys as a table, in which a spreadsheet finds no formula to run."""
-    with (
-        written(path) as file,
-        file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as sink,
-    ):
-        writer = csv.DictWriter(sink, list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: spreadsheet_cell(cell) for name, cell in row.items()})
 
 
 def complain(message: str) -> None:

@@ -8,23 +8,48 @@ import click
 
 from featx.cli.flags import embedding_options, file_option, json_option, model_weights_option
 from featx.cli.help import command, option
-from featx.cli.output import emit, table, working, write_csv
+from featx.cli.output import complain, emit, table, working
 from featx.features.options import RunOptions
 from featx.files import PICTURES
 from featx.images.table import is_table
+from featx.models.prediction_table import TABLES, require_excel
 
 
 @command(epilog="Example: featx predict fruit.featx new.jpg more/ --gallery result.png")
 @click.argument("model")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@file_option("--out", "FILE.csv", "Write the predictions as a table too.", suffixes=(".csv",))
+@file_option(
+    "--out",
+    "FILE",
+    f"Write the predictions as a table too: {' or '.join(TABLES)}.",
+    suffixes=TABLES,
+)
+@option(
+    "--only-new",
+    is_flag=True,
+    group="Output",
+    help="Leave out what the table of --out has already, and add the rest to it.",
+)
+@option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Labels for each picture, the most probable first.",
+)
+@option(
+    "--probabilities",
+    is_flag=True,
+    help="Have the probability of every class in --out and --json.",
+)
+@option("--answer-all", is_flag=True, help="Label every picture, also where the model is unsure.")
 @file_option(
     "--gallery",
     "FILE.png",
     "Draw the pictures with their labels: green or red where the sub-folder tells the truth.",
     suffixes=PICTURES,
 )
-@option("--answer-all", is_flag=True, help="Label every picture, also where the model is unsure.")
 @model_weights_option
 @embedding_options(RunOptions)
 @json_option
@@ -32,6 +57,7 @@ def predict(
     model: str,
     paths: tuple[str, ...],
     out: str | None,
+    only_new: bool,
     gallery: str | None,
     weights: str | None,
     as_json: bool,
@@ -39,18 +65,28 @@ def predict(
 ) -> None:
     """Predict the label of each picture; a folder means its pictures.
 
-    So does a table of paths (.csv, .tsv, .parquet, .xlsx), if it is the only PATH.
+    So does a table of paths (.csv, .tsv, .parquet, .xlsx), if it is the only PATH. A folder
+    without pictures, and pictures that cannot be read, are no mistake.
     """
     import featx
 
+    if only_new and out is None:
+        raise click.UsageError("--only-new goes with --out, the table that has the others")
+    if out:
+        require_excel(out)
     with working():
         source = paths[0] if len(paths) == 1 and is_table(paths[0]) else list(paths)
-        predictions = featx.load(model, weights=weights).predictions(source, **options)
-        if gallery:
+        predictions = featx.load(model, weights=weights).predictions(
+            source, only_new=out if only_new else None, **options
+        )
+        if gallery and not predictions.n_read:
+            complain("warning: nothing can be drawn, so that there is no gallery")
+            gallery = None
+        elif gallery:
             from featx.charts.gallery import save_figure
 
             save_figure(predictions.plot(), gallery)
     if out:
-        write_csv(out, predictions.rows)
-    text = table(["path", "label", "probability"], predictions.cells)
+        predictions.save(out, add=only_new)
+    text = "\n".join([table(predictions.header, predictions.cells), predictions.summary])
     emit(predictions.rows, text, as_json=as_json, out=out, gallery=gallery)

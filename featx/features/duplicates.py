@@ -11,7 +11,7 @@ apart than 0.4 of the median, so that a chain of pictures cannot join a class.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -164,6 +164,23 @@ def find_contradictions(
         tuple((str(paths[row]), str(labels[row])) for row in rows)
         for rows in _members(groups)
         if len({labels[row] for row in rows}) > 1
+    )
+
+
+def leaked_contradictions(
+    leaks: Mapping[str, str], features: Features, training: Features | None
+) -> tuple[Contradiction, ...]:
+    """Find the images that are copies of training images of another class.
+
+    `leaks` is what `find_leaks` found.
+    """
+    if training is None:
+        return ()
+    learned = dict(zip(training.paths, training.labels, strict=True))
+    return tuple(
+        ((path, str(label)), (leaks[path], str(learned[leaks[path]])))
+        for path, label in zip(features.paths, features.labels, strict=True)
+        if path in leaks and str(learned[leaks[path]]) != str(label)
     )
 
 

@@ -19,7 +19,7 @@ from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import engines_for, open_engine
 from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.network import JOINT_POOLINGS
-from featx.errors import ImageError, ImageSourceError, StorageError, get_logger
+from featx.errors import ImageError, NoImagesError, StorageError, get_logger
 from featx.features.batches import Batches
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.options import EmbedOptions
@@ -354,10 +354,11 @@ def _matrix(
     rows = [index for index, outcome in enumerate(outcomes) if outcome.ok]
     if not rows:
         first = outcomes[0]
-        raise ImageSourceError(
+        raise NoImagesError(
             f"none of {len(outcomes)} images can be read ({first.path}: {first.reason})"
             if len(outcomes) > 1
-            else f"the image cannot be read ({first.path}: {first.reason})"
+            else f"the image cannot be read ({first.path}: {first.reason})",
+            tuple(outcomes),
         )
     assert store.shape is not None
     X = _allocate(len(rows), int(np.prod(store.shape)), store.folder)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from featx.errors import ImageSourceError, OptionError, check_choice
+from featx.errors import ImageSourceError, NoImagesError, OptionError, check_choice
 from featx.images.arrays import array_image, array_images
 from featx.images.labels import (
     Label,
@@ -138,7 +138,7 @@ class ImageFolder:
         n_other = len(listing.files) - len(images) + listing.n_left_behind
         if not images:
             holds = f"has {count(n_other, 'other file')}" if n_other else "holds no file"
-            raise ImageSourceError(
+            raise NoImagesError(
                 f"no images in {root!r}, which {holds}: expected names "
                 "that end in .jpg, .png, .webp or another suffix of an image"
             )
@@ -303,7 +303,7 @@ class ImageFolder:
             for position, item in enumerate(items)
         )
         if not paths:
-            raise ImageSourceError(f"the list of images is empty: expected {_EXPECTED}")
+            raise NoImagesError(f"the list of images is empty: expected {_EXPECTED}")
         return cls(paths=paths, labels=(None,) * len(paths))
 
     @classmethod
@@ -313,7 +313,11 @@ class ImageFolder:
         n_other, notes = 0, dict[str, None]()
         for path in cls.of_rows(source, "item {} of the images", reading.root).paths:
             if not isinstance(path, MemoryImage) and os.path.isdir(path):
-                folder = cls.scan(path, classes_from=reading.classes_from)
+                try:
+                    folder = cls.scan(path, classes_from=reading.classes_from)
+                except NoImagesError as error:
+                    notes[str(error)] = None
+                    continue
                 paths.extend(folder.paths)
                 labels.extend(folder.labels)
                 n_other += folder.n_other
@@ -321,13 +325,15 @@ class ImageFolder:
             else:
                 paths.append(path)
                 labels.append(None)
+        if not paths:
+            raise NoImagesError("; ".join(notes))
         return cls(tuple(paths), tuple(labels), n_other, notes=tuple(notes))
 
     @classmethod
     def _of_table(cls, table: Table, reading: _Reading) -> ImageFolder:
         column = table.require(reading.path_column, "paths", "path_column")
         if not len(table):
-            raise ImageSourceError(f"{table.name} is empty: expected a row an image")
+            raise NoImagesError(f"{table.name} is empty: expected a row an image")
         texts, start, notes = column.tolist(), reading.root, list[str]()
         row = f"row {{}} of the column `{str(column.name).replace('{', '{{').replace('}', '}}')}`"
         if table.folder is not None:

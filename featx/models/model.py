@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from os import PathLike
@@ -13,28 +13,31 @@ import numpy as np
 
 from featx.backbones.backbone import Backbone
 from featx.errors import (
-    FeatxError,
-    ModelFileError,
+    NoImagesError,
     OptionError,
     RecipeMismatchError,
     UnknownBackboneError,
-    one_line,
     warn_of_images,
 )
 from featx.evaluation.evaluation import Evaluation
-from featx.features.duplicates import Contradiction, find_contradictions, find_leaks, notes_on
+from featx.features.duplicates import (
+    find_contradictions,
+    find_leaks,
+    leaked_contradictions,
+    notes_on,
+)
 from featx.features.matrix import Features
 from featx.features.options import RunOptions, SourceOptions, options_in, settle, takes
 from featx.features.recipe import Recipe, RecipePart
 from featx.features.request import Request
 from featx.features.run import run
-from featx.images.decode import Outcome
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
 from featx.learning.classes import per_file, refuse_labels, require_classes, require_known
-from featx.learning.learner import predict
 from featx.models import model_file
-from featx.models.predictions import Predictions
+from featx.models.inference import Inference, features_of_nothing, infer
+from featx.models.prediction_table import new_files
+from featx.models.predictions import Predictions, check_top
 from featx.models.rejection import UNSURE, Rejection
 from featx.models.training import Training
 from featx.text import listed
@@ -235,10 +238,11 @@ class ImageClassifier:
             unsure of.
         """
         features = self.features(source, **options)
-        labels, _, answered = self._judged(features)
-        if answered is not None and not answer_all:
+        inferred = self._inferred(features)
+        labels = inferred.labels
+        if inferred.answered is not None and not answer_all:
             labels = labels.astype(object)
-            labels[~answered] = UNSURE
+            labels[~inferred.answered] = UNSURE
         return per_file(features, labels, None)
 
     @takes(RunOptions)
@@ -264,7 +268,7 @@ class ImageClassifier:
         probabilities = None
         if hasattr(self.pipeline, "predict_proba"):
             features = self.features(source, **options)
-            _, probabilities, _ = self._judged(features)
+            probabilities = self._inferred(features).probabilities
         if probabilities is None:
             raise OptionError(
                 "this classifier gives no probabilities; train with another one, such as 'logistic'"
@@ -273,35 +277,60 @@ class ImageClassifier:
 
     @takes(RunOptions)
     def predictions(
-        self, source: ImageSource, *, answer_all: bool = False, **options: Unpack[RunOptions]
+        self,
+        source: ImageSource,
+        *,
+        answer_all: bool = False,
+        top: int = 1,
+        probabilities: bool = False,
+        only_new: str | PathLike[str] | None = None,
+        **options: Unpack[RunOptions],
     ) -> Predictions:
         """Predict images: labels and probabilities together, to print, tabulate or draw.
+
+        A folder or a list without images, or of files that cannot be read, is no error here.
 
         Parameters
         ----------
         source, answer_all, **options
             As for `predict`.
+        top : int, default=1
+            How many classes to name for each image, the best guess first.
+        probabilities : bool, default=False
+            Let the rows have the probability of every class.
+        only_new : str or path, optional
+            A table that `Predictions.save` wrote, or will write: images that it has already are
+            left out, unless the file has another size or time since.
 
         Returns
         -------
         Predictions
             One for each input file.
+
+        Raises
+        ------
+        ImageSourceError
+            Nothing of what was named exists.
+        OptionError
+            More than one class or all probabilities are asked for, and the classifier gives no
+            probabilities; or the table cannot be read.
         """
-        features = self.features(source, **options)
-        labels, probabilities, answered = self._judged(features)
-        share = np.full(len(labels), np.nan)
-        if probabilities is not None:
-            share = probabilities[np.arange(len(labels)), self._columns(labels)]
-        given = in_terms_of(self.classes, features.labels)
-        truth = np.array([*given, None], dtype=object)[:-1]
-        known = set(given) & set(self.classes)
-        return Predictions(
-            outcomes=features.outcomes
-            or tuple(Outcome("cached", path=path) for path in features.paths),
-            best_guess=per_file(features, labels.astype(object), None),
-            probability=per_file(features, share, np.nan),
-            answered=None if answered is None else per_file(features, answered | answer_all, False),
-            true=per_file(features, truth, None).tolist() if known else None,
+        check_top(top)
+        states = None
+        try:
+            if only_new is not None:
+                images = ImageFolder.of(source, **options_in(SourceOptions, options))
+                source, states = new_files(images, only_new)
+            features = self.features(source, **options)
+        except NoImagesError as error:
+            features = features_of_nothing(error)
+        return Predictions.of(
+            features,
+            self._inferred(features),
+            answer_all=answer_all,
+            top=top,
+            with_probabilities=probabilities,
+            states=states,
         )
 
     @takes(RunOptions)
@@ -340,63 +369,32 @@ class ImageClassifier:
         own, true = known[: len(self.classes)], known[len(self.classes) :]
         classes = classes_of(known)
         leaks = find_leaks(training, features) if training is not None else {}
-        predicted, probabilities, answered = self._judged(features)
-        predicted = np.array(own)[self._columns(predicted)]
+        inferred = self._inferred(features)
+        probabilities = inferred.probabilities
         if probabilities is not None:
             columns = [classes.index(name) for name in own]
-            spread = np.zeros((len(predicted), len(classes)))
+            spread = np.zeros((len(features), len(classes)))
             spread[:, columns], probabilities = probabilities, spread
         evaluation = Evaluation(
             paths=features.paths,
             y_true=np.array(true),
-            y_pred=predicted,
+            y_pred=np.array(own)[inferred.columns],
             classes=classes,
             failed=features.failed,
             probabilities=probabilities,
-            answered=answered,
+            answered=inferred.answered,
             target=self.rejection.target if self.rejection else None,
             leaks=leaks,
             contradictions=find_contradictions(features)
-            + _contradictions(leaks, features, training),
+            + leaked_contradictions(leaks, features, training),
             known=classes_of(own),
             about_images=features.notes,
         )
         warn_of_images([*evaluation.about_unknown, *notes_on(evaluation.contradictions)])
         return evaluation
 
-    def _judged(
-        self, features: Features
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Return labels, probabilities in columns of `classes`, and which images are answered."""
-        columns, width = getattr(self.pipeline, "n_features_in_", None), features.matrix.shape[1]
-        if columns not in (None, width):
-            raise ModelFileError(
-                f"this model learned from {columns} columns, but its recipe gives {width}: the "
-                "file is damaged; train it again"
-            )
-        try:
-            labels, probabilities = predict(
-                self.pipeline, features.matrix, features.view_matrices, self.classes
-            )
-        except FeatxError:
-            raise
-        except Exception as error:
-            if self._path is None:
-                raise
-            raise ModelFileError(
-                f"the model in {self._path} cannot predict these images ({one_line(error)}); if "
-                "they are sound, it is damaged: train it again"
-            ) from error
-        if self.rejection is None:
-            return labels, probabilities, None
-        assert probabilities is not None, "a model that rejects has probabilities"
-        probabilities = self.rejection.calibrate(probabilities)
-        certainty = probabilities[np.arange(len(labels)), self._columns(labels)]
-        return labels, probabilities, self.rejection.answers(certainty)
-
-    def _columns(self, labels: np.ndarray) -> np.ndarray:
-        """Return the column of `predict_proba` of each label."""
-        return np.searchsorted(np.array(self.classes), labels)
+    def _inferred(self, features: Features) -> Inference:
+        return infer(self.pipeline, features, self.rejection, self._path)
 
     def save(self, path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> None:
         """Save the model to one file, without pickle.
@@ -423,20 +421,6 @@ class ImageClassifier:
             self.pipeline, self.recipe, self.weights, self.views, self.rejection
         )
         model_file.write(Path(path), stored, trusted)
-
-
-def _contradictions(
-    leaks: Mapping[str, str], features: Features, training: Features | None
-) -> tuple[Contradiction, ...]:
-    """Find the images that are copies of training images of another class."""
-    if training is None:
-        return ()
-    learned = dict(zip(training.paths, training.labels, strict=True))
-    return tuple(
-        ((path, str(label)), (leaks[path], str(learned[leaks[path]])))
-        for path, label in zip(features.paths, features.labels, strict=True)
-        if path in leaks and str(learned[leaks[path]]) != str(label)
-    )
 
 
 def load(

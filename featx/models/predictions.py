@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.errors import OptionError
+from featx.features.matrix import Features
 from featx.images.decode import Outcome
-from featx.images.labels import Label
-from featx.text import percent, printable
+from featx.images.labels import Label, in_terms_of
+from featx.learning.classes import per_file
+from featx.models.inference import Inference
+from featx.models.prediction_table import FileState, read_rows, write_rows
+from featx.text import count, listed, percent, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +44,19 @@ class Predictions:
     true : list of (str, int, bool or None), or None
         The class that each image is known to have, None for a file that cannot be read; None where
         no image has a class of the model.
+    classes : tuple of (str, int or bool)
+        The classes of the model.
+    probabilities : ndarray of shape (n, n_classes), float, or None
+        The probability of each class, columns in the order of `classes`; NaN for a file that cannot
+        be read. None where the classifier gives none.
+    top : int
+        How many classes the rows name for each image, the best guess first.
+    with_probabilities : bool
+        Whether the rows have the probability of every class.
+    states : tuple of (FileState or None), or None
+        Size and time of each file, where only new ones were asked for.
+    notes : tuple of str
+        What a reader should know of the images, a line each.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -42,52 +64,214 @@ class Predictions:
     probability: np.ndarray
     answered: np.ndarray | None = None
     true: list[Label | None] | None = None
+    classes: tuple[Label, ...] = ()
+    probabilities: np.ndarray | None = None
+    top: int = 1
+    with_probabilities: bool = False
+    states: tuple[FileState | None, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        features: Features,
+        inferred: Inference,
+        *,
+        answer_all: bool = False,
+        top: int = 1,
+        with_probabilities: bool = False,
+        states: tuple[FileState | None, ...] | None = None,
+    ) -> Predictions:
+        """Put together what a model says of features, a row for each file.
+
+        Raises an `OptionError` where probabilities are asked for and there are none.
+        """
+        if inferred.probabilities is None and (top > 1 or with_probabilities):
+            raise OptionError(
+                "this classifier gives no probabilities: leave out top and probabilities, or train "
+                "with another one, such as 'logistic'"
+            )
+        answered, shares = inferred.answered, inferred.probabilities
+        given = in_terms_of(inferred.classes, features.labels)
+        truth = np.array([*given, None], dtype=object)[:-1]
+        known = set(given) & set(inferred.classes)
+        return cls(
+            outcomes=features.outcomes
+            or tuple(Outcome("cached", path=path) for path in features.paths),
+            best_guess=per_file(features, inferred.labels.astype(object), None),
+            probability=per_file(features, inferred.certainty, np.nan),
+            answered=None if answered is None else per_file(features, answered | answer_all, False),
+            true=per_file(features, truth, None).tolist() if known else None,
+            classes=inferred.classes,
+            probabilities=None if shares is None else per_file(features, shares, np.nan),
+            top=top,
+            with_probabilities=with_probabilities,
+            states=states,
+            notes=features.notes,
+        )
 
     def __len__(self) -> int:
         return len(self.outcomes)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns of `rows`, also where there is no row."""
+        names = ["path", "label"]
+        if self.answered is not None:
+            names.append("best_guess")
+        names.append("probability")
+        for place in range(2, self.top + 1):
+            names += [f"top_{place}", f"top_{place}_probability"]
+        if self.with_probabilities:
+            names += [f"probability_{name}" for name in self.classes]
+        names += ["outcome", "reason"]
+        return names + (["bytes", "modified"] if self.states is not None else [])
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """A row for each file, as plain values.
 
         Keys are `path`, `label` (None where the file cannot be read or the model is unsure),
-        `best_guess` where the model rejects, `probability`, `outcome` and `reason`.
+        `best_guess` where the model rejects, `probability`, `outcome` and `reason`. Where several
+        classes were asked for, `top_2` and `top_2_probability` are the second one and so on;
+        `probability_cat` is that of the class cat, where all probabilities were. `bytes` and
+        `modified` are of the file, where only new ones were asked for.
         """
-        rows = []
-        for number, (outcome, guess) in enumerate(zip(self.outcomes, self.best_guess, strict=True)):
-            share = float(self.probability[number])
-            known = guess.item() if isinstance(guess, np.generic) else guess
-            sure = self.answered is None or bool(self.answered[number])
-            row: dict[str, Any] = {"path": outcome.path, "label": known if sure else None}
-            if self.answered is not None:
-                row["best_guess"] = known
+        columns = self.columns
+        return [self._row(number, columns) for number in range(len(self))]
+
+    def _row(self, number: int, columns: Sequence[str]) -> dict[str, Any]:
+        outcome, sure = self.outcomes[number], self._answers(number)
+        ranked = self._ranked(number)
+        guess, share = ranked[0]
+        row: dict[str, Any] = dict.fromkeys(columns)
+        row |= {"path": outcome.path, "label": guess if sure else None, "probability": share}
+        if self.answered is not None:
+            row["best_guess"] = guess
+        for place, (label, each) in enumerate(ranked[1:], start=2):
+            row |= {f"top_{place}": label, f"top_{place}_probability": each}
+        if self.with_probabilities and self.probabilities is not None:
             row |= {
-                "probability": None if math.isnan(share) else share,
-                "outcome": outcome.status,
-                "reason": outcome.reason or None,
+                f"probability_{name}": _plain(each)
+                for name, each in zip(self.classes, self.probabilities[number], strict=True)
             }
-            rows.append(row)
-        return rows
+        row |= {"outcome": outcome.status, "reason": outcome.reason or None}
+        state = None if self.states is None else self.states[number]
+        return row if state is None else row | state.to_dict()
+
+    def _answers(self, number: int) -> bool:
+        return self.answered is None or bool(self.answered[number])
+
+    def _ranked(self, number: int) -> list[tuple[Label | None, float | None]]:
+        """Return the classes of an image with their probabilities, the best guess first."""
+        guess = self.best_guess[number]
+        guess = guess.item() if isinstance(guess, np.generic) else guess
+        best = [(guess, _plain(self.probability[number]))]
+        if guess is None or self.top == 1 or self.probabilities is None:
+            return best
+        shares = self.probabilities[number]
+        order = [each for each in np.argsort(-shares, kind="stable") if self.classes[each] != guess]
+        return best + [(self.classes[each], _plain(shares[each])) for each in order[: self.top - 1]]
+
+    @property
+    def header(self) -> list[str]:
+        """The names of the columns of `cells`."""
+        return ["path", "label", "probability", *(["then"] if self.top > 1 else [])]
 
     @property
     def cells(self) -> list[list[str]]:
         """A row for each file as people read it: path, label, probability."""
         cells = []
-        for row in self.rows:
-            path, guess = printable(row["path"]), row.get("best_guess", row["label"])
+        for number, outcome in enumerate(self.outcomes):
+            path, ((guess, share), *others) = printable(outcome.path), self._ranked(number)
             if guess is None:
-                cells.append([path, "-", f"failed: {printable(row['reason'])}"])
+                row = [path, "-", f"failed: {printable(outcome.reason)}"]
             else:
-                label = printable(f"unsure ({guess}?)" if row["label"] is None else guess)
-                share = math.nan if row["probability"] is None else row["probability"]
-                cells.append([path, label, percent(share)])
+                label = guess if self._answers(number) else f"unsure ({guess}?)"
+                row = [path, printable(label), percent(math.nan if share is None else share)]
+            if self.top > 1:
+                row.append(
+                    ", ".join(f"{printable(name)} {percent(each or 0)}" for name, each in others)
+                )
+            cells.append(row)
         return cells
+
+    @property
+    def counts(self) -> dict[Label, int]:
+        """How many images each class was given, the most frequent first; 0 is left out."""
+        given = self.best_guess if self.answered is None else self.best_guess[self.answered]
+        return dict(Counter(each for each in given.tolist() if each is not None).most_common())
+
+    @property
+    def n_failed(self) -> int:
+        """The number of files that could not be read."""
+        return sum(not outcome.ok for outcome in self.outcomes)
+
+    @property
+    def n_read(self) -> int:
+        """The number of files that could be read."""
+        return len(self) - self.n_failed
+
+    @property
+    def n_unsure(self) -> int:
+        """The number of images that the model is unsure of."""
+        return self.n_read - sum(self.counts.values())
+
+    @property
+    def summary(self) -> str:
+        """How many images were given which label, and the notes, a line each."""
+        counts = self.counts
+        told = []
+        if counts:
+            labels = listed([f"{name} {n:,}" for name, n in counts.items()])
+            told.append(f"{sum(counts.values()):,} labelled ({labels})")
+        told += [f"{self.n_unsure:,} unsure"] if self.n_unsure else []
+        told += [f"{self.n_failed:,} failed"] if self.n_failed else []
+        line = count(len(self), "picture") + (f": {', '.join(told)}" if told else "")
+        return "\n".join([line, *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rows and the counts as plain values."""
+        return {
+            "n_images": len(self),
+            "n_failed": self.n_failed,
+            "n_unsure": self.n_unsure,
+            "labels": [{"label": name, "n_images": n} for name, n in self.counts.items()],
+            "notes": list(self.notes),
+            "predictions": self.rows,
+        }
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table of one row per file, with the columns of `rows`."""
         import pandas as pd
 
-        return pd.DataFrame(self.rows)
+        return pd.DataFrame(self.rows, columns=self.columns)
+
+    def save(self, path: str | PathLike[str], *, add: bool = False) -> None:
+        """Write the rows as a table, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+            A name that ends in ".csv", or in ".xlsx" for Excel.
+        add : bool, default=False
+            Keep the rows that the table has already, but for those of the same paths.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be written; an older one at `path` is left as it was.
+        OptionError
+            The name ends otherwise, there is no openpyxl for Excel, or the file to add to is no
+            table.
+        """
+        columns, rows = self.columns, self.rows
+        if add:
+            earlier, known = read_rows(path)
+            new = {row["path"] for row in rows}
+            columns = [*earlier, *(name for name in columns if name not in earlier)]
+            rows = [*(row for row in known if row.get("path") not in new), *rows]
+        write_rows(path, columns, rows)
 
     def plot(self, *, columns: int | None = None) -> Figure:
         """Draw the pictures with their labels; see `featx.plot_gallery`."""
@@ -104,4 +288,19 @@ class Predictions:
         )
 
     def __repr__(self) -> str:
-        return f"Predictions({len(self)} images)"
+        return f"Predictions({count(len(self), 'image')})"
+
+    def _repr_html_(self) -> str:
+        table = self.to_frame().map(lambda cell: printable(cell) if isinstance(cell, str) else cell)
+        return f"<p>{escape(printable(self.summary))}</p>{table.to_html(index=False)}"
+
+
+def check_top(top: int) -> None:
+    """Raise an `OptionError` if so many classes cannot be named."""
+    if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
+        raise OptionError(f"top {top!r}: expected how many classes to name, a whole number from 1")
+
+
+def _plain(share: float) -> float | None:
+    """Return a probability as a plain number, None for NaN."""
+    return None if math.isnan(share) else float(share)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from featx.cli.output import complain, emit, is_quiet, short_warnings, table, write_csv
+from featx.cli.output import complain, emit, is_quiet, short_warnings, table
 
 
 @pytest.mark.parametrize(("encoding", "printed"), [("latin-1", "± caf?"), ("utf-8", "± caf\ufffd")])
@@ -97,18 +97,3 @@ def test_files_that_were_written_stand_last_in_text_and_in_json(capsys):
     assert json.loads(capsys.readouterr().out) == {"n": 1, "out": "a.csv", "report": None}
     emit([{"n": 1}], "text", as_json=True, **files)
     assert json.loads(capsys.readouterr().out) == [{"n": 1}]
-
-
-def test_a_table_on_disk_has_a_column_for_each_key_and_any_name(tmp_path):
-    rows = [{"path": "a, b.png", "share": 0.5}, {"path": "caf\udce9.png", "share": None}]
-    write_csv(str(tmp_path / "x.csv"), rows)
-    lines = (tmp_path / "x.csv").read_bytes().splitlines()
-    assert lines == [b"path,share", b'"a, b.png",0.5', b"caf\xe9.png,"]
-
-
-def test_a_table_on_disk_has_no_formula_and_numbers_stay(tmp_path):
-    rows = [{"path": "=HYPERLINK(1)", "label": "-1", "share": -0.5}, {"path": "@x", "label": "+a"}]
-    write_csv(str(tmp_path / "x.csv"), rows)
-    assert (tmp_path / "x.csv").read_text().splitlines() == [
-        *("path,label,share", "'=HYPERLINK(1),-1,-0.5", "'@x,'+a,")
-    ]

@@ -202,3 +202,78 @@ def test_names_of_files_that_are_not_unicode_are_no_obstacle(
     text = featx_run("predict", model, path, "--out", out, "--gallery", gallery).out
     assert "caf\N{REPLACEMENT CHARACTER}.png" in text
     assert odd in out.read_bytes()
+
+
+# ---------------------------------------------------------------- every night
+
+
+def test_an_empty_inbox_is_no_mistake(featx_run, model, tmp_path):
+    inbox, out, gallery = tmp_path / "inbox", tmp_path / "x.csv", tmp_path / "x.png"
+    inbox.mkdir()
+    ended = featx_run("predict", model, inbox, "--out", out, "--gallery", gallery)
+    lines = ended.out.splitlines()
+    assert lines[0].split() == ["path", "label", "probability"]
+    assert lines[1] == "0 pictures"
+    assert lines[2].startswith(f"no images in '{inbox}', which holds no file")
+    assert lines[3:] == [f"wrote {out}"]
+    assert ended.err == "featx: warning: nothing can be drawn, so that there is no gallery\n"
+    assert out.read_text().splitlines() == ["path,label,probability,outcome,reason"]
+    assert featx_run("predict", model, inbox, "--json").json == []
+
+
+def test_an_inbox_of_broken_files_is_no_mistake(featx_run, model, tmp_path):
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "bad.jpg").write_text("no picture")
+    out = tmp_path / "x.csv"
+    lines = featx_run("predict", model, tmp_path / "inbox", "--out", out).out.splitlines()
+    assert lines[1].split()[1:3] == ["-", "failed:"]
+    assert lines[2] == "1 picture: 1 failed"
+    with out.open(newline="") as file:
+        assert [row["outcome"] for row in csv.DictReader(file)] == ["failed"]
+
+
+def test_a_line_says_how_many_pictures_have_which_label(featx_run, model, new_photos):
+    lines = featx_run("predict", model, new_photos).out.splitlines()
+    assert lines[-1] == "7 pictures: 6 labelled (blue 2, green 2, red 2), 1 failed"
+
+
+def test_only_new_pictures_are_predicted_and_added(featx_run, model, new_photos, tmp_path):
+    out = tmp_path / "x.csv"
+    words = ["predict", model, new_photos, "--out", out, "--only-new"]
+    assert len(featx_run(*words, "--json").json) == 7
+    lines = featx_run(*words).out.splitlines()
+    assert lines[1:] == [
+        "0 pictures",
+        f"no new picture: in {out} already: 7 pictures",
+        f"wrote {out}",
+    ]
+    picture = (new_photos / "red" / "100.png").rename(new_photos / "red" / "x.png")
+    [row] = featx_run(*words, "--json").json
+    assert (row["path"], row["label"], row["bytes"]) == (
+        str(picture),
+        "red",
+        os.stat(picture).st_size,
+    )
+    with out.open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 8
+
+
+def test_only_new_takes_a_table(featx_ends, model, new_photos):
+    ended = featx_ends("predict", model, new_photos, "--only-new")
+    assert ended.status == 2
+    assert "--only-new goes with --out" in ended.err
+
+
+def test_several_labels_and_all_probabilities_are_told(featx_run, model, new_photos, tmp_path):
+    out = tmp_path / "x.csv"
+    words = ["--top", 2, "--probabilities", "--out", out]
+    lines = featx_run("predict", model, new_photos / "red", *words).out.splitlines()
+    assert lines[0].split() == ["path", "label", "probability", "then"]
+    assert lines[1].split()[-2:] == ["0.0", "%"]
+    with out.open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert list(row)[2:8] == [
+        *("probability", "top_2", "top_2_probability"),
+        *("probability_blue", "probability_green", "probability_red"),
+    ]
+    assert float(row["probability_red"]) == 1.0

@@ -12,6 +12,7 @@ import featx
 from featx.errors import OptionError
 from featx.images.decode import Outcome
 from featx.models.predictions import Predictions
+from featx.text import percent
 
 
 def outcome(name, reason=""):
@@ -222,3 +223,105 @@ def test_where_nothing_can_be_read_there_is_nothing_to_draw():
         nothing.plot()
     assert nothing.to_frame().reason.tolist() == ["empty file"]
     assert nothing.cells == [["a.jpg", "-", "failed: empty file"]]
+
+
+# ---------------------------------------------------------------- nothing to say
+
+
+@pytest.mark.parametrize("rejects", [False, True])
+def test_an_empty_folder_gives_no_row_but_the_columns(photos, tmp_path, fake_engine, rejects):
+    model = featx.train(photos, "logistic", reject=0.8 if rejects else None)
+    (tmp_path / "inbox").mkdir()
+    for source in (tmp_path / "inbox", [tmp_path / "inbox"], []):
+        predictions = model.predictions(source)
+        assert len(predictions) == 0
+        assert predictions.rows == []
+        frame = predictions.to_frame()
+        assert list(frame.columns) == predictions.columns == list(model.predictions(photos).columns)
+        first, note = predictions.summary.split("\n")
+        assert first == "0 pictures"
+        assert note.startswith(("no images in", "the list of images is empty"))
+        predictions.save(tmp_path / "x.csv")
+        assert (tmp_path / "x.csv").read_text().rstrip() == ",".join(predictions.columns)
+
+
+def test_files_that_all_are_broken_have_a_row_each(model, tmp_path):
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / name).write_text("no picture")
+    predictions = model.predictions([tmp_path / "a.jpg", tmp_path / "b.png"], probabilities=True)
+    assert [(row["label"], row["outcome"]) for row in predictions.rows] == [(None, "failed")] * 2
+    assert all(row["reason"] for row in predictions.rows)
+    assert predictions.rows[0]["probability_red"] is None
+    assert predictions.summary == "2 pictures: 2 failed"
+    assert predictions.n_failed == 2
+    with pytest.raises(featx.FeatxError, match=r"cannot read .*a\.jpg"):
+        model.predictions(tmp_path / "a.jpg", on_error="raise")
+
+
+def test_an_empty_folder_among_others_is_noted(model, new_photos, tmp_path):
+    (tmp_path / "inbox").mkdir()
+    predictions = model.predictions([new_photos / "red", tmp_path / "inbox"])
+    assert predictions.counts == {"red": 2}
+    assert predictions.summary.split("\n")[1].startswith("no images in ")
+
+
+def test_a_folder_that_is_not_there_is_a_mistake(model, tmp_path):
+    for source in (tmp_path / "nowhere", [tmp_path / "nowhere", "gone.jpg"]):
+        with pytest.raises(featx.FeatxError, match=r"nowhere.* (does not exist|no such file)"):
+            model.predictions(source)
+    assert model.predictions([b"no picture"]).n_failed == 1
+
+
+# ---------------------------------------------------------------- several classes
+
+
+def test_the_most_probable_classes_come_in_order(cloud):
+    model, new = featx.train(cloud(), "logistic"), cloud(seed=1)
+    predictions = model.predictions(new, top=2, probabilities=True)
+    shares = model.predict_proba(new)
+    for row, each in zip(predictions.rows, shares, strict=True):
+        order = np.argsort(-each)
+        assert [row["label"], row["top_2"]] == [model.classes[column] for column in order[:2]]
+        assert [row["probability"], row["top_2_probability"]] == [each[order[0]], each[order[1]]]
+        assert [row[f"probability_{name}"] for name in model.classes] == each.tolist()
+    assert list(predictions.rows[0]) == predictions.columns
+    assert predictions.header == ["path", "label", "probability", "then"]
+    row = predictions.rows[0]
+    assert predictions.cells[0][3] == f"{row['top_2']} {percent(row['top_2_probability'])}"
+    assert np.array_equal(predictions.probabilities, shares)
+
+
+def test_more_classes_than_there_are_leave_cells_empty(cloud):
+    predictions = featx.train(cloud(), "knn").predictions(cloud(seed=1), top=5)
+    row = predictions.rows[0]
+    assert row["top_3"] is not None
+    assert row["top_4"] is row["top_5_probability"] is None
+
+
+@pytest.mark.parametrize("top", [0, -1, 1.5, True, "3"], ids=repr)
+def test_a_number_of_classes_that_cannot_be_is_told(cloud, top):
+    with pytest.raises(OptionError, match=r"top .*: expected how many classes"):
+        featx.train(cloud(), "knn").predictions(cloud(seed=1), top=top)
+
+
+@pytest.mark.parametrize("asked", [{"top": 2}, {"probabilities": True}], ids=str)
+def test_a_classifier_without_probabilities_names_one_class(cloud, asked):
+    model = featx.train(cloud(), SVC())
+    with pytest.raises(OptionError, match="gives no probabilities: leave out top"):
+        model.predictions(cloud(seed=1), **asked)
+
+
+def test_the_summary_counts_labels_and_what_is_unsure(cloud):
+    model = featx.train(cloud(each=40, distance=0.4), "centroid", reject=0.85)
+    predictions = model.predictions(cloud(each=20, distance=0.4, seed=1))
+    counts = predictions.counts
+    assert sum(counts.values()) + predictions.n_unsure == 60
+    labels = ", ".join(f"{name} {n}" for name, n in counts.items())
+    answers = sum(counts.values())
+    assert predictions.summary == (
+        f"60 pictures: {answers} labelled ({labels}), {predictions.n_unsure} unsure"
+    )
+    document = json.loads(json.dumps(predictions.to_dict()))
+    assert document["predictions"] == json.loads(json.dumps(predictions.rows))
+    assert document["labels"] == [{"label": name, "n_images": n} for name, n in counts.items()]
+    assert document["n_unsure"] == predictions.n_unsure

@@ -1,0 +1,119 @@
+"""The inference of a model: what its pipeline says of features, a row for each readable image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from featx.errors import FeatxError, ModelFileError, NoImagesError, one_line
+from featx.features.matrix import Features, as_paths
+from featx.images.labels import Label
+from featx.images.memory import MemoryImage
+from featx.learning.learner import predict
+from featx.models.rejection import Rejection
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """What a model says of images that can be read.
+
+    Attributes
+    ----------
+    classes : tuple of (str, int or bool)
+        The classes of the model.
+    labels : ndarray of shape (n,)
+        The class of each image.
+    probabilities : ndarray of shape (n, n_classes), float, or None
+        Calibrated where the model rejects; None where the classifier gives none.
+    answered : ndarray of shape (n,), bool, or None
+        Which images a model that rejects answers.
+    """
+
+    classes: tuple[Label, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray | None
+    answered: np.ndarray | None = None
+
+    @property
+    def columns(self) -> np.ndarray:
+        """The column of `probabilities` of each label."""
+        return np.searchsorted(np.array(self.classes), self.labels)
+
+    @property
+    def certainty(self) -> np.ndarray:
+        """The probability of each label, of shape (n,); NaN where there is none."""
+        if self.probabilities is None:
+            return np.full(len(self.labels), np.nan)
+        return np.asarray(self.probabilities[np.arange(len(self.labels)), self.columns])
+
+
+def infer(
+    pipeline: Any,
+    features: Features,
+    rejection: Rejection | None = None,
+    path: str | PathLike[str] | None = None,
+) -> Inference:
+    """Let a fitted pipeline say what features are of.
+
+    `path` is the file that it was loaded from. Raises a `ModelFileError` where it cannot predict
+    since that file is damaged.
+    """
+    classes = tuple(np.asarray(pipeline.classes_).tolist())
+    if not len(features):
+        return _of_nothing(pipeline, classes, rejection)
+    columns, width = getattr(pipeline, "n_features_in_", None), features.matrix.shape[1]
+    if columns not in (None, width):
+        raise ModelFileError(
+            f"this model learned from {columns} columns, but its recipe gives {width}: the "
+            "file is damaged; train it again"
+        )
+    try:
+        labels, probabilities = predict(pipeline, features.matrix, features.view_matrices, classes)
+    except FeatxError:
+        raise
+    except Exception as error:
+        if path is None:
+            raise
+        raise ModelFileError(
+            f"the model in {path} cannot predict these images ({one_line(error)}); if "
+            "they are sound, it is damaged: train it again"
+        ) from error
+    if rejection is None:
+        return Inference(classes, labels, probabilities)
+    assert probabilities is not None, "a model that rejects has probabilities"
+    calibrated = Inference(classes, labels, rejection.calibrate(probabilities))
+    return Inference(
+        classes, labels, calibrated.probabilities, rejection.answers(calibrated.certainty)
+    )
+
+
+def _of_nothing(pipeline: Any, classes: Sequence[Label], rejection: Rejection | None) -> Inference:
+    """Return what is said of no image; scikit-learn predicts at least one."""
+    return Inference(
+        tuple(classes),
+        np.array([], dtype=np.asarray(pipeline.classes_).dtype),
+        np.empty((0, len(classes))) if hasattr(pipeline, "predict_proba") else None,
+        None if rejection is None else np.zeros(0, bool),
+    )
+
+
+def features_of_nothing(error: NoImagesError) -> Features:
+    """Return features without a row, of files that cannot be read or of none at all.
+
+    Raises the error again if there is none of these files: whoever named them was mistaken.
+    """
+    paths = [each.path for each in error.outcomes]
+    if paths and not any(isinstance(each, MemoryImage) or os.path.lexists(each) for each in paths):
+        raise error
+    return Features(
+        X=np.empty((0, 0), np.float32),
+        y=None,
+        paths=as_paths([]),
+        outcomes=error.outcomes,
+        notes=() if error.outcomes else (str(error),),
+    )
