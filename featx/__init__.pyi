@@ -15,8 +15,10 @@ from .evaluation.comparison import Comparison as Comparison
 from .evaluation.comparison import compare as compare
 from .evaluation.curve import LearningCurve as LearningCurve
 from .evaluation.curve import learning_curve as learning_curve
+from .evaluation.difference import Difference as Difference
 from .evaluation.evaluation import Evaluation as Evaluation
 from .evaluation.intervals import Estimate as Estimate
+from .evaluation.recommendation import Recommendation as Recommendation
 from .evaluation.splits import Splits as Splits
 from .evaluation.validation import CrossValidation as CrossValidation
 from .evaluation.validation import cross_validate as cross_validate

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import ClassVar
@@ -211,6 +212,40 @@ def as_features(X, labels, recipe=RECIPE) -> Features:
     return Features(
         X=np.asarray(X, np.float32), y=as_labels(labels), paths=as_paths(paths), recipe=recipe
     )
+
+
+def compared(hits, speeds=None, names=None, folds=5):
+    """Make a comparison up from what each candidate predicts right, of shape (c, repeats, n)."""
+    from featx.evaluation.candidates import Candidate
+    from featx.evaluation.comparison import Comparison
+    from featx.evaluation.splits import Splits
+    from featx.evaluation.validation import CrossValidation
+    from featx.learning.learner import Learner
+
+    hits = np.asarray(hits)
+    n = hits.shape[2]
+    speeds = [float("nan")] * len(hits) if speeds is None else speeds
+    names = names or [f"candidate {number}" for number in range(len(hits))]
+    splits = Splits((), folds, hits.shape[1], np.arange(n))
+    features = as_features(np.zeros((n, 2)), ["right"] * n, recipe=None)
+    candidates = []
+    for name, own, speed in zip(names, hits, speeds, strict=True):
+        predictions = np.where(own, "right", "wrong")
+        validation = CrossValidation(
+            paths=features.paths,
+            y_true=features.y,
+            y_pred=predictions[0],
+            classes=("right", "wrong"),
+            all_predictions=predictions,
+            all_probabilities=None,
+            splits=splits,
+            fit_seconds=0.5,
+            predict_seconds=0.001,
+        )
+        timed = replace(features, images_per_second=speed)
+        candidates.append(Candidate(name, timed, "knn", Learner.of("knn"), validation))
+    candidates.sort(key=lambda each: -each.validation.accuracy)
+    return Comparison(tuple(candidates))
 
 
 def about(path) -> dict:

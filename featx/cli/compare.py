@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from featx.cli.flags import (
 from featx.cli.help import command
 from featx.cli.output import emit, working
 from featx.cli.report import short_name, write_report
+from featx.evaluation.margin import WITHIN, check_within
 from featx.features.options import CompareOptions
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
 from featx.text import spreadsheet_cell
@@ -35,25 +37,40 @@ from featx.text import spreadsheet_cell
     DEFAULT_CLASSIFIER,
     f"What learns from the features: {', '.join(CLASSIFIERS)} (on pixels, once).",
 )
+@click.option(
+    "--within",
+    default=WITHIN,
+    show_default=True,
+    type=click.FLOAT,
+    callback=lambda context, option, share: check_within(share),
+    metavar="SHARE",
+    help="How far behind the best is good enough for a faster candidate; 0.02 is 2 points.",
+)
 @file_option("--out", "FILE.csv", "Write the table, with every column.", suffixes=(".csv",))
 @report_option
 @embedding_options(CompareOptions)
 @json_option
 def compare(
-    folder: str, out: str | None, report: str | None, as_json: bool, **options: Any
+    folder: str,
+    within: float,
+    out: str | None,
+    report: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Say which network and classifier suit labelled pictures.
 
     FOLDER has a sub-folder of pictures for each class, or is a table of paths and
     labels: .csv, .tsv, .parquet or .xlsx.
     Every candidate is cross-validated on the same splits; * marks those that may be as good as the
-    first.
+    first. The verdict ends with the one to take: the fastest that is surely no further behind the
+    best than --within.
     """
     import featx
     from featx.files import written
 
     with working():
-        comparison = featx.compare(folder, **options)
+        comparison = replace(featx.compare(folder, **options), within=within)
         if out:
             with written(out) as file:
                 comparison.to_frame().map(spreadsheet_cell).to_csv(file, index=False)

@@ -21,8 +21,12 @@ from featx.evaluation.candidates import (
     on_pixels,
     paired,
 )
+from featx.evaluation.difference import Difference, difference, named
 from featx.evaluation.fits import fit_all
 from featx.evaluation.intervals import Estimate, accuracy_interval, accuracy_of_best, leads
+from featx.evaluation.margin import WITHIN, check_within
+from featx.evaluation.recommendation import Recommendation, recommend
+from featx.evaluation.shortfalls import Shortfalls
 from featx.evaluation.splits import FOLDS, REPEATS, check_counts, split
 from featx.evaluation.validation import tasks_of, validation_of
 from featx.features.duplicates import find_contradictions, find_duplicates, narrowest, notes_on
@@ -49,9 +53,12 @@ class Comparison:
     ----------
     candidates : tuple of Candidate
         Sorted by accuracy; of two that are equal, the faster network is first.
+    within : float, default=0.02
+        How far behind the best is good enough, as a share of 1, for what is recommended.
     """
 
     candidates: tuple[Candidate, ...]
+    within: float = WITHIN
 
     @property
     def best(self) -> Candidate:
@@ -82,12 +89,74 @@ class Comparison:
             each for each, lead in zip(self.candidates, self.leads, strict=True) if lead.low <= 0
         )
 
+    @cached_property
+    def _shortfalls(self) -> Shortfalls:
+        """How far each candidate may be behind the best, whichever that is."""
+        hits = [each.validation.hits for each in self.candidates]
+        return Shortfalls.of(hits, self.best.validation.size)
+
+    def recommend(self, within: float | None = None) -> Recommendation:
+        """Recommend the fastest candidate that is good enough.
+
+        That is the fastest of which it is 95 % sure that it is no further behind the best than a
+        margin, whichever candidate the best is; of networks that are about as fast the most
+        accurate. Where the images show this of none, it is the most accurate, and the verdict says
+        so, and how many images would be enough.
+
+        Parameters
+        ----------
+        within : float, optional
+            The margin, as a share of 1; by default that of this comparison, 0.02: two points.
+
+        Returns
+        -------
+        Recommendation
+
+        Raises
+        ------
+        OptionError
+            The margin is no share of 1.
+        """
+        margin = self.within if within is None else check_within(within)
+        if margin == self.within:
+            return self._recommendation
+        return recommend(self.candidates, self._shortfalls, margin)
+
+    @cached_property
+    def _recommendation(self) -> Recommendation:
+        return recommend(self.candidates, self._shortfalls, check_within(self.within))
+
+    def difference(self, a: str | Candidate, b: str | Candidate) -> Difference:
+        """Test two candidates of your choice on the photographs that both predicted.
+
+        Parameters
+        ----------
+        a, b : str or Candidate
+            Two of `candidates`, or their names.
+
+        Returns
+        -------
+        Difference
+            By how much a is more accurate than b, with a 95 % interval, and p.
+
+        Raises
+        ------
+        OptionError
+            There is no candidate of this name, or there are several.
+        """
+        return difference(named(self.candidates, a), named(self.candidates, b))
+
     @property
     def verdict(self) -> str:
-        """Whether there is a clear winner, in one sentence."""
-        rivals = [each.name for each in self.rivals]
+        """Whether there is a clear winner, and which candidate to take, in one sentence."""
         if len(self.candidates) == 1:
             return f"{self.best.name} scores {self.best.accuracy}; there is nothing to compare with"
+        return f"{self._leader}; {self.recommend().verdict}"
+
+    @property
+    def _leader(self) -> str:
+        """Whether there is a clear winner."""
+        rivals = [each.name for each in self.rivals]
         if len(rivals) == 1:
             return f"{self.best.name} leads by {self.leads[1].points}"
         if len(rivals) == len(self.candidates) > 2:
@@ -132,8 +201,9 @@ class Comparison:
         """Return a table of one row per candidate, the most accurate first.
 
         Columns are `rank`, `backbone`, `pooling`, `classifier`, `accuracy`, `accuracy_low` and
-        `accuracy_high` (0 to 1), `behind`, `behind_low` and `behind_high` (by how much it is
-        behind the first, with simultaneous intervals), `rival` (it may be as good as the first),
+        `accuracy_high` (0 to 1), `behind` (by how much it is behind the first), `behind_low` and
+        `behind_high` (how far it is at least and at most behind the best, whichever that is, 95 %
+        sure), `rival` (it may be as good as the first),
         `images_per_second` (of the network, when the features were made; on pixels of the
         classifier), `fit_seconds` (one fit on one core; of a network from scratch, on all),
         `n_features`, `feature_bytes` and `unbeaten` (no other candidate is both as fast and more
@@ -142,7 +212,8 @@ class Comparison:
         import pandas as pd
 
         rows = []
-        for rank, (each, lead) in enumerate(zip(self.candidates, self.leads, strict=True), 1):
+        found = zip(self.candidates, self.leads, self._shortfalls.highs().tolist(), strict=True)
+        for rank, (each, lead, high) in enumerate(found, 1):
             recipe, width = each.features.recipe, each.features.matrix.shape[1]
             rows.append(
                 {
@@ -151,7 +222,9 @@ class Comparison:
                     "pooling": recipe.pooling if recipe else "",
                     "classifier": each.classifier,
                     **each.accuracy.to_dict("accuracy"),
-                    **lead.to_dict("behind"),
+                    "behind": lead.value,
+                    "behind_low": lead.low,
+                    "behind_high": max(lead.value, high),
                     "rival": lead.low <= 0,
                     "images_per_second": each.images_per_second,
                     "fit_seconds": each.validation.fit_seconds,
@@ -176,6 +249,8 @@ class Comparison:
                 "candidate": frame.candidate,
                 "accuracy": [percent(each) for each in frame.accuracy],
                 "95 % interval": [each.accuracy.range for each in self.candidates],
+                "behind": [f"{100 * each:.1f}" for each in frame.behind],
+                "at most": [f"{100 * each:.1f}" for each in frame.behind_high],
                 "images/s": [speed(each) for each in frame.images_per_second],
                 "fit s": [f"{each:.2f}" for each in frame.fit_seconds],
                 "features": [f"{each:,}" for each in frame.n_features],
@@ -186,14 +261,19 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """The verdict, what to expect of the best, and what transfer buys, a line each."""
-        count = len(self.candidates)
-        chosen = (
-            f"\n{self.best.name} was chosen as the best of {count}: without that luck, expect "
-            f"{self.best_accuracy}"
-        )
-        transfer = f"\n{self.transfer_verdict}" if self.transfer else ""
-        return self.verdict + (chosen if count > 1 else "") + transfer
+        """The verdict, what to expect of the best and of what to take, what transfer buys."""
+        count, taken = len(self.candidates), self.recommend()
+        if count == 1:
+            return self.verdict
+        lines = [
+            self._leader,
+            taken.verdict,
+            f"{self.best.name} was chosen as the best of {count}: without that luck, expect "
+            f"{self.best_accuracy}",
+        ]
+        if taken.candidate is not self.best:
+            lines.append(f"of {taken.name}, expect {taken.accuracy}")
+        return "\n".join([*lines, *filter(None, [self.transfer_verdict])])
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw accuracy against images/s; see `featx.plot_comparison`."""
@@ -219,6 +299,7 @@ class Comparison:
             "transfer_verdict": self.transfer_verdict,
             "best": self.best.name,
             **self.best_accuracy.to_dict("best_accuracy"),
+            "recommendation": self.recommend().to_dict(),
             "method": self.best.validation.method,
             "notes": list(self.notes),
             "n_images": len(self.best.features),

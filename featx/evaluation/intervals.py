@@ -20,7 +20,7 @@ import numpy as np
 from featx.text import percent
 
 CONFIDENCE = 0.95
-_Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
+Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 _DRAWS = 20_000  # for the quantile of the largest of several differences
 _BOOTSTRAPS = 1_000
 
@@ -72,7 +72,7 @@ def effective_size(groups: np.ndarray, folds: int | None = None) -> float:
     return float(independent if folds is None else independent * (folds - 1) / folds)
 
 
-def accuracy_interval(accuracy: float, size: float, z: float = _Z) -> Estimate:
+def accuracy_interval(accuracy: float, size: float, z: float = Z) -> Estimate:
     """Return an accuracy, 0 to 1, with Wilson's interval of z standard errors; by default 95 %.
 
     It stands on `size` independent images; see `effective_size`.
@@ -118,7 +118,7 @@ def _largest_quantile(differences: np.ndarray) -> float:
     """Return the 95 % quantile of the largest of correlated standard normal values."""
     varied = differences[differences.std(axis=1) > 0]
     if len(varied) < 2:
-        return _Z
+        return Z
     values, vectors = np.linalg.eigh(np.corrcoef(varied))
     root = vectors * np.sqrt(values.clip(0))
     draws = np.random.default_rng(0).normal(size=(_DRAWS, len(varied))) @ root.T

@@ -35,6 +35,17 @@ def test_compare_in_json_is_one_document(featx_run, photos):
     assert document["n_images"] == 18
 
 
+def test_compare_recommends_within_a_margin(featx_run, photos):
+    command = ("compare", photos, *BACKBONES, "--classifiers", "knn")
+    for options, within in (((), 0.02), (("--within", "0.9"), 0.9)):
+        document = featx_run(*command, *options, "--json").json
+        chosen = document["recommendation"]
+        assert chosen["within"] == within
+        assert document["verdict"].endswith(chosen["verdict"])
+        assert chosen["verdict"] in featx_run(*command, *options).out.splitlines()
+    assert chosen["shown"]
+
+
 def test_compare_embeds_each_network_once_and_nothing_twice(featx_run, photos, fake_engine):
     command = ("compare", photos, *BACKBONES, "--poolings", "avg,max", "--classifiers", "knn")
     featx_run(*command)
@@ -51,6 +62,7 @@ def test_compare_embeds_each_network_once_and_nothing_twice(featx_run, photos, f
         (["--poolings", "avg,avg"], "poolings 'avg,avg': expected different names"),
         (["--poolings", "mean"], "unknown pooling 'mean'"),
         (["--classifiers", "svn"], "unknown classifier 'svn'"),
+        (["--within", "2"], "within 2.0: expected a share of 1, such as 0.02 for 2 points"),
         (["--out", "table.txt"], "cannot write table.txt: expected a name that ends in .csv"),
         (["--report", "page.pdf"], "cannot write page.pdf: expected a name that ends in .html"),
     ],

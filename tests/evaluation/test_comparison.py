@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 import featx
 from featx.errors import ImageSourceError, OptionError, UnknownBackboneError, UnknownClassifierError
 from featx.evaluation.comparison import compare
+from featx.evaluation.shortfalls import Shortfalls
 from featx.evaluation.validation import cross_validate
 from featx.text import width
 
@@ -69,18 +70,22 @@ def test_a_clear_winner_is_named_with_its_lead(three):
     lead = made.leads[1]
     assert made.verdict == (
         f"resnet50 leads by {100 * lead.value:.1f} points "
-        f"(95 % interval {100 * lead.low:.1f} to {100 * lead.high:.1f})"
+        f"(95 % interval {100 * lead.low:.1f} to {100 * lead.high:.1f}); "
+        f"{made.recommend().verdict}"
     )
     frame = made.to_frame()
     assert frame.rival.tolist() == [True, False, False]
     assert lead.value == pytest.approx(frame.accuracy[0] - frame.accuracy[1])
     assert frame.behind.tolist() == [each.value for each in made.leads]
-    assert (frame.behind_low[1], frame.behind_high[1]) == (lead.low, lead.high)
+    assert frame.behind_low[1] == lead.low
+    hits = [each.validation.hits for each in made.candidates]
+    highs = Shortfalls.of(hits, made.best.validation.size).highs()
+    assert frame.behind_high.tolist() == pytest.approx(highs.tolist())
 
 
 def test_without_a_clear_winner_the_rivals_are_named(three):
     made = quiet([three[1], three[1], three[0]], classifiers="centroid")
-    assert made.verdict == "no clear winner among resnet50, resnet50"
+    assert made.verdict.startswith("no clear winner among resnet50, resnet50; take resnet50: ")
     assert [each.name for each in made.rivals] == ["resnet50", "resnet50"]
 
 
@@ -141,12 +146,13 @@ def test_the_table_reads_well_in_a_terminal_and_in_a_notebook(three):
     best = made.best.accuracy
     assert made.table.iloc[0].tolist() == [
         *("1 *", "resnet50", f"{100 * best.value:.1f} %"),
-        *(f"{100 * best.low:.1f} to {100 * best.high:.1f}", "10"),
+        *(f"{100 * best.low:.1f} to {100 * best.high:.1f}", "0.0"),
+        *(f"{100 * made.to_frame().behind_high[0]:.1f}", "10"),
         *(f"{made.best.validation.fit_seconds:.2f}", "40", "9.6 kB", "yes"),
     ]
     text = repr(made)
     assert "95 % interval" in text
-    assert text.splitlines()[-2] == made.verdict
+    assert "; ".join(text.splitlines()[-3:-1]) == made.verdict
     html = made._repr_html_()
     assert html.count("<tr") == 4
     assert "resnet50" in html
@@ -339,6 +345,7 @@ def test_a_comparison_is_plain_values(three, count):
         "best_accuracy": expected.value,
         "best_accuracy_low": expected.low,
         "best_accuracy_high": expected.high,
+        "recommendation": made.recommend().to_dict(),
         "method": made.best.validation.method,
         "notes": [],
         "n_images": 60,
