@@ -23,6 +23,7 @@ from featx.charts.style import INK, LINE, MUTED, RIGHT, WRONG, inline_svg
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.curve import LearningCurve
 from featx.evaluation.evaluation import Evaluation
+from featx.evaluation.next_steps import next_steps
 from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import notes_on
 from featx.features.matrix import Features
@@ -116,6 +117,7 @@ def write_report(
         "main": _measured(evaluation, "main", album, short),
         "test": None if test is None else _measured(test, "test", album, short),
         "shift": _shift(evaluation, test),
+        "next_steps": next_steps(evaluation, curve),
         "run": _run(features, evaluation, [*notes, *(test.notes if test else ())], short),
         "comparison": None if comparison is None else _compared(comparison),
         "curve": None if curve is None else _curve(curve),

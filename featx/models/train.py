@@ -144,7 +144,14 @@ def train(
     evaluation = None if test is None else model.evaluate(test, training=features, **how)
     seconds = time.perf_counter() - start
     model.training = Training(
-        features, learner.name, rejection, measured, evaluation, seconds, contradictions
+        features,
+        learner.name,
+        rejection,
+        measured,
+        evaluation,
+        seconds,
+        contradictions,
+        learner.without_search(pipeline),
     )
     return model
 

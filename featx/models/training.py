@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any
 
+from featx.backbones.table import BACKBONES
+from featx.backbones.weights import at_hand
+from featx.errors import ImageSourceError
+from featx.evaluation.curve import LearningCurve, learning_curve
 from featx.evaluation.evaluation import Evaluation
+from featx.evaluation.next_steps import next_steps
 from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import Contradiction, notes_on
 from featx.features.matrix import Features
+from featx.learning.learner import Learner
 from featx.models.rejection import Rejection
 from featx.text import count, listed
+
+_CURVE_SECONDS = 3.0  # that a learning curve may take which nobody asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +45,8 @@ class Training:
     contradictions : tuple of tuple of (str, str)
         Pictures that lie in several classes: path and class of each copy. Exact copies, unless it
         was validated.
+    learner : Learner or None
+        The classifier with the settings that its searches found.
     """
 
     features: Features
@@ -44,11 +56,39 @@ class Training:
     test: Evaluation | None = None
     seconds: float = 0.0
     contradictions: tuple[Contradiction, ...] = ()
+    learner: Learner | None = None
 
     @property
     def dataset_shift(self) -> str | None:
         """Whether test and training images differ, in a sentence; None where nothing shows it."""
         return self.validation.shift_to(self.test) if self.validation and self.test else None
+
+    @cached_property
+    def next_steps(self) -> tuple[str, ...]:
+        """What would make the model better, in up to three sentences; none if not validated.
+
+        Which labels to look at, which classes need more photographs since they are taken for each
+        other, what twice as many would give (where a learning curve takes seconds), and
+        which other networks are at hand. Nothing where the figures ask for nothing.
+        """
+        if self.validation is None:
+            return ()
+        used = self.features.recipe.backbone if self.features.recipe else ""
+        others = [name for name, spec in BACKBONES.items() if name not in used and at_hand(spec)]
+        return next_steps(self.validation, self._quick_curve(), others)
+
+    def _quick_curve(self) -> LearningCurve | None:
+        validation, shares = self.validation, (1.0, 0.5, 0.25)
+        if self.learner is None or validation is None or validation.accuracy == 1:
+            return None
+        fits = validation.splits.folds * sum(shares)
+        if fits * validation.fit_seconds > _CURVE_SECONDS:
+            return None
+        with suppress(ImageSourceError):  # too few photographs for a curve
+            return learning_curve(
+                self.features, self.learner, shares=shares, repeats=1, n_jobs=1, progress=False
+            )
+        return None
 
     @property
     def summary(self) -> str:
@@ -66,6 +106,7 @@ class Training:
             lines += [f"test {self.test.summary}", *(each.failure for each in self.test.failed)]
         if self.dataset_shift:
             lines.append(self.dataset_shift)
+        lines += [f"next: {step}" for step in self.next_steps]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,6 +119,7 @@ class Training:
             "rejection": self.rejection.to_dict() if self.rejection else None,
             "test": self.test.to_dict() if self.test else None,
             "dataset_shift": self.dataset_shift,
+            "next_steps": list(self.next_steps),
             "seconds": round(self.seconds, 3),
         }
 

@@ -59,6 +59,7 @@ def test_train_says_in_json_how_good_the_model_is(featx_run, photos, new_photos,
             "classes": [{"class": name, **whole, "support": 2} for name in model.classes],
         },
         "dataset_shift": None,
+        "next_steps": [],
         "out": str(out),
         "report": None,
     }

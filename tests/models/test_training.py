@@ -40,6 +40,7 @@ def test_the_summary_has_every_file_that_was_lost_and_every_figure(features, val
         f"{validation.interval}, 5 folds, 2 times",
         str(rejection),
         f"test accuracy {tested.interval}: {int(tested.accuracy * 12)} of 12 images right",
+        *(f"next: {step}" for step in training.next_steps),
     ]
 
 
@@ -66,6 +67,7 @@ def test_what_was_not_measured_is_none_in_plain_values(features, validation, tes
         "classes": ["ant", "bee", "cat"],
         "features": features.to_dict(),
         "dataset_shift": None,
+        "next_steps": list(training.next_steps),
         "seconds": 1.235,
         **{name: each.to_dict() for name, each in measured.items() if name != missing},
     }
