@@ -1,4 +1,4 @@
-"""The best model in the time you have: networks, views, classifiers and penalties, searched.
+"""The best model in the time you have: networks, views, classifiers and settings, searched.
 
     python examples/tuning.py                            # the drawn fruit, one minute
     python examples/tuning.py PHOTOS --budget 10m        # PHOTOS/CLASS/*.jpg

@@ -79,6 +79,7 @@ _PARTS = {
 # What skops does not trust.
 _BEYOND_SKOPS = {
     "featx.learning.scratch": "ScratchNetwork",  # what it describes is checked on top
+    "featx.learning.transformers": "Discriminants SignedRoot",
     "sklearn.calibration": "_CalibratedClassifier _SigmoidCalibration _TemperatureScaling",
     "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
     "sklearn.metrics._scorer": "_PassthroughScorer _Scorer",

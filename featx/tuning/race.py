@@ -36,7 +36,7 @@ class Trial:
     Attributes
     ----------
     name : str
-        What tells it from the others, such as "resnet50 avg logistic C=0.01".
+        What tells it from the others, such as "resnet50 avg knn".
     features : Features
         What it learns from.
     classifier : str

@@ -38,7 +38,7 @@ from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
 from featx.learning.classes import labelled_images, labels_to_learn, require_every_class
-from featx.learning.classifiers import PENALTIES, TUNED
+from featx.learning.classifiers import SHRINKAGES, TUNED
 from featx.learning.learner import Learner, make_classifier
 from featx.models.model import ImageClassifier
 from featx.models.train import test_images, train
@@ -264,11 +264,11 @@ def tune(
 
     Networks are embedded while there is time, what the cache has first. Every network and pooling
     is tried with the first classifier; the better half, and the best networks alone or joined, with
-    and without augmented views, are tried with every classifier and penalty; then those ahead again
-    and again on other splits: 24 of them twice in all, 12 four times, 6 eight times. The score to
-    choose by is the mean of the accuracy on shuffled images and that on scenes held out, so that
-    what is robust is preferred; of candidates less than one image apart, that with the fastest
-    networks.
+    and without augmented views, are tried with every classifier and its settings; then those ahead
+    again and again on other splits: 24 of them twice in all, 12 four times, 6 eight times. The
+    score to choose by is the mean of the accuracy on shuffled images and that on scenes held out,
+    so that what is robust is preferred; of candidates less than one image apart, that with the
+    fastest networks.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def tune(
         Names of networks; "all" means those whose weights are on this machine.
     classifiers : str or sequence of str, default=("logistic", "svm", "knn", "centroid")
         Names of `featx.CLASSIFIERS` that learn from features; the first is tried on everything.
-        "logistic" is tried with each of its penalties.
+        "logistic" is tried with several shrinkages.
     labels : sequence or array, optional
         As for `embed`, where the images have none.
     test : Features, or what `embed` takes, optional
@@ -429,12 +429,11 @@ def _checked_classifiers(classifiers: Any) -> list[str]:
 
 
 def settings_of(classifiers: Sequence[str]) -> Iterator[tuple[str, Learner]]:
-    """Yield classifiers with their settings, such as "logistic C=0.01" for each penalty."""
+    """Yield classifiers with their settings, such as "logistic shrinkage=0.3", defaults first."""
     for name in classifiers:
         if name == "logistic":
-            for penalty in PENALTIES:
-                regression = make_classifier(name, smallest=1)  # without a search of its own
-                learner = Learner.of(regression.set_params(logistic__C=penalty))
-                yield f"{name} C={penalty:g}", learner
+            for shrinkage in SHRINKAGES:
+                made = make_classifier(name).set_params(discriminants__shrinkage=shrinkage)
+                yield f"{name} shrinkage={shrinkage:g}", Learner.of(made)
         else:
             yield name, Learner.of(name)

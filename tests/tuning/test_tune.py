@@ -20,7 +20,7 @@ from featx.errors import (
     UnknownBackboneError,
     UnknownClassifierError,
 )
-from featx.learning.classifiers import PENALTIES
+from featx.learning.classifiers import SHRINKAGES
 from featx.tuning.tune import settings_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights of")
@@ -251,10 +251,11 @@ def test_a_picture_in_two_classes_is_warned_of_once(photos, fake_engine, quick, 
     assert ["(green)" in each for each in told] == [False, True]
 
 
-def test_logistic_regression_is_tried_with_each_penalty():
+def test_logistic_regression_is_tried_with_each_shrinkage():
     settings = dict(settings_of(["logistic", "knn"]))
-    assert list(settings) == [*(f"logistic C={each:g}" for each in PENALTIES), "knn"]
-    assert settings["logistic C=0.1"].build().get_params()["logistic__C"] == 0.1
+    assert list(settings) == [*(f"logistic shrinkage={each:g}" for each in SHRINKAGES), "knn"]
+    made = settings["logistic shrinkage=0.1"].build()
+    assert made.get_params()["discriminants__shrinkage"] == 0.1
     assert settings["knn"].given == "knn"
     with pytest.raises(UnknownClassifierError, match="unknown classifier 'svn'"):
         list(settings_of(["svn"]))
