@@ -32,6 +32,9 @@ from .features.recipe import RecipePart as RecipePart
 from .images.decode import Outcome as Outcome
 from .images.folder import ImageFolder as ImageFolder
 from .insight.report import write_report as write_report
+from .inspection.check import Check as Check
+from .inspection.check import check as check
+from .inspection.findings import Finding as Finding
 from .learning.classifiers import CLASSIFIERS as CLASSIFIERS
 from .learning.classifiers import ClassifierSpec as ClassifierSpec
 from .learning.embedder import ImageEmbedder as ImageEmbedder

@@ -38,6 +38,7 @@ FLOORS = [
     ("evaluation",),
     ("models",),
     ("tuning",),
+    ("inspection",),
     ("insight",),
     ("featx",),  # the public names
     ("cli",),

@@ -9,6 +9,7 @@ import click
 import featx
 from featx.cli.backbones import backbones
 from featx.cli.cache import cache
+from featx.cli.check import check
 from featx.cli.compare import compare
 from featx.cli.demo import demo
 from featx.cli.embed import embed
@@ -58,7 +59,19 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (backbones, embed, train, predict, evaluate, compare, tune, label, cache, demo):
+for command in (
+    backbones,
+    check,
+    embed,
+    train,
+    predict,
+    evaluate,
+    compare,
+    tune,
+    label,
+    cache,
+    demo,
+):
     cli.add_command(command)
 
 

@@ -11,7 +11,7 @@ apart than 0.4 of the median, so that a chain of pictures cannot join a class.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -137,7 +137,7 @@ def duplicates_in(table: np.ndarray) -> Duplicates:
     if len(distinct) >= _MIN_VECTORS and table.shape[1] >= _MIN_COLUMNS:
         pairs |= _near_copies(Space(table, distinct), distinct, len(table))
     joined = tuple((*rows, pairs[rows]) for rows in sorted(pairs))
-    return Duplicates(_groups(pairs, len(table)), joined)
+    return Duplicates(groups_of(pairs, len(table)), joined)
 
 
 def find_contradictions(
@@ -158,7 +158,7 @@ def find_contradictions(
         For each such picture its copies: path and class.
     """
     if groups is None:
-        groups = _groups(_exact_copies(features.matrix)[0], len(features))
+        groups = groups_of(_exact_copies(features.matrix)[0], len(features))
     paths, labels = features.paths, features.labels
     return tuple(
         tuple((str(paths[row]), str(labels[row])) for row in rows)
@@ -218,11 +218,11 @@ def _near_copies(space: Space, distinct: np.ndarray, n: int) -> Pairs:
     for _ in range(_ROUNDS):
         found = _links(space, rows, median, near)
         pairs |= found
-        rows = distinct[np.unique(_groups(pairs, n)[distinct], return_index=True)[1]]
+        rows = distinct[np.unique(groups_of(pairs, n)[distinct], return_index=True)[1]]
         if not found or len(rows) < _MIN_VECTORS:
             break
     groups = np.arange(n)
-    for members in _members(_groups(pairs, n)):
+    for members in _members(groups_of(pairs, n)):
         _split(space, members, limit, groups)
     return {(i, j): pairs[i, j] for i, j in pairs if groups[i] == groups[j]}
 
@@ -264,7 +264,7 @@ def _split(space: Space, members: np.ndarray, limit: float, groups: np.ndarray) 
         groups[members] = members[np.unique(clusters, return_index=True)[1]][clusters - 1]
 
 
-def _groups(pairs: Pairs, n: int) -> np.ndarray:
+def groups_of(pairs: Iterable[tuple[int, int]], n: int) -> np.ndarray:
     """Number the connected groups of n rows in order of first appearance."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -252,6 +252,12 @@ class SourceOptions(TypedDict, total=False):
     ]
 
 
+_PROGRESS = Annotated[
+    bool,
+    Option(True, "Show a progress bar on stderr for work of more than a second.", shell=False),
+]
+
+
 class RunOptions(EngineOptions, SourceOptions, total=False):
     """Options of a run, which change no feature."""
 
@@ -263,14 +269,17 @@ class RunOptions(EngineOptions, SourceOptions, total=False):
             choices=ON_ERROR,
         ),
     ]
-    progress: Annotated[
-        bool,
-        Option(True, "Show a progress bar on stderr for work of more than a second.", shell=False),
-    ]
+    progress: _PROGRESS
 
 
 class LabelOptions(PictureOptions, RunOptions, total=False):
     """Options of embedding that `label` takes: the size is that of the classifier."""
+
+
+class CheckOptions(PictureOptions, EngineOptions, SourceOptions, total=False):
+    """Options of embedding that `check` takes: what cannot be read is a finding."""
+
+    progress: _PROGRESS
 
 
 class TuneOptions(SizeOptions, PictureOptions, RunOptions, total=False):

@@ -26,6 +26,7 @@ from featx.images.limits import (
     check_tiff,
     check_time,
 )
+from featx.images.measures import SIDE, Measures, camera_of, measures_of
 from featx.images.rgb import DepthOf, depth_note, to_8_bit, with_low_bytes
 from featx.images.square import Square
 from featx.images.views import Box
@@ -156,6 +157,22 @@ def decode_rgb(
         return None, Outcome("failed", _reason(error, data))
 
 
+def measure(data: bytes) -> Measures | None:
+    """Measure the picture in a file's bytes; None if it cannot be decoded.
+
+    A JPEG is decoded scaled down, to no less than the square in which it is measured.
+    """
+    size = _jpeg_size(data) or (0, 0)
+    reduction = next((each for each in (8, 4, 2) if min(size) >= each * SIDE), 1)
+    try:
+        with _decoded(data, reduction, SIDE) as picture:
+            left, top, right, bottom = map(round, picture.box)
+            image = picture.image.crop((left, top, right, bottom))
+            return measures_of(image, picture.size, picture.format, picture.camera, len(data))
+    except Exception:  # whatever Pillow raises, the other files go on
+        return None
+
+
 @dataclass(frozen=True)
 class _Decoded:
     """A decoded, upright image, RGB or grey, and the box of it that is the picture."""
@@ -163,6 +180,9 @@ class _Decoded:
     image: Image.Image
     box: Box
     outcome: Outcome
+    size: tuple[int, int]  # of the picture, upright and not scaled down
+    format: str
+    camera: str
 
 
 @contextmanager
@@ -257,7 +277,9 @@ def _load(image: Image.Image, data: bytes, reduction: int, turned: Any) -> _Deco
     turn = _UPRIGHT.get(orientation)
     turned_up = converted if turn is None else converted.transpose(turn)
     outcome = Outcome("decoded", notes=tuple(notes))
-    return _Decoded(turned_up, _turned_box(extent, turn, turned_up), outcome)
+    size = (height, width) if turn in _SWAPS_SIDES else (width, height)
+    box = _turned_box(extent, turn, turned_up)
+    return _Decoded(turned_up, box, outcome, size, image.format or "", camera_of(image))
 
 
 def _brightened(image: Image.Image, data: bytes, notes: list[str], depth: DepthOf) -> Image.Image:

@@ -19,6 +19,7 @@ from featx.cli.commands import cli
 from featx.errors import OptionError
 from featx.features.options import (
     OPTIONS,
+    CheckOptions,
     CompareOptions,
     EmbedderOptions,
     EmbedOptions,
@@ -44,6 +45,7 @@ TAKERS = {
     "compare": CompareOptions,
     "tune": TuneOptions,
     "label": LabelOptions,
+    "check": CheckOptions,
     "ImageEmbedder": EmbedderOptions,
 }
 COMMANDS = {
@@ -52,6 +54,7 @@ COMMANDS = {
     "compare": CompareOptions,
     "tune": TuneOptions,
     "label": LabelOptions,
+    "check": CheckOptions,
     "evaluate": RunOptions,
     "predict": RunOptions,
 }

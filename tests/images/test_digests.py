@@ -279,7 +279,7 @@ def test_a_file_in_place_of_the_folder_costs_only_the_memory(photo, memo_path, c
 
 def test_a_locked_file_costs_only_the_memory(photo, memo_path, later, caplog, monkeypatch):
     caplog.set_level("INFO")
-    monkeypatch.setattr("featx.images.digests.WAIT_S", 0.05)
+    monkeypatch.setattr("featx.images.memo.WAIT_S", 0.05)
     with DigestMemo(memo_path) as memo:
         learn(memo, photo)
         other = sqlite3.connect(memo_path)

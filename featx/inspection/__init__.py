@@ -1,0 +1,1 @@
+"""Inspection: what is wrong with a folder of images, before anything learns from it."""

@@ -1,0 +1,324 @@
+"""The check of a folder: what is wrong with its images, before anything learns from them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from featx.backbones.backbone import Backbone
+from featx.backbones.table import DEFAULT_BACKBONE
+from featx.errors import OptionError
+from featx.features.matrix import Features
+from featx.features.options import CheckOptions, SourceOptions, options_in, settle, takes
+from featx.features.request import Request
+from featx.features.run import run
+from featx.features.store.store import cache_folder
+from featx.images.folder import ImageFolder, ImageSource, is_folder
+from featx.images.labels import Label, Labels
+from featx.images.measures import Measures
+from featx.images.survey import survey
+from featx.inspection.copies import find_copies
+from featx.inspection.findings import KINDS, Finding, check_kinds
+from featx.inspection.folders import find_class_sizes, find_names, find_unknown_classes
+from featx.inspection.labels import find_mislabelled
+from featx.inspection.pictures import find_odd_pictures
+from featx.inspection.shortcuts import find_shortcuts
+from featx.learning.classes import require_classes
+from featx.text import count, printable, shortener
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_SHOWN = 5  # findings of a kind in the summary
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """What was found wrong with images.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        By kind, the gravest first.
+    n_images, n_test : int
+        The images that were looked at, and those of the test.
+    classes : mapping of (str, int or bool) to int
+        The classes, and how many images each has.
+    root : str or None
+        The folder, if it was one.
+    """
+
+    findings: tuple[Finding, ...]
+    n_images: int
+    n_test: int
+    classes: Mapping[Label, int]
+    root: str | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many findings there are of each kind, the gravest first."""
+        counts = Counter(finding.kind for finding in self.findings)
+        return {kind: counts[kind] for kind in KINDS if counts[kind]}
+
+    @property
+    def leave_out(self) -> tuple[str, ...]:
+        """The paths that are better left out: what is broken, blank or there twice."""
+        return tuple(dict.fromkeys(path for each in self.findings for path in each.leave_out))
+
+    def of(self, kinds: str | Iterable[str]) -> tuple[Finding, ...]:
+        """Return the findings of some kinds.
+
+        Parameters
+        ----------
+        kinds : str or iterable of str
+            Names of `counts`, such as "leak"; "any" means every kind.
+
+        Returns
+        -------
+        tuple of Finding
+
+        Raises
+        ------
+        OptionError
+            There is no such kind.
+        """
+        names = check_kinds([kinds] if isinstance(kinds, str) else kinds)
+        return tuple(finding for finding in self.findings if finding.kind in names)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table of one row per finding.
+
+        Columns are `kind`, `path`, `label`, `detail`, `other` (the picture that it is a copy of),
+        `other_label` (its class, or the class that the picture looks like) and `leave_out` (whether
+        the picture is better left out).
+        """
+        import pandas as pd
+
+        columns = ["kind", "path", "label", "detail", "other", "other_label", "leave_out"]
+        rows = [
+            {**asdict(finding), "leave_out": bool(finding.leave_out)} for finding in self.findings
+        ]
+        return pd.DataFrame(rows, columns=columns, dtype=object)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the findings as plain values."""
+        return {
+            "n_images": self.n_images,
+            "n_test": self.n_test,
+            "n_findings": len(self.findings),
+            "counts": self.counts,
+            "classes": [{"class": name, "images": n} for name, n in self.classes.items()],
+            "findings": [asdict(finding) for finding in self.findings],
+            "leave_out": list(self.leave_out),
+        }
+
+    def plot(self, kinds: str | Iterable[str] = "any", *, columns: int | None = None) -> Figure:
+        """Draw the pictures that something was found about, copies beside their originals.
+
+        Parameters
+        ----------
+        kinds : str or iterable of str, default="any"
+            Of which findings, as for `of`.
+        columns : int, optional
+            Pictures in a row.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        OptionError
+            There is nothing to draw.
+        """
+        from featx.charts.gallery import plot_gallery
+
+        found = self.of(kinds)
+        shown = [
+            (path, f"{each.kind}: {label}" if label is not None else each.kind)
+            for each in found
+            for path, label in ((each.path, each.label), (each.other, each.other_label))
+            if path
+        ]
+        if not shown:
+            raise OptionError("there is nothing to draw: no picture has such a finding")
+        paths, titles = zip(*shown, strict=True)
+        return plot_gallery(paths, titles, columns=columns)
+
+    @property
+    def summary(self) -> str:
+        """The findings, those of a kind together, a line each."""
+        return "\n".join([self._verdict, *self._lines(_SHOWN)])
+
+    @property
+    def _verdict(self) -> str:
+        looked = count(self.n_images, "image")
+        looked += f" of {count(len(self.classes), 'class')}" if self.classes else ""
+        looked += f" and {count(self.n_test, 'test image')}" if self.n_test else ""
+        found = count(len(self.findings), "finding") if self.findings else "nothing is wrong"
+        return f"{looked}: {found}"
+
+    def _lines(self, most: int) -> list[str]:
+        """Say what was found, no more than so many of each kind."""
+        lines = []
+        short = shortener(self._beginnings)
+        for kind, number in self.counts.items():
+            title = KINDS[kind].title
+            lines.append(f"{number:,} {title[number > 1]}:")
+            several = self.of(kind)
+            lines += [f"  {line_of(finding, short)}" for finding in several[:most]]
+            if number > most:
+                lines.append(f"  and {number - most:,} more")
+        return lines
+
+    @property
+    def _beginnings(self) -> list[str]:
+        """Paths that tell what all of them share: the folder, if there is one, in any case."""
+        own = [path for each in self.findings for path in (each.path, each.other) if path]
+        return [*own, *([os.path.join(self.root, "")] if self.root else [])]
+
+    def __repr__(self) -> str:
+        return f"Check({self._verdict})"
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<li>{escape(line.strip())}</li>" for line in self._lines(_SHOWN))
+        return f"<p><b>{escape(self._verdict)}</b></p><ul>{lines}</ul>"
+
+
+def line_of(finding: Finding, short: Callable[[str], str]) -> str:
+    """Write a finding on one line, paths as `short` writes them."""
+    words = [f"{_named(finding.path, finding.label, short)}:"] if finding.path else []
+    words.append(printable(finding.detail))
+    if finding.other:
+        words.append(_named(finding.other, finding.other_label, short))
+    elif finding.other_label is not None:
+        words.append(printable(finding.other_label))
+    return " ".join(words)
+
+
+def _named(path: str, label: Label | None, short: Callable[[str], str]) -> str:
+    """Write a path, and its class unless that is one of its folders."""
+    text = short(path)
+    known = label is None or str(label) in Path(path).parts[:-1]
+    return text if known else f"{text} ({printable(label)})"
+
+
+@takes(CheckOptions)
+def check(
+    source: ImageSource,
+    *,
+    labels: Labels = None,
+    test: ImageSource = None,
+    backbone: str | Backbone = DEFAULT_BACKBONE,
+    **options: Unpack[CheckOptions],
+) -> Check:
+    """Look for what is wrong with images before anything learns from them.
+
+    Files that cannot be read; copies, exact and nearly, in one class, in several, and in training
+    and test; pictures that may be mislabelled; blank, dark, bright, blurred and small ones, or of
+    another shape; classes that are empty, tiny or unequal; names that look alike; and whatever
+    tells classes apart without looking at what the pictures show. Nothing is changed.
+
+    Parameters
+    ----------
+    source : what `embed` takes
+        The images. Without classes, what concerns these is not looked for.
+    labels : sequence, array, DataFrame or path of a table, optional
+        As for `embed`.
+    test : what `embed` takes, optional
+        Images to test with: they are looked at, too, and compared with the others.
+    backbone : str or Backbone, default="efficientnet_lite0"
+        The network whose features tell copies and wrong labels. They are kept in the cache.
+    **options : expanded
+        Options of embedding; see `featx.features.options.CheckOptions`.
+
+    Returns
+    -------
+    Check
+
+    Raises
+    ------
+    ImageSourceError
+        There are no images, none can be read, or the sub-folders are parts of a data set.
+    OptionError
+        An option has a value that it cannot have.
+    WeightsError
+        The weights of the network are not there.
+    """
+    settled = settle(options)
+    reading = options_in(SourceOptions, settled)
+    images = ImageFolder.of(source, labels, **reading)
+    require_classes(images)
+    tested = None
+    if test is not None:
+        tested = ImageFolder.of(test, **reading | ({"root": None} if is_folder(test) else {}))
+        require_classes(tested)
+    request = Request.of(backbone, settled)
+    features = run(images, [request], settled)[0]
+    test_features = None if tested is None else run(tested, [request], settled)[0]
+    paths = [*images.paths, *(tested.paths if tested else ())]
+    folder = None if settled["cache"] is False else cache_folder(settled["cache"])
+    measures = survey(paths, folder, progress=settled["progress"])
+    found = _findings(images, tested, features, test_features, measures)
+    order = {kind: number for number, kind in enumerate(KINDS)}
+    counts = Counter(label for label in images.labels if label is not None)
+    return Check(
+        findings=tuple(sorted(found, key=lambda finding: order[finding.kind])),
+        n_images=len(images),
+        n_test=len(tested) if tested else 0,
+        classes={name: counts[name] for name in images.classes},
+        root=images.root,
+    )
+
+
+def _findings(
+    images: ImageFolder,
+    tested: ImageFolder | None,
+    features: Features,
+    test_features: Features | None,
+    measures: Mapping[str, Measures],
+) -> list[Finding]:
+    """Look for everything."""
+    labels = dict(zip(images.paths, images.labels, strict=True))
+    failed = [outcome.path for outcome in features.failed]
+    found = _unreadable(features, labels)
+    own = {path: measures[path] for path in images.paths if path in measures}
+    odd = find_odd_pictures(own, labels)
+    if tested is not None and test_features is not None:
+        theirs = dict(zip(tested.paths, tested.labels, strict=True))
+        found += _unreadable(test_features, theirs)
+        odd += find_odd_pictures(
+            {path: measures[path] for path in tested.paths if path in measures}, theirs
+        )
+        found += find_unknown_classes(images, tested) + find_names(tested)
+    # Of what is blank there is nothing else to say, and what is small looks like anything.
+    blank = {finding.path for finding in odd if finding.kind == "blank"}
+    small = {finding.path for finding in odd if finding.kind == "small"}
+    copies, groups = find_copies(features, test_features, measures)
+    copies = [each for each in copies if not {each.path, each.other} <= blank]
+    found += odd + copies
+    found += find_class_sizes(images, failed) + find_names(images)
+    doubted = {path for each in copies if each.kind == "contradiction" for path in each.leave_out}
+    doubted |= blank | small
+    judged = [
+        path not in doubted and label is not None
+        for path, label in zip(features.paths, features.labels, strict=True)
+    ]
+    some = features.select(judged)
+    if len(some.classes) > 1:
+        found += find_mislabelled(some, groups[judged])
+        found += find_shortcuts(some, groups[judged], measures)
+    return found
+
+
+def _unreadable(features: Features, labels: Mapping[str, Label | None]) -> list[Finding]:
+    return [
+        Finding("unreadable", outcome.reason, outcome.path, labels.get(outcome.path))
+        for outcome in features.failed
+    ]

@@ -1,0 +1,54 @@
+"""`featx check`."""
+
+import shutil
+
+import pytest
+
+import featx
+
+
+@pytest.fixture
+def messy(photos):
+    shutil.copy(photos / "red" / "000.png", photos / "blue" / "copy.png")
+    (photos / "green" / "bad.png").write_text("no picture")
+    return photos
+
+
+def test_check_lists_what_is_wrong(featx_run, messy):
+    lines = featx_run("check", messy).out.splitlines()
+    assert lines[:5] == [
+        "20 images of 3 classes: 3 findings",
+        "1 file that cannot be read:",
+        "  green/bad.png: not an image that Pillow can read",
+        "1 picture in two classes:",
+        "  red/000.png: a copy of blue/copy.png",
+    ]
+
+
+def test_check_in_json_is_the_document_of_python(featx_run, messy):
+    document = featx_run("check", messy, "--json").json
+    assert document == featx.check(messy).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ([], 0),
+        (["--fail-on", "leak"], 0),
+        (["--fail-on", "unreadable"], 1),
+        (["--fail-on", "leak,contradiction"], 1),
+        (["--fail-on", "leak", "--fail-on", "contradiction"], 1),
+        (["--fail-on", "any"], 1),
+    ],
+)
+def test_check_fails_on_the_kinds_that_it_is_told(featx_ends, messy, words, status):
+    ended = featx_ends("check", messy, *words)
+    assert (ended.status, ended.err) == (status, "")
+    assert "green/bad.png" in ended.out
+
+
+def test_a_kind_that_there_is_not_is_refused_before_the_work(featx_refuses, photos):
+    featx_refuses(
+        "unknown kind 'leek': expected any, or some of", "check", photos, "--fail-on=leek"
+    )
+    featx_refuses("expected different names", "check", photos, "--fail-on", "leak,,blank")

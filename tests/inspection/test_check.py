@@ -1,0 +1,116 @@
+"""A check finds what is wrong with a folder and leaves it as it was."""
+
+from __future__ import annotations
+
+import shutil
+
+import fakes
+import pytest
+
+import featx
+from featx.errors import ImageSourceError, OptionError
+from featx.inspection.findings import KINDS
+
+
+@pytest.fixture
+def messy(photos):
+    """A folder with a copy in another class, a broken file and a blank picture."""
+    shutil.copy(photos / "red" / "000.png", photos / "blue" / "copy.png")
+    (photos / "green" / "bad.png").write_bytes((photos / "green" / "001.png").read_bytes()[:300])
+    fakes.draw(photos / "green" / "blank.png", (255, 255, 255))
+    return photos
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_clean_folder_has_no_finding(photos, fake_engine):
+    checked = featx.check(photos)
+    assert checked.of([kind for kind in KINDS if kind != "shortcut"]) == ()
+    assert checked.n_images == 18
+    assert checked.classes == {"blue": 6, "green": 6, "red": 6}
+    # The whole of these pictures is of the colour of their class.
+    assert "colours of the edges" in checked.summary
+
+
+def test_what_is_wrong_is_found_and_nothing_is_changed(messy, fake_engine):
+    before = snapshot(messy)
+    checked = featx.check(messy)
+    assert snapshot(messy) == before
+    assert {kind: n for kind, n in checked.counts.items() if kind != "shortcut"} == {
+        "unreadable": 1,
+        "contradiction": 1,
+        "blank": 1,
+    }
+    ((broken,), (both,), (blank,)) = map(checked.of, ("unreadable", "contradiction", "blank"))
+    assert broken.detail.startswith("truncated")
+    assert {both.label, both.other_label} == {"blue", "red"}
+    assert blank.path == str(messy / "green" / "blank.png")
+    assert set(checked.leave_out) == {
+        str(messy / name)
+        for name in ("green/bad.png", "blue/copy.png", "red/000.png", "green/blank.png")
+    }
+
+
+def test_nothing_is_embedded_that_is_in_the_cache(messy, fake_engine):
+    featx.embed(messy)
+    embedded = fake_engine.embedded
+    featx.check(messy)
+    assert fake_engine.embedded == embedded
+    featx.train(messy)
+    assert fake_engine.embedded == embedded
+
+
+def test_pictures_of_a_test_are_compared_with_the_others(photos, new_photos, fake_engine):
+    shutil.copy(photos / "red" / "002.png", new_photos / "red" / "leak.png")
+    shutil.copy(photos / "blue" / "002.png", new_photos / "red" / "wrong.png")
+    checked = featx.check(photos, test=new_photos)
+    assert checked.n_test == 8
+    ((leak,), (wrong,)) = map(checked.of, ("leak", "contradiction"))
+    assert (leak.path, leak.other) == (
+        str(photos / "red" / "002.png"),
+        str(new_photos / "red" / "leak.png"),
+    )
+    assert {wrong.label, wrong.other_label} == {"blue", "red"}
+
+
+def test_a_frame_and_a_document_have_every_finding(messy, fake_engine):
+    checked = featx.check(messy)
+    frame, document = checked.to_frame(), checked.to_dict()
+    columns = ["kind", "path", "label", "detail", "other", "other_label", "leave_out"]
+    assert list(frame) == columns
+    assert list(frame.kind) == [each["kind"] for each in document["findings"]]
+    assert document["counts"] == checked.counts
+    assert frame.leave_out.sum() == 3
+    assert "<li>" in checked._repr_html_()
+    assert repr(checked).startswith("Check(21 images of 3 classes: ")
+
+
+def test_the_gravest_findings_come_first(messy, fake_engine):
+    kinds = [finding.kind for finding in featx.check(messy).findings]
+    assert kinds == sorted(kinds, key=list(KINDS).index)
+
+
+def test_pictures_without_classes_are_checked_for_the_rest(photos, fake_engine):
+    paths = sorted(str(path) for path in photos.rglob("*.png"))
+    checked = featx.check([*paths, str(photos / "missing.png")])
+    assert checked.counts == {"unreadable": 1}
+    assert checked.classes == {}
+
+
+def test_names_in_findings_do_nothing_to_a_terminal(photos, fake_engine):
+    (photos / "red" / "000.png").rename(photos / "red" / "a\x1b[2J\n.png")
+    shutil.copy(photos / "red" / "a\x1b[2J\n.png", photos / "red" / "b.png")
+    checked = featx.check(photos)
+    assert not fakes.DRIVES_A_TERMINAL.search(checked.summary)
+    assert not fakes.DRIVES_A_TERMINAL.search(checked._repr_html_())
+
+
+def test_an_unknown_kind_and_parts_of_a_data_set_are_refused(photos, tmp_path, fake_engine):
+    with pytest.raises(OptionError, match="unknown kind 'leek': expected any, or some of unread"):
+        featx.check(photos).of("leek")
+    shutil.copytree(photos, tmp_path / "set" / "train")
+    shutil.copytree(photos, tmp_path / "set" / "test")
+    with pytest.raises(ImageSourceError, match="train"):
+        featx.check(tmp_path / "set")
