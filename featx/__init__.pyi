@@ -17,6 +17,7 @@ from .evaluation.curve import LearningCurve as LearningCurve
 from .evaluation.curve import learning_curve as learning_curve
 from .evaluation.difference import Difference as Difference
 from .evaluation.evaluation import Evaluation as Evaluation
+from .evaluation.groups import Grouping as Grouping
 from .evaluation.intervals import Estimate as Estimate
 from .evaluation.recommendation import Recommendation as Recommendation
 from .evaluation.splits import Splits as Splits

@@ -50,7 +50,8 @@ STRANGERS = [  # know nothing of each other
     ("backbones", "charts"),
 ]
 OTHER_BEGINNINGS = {"What", "Where", "How", "When", "Who", "Read", "Write", "Make", "From"}
-DOORS = {"embed", "train", "compare", "tune"}  # the public functions that may be long
+# The public functions that may be long, and take what users set by name.
+DOORS = {"embed", "train", "compare", "tune"}
 
 OTHER_BACKENDS = {"torch", "jax"}  # which Keras may run on, where somebody installed them
 FRAMEWORKS = {"keras", "tensorflow", "openvino"} | OTHER_BACKENDS
@@ -219,14 +220,15 @@ def lines_of_code(path: Path, function: ast.FunctionDef) -> int:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_a_function_has_at_most_ten_parameters(path):
+def test_a_function_has_at_most_ten_parameters_and_a_door_twelve(path):
     counts = {}
     for node in functions(path):
         each = node.args
         named = [arg.arg for arg in (*each.posonlyargs, *each.args, *each.kwonlyargs)]
         named += [arg.arg for arg in (each.vararg, each.kwarg) if arg]
         counts[node.name] = len([name for name in named if name not in ("self", "cls")])
-    assert {name: n for name, n in counts.items() if n > 10} == {}
+    most = {name: 12 if name in DOORS else 10 for name in counts}
+    assert {name: n for name, n in counts.items() if n > most[name]} == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)

@@ -11,6 +11,7 @@ from featx.cli.flags import (
     backbones_option,
     embedding_options,
     file_option,
+    groups_option,
     json_option,
     labels_option,
     list_option,
@@ -47,6 +48,7 @@ from featx.text import spreadsheet_cell
     help="How far behind the best is good enough for a faster candidate; 0.02 is 2 points.",
 )
 @file_option("--out", "FILE.csv", "Write the table, with every column.", suffixes=(".csv",))
+@groups_option
 @report_option
 @embedding_options(CompareOptions)
 @json_option

@@ -33,6 +33,13 @@ labels_option = option(
     help="A table of paths and labels, whose labels take the place of the folders' names.",
     group="Pictures",
 )
+groups_option = option(
+    "--groups",
+    metavar="COLUMN|PATTERN",
+    help=r"Pictures that belong together, such as those of one patient: a column of the table, or "
+    r"a pattern over names whose part in parentheses is the group, such as 'patient_(\d+)'.",
+    group="Pictures",
+)
 backbones_option = option(
     "--backbones",
     group="Network",

@@ -34,9 +34,11 @@ def write_report(
     import featx
 
     curve = None
+    splits = getattr(parts["evaluation"], "splits", None)
+    grouping = splits.grouping if splits else None
     if classifier is not None:
         with suppress(ImageSourceError):  # too few pictures for a curve
-            curve = featx.learning_curve(features, classifier)
+            curve = featx.learning_curve(features, classifier, groups=grouping)
     command = shlex.join(["featx", *click.get_current_context().find_root().obj])
     featx.write_report(path, title=title, features=features, curve=curve, command=command, **parts)
 

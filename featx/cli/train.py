@@ -10,6 +10,7 @@ from featx.cli.flags import (
     backbone_option,
     embedding_options,
     file_option,
+    groups_option,
     json_option,
     labels_option,
     report_option,
@@ -41,6 +42,7 @@ from featx.text import count
     metavar="PRECISION",
     help="Answer only where this precision is to be expected, such as 0.95; else be unsure.",
 )
+@groups_option
 @test_option
 @report_option
 @embedding_options(EmbedOptions)

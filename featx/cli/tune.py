@@ -10,6 +10,7 @@ from featx.cli.flags import (
     backbones_option,
     embedding_options,
     file_option,
+    groups_option,
     json_option,
     labels_option,
     list_option,
@@ -42,6 +43,7 @@ from featx.text import count
     "What learns from the features: "
     f"{', '.join(name for name, spec in CLASSIFIERS.items() if not spec.pixels)}.",
 )
+@groups_option
 @test_option
 @report_option
 @embedding_options(TuneOptions)

@@ -12,12 +12,11 @@ from featx.errors import OptionError, warn_of_images
 from featx.evaluation.intervals import Estimate
 from featx.evaluation.validation import CrossValidation
 from featx.features.matrix import Features, distinct_names
-from featx.features.options import CompareOptions, EmbedOptions, SourceOptions, options_in, settle
+from featx.features.options import CompareOptions, EmbedOptions, settle
 from featx.features.request import Request
 from featx.features.run import run
-from featx.images.folder import ImageSource
-from featx.images.labels import Labels
-from featx.learning.classes import labelled_images, require_every_class
+from featx.images.folder import ImageFolder
+from featx.learning.classes import require_every_class
 from featx.learning.learner import Learner
 
 Pairs = list[tuple[Features, str]]  # features, and the name of what learns from them
@@ -67,15 +66,13 @@ class Candidate:
 
 
 def embedded_pairs(
-    source: ImageSource,
-    labels: Labels,
+    images: ImageFolder,
     backbones: str | Backbone | Sequence[str | Backbone],
     poolings: str | Sequence[str],
     learners: dict[str, Learner],
     options: CompareOptions,
 ) -> Pairs:
     """Embed images with every backbone and pooling, each network once, and as pixels."""
-    images = labelled_images(source, labels, **options_in(SourceOptions, options))
     for learner in learners.values():
         learner.require(None, len(images.classes))
     settled = settle(options)

@@ -23,6 +23,7 @@ from featx.evaluation.candidates import (
 )
 from featx.evaluation.difference import Difference, difference, named
 from featx.evaluation.fits import fit_all
+from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.intervals import Estimate, accuracy_interval, accuracy_of_best, leads
 from featx.evaluation.margin import WITHIN, check_within
 from featx.evaluation.recommendation import Recommendation, recommend
@@ -31,11 +32,17 @@ from featx.evaluation.splits import FOLDS, REPEATS, check_counts, split
 from featx.evaluation.validation import tasks_of, validation_of
 from featx.features.duplicates import find_contradictions, find_duplicates, narrowest, notes_on
 from featx.features.matrix import Features, same_images
-from featx.features.options import CompareOptions, refuse_options, takes
+from featx.features.options import (
+    CompareOptions,
+    SourceOptions,
+    options_in,
+    refuse_options,
+    takes,
+)
 from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
-from featx.learning.classes import labels_to_learn, refuse_labels
+from featx.learning.classes import labelled_images, labels_to_learn, refuse_labels
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, learners_of
 from featx.text import listed, percent, size, speed
@@ -332,6 +339,7 @@ def compare(
     classifiers: Classifier = DEFAULT_CLASSIFIER,
     *,
     labels: Labels = None,
+    groups: Groups = None,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = 0,
@@ -357,6 +365,8 @@ def compare(
         pixels, whatever the backbones.
     labels : sequence or array, optional
         As for `embed`, where the images have none.
+    groups : sequence, str or mapping, optional
+        As for `cross_validate`, or the name of a column of the table of images.
     folds, repeats, seed : int
         As for `cross_validate`.
     n_jobs : int, optional
@@ -387,16 +397,20 @@ def compare(
     if isinstance(given, list | tuple) and given and isinstance(given[0], Features):
         refuse_labels(labels)
         refuse_options({name: each for name, each in options.items() if name != "progress"})
+        grouping = Grouping.of(groups, given[0])
         pairs = paired(given, learners)
     else:
-        pairs = embedded_pairs(source, labels, backbones, poolings, learners, options)
+        images = labelled_images(source, labels, **options_in(SourceOptions, options))
+        grouping = Grouping.of(groups, images)
+        pairs = embedded_pairs(images, backbones, poolings, learners, options)
     features = list(dict.fromkeys(each for each, _ in pairs))
     every = same_images(features)
     same = dict(zip(features, every, strict=True))
     pairs = [(same[each], name) for each, name in pairs]
     y, copies = labels_to_learn(every[0]), find_duplicates(narrowest(every)).groups
     warn_of_images(notes_on(find_contradictions(every[0], copies)))
-    splits = split(y, copies, folds=folds, repeats=repeats, seed=seed)
+    grouping = grouping and grouping.those_of(every[0].paths)
+    splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
     with tempfile.TemporaryDirectory(prefix="featx-") as place:
         from joblib import Memory
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from featx.errors import ImageSourceError, OptionError
 from featx.evaluation.fits import Task, fit_all
+from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.intervals import Estimate, accuracy_interval, bootstraps, effective_size
 from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
 from featx.features.duplicates import find_duplicates
@@ -193,6 +194,7 @@ def learning_curve(
     features: Features,
     classifier: Classifier = DEFAULT_CLASSIFIER,
     *,
+    groups: Groups = None,
     shares: Sequence[float] = _SHARES,
     folds: int = FOLDS,
     repeats: int = REPEATS,
@@ -208,6 +210,8 @@ def learning_curve(
         Labelled features.
     classifier : str or estimator, default="logistic"
         As for `train`.
+    groups : sequence, str or mapping, optional
+        As for `cross_validate`; whole groups are added then.
     shares : sequence of float, default=(1, 0.7, 0.5, 0.35, 0.25)
         Parts of each class to train on, above 0 to 1; those that come down to the same number
         of photographs, or to fewer than one a class, are left out.
@@ -232,7 +236,9 @@ def learning_curve(
         raise OptionError(f"shares {tuple(shares)}: expected numbers above 0, up to 1")
     y = labels_to_learn(features)
     learner.require_features(features)
-    splits = split(y, find_duplicates(features).groups, folds=folds, repeats=repeats, seed=seed)
+    grouping, copies = Grouping.of(groups, features), find_duplicates(features).groups
+    splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
+    alone = np.arange(len(y)) if grouping is None else splits.groups
     smallest = min(int((y[train] == name).sum()) for train, _ in splits.parts for name in set(y))
     kept = sorted({share for share in (1.0, *shares) if share * smallest >= 1})
     random = np.random.default_rng(seed)
@@ -241,9 +247,9 @@ def learning_curve(
     for train, test in splits.parts:
         order = random.permutation(train)
         for share in kept:
-            rows = _part(order, y, share)
+            rows = _part(order, y, alone, share)
             counts.append(len(rows) / len(features.classes))
-            tasks.append(Task(X, y, rows, test, learner, views=views))
+            tasks.append(Task(X, y, rows, test, learner, None, views, splits.declared))
     sizes = np.array(counts).reshape(len(splits.parts), len(kept)).mean(axis=0)
     distinct = np.flatnonzero(np.diff(sizes, prepend=0) > 0.4)
     if len(distinct) < 2:
@@ -260,12 +266,14 @@ def learning_curve(
     return LearningCurve(sizes[distinct], hits[distinct], splits, per_class, features.failed)
 
 
-def _part(order: np.ndarray, y: np.ndarray, share: float) -> np.ndarray:
-    """Take the first share of each class, at least one, of rows in a random order."""
+def _part(order: np.ndarray, y: np.ndarray, groups: np.ndarray, share: float) -> np.ndarray:
+    """Take the first share of the groups of each class, at least one, of rows in a random order."""
     rows = []
     for name in np.unique(y[order]):
         own = order[y[order] == name]
-        rows.append(own[: max(1, round(share * len(own)))])
+        firsts = np.sort(np.unique(groups[own], return_index=True)[1])
+        taken = groups[own[firsts[: max(1, round(share * len(firsts)))]]]
+        rows.append(own[np.isin(groups[own], taken)])
     return np.sort(np.concatenate(rows))
 
 

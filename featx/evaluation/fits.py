@@ -32,6 +32,9 @@ class Task:
     learner: Learner
     memory: Any = None  # joblib.Memory, where fitted steps of pipelines are kept for other tasks
     views: tuple[np.ndarray, ...] = ()  # features of augmented views, each of the shape of X
+    groups: np.ndarray | None = (
+        None  # what searches inside classifiers keep together, of shape (n,)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +100,11 @@ def _fit(task: Task) -> Fitted:
     from sklearn.pipeline import Pipeline
 
     X, y = task.X[task.train], task.y[task.train]
+    if len(np.unique(y)) == 1:
+        return _only(y[0], task)
     views = [each[task.train] for each in task.views]
-    estimator = task.learner.build_for(y, X.shape[1], len(views))
+    groups = None if task.groups is None else task.groups[task.train]
+    estimator = task.learner.build_for(y, X.shape[1], len(views), groups)
     if task.memory is not None and isinstance(estimator, Pipeline) and estimator.memory is None:
         estimator.set_params(memory=task.memory)
     all_cores = task.learner.pixels
@@ -106,10 +112,17 @@ def _fit(task: Task) -> Fitted:
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
         start = time.perf_counter()
-        task.learner.fit(estimator, X, y, views)
+        task.learner.fit(estimator, X, y, views, groups)
         seconds = time.perf_counter() - start
         rows, views = task.X[task.test], [each[task.test] for each in task.views]
         start = time.perf_counter()
         predicted, probabilities = predict(estimator, rows, views, np.unique(task.y).tolist())
         predict_seconds = time.perf_counter() - start
     return Fitted(predicted, probabilities, seconds, predict_seconds)
+
+
+def _only(label: Any, task: Task) -> Fitted:
+    """Predict the one class that is left to learn from, which no classifier is needed for."""
+    predicted = np.full(len(task.test), label, dtype=task.y.dtype)
+    probabilities = (predicted[:, None] == np.unique(task.y)).astype(float)
+    return Fitted(predicted, probabilities, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Splits for a fair cross-validation: stratified, repeated, and copies of a picture together."""
+"""Splits for a fair cross-validation: stratified, repeated, copies and groups together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from featx.errors import ImageSourceError, OptionError
+from featx.evaluation.groups import Grouping, merged
 from featx.text import listed
 
 FOLDS = 5
@@ -26,9 +27,14 @@ class Splits:
     folds, repeats : int
         Within a repeat every image is predicted once.
     groups : ndarray of shape (n,), int
-        Images of one group, copies of one photograph, are on the same side of every split.
+        Images of one group are on the same side of every split: copies of one photograph, and
+        those that were declared to belong together.
     notes : tuple of str
         What a reader should know of these splits, a line each.
+    copies : ndarray of shape (n,), int, or None
+        Which images are copies of one photograph; None where they are the groups.
+    grouping : Grouping or None
+        The groups that were declared.
     """
 
     parts: tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -36,11 +42,19 @@ class Splits:
     repeats: int
     groups: np.ndarray
     notes: tuple[str, ...] = ()
+    copies: np.ndarray | None = None
+    grouping: Grouping | None = None
+
+    @property
+    def declared(self) -> np.ndarray | None:
+        """What a search inside a classifier keeps together: the groups, if some were declared."""
+        return None if self.grouping is None else self.groups
 
 
 def split(
     y: np.ndarray,
-    groups: np.ndarray | None = None,
+    copies: np.ndarray | None = None,
+    grouping: Grouping | None = None,
     *,
     folds: int = FOLDS,
     repeats: int = REPEATS,
@@ -48,20 +62,27 @@ def split(
 ) -> Splits:
     """Divide images for cross-validation, with the parameters of `cross_validate`.
 
-    `y` has at least two images of each class. Images of one group stay together; by default each is
-    on its own. Raises an `ImageSourceError` if all images of every class are copies of one.
+    `y` has at least two images of each class. Copies of a photograph stay together, and so do
+    declared groups; by default each image is on its own. Raises an `ImageSourceError` if every
+    class is a single group.
     """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
     check_counts(folds=folds, repeats=repeats, seed=seed)
-    groups = np.arange(len(y)) if groups is None else np.asarray(groups)
+    copies = np.arange(len(y)) if copies is None else np.asarray(copies)
+    groups = copies if grouping is None else merged(copies, grouping.numbers)
     counts = {label: len(np.unique(groups[y == label])) for label in np.unique(y)}
     k = int(min(folds, max(counts.values())))
     if k < 2:
-        raise ImageSourceError(
-            "the images of each class are copies of a single photograph: expected at least two "
-            "different ones; add photographs"
-        )
+        raise ImageSourceError(_single(grouping))
+    parts = _parts(y, groups, k, repeats, seed)
+    notes = (*_notes(counts, k, folds, grouping), *(grouping.notes if grouping else ()))
+    return Splits(parts, k, int(repeats), groups, notes, copies, grouping)
+
+
+def _parts(
+    y: np.ndarray, groups: np.ndarray, k: int, repeats: int, seed: int
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     alone = len(np.unique(groups)) == len(y)
     kind = StratifiedKFold if alone else StratifiedGroupKFold
     parts = []
@@ -70,7 +91,7 @@ def split(
         for repeat in range(repeats):
             splitter = kind(k, shuffle=True, random_state=seed + repeat)
             parts += list(splitter.split(np.zeros(len(y)), y, None if alone else groups))
-    return Splits(tuple(parts), k, int(repeats), groups, tuple(_notes(counts, k, folds)))
+    return tuple(parts)
 
 
 def check_counts(folds: Any = FOLDS, repeats: Any = REPEATS, seed: Any = 0) -> None:
@@ -80,20 +101,40 @@ def check_counts(folds: Any = FOLDS, repeats: Any = REPEATS, seed: Any = 0) -> N
             raise OptionError(f"{name} {value!r}: expected a whole number from {least} up")
 
 
-def _notes(counts: dict[str, int], k: int, asked: int) -> list[str]:
+def _notes(counts: dict[Any, int], k: int, asked: int, grouping: Grouping | None) -> list[str]:
+    different = "different images" if grouping is None else "groups"
     notes = []
     if k < asked:
-        notes.append(f"{k} folds instead of {asked}: no class has more than {k} different images")
+        notes.append(f"{k} folds instead of {asked}: no class has more than {k} {different}")
     few = [f"{label} ({count})" for label, count in counts.items() if 1 < count < k]
     if few:
         notes.append(
-            f"classes with fewer different images than the {k} folds: {listed(few)}; "
+            f"classes with fewer {different} than the {k} folds: {listed(few)}; "
             "some folds test none of theirs, and every image is still predicted once a repeat"
         )
     single = [str(label) for label, count in counts.items() if count == 1]
     if single:
+        what = "are copies of one photograph" if grouping is None else "are of one group"
         notes.append(
-            f"all images of {listed(single)} are copies of one photograph: they count as wrong, "
-            "since nothing else of the class is there to learn from; add photographs"
+            f"all images of {listed(single)} {what}: they count as wrong, since nothing else of "
+            f"the class is there to learn from; add {_more(grouping)}"
         )
     return notes
+
+
+def _single(grouping: Grouping | None) -> str:
+    """Say that no class can be learned while a part of it is held out."""
+    if grouping is None:
+        return (
+            "the images of each class are copies of a single photograph: expected at least two "
+            "different ones; add photographs"
+        )
+    return (
+        f"the images of each class are of a single group by {grouping.rule}, so that nothing of a "
+        "class is left to learn from when its group is held out: expected at least two groups of "
+        f"a class; add {_more(grouping)}, or name smaller groups"
+    )
+
+
+def _more(grouping: Grouping | None) -> str:
+    return "photographs" if grouping is None else "photographs of other groups"

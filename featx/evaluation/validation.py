@@ -10,6 +10,7 @@ import numpy as np
 
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.fits import Fitted, Task, fit_all
+from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.intervals import effective_size
 from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
 from featx.features.duplicates import find_contradictions, find_duplicates, notes_on
@@ -75,10 +76,9 @@ class CrossValidation(Evaluation):
     @property
     def twins(self) -> tuple[tuple[str, ...], ...]:
         """Paths of the images that are copies of one another, a tuple for each photograph."""
-        names, counts = np.unique(self.splits.groups, return_counts=True)
-        return tuple(
-            tuple(self.paths[self.splits.groups == name].tolist()) for name in names[counts > 1]
-        )
+        copies = self.splits.groups if self.splits.copies is None else self.splits.copies
+        names, counts = np.unique(copies, return_counts=True)
+        return tuple(tuple(self.paths[copies == name].tolist()) for name in names[counts > 1])
 
     @property
     def method(self) -> str:
@@ -86,6 +86,9 @@ class CrossValidation(Evaluation):
         splits = self.splits
         repeated = f", repeated {splits.repeats} times" if splits.repeats > 1 else ""
         apart = ", copies of a photograph kept together" if self.twins else ""
+        grouping = splits.grouping
+        if grouping is not None:
+            apart += f", {count(grouping.n_groups, 'group')} by {grouping.rule} kept together"
         return (
             f"{splits.folds}-fold stratified cross-validation{repeated}"
             f"{apart}; 95 % interval by Wilson with the correction of Nadeau and Bengio"
@@ -134,6 +137,8 @@ class CrossValidation(Evaluation):
         """The accuracy, how it was measured, and the notes, a line each."""
         splits = self.splits
         times = f"{count(splits.folds, 'fold')}, {count(splits.repeats, 'time')}"
+        if splits.grouping is not None:
+            times += f", {count(splits.grouping.n_groups, 'group')} kept together"
         return "\n".join([f"cross-validated accuracy {self.interval}, {times}", *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,6 +150,7 @@ class CrossValidation(Evaluation):
             "method": self.method,
             "folds": self.splits.folds,
             "repeats": self.splits.repeats,
+            "n_groups": self.splits.grouping and self.splits.grouping.n_groups,
             "std": self.std,
             "twins": [list(paths) for paths in self.twins],
         }
@@ -158,6 +164,7 @@ def cross_validate(
     features: Features,
     classifier: Classifier = DEFAULT_CLASSIFIER,
     *,
+    groups: Groups = None,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = 0,
@@ -166,7 +173,8 @@ def cross_validate(
 ) -> CrossValidation:
     """Measure a classifier by repeated, stratified cross-validation.
 
-    Copies of a photograph, exact ones and near ones, stay on one side of every split.
+    Copies of a photograph, exact ones and near ones, stay on one side of every split, and so do
+    groups.
 
     Parameters
     ----------
@@ -174,6 +182,12 @@ def cross_validate(
         Labelled features.
     classifier : str or estimator, default="logistic"
         As for `train`.
+    groups : sequence, str or mapping, optional
+        Which pictures belong together, as those of one patient, product, plot or video do: a group
+        for each image; a regular expression over names of files or paths, whose first part in
+        parentheses is the group, such as "patient_(\\d+)"; or a mapping from path or name of file
+        to group. They are never on both sides of a split, nor are copies of any of them; a search
+        inside the classifier keeps them together, too. False for none, and no word about it.
     folds : int, default=5
         Parts that are predicted in turn; no more than the largest class has different images.
     repeats : int, default=2
@@ -194,12 +208,14 @@ def cross_validate(
     ImageSourceError
         There are no classes, or one has a single image.
     OptionError
-        A number of folds or repeats that cannot be, or features that are no pixels for a network
-        from scratch.
+        A number of folds or repeats that cannot be, groups that do not fit the images, or features
+        that are no pixels for a network from scratch.
     """
     learner = Learner.of(classifier)  # a wrong name is told before anything else
     y = labels_to_learn(features)
-    splits = split(y, find_duplicates(features).groups, folds=folds, repeats=repeats, seed=seed)
+    grouping = Grouping.of(groups, features)
+    copies = find_duplicates(features).groups
+    splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
     tasks = tasks_of(features, splits, learner)
     return validation_of(
         features, splits, fit_all(tasks, n_jobs=n_jobs, progress="folds" if progress else None)
@@ -214,7 +230,7 @@ def tasks_of(
     learner.require_features(features)
     views = features.view_matrices
     return [
-        Task(features.matrix, features.y, train, test, learner, memory, views)
+        Task(features.matrix, features.y, train, test, learner, memory, views, splits.declared)
         for train, test in splits.parts
     ]
 
@@ -240,7 +256,7 @@ def validation_of(features: Features, splits: Splits, fitted: Sequence[Fitted]) 
         y_pred=classes[votes.argmax(axis=1)],
         classes=features.classes,
         failed=features.failed,
-        contradictions=find_contradictions(features, splits.groups),
+        contradictions=find_contradictions(features, splits.copies),
         probabilities=mean if judged else None,
         all_predictions=predictions,
         all_probabilities=shares if judged else None,

@@ -20,6 +20,7 @@ from featx.features.options import EmbedOptions
 from featx.forks import limit_openmp
 from featx.images.labels import Label
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER, Folds
+from featx.learning.folds import inner_folds, let_search
 from featx.learning.scratch.own_model import OwnModel, is_keras_model
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ class Learner:
             return ScratchNetwork(OwnModel(self.given))
         return _seeded_clone(self.given)
 
-    def build_for(self, y: np.ndarray, columns: int, views: int = 0) -> Any:
+    def build_for(
+        self, y: np.ndarray, columns: int, views: int = 0, groups: np.ndarray | None = None
+    ) -> Any:
         """Build an unfitted estimator for images of these classes.
 
         Parameters
@@ -109,17 +112,27 @@ class Learner:
             Views that go along with each: a search inside the classifier, also one of your own in
             its `cv`, has all views of an image on one side of each split, so that it is not judged
             on what it has seen.
+        groups : ndarray of shape (n,), int, optional
+            Images of one group are on one side, too.
         """
         smallest = min(Counter(y.tolist()).values())
-        together = views and smallest > 1
-        folds = _with_views(min(_FOLDS, smallest), y, views) if together else None
+        together = views > 0 or groups is not None
+        named = isinstance(self.given, str)
+        folds: Folds = None
+        if together and named and smallest > 1:
+            folds = inner_folds(min(_FOLDS, smallest), y, views, groups)
         made = self.build(smallest, columns, folds)
-        if views and not isinstance(self.given, str):
-            _let_search(made, y, views)
+        if together and not named:
+            let_search(made, y, views, groups)
         return made
 
     def fit(
-        self, estimator: Any, X: np.ndarray, y: np.ndarray, views: Sequence[np.ndarray] = ()
+        self,
+        estimator: Any,
+        X: np.ndarray,
+        y: np.ndarray,
+        views: Sequence[np.ndarray] = (),
+        groups: np.ndarray | None = None,
     ) -> Any:
         """Fit an estimator to images and their views, which are rows of the same classes.
 
@@ -133,13 +146,16 @@ class Learner:
             Their classes.
         views : sequence of ndarray of the shape of X
             Features of their views.
+        groups : ndarray of shape (n,), int, optional
+            Images that a network from scratch keeps together where it holds some out; by default
+            copies of one photograph.
         """
         limit_openmp()
         rows = np.concatenate([X, *views]) if views else X
         labels = np.tile(y, 1 + len(views))
         if self.pixels:  # judges itself on pictures that it holds out, copies together
-            groups = np.tile(duplicates_in(X).groups, 1 + len(views))
-            return estimator.fit(rows, labels, groups=groups)
+            groups = duplicates_in(X).groups if groups is None else groups
+            return estimator.fit(rows, labels, groups=np.tile(groups, 1 + len(views)))
         return estimator.fit(rows, labels)
 
     @cached_property
@@ -358,28 +374,6 @@ def _seeded_clone(estimator: Any) -> Any:
         if value is None and name.rpartition("__")[2] == "random_state"
     ]
     return made.set_params(**dict.fromkeys(unseeded, 0))
-
-
-def _let_search(estimator: Any, y: np.ndarray, views: int) -> None:
-    """Give the searches of an estimator of a user's own splits that keep views together."""
-    from sklearn.pipeline import Pipeline
-
-    if isinstance(estimator, Pipeline):
-        for _, step in estimator.steps:
-            _let_search(step, y, views)
-    elif hasattr(estimator, "cv") and estimator.cv != "prefit":
-        estimator.set_params(cv=_with_views(estimator.cv, y, views))
-
-
-def _with_views(cv: Any, y: np.ndarray, views: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split images by what scikit-learn takes as `cv`, and let their views follow them."""
-    from sklearn.model_selection import check_cv
-
-    later = len(y) * np.arange(views + 1)[:, None]
-    return [
-        ((train + later).ravel(), (test + later).ravel())
-        for train, test in check_cv(cv, y, classifier=True).split(y, y)
-    ]
 
 
 def _without_search(fitted: Any) -> Any:

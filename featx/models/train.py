@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from featx.backbones.backbone import Backbone
 from featx.errors import OptionError, RecipeMismatchError, warn_of_images
+from featx.evaluation.groups import Grouping, Groups, together
 from featx.evaluation.validation import CrossValidation, cross_validate
 from featx.features.duplicates import find_contradictions, notes_on
 from featx.features.embed import embed
@@ -44,6 +45,7 @@ def train(
     classifier: Classifier = DEFAULT_CLASSIFIER,
     *,
     labels: Labels = None,
+    groups: Groups = None,
     backbone: str | Backbone | None = None,
     reject: float | None = None,
     validation: bool | CrossValidation = False,
@@ -65,6 +67,10 @@ def train(
         Rescaling(1 / 255).
     labels : sequence or array, optional
         As for `embed`, where the images have none.
+    groups : sequence, str or mapping, optional
+        As for `cross_validate`, or the name of a column of the table of images: kept together in
+        the validation, in what `reject` learns, and in a search inside the classifier. By default
+        those of `validation`, if it is given.
     backbone : str or Backbone, optional
         The network, where `source` is images; with features, a network of your own that made them.
         By default "efficientnet_lite0"; for a network from scratch "pixels".
@@ -106,16 +112,18 @@ def train(
     if isinstance(source, Features):
         refuse_labels(labels)
         refuse_options({name: each for name, each in options.items() if name != "progress"})
-        features = source
+        features, grouping = source, Grouping.of(groups, source)
         test = test_images(test, features.classes, None)
     else:
         network, options = learner.embedding(backbone, options)
         reading = options_in(SourceOptions, options)
         images = labelled_images(source, labels, **reading)
+        grouping = Grouping.of(groups, images)
         learner.require(own.name if own else str(network), len(images.classes))
         test = test_images(test, images.classes, labels, **reading)
         features = embed(images, network, **options)
         require_every_class(images, features)
+        grouping = grouping and grouping.those_of(features.paths)
     if features.recipe is None:
         raise RecipeMismatchError(
             "these features carry no recipe, so new images could not be embedded alike; "
@@ -125,13 +133,19 @@ def train(
     y = labels_to_learn(features)
     learner.require_features(features)
     if validation is True:
-        validation = cross_validate(features, learner, progress=options.get("progress", True))
+        given = groups if grouping is None else grouping
+        progress = options.get("progress", True)
+        validation = cross_validate(features, learner, groups=given, progress=progress)
     measured = validation or None
+    if grouping is None and groups is None and measured:
+        grouping = measured.splits.grouping
     contradictions = measured.contradictions if measured else find_contradictions(features)
     warn_of_images(notes_on(contradictions))
     X, views = features.matrix, features.view_matrices
-    pipeline = learner.fit(learner.build_for(y, X.shape[1], len(views)), X, y, views)
-    rejection = _rejection(features, learner, pipeline, measured, reject)
+    kept = together(features, grouping)
+    unfitted = learner.build_for(y, X.shape[1], len(views), kept)
+    pipeline = learner.fit(unfitted, X, y, views, kept)
+    rejection = _rejection(features, learner, pipeline, measured, reject, grouping)
     model = ImageClassifier(
         pipeline,
         features.recipe,
@@ -182,6 +196,7 @@ def _rejection(
     pipeline: Any,
     validation: CrossValidation | None,
     reject: float | None,
+    grouping: Grouping | None,
 ) -> Rejection | None:
     """Choose the rejection of a fitted pipeline, by the cross-validation of its very settings."""
     if reject is None:
@@ -190,5 +205,6 @@ def _rejection(
         raise OptionError("the validation is of other images: expected one of these features")
     final = learner.without_search(pipeline)
     if validation is None or final is not learner:
-        validation = cross_validate(features, final, progress=False)
+        groups = False if grouping is None else grouping
+        validation = cross_validate(features, final, groups=groups, progress=False)
     return choose_rejection(validation, reject)

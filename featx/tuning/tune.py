@@ -19,6 +19,7 @@ from featx.errors import OptionError, warn_of_images
 from featx.evaluation.candidates import Candidate
 from featx.evaluation.comparison import Comparison, lines_of
 from featx.evaluation.evaluation import Evaluation
+from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.intervals import Estimate
 from featx.evaluation.scenes import hold_out_scenes
 from featx.evaluation.splits import check_counts, split
@@ -255,6 +256,7 @@ def tune(
     backbones: str | Sequence[str] = "all",
     classifiers: str | Sequence[str] = TUNED,
     labels: Labels = None,
+    groups: Groups = None,
     test: ImageSource = None,
     seed: int = 0,
     n_jobs: int | None = None,
@@ -284,6 +286,8 @@ def tune(
         "logistic" is tried with several shrinkages.
     labels : sequence or array, optional
         As for `embed`, where the images have none.
+    groups : sequence, str or mapping, optional
+        As for `compare`.
     test : Features, or what `embed` takes, optional
         Labelled images to measure the model on.
     seed : int, default=0
@@ -317,6 +321,7 @@ def tune(
     reading = options_in(SourceOptions, options)
     images = labelled_images(source, labels, **reading)
     test = test_images(test, images.classes, labels, **reading)
+    grouping = Grouping.of(groups, images)
     with ExitStack() as stack:
         if options.get("cache") is False:  # no network runs twice, even so
             options["cache"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
@@ -327,11 +332,13 @@ def tune(
         require_every_class(images, first)
         warn_of_images(first.losses)
         networks.deadline = start + _VIEWING * seconds
-        race = _race(embedded, start + _FITTING * seconds, seed, n_jobs, settled["progress"])
+        grouping = grouping and grouping.those_of(first.paths)
+        deadline = start + _FITTING * seconds
+        race = _race(embedded, grouping, deadline, seed, n_jobs, settled["progress"])
         ranked = race.ranked(_search(race, networks, embedded, settings))
-        model = train(ranked[0].features, ranked[0].learner)
+        model = train(ranked[0].features, ranked[0].learner, groups=grouping)
         assert model.training is not None
-        found = find_contradictions(ranked[0].features, race.shuffled.groups)
+        found = find_contradictions(ranked[0].features, race.shuffled.copies)
         said = [copy for each in model.training.contradictions for copy in each]  # exact copies
         warn_of_images(notes_on([each for each in found if _adds_to(each, said)]))
         took = time.monotonic() - start
@@ -348,6 +355,7 @@ def _adds_to(contradiction: Contradiction, said: Sequence[tuple[str, str]]) -> b
 
 def _race(
     embedded: dict[str, list[Features]],
+    grouping: Grouping | None,
     deadline: float,
     seed: int,
     n_jobs: int | None,
@@ -356,9 +364,9 @@ def _race(
     first = next(iter(embedded.values()))[0]
     y = labels_to_learn(first)
     copies = find_duplicates(narrowest([each[0] for each in embedded.values()])).groups
-    shuffled = split(y, copies, repeats=ROUNDS, seed=seed)
+    shuffled = split(y, copies, grouping, repeats=ROUNDS, seed=seed)
     looks = join([each[0].matrix for each in embedded.values()])
-    scenes = hold_out_scenes(looks, y, copies, repeats=ROUNDS, seed=seed)
+    scenes = hold_out_scenes(looks, y, shuffled.groups, repeats=ROUNDS, seed=seed)
     return Race(y, shuffled, scenes, deadline, n_jobs, progress)
 
 

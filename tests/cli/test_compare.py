@@ -2,6 +2,8 @@
 
 import csv
 
+import fakes
+import numpy as np
 import pytest
 
 BACKBONES = ["--backbones", "resnet50,vgg16", "--weights", "random"]
@@ -70,3 +72,43 @@ def test_compare_embeds_each_network_once_and_nothing_twice(featx_run, photos, f
 def test_mistakes_are_one_line_and_embed_nothing(featx_refuses, photos, options, message):
     given = ["--weights", "random"] if "--backbones" in options else BACKBONES
     featx_refuses(message, "compare", photos, *given, *options)
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """Four pictures of each of ten patients, each patient of one colour and one class."""
+    random = np.random.default_rng(0)
+    for patient in range(10):
+        color = random.integers(40, 215, 3)
+        for one in range(4):
+            name = f"patient_{patient:02d}_{one}.png"
+            fakes.draw(
+                tmp_path / "scans" / "ab"[patient % 2] / name, color, seed=10 * patient + one
+            )
+    return tmp_path / "scans"
+
+
+@pytest.mark.parametrize("command", ["compare", "train"])
+def test_groups_are_a_pattern_over_names(featx_run, patients, tmp_path, command):
+    more = {"compare": [*BACKBONES, "--classifiers", "knn"], "train": ["--out", tmp_path / "m"]}
+    pattern = ["--groups", r"patient_(\d+)"]
+    ended = featx_run(command, patients, *more[command], *pattern)
+    assert "10 groups" in ended.out
+    apart = featx_run(command, patients, *more[command], *pattern, "--json").json
+    document = apart if command == "compare" else apart["validation"]
+    assert r"10 groups by the pattern patient_(\d+) kept together" in document["method"]
+
+
+def test_groups_are_a_column_of_a_table(featx_run, patients, tmp_path):
+    rows = [f"{path},{path.parent.name},{path.name[:10]}" for path in patients.rglob("*.png")]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["path,label,patient", *rows]))
+    ended = featx_run(
+        "compare", table, *BACKBONES, "--classifiers", "knn", "--groups", "patient", "--json"
+    )
+    assert "10 groups by the column patient kept together" in ended.json["method"]
+
+
+def test_a_pattern_that_is_none_is_refused(featx_refuses, photos):
+    message = "groups 'patient' has no part in parentheses: expected a pattern with a part in"
+    featx_refuses(message, "compare", photos, *BACKBONES, "--groups", "patient")

@@ -205,6 +205,7 @@ def test_a_cross_validation_is_plain_values(cloud):
         "method": result.method,
         "folds": 5,
         "repeats": 3,
+        "n_groups": None,
         "std": result.std,
         "twins": [["photos/ant/0.jpg", "photos/ant/1.jpg"]],
     }
