@@ -20,6 +20,7 @@ from featx.cli.flags import (
 from featx.cli.help import command
 from featx.cli.output import emit, working
 from featx.cli.report import short_name, write_report
+from featx.cli.sources import source_arguments
 from featx.evaluation.margin import WITHIN, check_within
 from featx.features.options import CompareOptions
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
@@ -27,7 +28,7 @@ from featx.text import spreadsheet_cell
 
 
 @command(epilog="Example: featx compare photos/ --backbones vgg16,resnet50 --out table.csv")
-@click.argument("folder")
+@source_arguments
 @labels_option
 @backbones_option
 @list_option(
@@ -53,7 +54,7 @@ from featx.text import spreadsheet_cell
 @embedding_options(CompareOptions)
 @json_option
 def compare(
-    folder: str,
+    source: str | list[str],
     within: float,
     out: str | None,
     report: str | None,
@@ -62,8 +63,9 @@ def compare(
 ) -> None:
     """Say which network and classifier suit labelled pictures.
 
-    FOLDER has a sub-folder of pictures for each class, or is a table of paths and
-    labels: .csv, .tsv, .parquet or .xlsx.
+    PATH is a folder with a sub-folder of pictures for each class, or a table of paths and labels
+    (.csv, .tsv, .parquet, .xlsx), or files of saved features of the same pictures.
+
     Every candidate is cross-validated on the same splits; * marks those that may be as good as the
     first. The verdict ends with the one to take: the fastest that is surely no further behind the
     best than --within.
@@ -72,14 +74,14 @@ def compare(
     from featx.files import written
 
     with working():
-        comparison = replace(featx.compare(folder, **options), within=within)
+        comparison = replace(featx.compare(source, **options), within=within)
         if out:
             with written(out) as file:
                 comparison.to_frame().map(spreadsheet_cell).to_csv(file, index=False)
         best = comparison.best
         write_report(
             report,
-            f"{short_name(folder)}: {len(comparison.candidates)} candidates",
+            f"{short_name(source)}: {len(comparison.candidates)} candidates",
             best.features,
             classifier=best.learner,
             evaluation=best.validation,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 from featx.cli.flags import (
     backbone_option,
     embedding_options,
@@ -15,12 +13,13 @@ from featx.cli.flags import (
 )
 from featx.cli.help import command
 from featx.cli.output import emit, working
+from featx.cli.sources import source_arguments
 from featx.features.formats import SUFFIXES
 from featx.features.options import EmbedOptions
 
 
 @command(epilog="Example: featx embed photos/ --backbone resnet50 --out photos.npz")
-@click.argument("folder")
+@source_arguments
 @labels_option
 @backbone_option()
 @embedding_options(EmbedOptions)
@@ -32,11 +31,14 @@ from featx.features.options import EmbedOptions
     required=True,
 )
 @json_option
-def embed(folder: str, out: str, as_json: bool, **options: Any) -> None:
-    """Turn a folder of pictures into a feature matrix."""
+def embed(source: str | list[str], out: str, as_json: bool, **options: Any) -> None:
+    """Turn pictures into a feature matrix.
+
+    PATH is a folder, a picture, a quoted pattern such as 'photos/**/*.jpg', or a table of paths.
+    """
     import featx
 
     with working():
-        features = featx.embed(folder, **options)
+        features = featx.embed(source, **options)
         features.save(out)
     emit(features.to_dict(), features.summary, as_json=as_json, out=out)

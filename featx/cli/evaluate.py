@@ -17,12 +17,13 @@ from featx.cli.flags import (
 from featx.cli.help import command
 from featx.cli.output import emit, table, working
 from featx.cli.report import short_name, write_report
+from featx.cli.sources import source_arguments
 from featx.features.options import RunOptions
 
 
 @command(epilog="Example: featx evaluate fruit.featx test_photos/")
 @click.argument("model")
-@click.argument("folder")
+@source_arguments
 @labels_option
 @report_option
 @model_weights_option
@@ -30,7 +31,7 @@ from featx.features.options import RunOptions
 @json_option
 def evaluate(
     model: str,
-    folder: str,
+    source: str | list[str],
     report: str | None,
     weights: str | None,
     as_json: bool,
@@ -38,16 +39,16 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled pictures.
 
-    FOLDER has a sub-folder of pictures for each class, or is a table of paths and
-    labels: .csv, .tsv, .parquet or .xlsx.
+    PATH is a folder with a sub-folder of pictures for each class, or a table of paths and labels
+    (.csv, .tsv, .parquet, .xlsx), or a file of saved features.
     """
     import featx
 
     with working():
         classifier = featx.load(model, weights=weights)
-        features = classifier.labelled_features(folder, **options)
+        features = classifier.labelled_features(source, **options)
         result = classifier.evaluate(features)
-        title = f"{Path(model).name} on {short_name(folder)}"
+        title = f"{Path(model).name} on {short_name(source)}"
         write_report(report, title, features, evaluation=result)
     header = ["class", "precision", "recall", "f1", "support"]
     cells = [

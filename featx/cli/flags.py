@@ -57,6 +57,14 @@ model_weights_option = option(
 )
 
 
+def _one_network(context: click.Context, option: click.Parameter, text: str) -> str:
+    if "," in text:
+        raise click.BadParameter(
+            f"{text!r} names several networks: expected one, or several joined by +"
+        )
+    return text
+
+
 def backbone_option(*, joined: bool = True) -> Callable[[Command], Command]:
     """Return --backbone, which may name several networks to join."""
     return option(
@@ -65,6 +73,7 @@ def backbone_option(*, joined: bool = True) -> Callable[[Command], Command]:
         default=DEFAULT_BACKBONE,
         show_default=True,
         metavar="NAME",
+        callback=_one_network,
         help="The network; `featx backbones` lists them."
         + (" resnet50+xception joins two." if joined else ""),
     )

@@ -47,6 +47,15 @@ def _levels() -> list[click.Parameter]:
     ]
 
 
+def _as_known(word: str, known: set[str]) -> str:
+    """Write an option that is known in the other number as it is known."""
+    flag, equals, value = word.partition("=")
+    if not flag.startswith("--") or flag in known:
+        return word
+    other = flag[:-1] if flag.endswith("s") else f"{flag}s"
+    return f"{other}{equals}{value}" if other in known else word
+
+
 def _write_options(
     parameters: Iterable[click.Parameter],
     context: click.Context,
@@ -70,6 +79,11 @@ class Command(click.Command):
     def __init__(self, *words: Any, **known: Any) -> None:
         super().__init__(*words, **known)
         self.params += _levels()
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Take options by their singular and their plural: --backbone and --backbones."""
+        known = {flag for parameter in self.params for flag in parameter.opts}
+        return super().parse_args(context, [_as_known(word, known) for word in args])
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in groups."""

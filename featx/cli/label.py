@@ -9,12 +9,13 @@ import click
 from featx.cli.flags import backbone_option, embedding_options, json_option
 from featx.cli.help import command, option
 from featx.cli.output import emit, table, working
+from featx.cli.sources import listed_alone, source_arguments
 from featx.features.options import LABEL_RESIZE, LabelOptions
 from featx.text import percent
 
 
 @command(epilog="Example: featx label dog.jpg --top 3 --backbone resnet50")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@source_arguments
 @option(
     "--top",
     default=3,
@@ -26,12 +27,12 @@ from featx.text import percent
 @backbone_option(joined=False)
 @embedding_options(LabelOptions, resize=LABEL_RESIZE)
 @json_option
-def label(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def label(source: str | list[str], as_json: bool, **options: Any) -> None:
     """Say what pictures show, in the 1000 classes of ImageNet."""
     import featx
 
     with working():
-        results = featx.label(list(paths), **options)
+        results = featx.label(listed_alone(source), **options)
     cells = []
     for result in results:
         named = [f"{each.name} {percent(each.probability)}" for each in result.labels]

@@ -9,15 +9,15 @@ import click
 from featx.cli.flags import embedding_options, file_option, json_option, model_weights_option
 from featx.cli.help import command, option
 from featx.cli.output import complain, emit, table, working
+from featx.cli.sources import listed_alone, source_arguments
 from featx.features.options import RunOptions
 from featx.files import PICTURES
-from featx.images.table import is_table
 from featx.models.prediction_table import TABLES, require_excel
 
 
 @command(epilog="Example: featx predict fruit.featx new.jpg more/ --gallery result.png")
 @click.argument("model")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@source_arguments
 @file_option(
     "--out",
     "FILE",
@@ -55,7 +55,7 @@ from featx.models.prediction_table import TABLES, require_excel
 @json_option
 def predict(
     model: str,
-    paths: tuple[str, ...],
+    source: str | list[str],
     out: str | None,
     only_new: bool,
     gallery: str | None,
@@ -65,8 +65,8 @@ def predict(
 ) -> None:
     """Predict the label of each picture; a folder means its pictures.
 
-    So does a table of paths (.csv, .tsv, .parquet, .xlsx), if it is the only PATH. A folder
-    without pictures, and pictures that cannot be read, are no mistake.
+    So does a table of paths (.csv, .tsv, .parquet, .xlsx), or a file of saved features, if it is
+    the only PATH. A folder without pictures, and pictures that cannot be read, are no mistake.
     """
     import featx
 
@@ -75,9 +75,8 @@ def predict(
     if out:
         require_excel(out)
     with working():
-        source = paths[0] if len(paths) == 1 and is_table(paths[0]) else list(paths)
         predictions = featx.load(model, weights=weights).predictions(
-            source, only_new=out if only_new else None, **options
+            listed_alone(source), only_new=out if only_new else None, **options
         )
         if gallery and not predictions.n_read:
             complain("warning: nothing can be drawn, so that there is no gallery")

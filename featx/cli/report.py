@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.errors import ImageSourceError
+from featx.text import count
 
 if TYPE_CHECKING:
     from featx.features.matrix import Features
@@ -43,7 +44,11 @@ def write_report(
     featx.write_report(path, title=title, features=features, curve=curve, command=command, **parts)
 
 
-def short_name(folder: str) -> str:
-    """Name a folder by its last two parts: fruit/train."""
+def short_name(source: str | list[str]) -> str:
+    """Name a folder by its last two parts, fruit/train, and several by the first."""
+    if isinstance(source, list):
+        more = f" and {count(len(source) - 1, 'path')} more" if len(source) > 1 else ""
+        return f"{short_name(source[0])}{more}"
+    folder = source
     parts = [part for part in Path(folder).parts if part != ".." and part != Path(folder).anchor]
     return "/".join(parts[-2:]) or Path(folder).resolve().name

@@ -19,13 +19,14 @@ from featx.cli.flags import (
 from featx.cli.help import command, option
 from featx.cli.output import emit, working
 from featx.cli.report import short_name, write_report
+from featx.cli.sources import source_arguments
 from featx.features.options import EmbedOptions
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
 from featx.text import count
 
 
 @command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
-@click.argument("folder")
+@source_arguments
 @labels_option
 @file_option("--out", "MODEL", "The model file to write.", required=True)
 @option(
@@ -48,23 +49,28 @@ from featx.text import count
 @embedding_options(EmbedOptions)
 @json_option
 def train(
-    folder: str, classifier: str, out: str, report: str | None, as_json: bool, **options: Any
+    source: str | list[str],
+    classifier: str,
+    out: str,
+    report: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train a classifier on labelled pictures.
 
-    FOLDER has a sub-folder of pictures for each class, or is a table of paths and
-    labels: .csv, .tsv, .parquet or .xlsx.
+    PATH is a folder with a sub-folder of pictures for each class, or a table of paths and labels
+    (.csv, .tsv, .parquet, .xlsx), or a file of saved features.
     """
     import featx
 
     with working():
-        model = featx.train(folder, classifier, validation=True, **options)
+        model = featx.train(source, classifier, validation=True, **options)
         model.save(out)
         training = model.training
         assert training is not None
         write_report(
             report,
-            f"{short_name(folder)}: {count(len(model.classes), 'class')}",
+            f"{short_name(source)}: {count(len(model.classes), 'class')}",
             training.features,
             classifier=classifier,
             evaluation=training.validation,

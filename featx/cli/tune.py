@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 from featx.cli.flags import (
     backbones_option,
     embedding_options,
@@ -20,13 +18,14 @@ from featx.cli.flags import (
 from featx.cli.help import command, option
 from featx.cli.output import emit, working
 from featx.cli.report import short_name, write_report
+from featx.cli.sources import source_arguments
 from featx.features.options import TuneOptions
 from featx.learning.classifiers import CLASSIFIERS, TUNED
 from featx.text import count
 
 
 @command(epilog="Example: featx tune photos/ --budget 10m --out fruit.featx")
-@click.argument("folder")
+@source_arguments
 @labels_option
 @option(
     "--budget",
@@ -48,23 +47,26 @@ from featx.text import count
 @report_option
 @embedding_options(TuneOptions)
 @json_option
-def tune(folder: str, out: str | None, report: str | None, as_json: bool, **options: Any) -> None:
+def tune(
+    source: str | list[str], out: str | None, report: str | None, as_json: bool, **options: Any
+) -> None:
     """Search for the best model in a given time.
 
-    FOLDER has a sub-folder of pictures for each class, or is a table of paths and
-    labels: .csv, .tsv, .parquet or .xlsx.
+    PATH is a folder with a sub-folder of pictures for each class, or a table of paths and labels
+    (.csv, .tsv, .parquet, .xlsx).
+
     Networks, alone and joined, poolings, augmented views and classifiers are tried on it, and the
     best is trained on all of it.
     """
     import featx
 
     with working():
-        tuning = featx.tune(folder, **options)
+        tuning = featx.tune(source, **options)
         if out:
             tuning.model.save(out)
         write_report(
             report,
-            f"{short_name(folder)}: the best of {count(len(tuning.trials), 'candidate')}",
+            f"{short_name(source)}: the best of {count(len(tuning.trials), 'candidate')}",
             tuning.best.features,
             evaluation=tuning.validation,
             comparison=tuning.finalists,

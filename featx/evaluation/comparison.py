@@ -39,6 +39,7 @@ from featx.features.options import (
     refuse_options,
     takes,
 )
+from featx.features.saved import several_saved
 from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
@@ -393,10 +394,15 @@ def compare(
     check_counts(folds, repeats, seed)
     learners = learners_of(classifiers)
     progress = options.get("progress", True)
+    source = several_saved(source)
     given = [source] if isinstance(source, Features) else source
     if isinstance(given, list | tuple) and given and isinstance(given[0], Features):
         refuse_labels(labels)
-        refuse_options({name: each for name, each in options.items() if name != "progress"})
+        chosen = {} if backbones == "all" else {"backbones": backbones}
+        chosen |= {} if poolings in ("avg", ["avg"]) else {"poolings": poolings}
+        refuse_options(
+            {name: each for name, each in options.items() if name != "progress"} | chosen
+        )
         grouping = Grouping.of(groups, given[0])
         pairs = paired(given, learners)
     else:

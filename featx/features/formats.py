@@ -100,6 +100,34 @@ def load(path: Path) -> Stored:
         ) from error
 
 
+def holds_features(path: Path) -> bool:
+    """Tell whether a file is one of features, by what is beside its values; these are not read.
+
+    A table is one if `save` described it, or if its numbers are named as those of `save` are.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".npz", ".npy") or _sidecar(path).is_file():
+        return True
+    try:
+        if suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            schema = pq.read_schema(path)
+            return _parquet_about(schema.metadata or {}) is not None or _are_numbered(schema.names)
+        with path.open(newline="", encoding="utf-8-sig") as source:
+            return _are_numbered(next(csv.reader(source), []))
+    except Exception:  # whoever reads it says what it is
+        return False
+
+
+def _are_numbered(names: Sequence[str]) -> bool:
+    """Whether columns beside the path and the label are numbered under one name, from 0 on."""
+    others = [name for name in names if name not in {"path", "label", *_ROW_NUMBERS}]
+    prefix = others[0].rpartition("_")[0] if others else ""
+    numbered = {f"{prefix}_{number}" for number in range(len(others))}
+    return "path" in names and len(others) > 1 and set(others) == numbered
+
+
 def _checked(path: Path, stored: Stored, about: dict[str, Any]) -> Stored:
     """Return what a file holds as it was saved, as far as it is still there."""
     if about.get("format") != FORMAT:

@@ -23,6 +23,7 @@ from featx.images.labels import (
 from featx.images.layout import parts_of
 from featx.images.listing import Listing, list_folder, named_as_image
 from featx.images.memory import MemoryImage, picture_in_memory
+from featx.images.pattern import is_pattern, matching
 from featx.images.rows import notes_on_others, rows_of
 from featx.images.table import TABLE_SUFFIXES, Table
 from featx.text import count, listed
@@ -142,18 +143,7 @@ class ImageFolder:
                 f"no images in {root!r}, which {holds}: expected names "
                 "that end in .jpg, .png, .webp or another suffix of an image"
             )
-        place = 0 if classes_from == "first" else -2
-        names = [relative.split("/")[place] if "/" in relative else None for relative in images]
-        parts = parts_of(root, images)
-        notes = [*_notes_on(listing, images), *notes_on_names(names)]
-        return cls(
-            paths=tuple(os.path.join(root, relative.replace("/", os.sep)) for relative in images),
-            labels=class_names(names),
-            n_other=n_other,
-            root=root,
-            parts=parts,
-            notes=tuple(notes if parts is None else [parts, *notes]),
-        )
+        return cls._of_relative(root, images, n_other, classes_from, _notes_on(listing, images))
 
     @classmethod
     def of(
@@ -283,6 +273,8 @@ class ImageFolder:
             )
         if os.path.isdir(path):
             return cls.scan(path, classes_from=reading.classes_from)
+        if is_pattern(path):
+            return cls._of_pattern(path, reading)
         if not os.path.exists(path):
             raise ImageSourceError(
                 f"{path!r} does not exist{_looked_in(path)}: expected {_EXPECTED_PATH}"
@@ -307,14 +299,48 @@ class ImageFolder:
         return cls(paths=paths, labels=(None,) * len(paths))
 
     @classmethod
+    def _of_pattern(cls, pattern: str, reading: _Reading) -> ImageFolder:
+        """Take what a pattern matches, with the labels of the folder before its wild cards."""
+        root, images, n_other = matching(pattern)
+        if not images:
+            raise NoImagesError(
+                f"{pattern!r} matches no picture{_looked_in(pattern)}: expected names that end in "
+                '.jpg, .png, .webp or another suffix of an image; "**" is for folders in folders'
+            )
+        return cls._of_relative(root, images, n_other, reading.classes_from)
+
+    @classmethod
+    def _of_relative(
+        cls,
+        root: str,
+        images: Sequence[str],
+        n_other: int,
+        classes_from: str,
+        notes: Sequence[str] = (),
+    ) -> ImageFolder:
+        """Take images below a root, with their labels and what is said of it."""
+        place = 0 if classes_from == "first" else -2
+        names = [relative.split("/")[place] if "/" in relative else None for relative in images]
+        parts = parts_of(root, images)
+        return cls(
+            paths=tuple(os.path.join(root, relative.replace("/", os.sep)) for relative in images),
+            labels=class_names(names),
+            n_other=n_other,
+            root=root,
+            parts=parts,
+            notes=(*([parts] if parts else []), *notes, *notes_on_names(names)),
+        )
+
+    @classmethod
     def _of_items(cls, source: Iterable[Any], reading: _Reading) -> ImageFolder:
         paths: list[str] = []
         labels: list[Label | None] = []
         n_other, notes = 0, dict[str, None]()
         for path in cls.of_rows(source, "item {} of the images", reading.root).paths:
-            if not isinstance(path, MemoryImage) and os.path.isdir(path):
+            named = not isinstance(path, MemoryImage)
+            if named and (os.path.isdir(path) or is_pattern(path)):
                 try:
-                    folder = cls.scan(path, classes_from=reading.classes_from)
+                    folder = cls._of_path(path, replace(reading, root=None))
                 except NoImagesError as error:
                     notes[str(error)] = None
                     continue

@@ -31,6 +31,7 @@ from featx.features.options import RunOptions, SourceOptions, options_in, settle
 from featx.features.recipe import Recipe, RecipePart
 from featx.features.request import Request
 from featx.features.run import run
+from featx.features.saved import saved_features
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
 from featx.learning.classes import per_file, refuse_labels, require_classes, require_known
@@ -184,6 +185,7 @@ class ImageClassifier:
             The features or the weights are not those that the model was trained on, or the
             features have fewer views.
         """
+        source = saved_features(source)
         if isinstance(source, Features):
             self.recipe.require(source.recipe, "these features")
             if len(source.views) < self.views:
@@ -203,6 +205,7 @@ class ImageClassifier:
         self, source: ImageSource, labels: Labels = None, **options: Unpack[RunOptions]
     ) -> Features:
         """Return the `features` of images that the model can be judged by; as for `evaluate`."""
+        source = saved_features(source)
         if isinstance(source, Features):
             refuse_labels(labels)
         else:

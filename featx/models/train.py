@@ -21,6 +21,7 @@ from featx.features.options import (
     refuse_options,
     takes,
 )
+from featx.features.saved import saved_features
 from featx.images.folder import ImageFolder, ImageSource, is_folder
 from featx.images.labels import Label, Labels
 from featx.images.table import is_table
@@ -109,9 +110,11 @@ def train(
     if not isinstance(backbone, str | Backbone | None):
         raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
     own = backbone if isinstance(backbone, Backbone) else None
+    source, test = saved_features(source), saved_features(test)
     if isinstance(source, Features):
         refuse_labels(labels)
-        refuse_options({name: each for name, each in options.items() if name != "progress"})
+        named = {"backbone": backbone} if isinstance(backbone, str) else {}
+        refuse_options({name: each for name, each in options.items() if name != "progress"} | named)
         features, grouping = source, Grouping.of(groups, source)
         test = test_images(test, features.classes, None)
     else:

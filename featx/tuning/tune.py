@@ -35,6 +35,7 @@ from featx.features.matrix import Features
 from featx.features.options import RunOptions, SourceOptions, TuneOptions, options_in, settle, takes
 from featx.features.recipe import join
 from featx.features.request import joined_names
+from featx.features.saved import is_saved, saved_features
 from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
@@ -319,8 +320,13 @@ def tune(
     settings = list(settings_of(_checked_classifiers(classifiers)))
     names = _checked_backbones(backbones, options.get("weights", "imagenet"))
     reading = options_in(SourceOptions, options)
+    if is_saved(source):
+        raise OptionError(
+            f"{source} holds features, and tune embeds pictures by itself: give their folder or "
+            "table, or the features to compare or train"
+        )
     images = labelled_images(source, labels, **reading)
-    test = test_images(test, images.classes, labels, **reading)
+    test = test_images(saved_features(test), images.classes, labels, **reading)
     grouping = Grouping.of(groups, images)
     with ExitStack() as stack:
         if options.get("cache") is False:  # no network runs twice, even so

@@ -80,6 +80,9 @@ OTHER = {  # than the default, where there is no list of choices
 }
 
 
+NOT_OF_RECIPES = {"progress", "root", "path_column", "label_column"}
+
+
 def other_value(name):
     """Return a value of an option that is not its default."""
     option = OPTIONS[name]
@@ -87,7 +90,7 @@ def other_value(name):
 
 
 @pytest.mark.filterwarnings("ignore:the weights of")
-@pytest.mark.parametrize("name", sorted(options_of(EmbedOptions).keys() - {"progress", "root"}))
+@pytest.mark.parametrize("name", sorted(options_of(EmbedOptions).keys() - NOT_OF_RECIPES))
 def test_every_option_of_embed_arrives(featx_run, photos, tmp_path, engines, name):
     value = str(tmp_path / "other") if name == "cache" else other_value(name)
     flag = f"--{name.replace('_', '-')}"

@@ -34,13 +34,12 @@ MISTAKES = {
     "unknown command": ("embedd", "No such command 'embedd'"),
     "unknown option of all": ("--fast", "No such option"),
     "unknown option": ("embed photos --slow", "No such option"),
-    "no folder": ("embed", "Missing argument 'FOLDER' (see `featx embed --help`)"),
+    "no path": ("embed --out x.npz", "Missing argument 'PATH...' (see `featx embed --help`)"),
     "no out": ("embed photos", "Missing option '--out' (see `featx embed --help`)"),
     "a precision in percent": (
         "train photos --out x.featx --reject 95",
         "reject is 95.0: expected the precision that answers shall have, a number between 0 and 1",
     ),
-    "two folders": ("embed photos photos --out x.npz", "Got unexpected extra argument (photos)"),
     "a missing folder": ("embed nowhere --out x.npz", "'nowhere' does not exist"),
     "an empty folder": ("embed empty --out x.npz", "no images in 'empty', which holds no file"),
     "no pictures": ("embed no_pictures --out x.npz", "no images in 'no_pictures', which has 1 oth"),
@@ -88,7 +87,7 @@ MISTAKES = {
     ),
     "two backbones": (
         "embed photos --backbone vgg16,resnet50 --out x.npz",
-        "unknown backbone 'vgg16,resnet50'",
+        "Invalid value for '--backbone': 'vgg16,resnet50' names several networks: expected one",
     ),
     "unknown on-error": (
         "embed photos --on-error ignore --out x.npz",

@@ -1,0 +1,78 @@
+"""Saved features as a source: a file of them, or a folder of such files, in place of pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from featx.errors import ImageSourceError
+from featx.features.formats import SUFFIXES, holds_features
+from featx.features.matrix import Features
+from featx.images.listing import named_as_image
+from featx.text import listed
+
+
+def is_saved(source: object) -> bool:
+    """Tell whether a path is a file of saved features, or a folder of such files alone."""
+    return bool(_files(source))
+
+
+def saved_features(source: Any) -> Any:
+    """Load the features that a path names; whatever else a source is, it stays as it is.
+
+    Several files, of a folder or a list, are an `ImageSourceError`.
+    """
+    sources = source if isinstance(source, list | tuple) else [source]
+    files = [path for each in sources for path in _files(each)]
+    if len(files) > 1 or (len(sources) > 1 and files):
+        raise ImageSourceError(
+            f"features alone and of one file are expected here: got {listed(files, 4)}"
+            f"{' among others' if len(sources) > len(files) else ''}; name one, or compare them"
+        )
+    return Features.load(files[0]) if files else source
+
+
+def several_saved(source: Any) -> Any:
+    """Load the features that a path names, or several paths; other sources stay as they are.
+
+    Returns a list where there are several, such as those of a folder.
+    """
+    sources = source if isinstance(source, list | tuple) else [source]
+    found = [_files(each) for each in sources]
+    if not any(found):
+        return source
+    for each, files in zip(sources, found, strict=True):
+        if not files and not isinstance(each, Features):
+            raise ImageSourceError(
+                f"{each!r} holds no features, and others do: expected features of the same "
+                "pictures, or pictures alone"
+            )
+    loaded = [
+        each
+        for given, files in zip(sources, found, strict=True)
+        for each in ([Features.load(path) for path in files] or [given])
+    ]
+    return loaded if len(loaded) > 1 else loaded[0]
+
+
+def _files(source: object) -> list[Path]:
+    """List the files of features that a path names, sorted by name."""
+    if type(source) is not str and not isinstance(source, os.PathLike):
+        return []  # a picture in memory is a str, too
+    path = Path(os.path.expanduser(os.fsdecode(source)))
+    if path.is_file():
+        return [path] if _is_file_of_features(path) else []
+    if not path.is_dir():
+        return []
+    with os.scandir(path) as entries:
+        inside = sorted(
+            (each for each in entries if each.name[0] != "."), key=lambda each: each.name
+        )
+    if any(each.is_dir() or named_as_image(each.name) for each in inside):
+        return []
+    return [Path(each.path) for each in inside if _is_file_of_features(Path(each.path))]
+
+
+def _is_file_of_features(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and holds_features(path)

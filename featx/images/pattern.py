@@ -1,0 +1,68 @@
+"""Patterns of paths with wild cards, such as photos/**/*.jpg, that no shell has expanded."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+from collections.abc import Sequence
+
+from featx.images.listing import list_folder, named_as_image
+
+
+def is_pattern(path: str) -> bool:
+    """Tell a path with wild cards (*, ?, [a-z]) from one of a file that is there."""
+    return glob.has_magic(path) and not os.path.lexists(path)
+
+
+def matching(pattern: str) -> tuple[str, list[str], int]:
+    """Find the pictures that a pattern matches, and those in folders that it matches.
+
+    "**" stands for folders in folders, any number of them. Returns the folder before the first
+    wild card, the paths below it, with "/" between names and sorted by code points, and how many
+    matching files are no pictures by their names.
+    """
+    names = pattern.replace(os.sep, "/").split("/")
+    first = next(place for place, name in enumerate(names) if glob.has_magic(name))
+    root = "/".join(names[:first]) or ("/" if first else "")
+    wild = names[first:]
+    if "**" in wild:
+        found = _below(root, wild)
+    else:
+        found = {
+            os.path.relpath(each, root or os.curdir).replace(os.sep, "/")
+            for path in glob.glob(pattern)
+            for each in (_inside(path) if os.path.isdir(path) else [path])
+        }
+    pictures = sorted(path for path in found if named_as_image(path) and not _is_hidden(path))
+    return root, pictures, len(found) - len(pictures)
+
+
+def _below(root: str, wild: Sequence[str]) -> set[str]:
+    """List the files below a folder of which, or of a folder around which, the names match."""
+    if not os.path.isdir(root or os.curdir):
+        return set()
+    listing = list_folder(root or os.curdir)
+    found = set()
+    for path, _ in listing.files:
+        names = path.split("/")
+        if any(_matches(names[:n], wild) for n in range(1, len(names) + 1)):
+            found.add(path)
+    return found
+
+
+def _inside(folder: str) -> list[str]:
+    return [os.path.join(folder, path) for path, _ in list_folder(folder).files]
+
+
+def _is_hidden(path: str) -> bool:
+    return os.path.basename(path).startswith(".")
+
+
+def _matches(names: Sequence[str], wild: Sequence[str]) -> bool:
+    """Whether the names of a path, one below the other, are what a pattern has."""
+    if not wild or not names:
+        return not names and all(each == "**" for each in wild)
+    if wild[0] == "**":
+        return _matches(names, wild[1:]) or _matches(names[1:], wild)
+    return fnmatch.fnmatch(names[0], wild[0]) and _matches(names[1:], wild[1:])
