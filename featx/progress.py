@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10.0  # of work that is worth a line in a log
 FIRST_SECONDS = 60.0  # until a line before the end; the next ones whenever the time has doubled
+_TICK = 0.2  # seconds between two looks at the clock
+_OF_TIME = "{desc} {percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} s"
 
 
 class Progress(AbstractContextManager[Any], Protocol):
@@ -26,34 +30,68 @@ class Progress(AbstractContextManager[Any], Protocol):
         """Count a step."""
         ...
 
+    def rename(self, name: str) -> Any:
+        """Put another name beside it, of what is done now."""
+        ...
+
     def unpause(self) -> Any:
         """Begin to measure the time anew: what was before was no step."""
         ...
 
 
-def progress_bar(name: str, total: int, unit: str, *, shown: bool) -> Progress:
+def progress_bar(name: str, total: int, unit: str, *, shown: bool, **look: Any) -> Progress:
     """Return a bar that appears after a second; where stderr is no terminal, a line at the end.
 
     Work of more than a minute has a few lines on the way, too, and such of less than ten seconds
     none.
 
-    It stands beside `name` and counts to `total` in steps called `unit`, such as "images".
+    It stands beside `name` and counts to `total` in steps called `unit`, such as "images". `look`
+    goes to tqdm, which draws it.
     """
     name = printable(name)
     if not shown or sys.stderr is None:
         return _Nothing()
     if not sys.stderr.isatty():
         return _Lines(name, total, unit)
-    bar: Progress = _bar_class()(
-        total=total, desc=name, unit=f" {unit}", delay=1, miniters=1, dynamic_ncols=True
-    )
+    look = {"delay": 1, "miniters": 1, "dynamic_ncols": True} | look
+    bar: Progress = _bar_class()(total=total, desc=name, unit=f" {unit}", **look)
     return bar
+
+
+@contextmanager
+def time_bar(name: str, seconds: float, *, shown: bool) -> Iterator[Callable[[str], None]]:
+    """Show how much of a time has passed, as one bar for work of many steps.
+
+    Yields a function that takes the name of the step at hand, which then stands beside the bar.
+    """
+    total, over = math.ceil(seconds), threading.Event()
+    with progress_bar(name, total, "s", shown=shown, bar_format=_OF_TIME, leave=False) as bar:
+
+        def tick() -> None:
+            start, passed = time.monotonic(), 0
+            while not over.wait(_TICK):
+                while passed < min(int(time.monotonic() - start), total):
+                    bar.update()
+                    passed += 1
+
+        clock = threading.Thread(target=tick, name="featx-clock", daemon=True)
+        if shown:
+            clock.start()
+        try:
+            yield lambda step: bar.rename(printable(f"{name}, {step}"))
+        finally:
+            over.set()
+            if shown:
+                clock.join()
 
 
 class _Nothing:
     """Progress that is not shown."""
 
     def update(self) -> None:
+        pass
+
+    def rename(self, name: str) -> None:
         pass
 
     def unpause(self) -> None:
@@ -82,6 +120,9 @@ class _Lines(_Nothing):
             self._write(seconds)
             self._next = 2 * seconds
 
+    def rename(self, name: str) -> None:
+        self._name = name
+
     def __exit__(self, *error: object) -> None:
         seconds = time.monotonic() - self._start
         if self._written < self._count and seconds >= LINE_SECONDS:
@@ -90,7 +131,8 @@ class _Lines(_Nothing):
     def _write(self, seconds: float) -> None:
         self._written = self._count
         done = f"{self._count:,} of {self._total:,} {self._unit}"
-        print(f"{self._name}: {done}, in {seconds:.0f} s", file=sys.stderr)
+        took = "" if self._unit == "s" else f", in {seconds:.0f} s"
+        print(f"{self._name}: {done}{took}", file=sys.stderr)
 
 
 @lru_cache(maxsize=1)
@@ -100,6 +142,9 @@ def _bar_class() -> type[tqdm[Any]]:
 
     class Bar(tqdm):  # type: ignore[misc]  # it says nothing of its types
         monitor_interval = 0
+
+        def rename(self, name: str) -> None:
+            self.set_description(name, refresh=False)  # not before its time
 
     Bar.set_lock(threading.RLock())
     return Bar

@@ -50,6 +50,8 @@ class BackboneSpec:
         Columns after average pooling.
     parameters : int
         Weights in all, without those of the classifier.
+    multiplications : float
+        What it computes for a picture of its input size, in billions, without the classifier.
     preprocessing : str
         Name of the scaling of pixels: "caffe", "tf", "torch", "lite" or "none".
     with_top, without_top : WeightsFile
@@ -71,6 +73,7 @@ class BackboneSpec:
     min_size: int
     width: int
     parameters: int
+    multiplications: float
     preprocessing: str
     with_top: WeightsFile
     without_top: WeightsFile
@@ -177,19 +180,20 @@ _CHECKSUMS: dict[str, tuple[str | None, str | None]] = {
 def _family(
     preprocessing: str,
     file: str,
-    *rows: tuple[str, str, int, int, int],
+    *rows: tuple[str, str, int, int, int, float],
     min_size: int = 32,
     saved_as: str | None = None,
     address: str = _ADDRESS,
     stddev: tuple[float, float, float] | None = None,
     normalizes_pooled: bool = False,
 ) -> list[BackboneSpec]:
-    """Make the rows of a family from (name, Keras's name, input size, width, parameters).
+    """Make the rows of a family from (name, Keras's name, input size, width, parameters,
+    billions of multiplications).
 
     In `file`, what stands in brackets belongs to the name without the classifier only.
     """
     specs = []
-    for name, keras_name, input_size, width, parameters in rows:
+    for name, keras_name, input_size, width, parameters, multiplications in rows:
         words = {"name": name, "keras": keras_name.lower(), "variant": name.rpartition("_")[2]}
         source = file.format(**words)
         local = (saved_as or source.rpartition("/")[2]).format(**words)
@@ -205,6 +209,7 @@ def _family(
                 min_size=min_size,
                 width=width,
                 parameters=parameters,
+                multiplications=multiplications,
                 preprocessing=preprocessing,
                 with_top=with_top,
                 without_top=without_top,
@@ -225,6 +230,7 @@ _NETWORKS = (
         min_size=32,
         width=1280,
         parameters=3_413_024,
+        multiplications=0.384,
         preprocessing="lite",
         with_top=_LITE0_FILE,
         without_top=_LITE0_FILE,
@@ -234,99 +240,99 @@ _NETWORKS = (
     *_family(
         "caffe",
         "{name}/{name}" + _KERNELS,
-        ("vgg16", "VGG16", 224, 512, 14_714_688),
-        ("vgg19", "VGG19", 224, 512, 20_024_384),
+        ("vgg16", "VGG16", 224, 512, 14_714_688, 15.3),
+        ("vgg19", "VGG19", 224, 512, 20_024_384, 19.5),
     ),
     *_family(
         "caffe",
         "resnet/{keras}" + _KERNELS,
-        ("resnet50", "ResNet50", 224, 2048, 23_587_712),
-        ("resnet101", "ResNet101", 224, 2048, 42_658_176),
-        ("resnet152", "ResNet152", 224, 2048, 58_370_944),
+        ("resnet50", "ResNet50", 224, 2048, 23_587_712, 3.86),
+        ("resnet101", "ResNet101", 224, 2048, 42_658_176, 7.57),
+        ("resnet152", "ResNet152", 224, 2048, 58_370_944, 11.3),
     ),
     *_family(
         "tf",
         "resnet/{keras}" + _KERNELS,
-        ("resnet50_v2", "ResNet50V2", 224, 2048, 23_564_800),
-        ("resnet101_v2", "ResNet101V2", 224, 2048, 42_626_560),
-        ("resnet152_v2", "ResNet152V2", 224, 2048, 58_331_648),
+        ("resnet50_v2", "ResNet50V2", 224, 2048, 23_564_800, 3.48),
+        ("resnet101_v2", "ResNet101V2", 224, 2048, 42_626_560, 7.19),
+        ("resnet152_v2", "ResNet152V2", 224, 2048, 58_331_648, 10.9),
     ),
     *_family(
         "tf",
         "{name}/{name}" + _KERNELS,
-        ("inception_v3", "InceptionV3", 299, 2048, 21_802_784),
-        ("inception_resnet_v2", "InceptionResNetV2", 299, 1536, 54_336_736),
+        ("inception_v3", "InceptionV3", 299, 2048, 21_802_784, 5.71),
+        ("inception_resnet_v2", "InceptionResNetV2", 299, 1536, 54_336_736, 13.2),
         min_size=75,
     ),
     *_family(
         "tf",
         "{name}/{name}" + _KERNELS,
-        ("xception", "Xception", 299, 2048, 20_861_480),
+        ("xception", "Xception", 299, 2048, 20_861_480, 8.36),
         min_size=71,
     ),
     *_family(
         "tf",
         "mobilenet/mobilenet_1_0_224_tf[_no_top].h5",
-        ("mobilenet", "MobileNet", 224, 1024, 3_228_864),
+        ("mobilenet", "MobileNet", 224, 1024, 3_228_864, 0.568),
     ),
     *_family(
         "tf",
         "{name}/{name}_weights_tf_dim_ordering_tf_kernels_1.0_224[_no_top].h5",
-        ("mobilenet_v2", "MobileNetV2", 224, 1280, 2_257_984),
+        ("mobilenet_v2", "MobileNetV2", 224, 1280, 2_257_984, 0.299),
     ),
     *_family(
         "none",
         "mobilenet_v3/weights_{name}_224_1.0_float[_no_top_v2].h5",
-        ("mobilenet_v3_small", "MobileNetV3Small", 224, 576, 939_120),
-        ("mobilenet_v3_large", "MobileNetV3Large", 224, 960, 2_996_352),
+        ("mobilenet_v3_small", "MobileNetV3Small", 224, 576, 939_120, 0.0549),
+        ("mobilenet_v3_large", "MobileNetV3Large", 224, 960, 2_996_352, 0.214),
     ),
     *_family(
         "torch",
         "densenet/{name}" + _KERNELS,
-        ("densenet121", "DenseNet121", 224, 1024, 7_037_504),
-        ("densenet169", "DenseNet169", 224, 1664, 12_642_880),
-        ("densenet201", "DenseNet201", 224, 1920, 18_321_984),
+        ("densenet121", "DenseNet121", 224, 1024, 7_037_504, 2.83),
+        ("densenet169", "DenseNet169", 224, 1664, 12_642_880, 3.36),
+        ("densenet201", "DenseNet201", 224, 1920, 18_321_984, 4.29),
     ),
     *_family(
         "tf",
         "nasnet/NASNet-{variant}[-no-top].h5",
-        ("nasnet_mobile", "NASNetMobile", 224, 1056, 4_269_716),
-        ("nasnet_large", "NASNetLarge", 331, 4032, 84_916_818),
+        ("nasnet_mobile", "NASNetMobile", 224, 1056, 4_269_716, 0.563),
+        ("nasnet_large", "NASNetLarge", 331, 4032, 84_916_818, 23.8),
         saved_as="{name}[_no_top].h5",
     ),
     *_family(
         "none",
         "{keras}[_notop].h5",
-        ("efficientnet_b0", "EfficientNetB0", 224, 1280, 4_049_571),
-        ("efficientnet_b1", "EfficientNetB1", 240, 1280, 6_575_239),
-        ("efficientnet_b2", "EfficientNetB2", 260, 1408, 7_768_569),
-        ("efficientnet_b3", "EfficientNetB3", 300, 1536, 10_783_535),
-        ("efficientnet_b4", "EfficientNetB4", 380, 1792, 17_673_823),
-        ("efficientnet_b5", "EfficientNetB5", 456, 2048, 28_513_527),
-        ("efficientnet_b6", "EfficientNetB6", 528, 2304, 40_960_143),
-        ("efficientnet_b7", "EfficientNetB7", 600, 2560, 64_097_687),
+        ("efficientnet_b0", "EfficientNetB0", 224, 1280, 4_049_571, 0.385),
+        ("efficientnet_b1", "EfficientNetB1", 240, 1280, 6_575_239, 0.686),
+        ("efficientnet_b2", "EfficientNetB2", 260, 1408, 7_768_569, 0.992),
+        ("efficientnet_b3", "EfficientNetB3", 300, 1536, 10_783_535, 1.83),
+        ("efficientnet_b4", "EfficientNetB4", 380, 1792, 17_673_823, 4.39),
+        ("efficientnet_b5", "EfficientNetB5", 456, 2048, 28_513_527, 10.3),
+        ("efficientnet_b6", "EfficientNetB6", 528, 2304, 40_960_143, 19.1),
+        ("efficientnet_b7", "EfficientNetB7", 600, 2560, 64_097_687, 37.7),
         address="https://storage.googleapis.com/keras-applications/",
         stddev=(0.229, 0.224, 0.225),
     ),
     *_family(
         "none",
         "efficientnet_v2/efficientnetv2-{variant}[_notop].h5",
-        ("efficientnet_v2_b0", "EfficientNetV2B0", 224, 1280, 5_919_312),
-        ("efficientnet_v2_b1", "EfficientNetV2B1", 240, 1280, 6_931_124),
-        ("efficientnet_v2_b2", "EfficientNetV2B2", 260, 1408, 8_769_374),
-        ("efficientnet_v2_b3", "EfficientNetV2B3", 300, 1536, 12_930_622),
-        ("efficientnet_v2_s", "EfficientNetV2S", 384, 1280, 20_331_360),
-        ("efficientnet_v2_m", "EfficientNetV2M", 480, 1280, 53_150_388),
-        ("efficientnet_v2_l", "EfficientNetV2L", 480, 1280, 117_746_848),
+        ("efficientnet_v2_b0", "EfficientNetV2B0", 224, 1280, 5_919_312, 0.717),
+        ("efficientnet_v2_b1", "EfficientNetV2B1", 240, 1280, 6_931_124, 1.2),
+        ("efficientnet_v2_b2", "EfficientNetV2B2", 260, 1408, 8_769_374, 1.7),
+        ("efficientnet_v2_b3", "EfficientNetV2B3", 300, 1536, 12_930_622, 3.01),
+        ("efficientnet_v2_s", "EfficientNetV2S", 384, 1280, 20_331_360, 8.36),
+        ("efficientnet_v2_m", "EfficientNetV2M", 480, 1280, 53_150_388, 24.6),
+        ("efficientnet_v2_l", "EfficientNetV2L", 480, 1280, 117_746_848, 56.1),
     ),
     *_family(
         "none",
         "convnext/{name}[_notop].h5",
-        ("convnext_tiny", "ConvNeXtTiny", 224, 768, 27_820_128),
-        ("convnext_small", "ConvNeXtSmall", 224, 768, 49_454_688),
-        ("convnext_base", "ConvNeXtBase", 224, 1024, 87_566_464),
-        ("convnext_large", "ConvNeXtLarge", 224, 1536, 196_230_336),
-        ("convnext_xlarge", "ConvNeXtXLarge", 224, 2048, 348_147_968),
+        ("convnext_tiny", "ConvNeXtTiny", 224, 768, 27_820_128, 4.45),
+        ("convnext_small", "ConvNeXtSmall", 224, 768, 49_454_688, 8.68),
+        ("convnext_base", "ConvNeXtBase", 224, 1024, 87_566_464, 15.4),
+        ("convnext_large", "ConvNeXtLarge", 224, 1536, 196_230_336, 34.4),
+        ("convnext_xlarge", "ConvNeXtXLarge", 224, 2048, 348_147_968, 60.9),
         normalizes_pooled=True,
     ),
 )

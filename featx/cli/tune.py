@@ -55,8 +55,8 @@ def tune(
     PATH is a folder with a sub-folder of pictures for each class, or a table of paths and labels
     (.csv, .tsv, .parquet, .xlsx).
 
-    Networks, alone and joined, poolings, augmented views and classifiers are tried on it, and the
-    best is trained on all of it.
+    Networks, alone and joined, poolings and classifiers are tried on it, and the best is trained
+    on all of it.
     """
     import featx
 

@@ -4,9 +4,48 @@ from __future__ import annotations
 
 import numpy as np
 
+from featx.evaluation.fits import fit_all
+from featx.evaluation.intervals import Estimate, accuracy_interval, effective_size
 from featx.evaluation.splits import REPEATS, Splits
+from featx.evaluation.validation import tasks_of
+from featx.features.matrix import Features
+from featx.learning.learner import Learner
 
 SCENES = 3  # of each class
+
+
+def accuracy_on_scenes(
+    features: Features,
+    learner: Learner,
+    copies: np.ndarray,
+    *,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> Estimate:
+    """Measure the accuracy of a classifier on scenes that are held out whole.
+
+    Parameters
+    ----------
+    features : Features
+        Images with classes.
+    learner : Learner
+        The classifier.
+    copies : ndarray of shape (n,), int
+        Images of one number stay together.
+    seed : int, default=0
+        Of the splits.
+    n_jobs : int, optional
+        As for `fit_all`.
+    """
+    assert features.y is not None
+    splits = hold_out_scenes(features.matrix, features.y, copies, seed=seed)
+    tasks = [each for each in tasks_of(features, splits, learner) if len(each.test)]
+    fitted = fit_all(tasks, n_jobs=n_jobs)
+    hits = [
+        each.predicted == features.y[task.test] for task, each in zip(tasks, fitted, strict=True)
+    ]
+    size = effective_size(splits.groups, splits.folds)
+    return accuracy_interval(float(np.concatenate(hits).mean()) if hits else 0.0, size)
 
 
 def hold_out_scenes(

@@ -5,26 +5,27 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from statistics import median
 
-import numpy as np
-
+from featx.backbones.network import JOINT_POOLINGS
 from featx.backbones.table import BACKBONES
-from featx.errors import ImageSourceError, OptionError
+from featx.errors import OptionError
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions
 from featx.features.recipe import RecipePart
 from featx.features.request import Request
 from featx.features.run import run
 from featx.features.store.store import FeatureStore, cache_folder
-from featx.images.digests import DigestMemo
+from featx.images.digests import DigestMemo, digest_bytes, read_file
 from featx.images.folder import ImageFolder
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_PROBE = 32  # images at most that tell how long a network takes for all
-_FEW = 17  # images from which up it is worth to open a network for that
+_PACE = 5e10  # multiplications a second, where no network was timed yet: two slow cores
 
 
 def seconds_of(budget: str | float) -> float:
@@ -44,104 +45,156 @@ def seconds_of(budget: str | float) -> float:
 
 @dataclass
 class Networks:
-    """The networks that images are embedded with, one after the other until the time is up."""
+    """The networks that images are embedded with: what the cache has, then others in turn.
+
+    Attributes
+    ----------
+    images : ImageFolder
+        What to embed.
+    names : sequence of str
+        The networks.
+    deadline : float
+        When `time.monotonic` says so, no network is started any more.
+    settled : EmbedOptions
+        The options, as `settle` gave them.
+    step : callable
+        Told what is embedded.
+    skipped : dict of str to str
+        What there was no time for, and why.
+    """
 
     images: ImageFolder
-    deadline: float  # when `time.monotonic` says so, no network is started any more
+    names: Sequence[str]
+    deadline: float
     settled: EmbedOptions
-    skipped: dict[str, str] = field(default_factory=dict)  # what there was no time for, and why
+    step: Callable[[str], None] = lambda _: None
+    skipped: dict[str, str] = field(default_factory=dict)
     _unreadable: set[str] = field(default_factory=set, init=False)
+    _start_up: float = field(default=0.0, init=False)  # of the slowest: read, converted, compiled
 
-    def embed(self, names: Sequence[str], poolings: Sequence[str]) -> dict[str, list[Features]]:
-        """Embed with each network and every pooling, in one run of the network.
+    def features(self) -> Iterator[list[Features]]:
+        """Yield features as they come, first all that the cache has, whatever the pooling.
 
-        What the cache has comes first, then small networks. The first is finished whatever it
-        takes. Of any other whose speed is not known a few images are embedded to see it. Returned
-        is, by network in the order of `names`, a matrix for each pooling.
+        Then the network that needs least time for what is missing is run, and so on; each gives
+        every pooling that one run of it can. One that lacks only the maximum is not run for that.
+        The first features are made whatever it takes, the others only if the time is enough.
         """
-        requests = {
-            name: [Request.of(name, {**self.settled, "pooling": each}) for each in poolings]
-            for name in names
-        }
-        missing = {name: len(self._work(requests[name])[0]) for name in names}
-        done: dict[str, list[Features]] = {}
-        start_up = 0.0  # of the slowest network so far: it is read, perhaps converted, compiled
-        for name in sorted(names, key=lambda name: (missing[name], BACKBONES[name].parameters)):
-            began = time.monotonic()
-            if done and not self._time_for(name, requests[name], start_up):
-                continue
-            done[name] = run(self.images, requests[name], self.settled)
-            self._unreadable |= {outcome.path for outcome in done[name][0].failed}
-            busy = max(each.seconds for each in done[name])
-            start_up = max(start_up, time.monotonic() - began - busy)
-        return {name: done[name] for name in names if name in done}
+        requests = {name: self._requests(name) for name in self.names}
+        made = False
+        while requests:
+            free = [each for several in requests.values() for each in several if self._has(each)]
+            if free:
+                yield run(self.images, free, self.settled)
+                made = True
+            requests = {
+                name: [each for each in several if each not in free]
+                for name, several in requests.items()
+                if several[0] not in free
+            }
+            if not requests:
+                return
+            name = min(requests, key=lambda name: self._seconds(requests[name]))
+            several = requests.pop(name)
+            if not made or self._time_for(name, several):
+                yield self._embed(name, several)
+                made = True
 
-    def joined(self, names: Sequence[str], features: Features, views: int = 0) -> Features | None:
-        """Embed with networks that were run before, joined, perhaps with augmented views.
-
-        The pooling is that of the features. None where the time left would not do for the views.
-        """
-        assert features.recipe is not None
-        pooling = features.recipe.pooling
-        request = Request.of("+".join(names), {**self.settled, "pooling": pooling, "views": views})
-        if views and not self._time_for(f"{request.recipe.backbone} views", [request]):
-            return None
+    def joined(self, names: Sequence[str], pooling: str) -> Features:
+        """Join the features of networks that were run before."""
+        request = Request.of("+".join(names), {**self.settled, "pooling": pooling})
         return run(self.images, [request], self.settled)[0]
 
-    def _time_for(self, name: str, requests: Sequence[Request], start_up: float = 0.0) -> bool:
+    def _requests(self, name: str) -> list[Request]:
+        """Return the request for the average, then those for other poolings of the same run."""
+        first = Request.of(name, {**self.settled, "pooling": JOINT_POOLINGS[0]})
+        if not first.backbones[0].joins_poolings(first.recipe.parts[0].cut.layer):
+            return [first]
+        return [
+            first,
+            *(Request.of(name, {**self.settled, "pooling": each}) for each in JOINT_POOLINGS[1:]),
+        ]
+
+    def _embed(self, name: str, requests: Sequence[Request]) -> list[Features]:
+        self.step(name)
+        began = time.monotonic()
+        made = run(self.images, requests, self.settled)
+        self._unreadable |= {outcome.path for outcome in made[0].failed}
+        busy = max(each.seconds for each in made)
+        self._start_up = max(self._start_up, time.monotonic() - began - busy)
+        return made
+
+    def _time_for(self, name: str, requests: Sequence[Request]) -> bool:
         """Whether the time left will do for what is missing; if not, `skipped` says so."""
-        rows, seconds = self._work(requests)
-        if not rows:
-            return True
-        left = self.deadline - time.monotonic()
-        if left <= start_up:
-            self.skipped[name] = f"{max(left, 0):.0f} s were left, too few to start it"
-            return False
-        needed = self._predicted(requests, rows, seconds)
-        left = self.deadline - time.monotonic()
+        needed = self._start_up + self._seconds(requests)
+        left = max(self.deadline - time.monotonic(), 0)
         if needed > left:
-            self.skipped[name] = f"{max(left, 0):.0f} s were left of the {needed:.0f} it needs"
+            self.skipped[name] = f"{left:.0f} s were left of the {math.ceil(needed)} it needs"
         return needed <= left
 
-    def _work(self, requests: Sequence[Request]) -> tuple[list[int], float]:
-        """Say which images some network has yet to see, and for how long; NaN if unknown.
+    def _has(self, request: Request) -> bool:
+        """Whether the cache has all of it."""
+        return not any(self._missing(part) for _, part in request.parts)
 
-        Files that could not be read are no work.
-        """
-        folder = cache_folder(self.settled["cache"])
-        with DigestMemo(folder / "digests.sqlite") as memo:
-            digests = memo.known(self.images.paths)
-        rows: set[int] = set()
+    def _missing(self, part: RecipePart) -> int:
+        """Return of how many images the cache lacks a part; those that cannot be read are none."""
+        store = FeatureStore(self._folder, part, shared=True)
+        paths = (path for path in self.images.paths if path not in self._unreadable)
+        return sum(self._digests.get(path, "") not in store for path in paths)
+
+    def _seconds(self, requests: Sequence[Request]) -> float:
+        """Predict how long networks take for what is missing."""
         seconds: dict[RecipePart, float] = {}
         for part in (part for request in requests for _, part in request.parts):
-            store = FeatureStore(folder, part)
-            missing = {
-                row
-                for row, path in enumerate(self.images.paths)
-                if path not in self._unreadable
-                and (path not in digests or digests[path] not in store)
-            }
-            if missing:
-                plain = FeatureStore(folder, part.of_view(0)) if part.square.view else store
-                rate = plain.images_per_second
-                once = replace(part, cut=replace(part.cut, pooling="avg"))  # gives every pooling
-                more = np.maximum(seconds.get(once, 0.0), len(missing) / rate)  # NaN stays NaN
-                seconds[once] = float(more)
-                rows |= missing
-        return sorted(rows), sum(seconds.values())
+            once = replace(part, cut=replace(part.cut, pooling=JOINT_POOLINGS[0]))
+            needed = self._missing(part) / self._images_per_second(part)
+            seconds[once] = max(seconds.get(once, 0.0), needed)  # one run gives every pooling
+        return sum(seconds.values())
 
-    def _predicted(self, requests: Sequence[Request], rows: Sequence[int], seconds: float) -> float:
-        """Predict the seconds of `_work`, if need be by a few images, which the cache keeps."""
-        if not math.isnan(seconds) or len(rows) < _FEW:
-            return 0.0 if math.isnan(seconds) else seconds
-        count = min(_PROBE, -(-len(rows) // 4))
-        probed = [rows[place] for place in np.linspace(0, len(rows) - 1, count).astype(int)]
-        some = replace(
-            self.images,
-            paths=tuple(self.images.paths[row] for row in probed),
-            labels=tuple(self.images.labels[row] for row in probed),
-        )
-        with suppress(ImageSourceError):  # none of these can be read
-            made = run(some, requests, self.settled)
-            return max(each.seconds for each in made) * (len(rows) - count) / count
-        return 0.0
+    def _images_per_second(self, part: RecipePart) -> float:
+        """Return the speed of a network on this machine; unknown, by its multiplications."""
+        noted = self._noted_speed(part)
+        return self._pace() / _multiplications(part) if math.isnan(noted) else noted
+
+    def _pace(self) -> float:
+        """Return the multiplications in a second of the networks whose speed is noted."""
+        parts = [self._requests(name)[0].recipe.parts[0] for name in self.names]
+        speeds = {part: self._noted_speed(part) for part in parts}
+        known = [
+            speed * _multiplications(part)
+            for part, speed in speeds.items()
+            if not math.isnan(speed)
+        ]
+        return median(known) if known else _PACE
+
+    def _noted_speed(self, part: RecipePart) -> float:
+        """Return the images/s of a network in whatever pooling it was timed; NaN if never."""
+        plain = part.of_view(0)
+        poolings = dict.fromkeys((plain.cut.pooling, *JOINT_POOLINGS))
+        parts = [replace(plain, cut=replace(plain.cut, pooling=each)) for each in poolings]
+        speeds = (FeatureStore(self._folder, each, shared=True).images_per_second for each in parts)
+        return next((speed for speed in speeds if not math.isnan(speed)), math.nan)
+
+    @cached_property
+    def _folder(self) -> Path:
+        return cache_folder(self.settled["cache"])
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """The digest of each image that can be read, so that the cache can be asked for it."""
+        with DigestMemo(self._folder / "digests.sqlite") as memo:
+            digests = memo.known(self.images.paths)
+            read = []
+            for path in self.images.paths:
+                if path not in digests:
+                    with suppress(OSError):  # the run says what is wrong with it
+                        data, stamp = read_file(path)
+                        digests[path] = digest_bytes(data)
+                        read.append((path, digests[path], stamp))
+            memo.remember(read)
+        return digests
+
+
+def _multiplications(part: RecipePart) -> float:
+    """Return how many a network takes for a picture."""
+    spec = BACKBONES[part.backbone]
+    return 1e9 * spec.multiplications * (part.square.size / spec.input_size) ** 2

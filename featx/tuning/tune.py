@@ -21,45 +21,46 @@ from featx.evaluation.comparison import Comparison, lines_of
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.intervals import Estimate
-from featx.evaluation.scenes import hold_out_scenes
-from featx.evaluation.splits import check_counts, split
+from featx.evaluation.scenes import accuracy_on_scenes
+from featx.evaluation.splits import check_counts
 from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import (
     Contradiction,
     find_contradictions,
-    find_duplicates,
-    narrowest,
     notes_on,
 )
 from featx.features.matrix import Features
-from featx.features.options import RunOptions, SourceOptions, TuneOptions, options_in, settle, takes
-from featx.features.recipe import join
+from featx.features.options import (
+    EmbedOptions,
+    RunOptions,
+    SourceOptions,
+    TuneOptions,
+    options_in,
+    settle,
+    takes,
+)
 from featx.features.request import joined_names
 from featx.features.saved import is_saved, saved_features
 from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
-from featx.learning.classes import labelled_images, labels_to_learn, require_every_class
+from featx.learning.classes import labelled_images
 from featx.learning.classifiers import SHRINKAGES, TUNED
 from featx.learning.learner import Learner, make_classifier
 from featx.models.model import ImageClassifier
 from featx.models.train import test_images, train
-from featx.text import percent, speed
+from featx.progress import time_bar
+from featx.text import count, percent, speed
 from featx.tuning.budget import Networks, seconds_of
-from featx.tuning.race import ROUNDS, Race, Trial
+from featx.tuning.race import Race, Trial
+from featx.tuning.search import Search
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-_POOLINGS = ("avg", "max")
-_VIEWS = 2
-_JOINED = 4  # networks at most
-_EMBEDDING = 0.6  # share of the time after which no network is started
-_VIEWING = 0.7  # and no views
+_EMBEDDING = 0.7  # share of the time after which no network is started
 _FITTING = 0.95  # and no fits
-
-Settings = Sequence[tuple[str, Learner]]  # classifiers with their settings, by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +71,17 @@ class Tuning:
     ----------
     trials : tuple of Trial
         Every candidate that was judged, the chosen one first.
+    favourite : Trial
+        The candidate to choose unless another one is ahead beyond chance.
     race : Race
         The splits on which they were judged.
     model : ImageClassifier
         The chosen candidate, trained on all images.
+    accuracy_elsewhere : Estimate
+        Accuracy of the chosen candidate where groups of pictures that look alike are held out
+        whole; a pessimistic view, see `docs/tuning.md`.
     skipped : dict of str to str
-        Networks and views that there was no time for, and why.
+        Networks that there was no time for, and why.
     budget : float
         The time that was given, in seconds.
     seconds : float
@@ -85,8 +91,10 @@ class Tuning:
     """
 
     trials: tuple[Trial, ...]
+    favourite: Trial
     race: Race
     model: ImageClassifier
+    accuracy_elsewhere: Estimate
     skipped: dict[str, str]
     budget: float
     seconds: float
@@ -97,62 +105,73 @@ class Tuning:
         """The candidate that was chosen."""
         return self.trials[0]
 
+    @property
+    def _favourite_first(self) -> list[Trial]:
+        return [self.favourite, *(each for each in self.trials if each is not self.favourite)]
+
     @cached_property
     def accuracy(self) -> Estimate:
         """Accuracy to expect on photographs like these, without the luck of the choice."""
-        return self.race.accuracy(self.trials, "shuffled")
-
-    @cached_property
-    def accuracy_elsewhere(self) -> Estimate:
-        """Accuracy to expect on photographs of other scenes, without the luck of the choice."""
-        return self.race.accuracy(self.trials, "scenes")
+        return self.race.accuracy(self._favourite_first, self.best)
 
     @cached_property
     def validation(self) -> CrossValidation:
-        """Cross-validation of the chosen candidate, on shuffled images; lucky as the choice is."""
+        """Cross-validation of the chosen candidate; lucky as the choice is."""
         return self.race.validation(self.best)
+
+    @property
+    def _final(self) -> list[Trial]:
+        """The candidates of the last round, the chosen one first."""
+        return [each for each in self.trials if each.rounds == self.best.rounds]
 
     @cached_property
     def finalists(self) -> Comparison:
-        """The candidates of the last round, by their accuracy on shuffled images."""
-        rounds = len(self.best.shuffled)
+        """The candidates of the last round."""
         candidates = [
             Candidate(
-                each.name, each.features, each.classifier, each.learner, self.race.validation(each)
+                each.name,
+                each.features,
+                each.classifier,
+                each.learner,
+                self.race.validation(each),
             )
-            for each in self.trials
-            if len(each.shuffled) == rounds
+            for each in self._final
         ]
         return Comparison(tuple(sorted(candidates, key=lambda each: -each.accuracy.value)))
 
     @property
     def verdict(self) -> str:
         """What was chosen, and whether something faster may be as good, in a sentence."""
-        leads = self.race.leads(self.trials)
-        rivals = [
-            (each, lead) for each, lead in zip(self.trials, leads, strict=False) if lead.low <= 0
-        ]
-        chosen = f"{self.best.name} was chosen as the best of {len(self.trials)}"
-        rival, lead = min(rivals, key=lambda pair: pair[0].cost, default=(self.best, leads[0]))
+        chosen = f"{self.best.name} was chosen among {count(len(self.trials), 'candidate')}: "
+        lead = self.race.sure_leads([self.favourite, self.best])[1]
+        if self.best is self.favourite:
+            chosen += "no other is ahead of it beyond chance"
+        elif lead > 0:
+            chosen += f"it is ahead of {self.favourite.name} beyond chance"
+        else:
+            chosen += f"about as good as {self.favourite.name}, and faster"
+        leads = self.race.leads(self._final)
+        rivals = [pair for pair in zip(self._final, leads, strict=True) if pair[1].low <= 0]
+        rival, lead = min(rivals, key=lambda pair: pair[0].cost)
         known = math.isfinite(self.best.cost)
         if rival is self.best or not known or rival.cost >= 0.9 * self.best.cost:
             return chosen
-        behind = f"{100 * abs(lead.value):.1f} points {'behind' if lead.value >= 0 else 'ahead'}"
         return (
-            f"{chosen}; {rival.name} is {behind}, which may be chance, and its networks are "
-            f"{self.best.cost / rival.cost:.1f} times as fast"
+            f"{chosen}; {rival.name} is {_points(-lead.value)}, which may be chance, and its "
+            f"networks are {self.best.cost / rival.cost:.1f} times as fast"
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table of one row per candidate, the chosen one first, then by rounds and score.
+        """Return a table of one row per candidate, the chosen one first, then by rounds.
 
-        Columns are `candidate`, `backbone`, `pooling`, `views`, `classifier`, `score` (the mean of
-        the next two), `accuracy` (on shuffled images), `accuracy_elsewhere` (on scenes held out),
-        all 0 to 1 and with the luck of the choice, `rounds`, and `images_per_second` of the
-        networks, views included.
+        Columns are `candidate`, `backbone`, `pooling`, `classifier`, `accuracy` (cross-validated,
+        0 to 1, with the luck of the choice), `lead_low` (by how much it is at least ahead of the
+        favourite, to 95 %), `rounds`, and `images_per_second` of the networks.
         """
         import pandas as pd
 
+        order = self._favourite_first
+        leads = dict(zip(map(id, order), self.race.sure_leads(order), strict=True))
         rows = []
         for each in self.trials:
             recipe = each.features.recipe
@@ -162,12 +181,10 @@ class Tuning:
                     "candidate": each.name,
                     "backbone": recipe.backbone,
                     "pooling": recipe.pooling,
-                    "views": len(each.features.views),
                     "classifier": each.classifier,
-                    "score": self.race.score(each),
-                    "accuracy": float(self.race.hits(each, "shuffled").mean()),
-                    "accuracy_elsewhere": float(self.race.hits(each, "scenes").mean()),
-                    "rounds": len(each.shuffled) // self.race.shuffled.folds,
+                    "accuracy": each.accuracy,
+                    "lead_low": float(leads[id(each)]),
+                    "rounds": each.rounds,
                     "images_per_second": 1 / each.cost if math.isfinite(each.cost) else math.nan,
                 }
             )
@@ -182,8 +199,8 @@ class Tuning:
         return pd.DataFrame(
             {
                 "candidate": frame.candidate,
-                "like these": [percent(each) for each in frame.accuracy],
-                "other scenes": [percent(each) for each in frame.accuracy_elsewhere],
+                "accuracy": [percent(each) for each in frame.accuracy],
+                "ahead by at least": [f"{100 * each:+.1f}" for each in frame.lead_low],
                 "rounds": frame.rounds,
                 "images/s": [speed(each) for each in frame.images_per_second],
             }
@@ -205,9 +222,9 @@ class Tuning:
         recipe = self.model.recipe
         return {
             "best": self.best.name,
+            "favourite": self.favourite.name,
             "backbone": recipe.backbone,
             "pooling": recipe.pooling,
-            "views": self.model.views,
             "classifier": self.best.classifier,
             "verdict": self.verdict,
             **self.accuracy.to_dict("accuracy"),
@@ -233,7 +250,7 @@ class Tuning:
         lines = [
             self.verdict,
             f"expect {self.accuracy} on photographs like these, "
-            f"{self.accuracy_elsewhere} on those of other scenes",
+            f"{percent(self.accuracy_elsewhere.value)} on such as look like none of them",
             *(f"no time for {name}: {why}" for name, why in self.skipped.items()),
             f"took {self.seconds:.0f} s of {self.budget:.0f}",
         ]
@@ -263,15 +280,14 @@ def tune(
     n_jobs: int | None = None,
     **options: Unpack[TuneOptions],
 ) -> Tuning:
-    """Search networks, poolings, views and classifiers for the best model, within a time.
+    """Search networks, alone and joined, poolings and classifiers for the best model, in a time.
 
-    Networks are embedded while there is time, what the cache has first. Every network and pooling
-    is tried with the first classifier; the better half, and the best networks alone or joined, with
-    and without augmented views, are tried with every classifier and its settings; then those ahead
-    again and again on other splits: 24 of them twice in all, 12 four times, 6 eight times. The
-    score to choose by is the mean of the accuracy on shuffled images and that on scenes held out,
-    so that what is robust is preferred; of candidates less than one image apart, that with the
-    fastest networks.
+    What the cache has comes first, in whatever pooling, then the networks that take least time.
+    The favourite is what did best on other sets of photographs: all networks joined, with the
+    first classifier. Networks alone and fewer of them joined, other poolings and other classifiers
+    are judged beside it on the same splits, and take its place only where they are ahead by more
+    than what chance gives; of those that are
+    surely as good, to a point, that with the fastest networks is chosen.
 
     Parameters
     ----------
@@ -317,7 +333,7 @@ def tune(
     start = time.monotonic()
     seconds = seconds_of(budget)
     check_counts(seed=seed)
-    settings = list(settings_of(_checked_classifiers(classifiers)))
+    learners = list(settings_of(_checked_classifiers(classifiers)))
     names = _checked_backbones(backbones, options.get("weights", "imagenet"))
     reading = options_in(SourceOptions, options)
     if is_saved(source):
@@ -332,25 +348,41 @@ def tune(
         if options.get("cache") is False:  # no network runs twice, even so
             options["cache"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="featx-"))
         settled = settle(options)
-        networks = Networks(images, start + _EMBEDDING * seconds, settled)
-        embedded = networks.embed(names, _POOLINGS)
-        first = next(iter(embedded.values()))[0]
-        require_every_class(images, first)
-        warn_of_images(first.losses)
-        networks.deadline = start + _VIEWING * seconds
-        grouping = grouping and grouping.those_of(first.paths)
-        deadline = start + _FITTING * seconds
-        race = _race(embedded, grouping, deadline, seed, n_jobs, settled["progress"])
-        ranked = race.ranked(_search(race, networks, embedded, settings))
+        step = stack.enter_context(time_bar("tune", seconds, shown=settled["progress"]))
+        quiet: EmbedOptions = {**settled, "progress": False}
+        networks = Networks(images, names, start + _EMBEDDING * seconds, quiet, step)
+        search = Search(networks, learners, start + _FITTING * seconds, grouping, seed, n_jobs)
+        race, trials = search.run()
+        ranked = race.ranked(trials)
+        step("training")
+        grouping = grouping and grouping.those_of(ranked[0].features.paths)
         model = train(ranked[0].features, ranked[0].learner, groups=grouping)
-        assert model.training is not None
-        found = find_contradictions(ranked[0].features, race.shuffled.copies)
-        said = [copy for each in model.training.contradictions for copy in each]  # exact copies
-        warn_of_images(notes_on([each for each in found if _adds_to(each, said)]))
+        _warn_of_contradictions(model, ranked[0].features, race)
+        elsewhere = accuracy_on_scenes(
+            ranked[0].features, ranked[0].learner, race.splits.groups, seed=seed, n_jobs=n_jobs
+        )
         took = time.monotonic() - start
-        how, best = options_in(RunOptions, settled), ranked[0].features
-        evaluation = None if test is None else model.evaluate(test, training=best, **how)
-    return Tuning(tuple(ranked), race, model, networks.skipped, seconds, took, evaluation)
+    how, best = options_in(RunOptions, settled), ranked[0].features
+    evaluation = None if test is None else model.evaluate(test, training=best, **how)
+    return Tuning(
+        tuple(ranked),
+        trials[0],
+        race,
+        model,
+        elsewhere,
+        networks.skipped,
+        seconds,
+        took,
+        evaluation,
+    )
+
+
+def _warn_of_contradictions(model: ImageClassifier, features: Features, race: Race) -> None:
+    """Warn of pictures in several classes that training, which finds exact copies, did not tell."""
+    assert model.training is not None
+    found = find_contradictions(features, race.splits.copies)
+    said = [copy for each in model.training.contradictions for copy in each]
+    warn_of_images(notes_on([each for each in found if _adds_to(each, said)]))
 
 
 def _adds_to(contradiction: Contradiction, said: Sequence[tuple[str, str]]) -> bool:
@@ -359,61 +391,8 @@ def _adds_to(contradiction: Contradiction, said: Sequence[tuple[str, str]]) -> b
     return known != {label for _, label in contradiction}
 
 
-def _race(
-    embedded: dict[str, list[Features]],
-    grouping: Grouping | None,
-    deadline: float,
-    seed: int,
-    n_jobs: int | None,
-    progress: bool,
-) -> Race:
-    first = next(iter(embedded.values()))[0]
-    y = labels_to_learn(first)
-    copies = find_duplicates(narrowest([each[0] for each in embedded.values()])).groups
-    shuffled = split(y, copies, grouping, repeats=ROUNDS, seed=seed)
-    looks = join([each[0].matrix for each in embedded.values()])
-    scenes = hold_out_scenes(looks, y, shuffled.groups, repeats=ROUNDS, seed=seed)
-    return Race(y, shuffled, scenes, deadline, n_jobs, progress)
-
-
-def _search(
-    race: Race, networks: Networks, embedded: dict[str, list[Features]], settings: Settings
-) -> list[Trial]:
-    """Judge candidates rung by rung; see `tune`."""
-    plain = [each for several in embedded.values() for each in several]
-    every = race.run([trial for each in plain for trial in _trials(each, settings[:1])], 0)
-    ahead = sorted(every, key=lambda trial: -race.score(trial))
-    wide = [trial.features for trial in ahead[: -(-len(ahead) // 2)]]
-    best: dict[str, Features] = {}
-    for trial in ahead:
-        assert trial.features.recipe is not None
-        best.setdefault(trial.features.recipe.backbone, trial.features)
-    order = list(best)
-    counts = [n for n in range(1, _JOINED + 1) if n <= len(order)]
-    more = [networks.joined(order[:n], best[order[0]]) for n in counts[1:]]
-    more += [networks.joined(order[:n], best[order[0]], _VIEWS) for n in counts]
-    known = {trial.features for trial in every}
-    wider = [
-        trial
-        for each in [*wide[:1], *(each for each in more if each), *wide[1:]]
-        for trial in _trials(each, settings[1:] if each in known else settings)
-    ]
-    every += race.run(wider, 0)
-    race.narrow(every)
-    return every
-
-
-def _trials(features: Features, settings: Settings) -> list[Trial]:
-    recipe = features.recipe
-    assert recipe is not None
-    views = len(features.views)
-    name = f"{recipe.backbone} {recipe.pooling}" + (f" {views} views" if views else "")
-    rate = features.images_per_second
-    cost = (1 + views) / rate if rate > 0 else math.inf
-    return [
-        Trial(f"{name} {classifier}", features, classifier, learner, cost)
-        for classifier, learner in settings
-    ]
+def _points(lead: float) -> str:
+    return f"{100 * abs(lead):.1f} points {'behind' if lead < 0 else 'ahead'}"
 
 
 def _checked_backbones(backbones: Any, weights: Any) -> list[str]:
@@ -443,11 +422,10 @@ def _checked_classifiers(classifiers: Any) -> list[str]:
 
 
 def settings_of(classifiers: Sequence[str]) -> Iterator[tuple[str, Learner]]:
-    """Yield classifiers with their settings, such as "logistic shrinkage=0.3", defaults first."""
+    """Yield classifiers by name, then their other settings, such as "logistic shrinkage=0.1"."""
     for name in classifiers:
-        if name == "logistic":
-            for shrinkage in SHRINKAGES:
-                made = make_classifier(name).set_params(discriminants__shrinkage=shrinkage)
-                yield f"{name} shrinkage={shrinkage:g}", Learner.of(made)
-        else:
-            yield name, Learner.of(name)
+        yield name, Learner.of(name)
+    if "logistic" in classifiers:
+        for shrinkage in SHRINKAGES[1:]:
+            made = make_classifier("logistic").set_params(discriminants__shrinkage=shrinkage)
+            yield f"logistic shrinkage={shrinkage:g}", Learner.of(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import sys
@@ -30,6 +31,17 @@ def _each(specs):
         )
         for spec in specs
     ]
+
+
+def _multiplications(model):
+    """Count those of convolutions and dense layers, for one picture."""
+    total = 0
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if type(layer).__name__ in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"):
+            places = math.prod(layer.output.shape[1:-1])
+            kernels = [each for each in layer.weights if "bias" not in each.name]
+            total += places * sum(math.prod(each.shape) for each in kernels)
+    return total
 
 
 @pytest.fixture
@@ -144,9 +156,10 @@ def test_the_weights_file_is_the_one_that_keras_would_fetch(spec, top, no_values
 @pytest.mark.keras
 @pytest.mark.parametrize("spec", _each(table.BACKBONES.values()))
 def test_the_network_has_the_width_and_the_parameters_of_the_table(spec, no_values):
-    model = spec.build(include_top=False, pooling="avg", input_shape=(spec.min_size,) * 2 + (3,))
+    model = spec.build(include_top=False, pooling="avg", input_shape=(spec.input_size,) * 2 + (3,))
     assert model.output_shape == (None, spec.width)
     assert model.count_params() == spec.parameters
+    assert _multiplications(model) / 1e9 == pytest.approx(spec.multiplications, rel=0.01)
 
 
 @pytest.mark.keras

@@ -14,9 +14,9 @@ def test_tune_finds_a_model_and_says_what_to_expect(featx_run, photos, new_photo
         *("--test", new_photos, "--report", page),
     )
     lines = ended.out.splitlines()
-    assert lines[0].split()[:3] == ["candidate", "like", "these"]
-    assert any("was chosen as the best of" in line for line in lines)
-    assert any(line.startswith("expect ") and "of other scenes" in line for line in lines)
+    assert lines[0].split()[:3] == ["candidate", "accuracy", "ahead"]
+    assert any("was chosen among" in line for line in lines)
+    assert any(line.startswith("expect ") and "look like none of them" in line for line in lines)
     assert (
         "test accuracy 100.0 % (61.0 to 100.0): 6 of 6 images right, 1 file not readable" in lines
     )

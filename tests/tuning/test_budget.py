@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import json
+import os
+import re
 import time
+from pathlib import Path
 
 import fakes
-import numpy as np
 import pytest
 
 import featx
@@ -16,20 +18,25 @@ from featx.images.folder import ImageFolder
 from featx.tuning.budget import Networks, seconds_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights of")
-NAMES = ("resnet50", "vgg16")  # the second is the smaller one
-POOLINGS = ("avg", "max")
+NAMES = ("vgg16", "resnet50")  # the second computes less, though it has more parameters
 
 
-def networks_for(photos, seconds=1e6, **options):
+def networks_for(photos, seconds=1e6, names=NAMES, **options):
     settled = settle({"weights": "random", "progress": False, **options})
-    return Networks(ImageFolder.of(photos), time.monotonic() + seconds, settled)
+    return Networks(ImageFolder.of(photos), names, time.monotonic() + seconds, settled)
 
 
-@pytest.fixture
-def later(monkeypatch):
-    """Let files just written count as written ten seconds ago, so that they are remembered."""
-    now = time.time_ns
-    monkeypatch.setattr(time, "time_ns", lambda: now() + 10_000_000_000)
+def embed(photos, names=NAMES, **options):
+    """Put every pooling of some networks into the cache."""
+    return list(networks_for(photos, names=names, **options).features())
+
+
+def told(arriving):
+    """Name what arrives: networks and poolings, in the order in which they come."""
+    return [
+        [f"{each.recipe.backbone} {each.recipe.pooling}" for each in several]
+        for several in arriving
+    ]
 
 
 @pytest.mark.parametrize(
@@ -48,106 +55,123 @@ def test_what_is_no_budget_is_told(text):
         seconds_of(text)
 
 
-def test_with_time_every_network_gives_every_pooling_in_one_run(photos, fake_engine):
+def test_with_time_every_network_gives_every_pooling_in_one_run_the_quickest_first(
+    photos, fake_engine
+):
     networks = networks_for(photos)
-    embedded = networks.embed(NAMES, POOLINGS)
-    assert {
-        name: [each.recipe.pooling for each in several] for name, several in embedded.items()
-    } == {"resnet50": ["avg", "max"], "vgg16": ["avg", "max"]}
+    assert told(networks.features()) == [
+        ["resnet50 avg", "resnet50 max"],
+        ["vgg16 avg", "vgg16 max"],
+    ]
     assert fake_engine.embedded == 2 * 18
     assert networks.skipped == {}
 
 
-def test_without_time_the_smallest_network_is_embedded_all_the_same(photos, fake_engine):
+def test_without_time_the_quickest_network_is_embedded_all_the_same(photos, fake_engine):
     networks = networks_for(photos, seconds=-1)
-    assert list(networks.embed(NAMES, POOLINGS)) == ["vgg16"]
-    assert networks.skipped == {"resnet50": "0 s were left, too few to start it"}
+    assert told(networks.features()) == [["resnet50 avg", "resnet50 max"]]
+    (skipped,) = networks.skipped.items()
+    assert skipped[0] == "vgg16"
+    assert re.fullmatch(r"0 s were left of the \d+ it needs", skipped[1])
     assert fake_engine.embedded == 18
 
 
-def test_what_is_in_the_cache_comes_first(photos, fake_engine, later):
-    networks_for(photos).embed(["resnet50"], POOLINGS)
+def test_whatever_is_in_the_cache_comes_before_any_network_runs(photos, fake_engine):
+    """Also the average alone of a slow network, of which the maximum is missing."""
+    featx.embed(photos, "vgg16", weights="random", progress=False)
     before = fake_engine.embedded
-    networks = networks_for(photos, seconds=-1)
-    assert list(networks.embed(NAMES, POOLINGS)) == ["resnet50"]
-    assert list(networks.skipped) == ["vgg16"]
+    arriving = networks_for(photos).features()
+    assert told([next(arriving)]) == [["vgg16 avg"]]
     assert fake_engine.embedded == before
+    assert told(arriving) == [["resnet50 avg", "resnet50 max"]], "vgg16 is not run for the maximum"
+    assert fake_engine.embedded == before + 18
 
 
-def test_a_network_of_which_one_pooling_is_missing_is_not_in_the_cache(photos, fake_engine, later):
-    featx.embed(photos, "resnet50", weights="random", progress=False)
-    networks = networks_for(photos, seconds=-1)
-    assert list(networks.embed(NAMES, POOLINGS)) == ["vgg16"]
-
-
-def test_a_network_that_would_take_too_long_is_left_after_a_few_pictures(
-    tmp_path, fake_engine, monkeypatch, later
+def test_a_network_of_which_the_cache_has_the_maximum_alone_is_run_for_the_average(
+    photos, fake_engine
 ):
+    featx.embed(photos, "vgg16", pooling="max", weights="random", progress=False)
+    arriving = networks_for(photos).features()
+    assert told(arriving) == [["vgg16 max"], ["resnet50 avg", "resnet50 max"], ["vgg16 avg"]]
+
+
+def test_where_everything_is_in_the_cache_no_network_runs(photos, fake_engine):
+    embed(photos)
+    before = fake_engine.embedded, len(fake_engine.opened)
+    networks = networks_for(photos, seconds=-1)
+    assert told(networks.features()) == [["vgg16 avg", "vgg16 max", "resnet50 avg", "resnet50 max"]]
+    assert networks.skipped == {}
+    assert (fake_engine.embedded, len(fake_engine.opened)) == before
+
+
+def test_networks_come_in_the_order_of_their_speed_on_this_machine(tmp_path, photos, fake_engine):
+    other = fakes.draw_folder(tmp_path / "other", each=6, start=100)
+    embed(other)
+    for file in Path(os.environ["FEATX_CACHE"]).rglob("speed.json"):
+        about = json.loads((file.parent / "recipe.json").read_text())
+        speed = 100.0 if about["backbone"] == "vgg16" else 1.0
+        file.write_text(json.dumps({"images_per_second": speed}))
+    assert [each[0] for each in told(networks_for(photos).features())] == [
+        "vgg16 avg",
+        "resnet50 avg",
+    ]
+
+
+def test_a_network_that_is_partly_in_the_cache_counts_by_what_is_missing(photos, fake_engine):
+    first = sorted((photos / "red").iterdir())[0]
+    aside = first.rename(photos.parent / "aside.png")
+    embed(photos, ["vgg16"])
+    aside.rename(first)
+    before = fake_engine.embedded
+    arriving = told(networks_for(photos).features())
+    assert [each[0] for each in arriving] == ["vgg16 avg", "resnet50 avg"]
+    assert fake_engine.embedded == before + 1 + 18
+
+
+def test_a_network_that_would_take_too_long_is_not_started(tmp_path, fake_engine):
     folder = fakes.draw_folder(tmp_path / "many", each=10)
-    networks_for(folder).embed(["vgg16"], POOLINGS)  # in the cache now
+    embed(folder, ["resnet50"])
+    for file in Path(os.environ["FEATX_CACHE"]).rglob("speed.json"):
+        file.write_text(json.dumps({"images_per_second": 10.0}))
+    before = fake_engine.embedded, len(fake_engine.opened)
+    networks = networks_for(folder, seconds=5)
+    assert told(networks.features()) == [["resnet50 avg", "resnet50 max"]]
+    assert networks.skipped == {"vgg16": "5 s were left of the 12 it needs"}, "4 times as much"
+    assert (fake_engine.embedded, len(fake_engine.opened)) == before
+
+
+def test_vectors_of_another_folder_are_no_help(tmp_path, fake_engine):
+    embed(fakes.draw_folder(tmp_path / "one", each=8))
     before = fake_engine.embedded
-    monkeypatch.setattr(fake_engine, "seconds_per_batch", 1.5)
-    for _ in range(2):  # that those few are in the cache does not make the others free
-        networks = networks_for(folder, seconds=1.8)
-        assert list(networks.embed(NAMES, POOLINGS)) == ["vgg16"]
-        (skipped,) = networks.skipped.items()
-        assert skipped[0] == "resnet50"
-        left, needed = skipped[1].removesuffix(" it needs").split(" s were left of the ")
-        assert int(left) <= 2 <= int(needed)
-        assert fake_engine.embedded - before == 8, "a quarter of the thirty"
+    embed(fakes.draw_folder(tmp_path / "other", each=8, start=300))
+    assert fake_engine.embedded - before == 2 * 24
 
 
-def test_vectors_of_another_folder_are_no_help(tmp_path, fake_engine, monkeypatch, later):
-    networks_for(fakes.draw_folder(tmp_path / "one", each=8)).embed(NAMES, POOLINGS)
-    before = fake_engine.embedded
-    monkeypatch.setattr(fake_engine, "seconds_per_batch", 0.2)
-    networks = networks_for(fakes.draw_folder(tmp_path / "other", each=8, start=300), seconds=0.3)
-    assert list(networks.embed(NAMES, POOLINGS)) == ["vgg16"]
-    assert list(networks.skipped) == ["resnet50"]
-    assert fake_engine.embedded - before == 24
-
-
-def test_a_copy_and_a_file_that_is_no_picture_do_not_hide_the_cache(photos, fake_engine, later):
+def test_a_copy_and_a_file_that_is_no_picture_do_not_hide_the_cache(photos, fake_engine):
     (photos / "red" / "copy.png").write_bytes((photos / "red" / "000.png").read_bytes())
     (photos / "red" / "bad.png").write_text("no picture")
-    networks_for(photos).embed(NAMES, POOLINGS)
+    embed(photos)
     before = fake_engine.embedded
     networks = networks_for(photos, seconds=-1)
-    assert list(networks.embed(NAMES, POOLINGS)) == ["resnet50", "vgg16"]
+    arrived = {name for several in told(networks.features()) for name in several}
+    assert arrived == {"resnet50 avg", "resnet50 max", "vgg16 avg", "vgg16 max"}
     assert networks.skipped == {}
     assert fake_engine.embedded == before
 
 
-# ---------------------------------------------------------------- joined, and with views
-
-
-def test_networks_are_joined_in_the_pooling_that_did_best(photos, fake_engine):
+def test_networks_are_joined_without_running_again(photos, fake_engine):
     networks = networks_for(photos)
-    embedded = networks.embed(NAMES, POOLINGS)
+    list(networks.features())
     before = fake_engine.embedded
-    joined = networks.joined(["vgg16", "resnet50"], embedded["vgg16"][1])
+    joined = networks.joined(["vgg16", "resnet50"], "max")
     assert (joined.recipe.backbone, joined.recipe.pooling) == ("vgg16+resnet50", "max")
     assert joined.X.shape == (18, 18)
     assert fake_engine.embedded == before
-    viewed = networks.joined(["vgg16", "resnet50"], embedded["vgg16"][1], views=2)
-    assert len(viewed.views) == 2
-    assert np.array_equal(viewed.X, joined.X)
-    assert fake_engine.embedded - before == 2 * 2 * 18
-    assert networks.skipped == {}
 
 
-def test_views_for_which_there_is_no_time_are_skipped_unless_the_cache_has_them(
-    photos, fake_engine, later
-):
-    for again in (False, True):
-        networks = networks_for(photos)
-        features = networks.embed(["vgg16"], POOLINGS)["vgg16"][0]
-        networks.deadline = -math.inf
-        if again:
-            networks_for(photos).joined(["vgg16"], features, views=2)
-        made = networks.joined(["vgg16"], features, views=2)
-        assert (made is not None) == again
-        assert networks.skipped == (
-            {} if again else {"vgg16 views": "0 s were left, too few to start it"}
-        )
-        assert len(networks.joined(["vgg16"], features)) == 18, "without views it costs nothing"
+def test_the_step_at_hand_is_told(photos, fake_engine):
+    steps = []
+    networks = networks_for(photos)
+    networks.step = steps.append
+    list(networks.features())
+    assert steps == ["resnet50", "vgg16"]
