@@ -36,7 +36,9 @@ def _each(specs):
 def _multiplications(model):
     """Count those of convolutions and dense layers, for one picture."""
     total = 0
-    for layer in model._flatten_layers(include_self=False, recursive=True):
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            total += _multiplications(layer)
         if type(layer).__name__ in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"):
             places = math.prod(layer.output.shape[1:-1])
             kernels = [each for each in layer.weights if "bias" not in each.name]
