@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow check format figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/featx demo
@@ -24,6 +24,10 @@ check: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What README, the guides and the examples show, all of one run.
+figures: $(VENV)/.installed-test
+	$(BIN)/python docs/make_figures.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

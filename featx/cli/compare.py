@@ -19,7 +19,7 @@ from featx.cli.flags import (
 )
 from featx.cli.help import command
 from featx.cli.output import emit, working
-from featx.cli.report import short_name, write_report
+from featx.cli.report import curve_for, short_name, write_report
 from featx.cli.sources import source_arguments
 from featx.evaluation.margin import WITHIN, check_within
 from featx.features.options import CompareOptions
@@ -83,9 +83,9 @@ def compare(
             report,
             f"{short_name(source)}: {len(comparison.candidates)} candidates",
             best.features,
-            classifier=best.learner,
             evaluation=best.validation,
             comparison=comparison,
+            curve=curve_for(report, best.features, best.learner, best.validation),
         )
     text = "\n".join([repr(comparison), best.validation.method, *comparison.notes])
     emit(comparison.to_dict(), text, as_json=as_json, out=out, report=report)

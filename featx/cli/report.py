@@ -13,35 +13,39 @@ from featx.errors import ImageSourceError
 from featx.text import count
 
 if TYPE_CHECKING:
+    from featx.evaluation.curve import LearningCurve
+    from featx.evaluation.validation import CrossValidation
     from featx.features.matrix import Features
     from featx.learning.learner import Classifier
 
 
-def write_report(
-    path: str | None,
-    title: str,
-    features: Features,
-    *,
-    classifier: Classifier = None,
-    **parts: Any,
-) -> None:
+def write_report(path: str | None, title: str, features: Features, **parts: Any) -> None:
     """Write a report, if one was asked for, with the command that makes it again.
 
-    It has the learning curve of a classifier, where one is given and there are pictures enough.
     `parts` are as for `featx.write_report`.
     """
     if path is None:
         return
     import featx
 
-    curve = None
-    splits = getattr(parts["evaluation"], "splits", None)
-    grouping = splits.grouping if splits else None
-    if classifier is not None:
-        with suppress(ImageSourceError):  # too few pictures for a curve
-            curve = featx.learning_curve(features, classifier, groups=grouping)
     command = shlex.join(["featx", *click.get_current_context().find_root().obj])
-    featx.write_report(path, title=title, features=features, curve=curve, command=command, **parts)
+    featx.write_report(path, title=title, features=features, command=command, **parts)
+
+
+def curve_for(
+    path: str | None, features: Features, classifier: Classifier, validation: CrossValidation
+) -> LearningCurve | None:
+    """Measure the learning curve of a report, if one was asked for and there are pictures enough.
+
+    It is divided as the cross-validation was.
+    """
+    if path is None:
+        return None
+    import featx
+
+    with suppress(ImageSourceError):  # too few pictures for a curve
+        return featx.learning_curve(features, classifier, groups=validation.splits.grouping)
+    return None
 
 
 def short_name(source: str | list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -18,7 +19,7 @@ from featx.cli.flags import (
 )
 from featx.cli.help import command, option
 from featx.cli.output import emit, working
-from featx.cli.report import short_name, write_report
+from featx.cli.report import curve_for, short_name, write_report
 from featx.cli.sources import source_arguments
 from featx.features.options import EmbedOptions
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
@@ -68,13 +69,17 @@ def train(
         model.save(out)
         training = model.training
         assert training is not None
+        assert training.validation is not None
+        curve = curve_for(report, training.features, classifier, training.validation)
+        training = replace(training, curve=curve)
         write_report(
             report,
             f"{short_name(source)}: {count(len(model.classes), 'class')}",
             training.features,
-            classifier=classifier,
             evaluation=training.validation,
             test=training.test,
+            curve=curve,
             notes=[str(model.rejection)] if model.rejection else [],
+            next_steps=training.next_steps,
         )
     emit(training.to_dict(), training.summary, as_json=as_json, out=out, report=report)

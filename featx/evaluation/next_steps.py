@@ -14,6 +14,7 @@ from featx.text import listed, percent, printable, shortener
 MOST = 3  # steps that are named
 _PAIRS, _PATHS = 2, 3  # of classes, and of photographs, that a step names
 _CHANCE = 0.05  # that errors spread evenly over the classes put so many on one pair
+_LITTLE = 0.03  # accuracy that is not worth twice the photographs
 _GOOD = 0.95  # accuracy from which up no other network is worth a try
 
 
@@ -95,7 +96,7 @@ def _more_photographs(evaluation: Evaluation, curve: LearningCurve | None) -> st
     gain = curve.gain
     if gain.value >= 0.01:
         return f"take more photographs: twice as many of each class would give about {gain.points}"
-    if evaluation.accuracy >= _GOOD:
+    if evaluation.accuracy >= _GOOD or gain.high > _LITTLE:
         return None
     return f"more photographs like these would hardly help: twice as many give about {gain.points}"
 

@@ -23,7 +23,7 @@ from featx.charts.style import INK, LINE, MUTED, RIGHT, WRONG, inline_svg
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.curve import LearningCurve
 from featx.evaluation.evaluation import Evaluation
-from featx.evaluation.next_steps import next_steps
+from featx.evaluation.next_steps import next_steps as steps_from
 from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import notes_on
 from featx.features.matrix import Features
@@ -48,7 +48,10 @@ _COLORS = {
 _SIDE = 160  # pixels of a thumbnail in a gallery
 # Words that begin a note or a verdict and are no names of candidates.
 _OPENINGS = frozenset(
-    ("copies", "expect", "it", "no", "none", "precision", "took", "trained", "with")
+    (
+        *("add", "compare", "copies", "expect", "it", "look", "more", "no", "none", "precision"),
+        *("take", "the", "took", "trained", "with"),
+    )
 )
 _PACKAGES = ("featx", "keras", "openvino", "scikit-learn")
 
@@ -64,6 +67,7 @@ def write_report(
     test: Evaluation | None = None,
     command: str = "",
     notes: Sequence[str] = (),
+    next_steps: Sequence[str] | None = None,
 ) -> None:
     """Write one HTML file that holds everything, thumbnails too, and asks nothing of a network.
 
@@ -87,6 +91,8 @@ def write_report(
         What to type to make the report again.
     notes : sequence of str, optional
         What else a reader should know, a sentence each.
+    next_steps : sequence of str, optional
+        What to do next, a sentence each; by default what `evaluation` and `curve` ask for.
 
     Raises
     ------
@@ -117,7 +123,7 @@ def write_report(
         "main": _measured(evaluation, "main", album, short),
         "test": None if test is None else _measured(test, "test", album, short),
         "shift": _shift(evaluation, test),
-        "next_steps": next_steps(evaluation, curve),
+        "next_steps": steps_from(evaluation, curve) if next_steps is None else next_steps,
         "run": _run(features, evaluation, [*notes, *(test.notes if test else ())], short),
         "comparison": None if comparison is None else _compared(comparison),
         "curve": None if curve is None else _curve(curve),

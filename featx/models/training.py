@@ -47,6 +47,8 @@ class Training:
         was validated.
     learner : Learner or None
         The classifier with the settings that its searches found.
+    curve : LearningCurve or None
+        What more photographs would give, where that was measured.
     """
 
     features: Features
@@ -57,6 +59,7 @@ class Training:
     seconds: float = 0.0
     contradictions: tuple[Contradiction, ...] = ()
     learner: Learner | None = None
+    curve: LearningCurve | None = None
 
     @property
     def dataset_shift(self) -> str | None:
@@ -75,7 +78,7 @@ class Training:
             return ()
         used = self.features.recipe.backbone if self.features.recipe else ""
         others = [name for name, spec in BACKBONES.items() if name not in used and at_hand(spec)]
-        return next_steps(self.validation, self._quick_curve(), others)
+        return next_steps(self.validation, self.curve or self._quick_curve(), others)
 
     def _quick_curve(self) -> LearningCurve | None:
         validation, shares = self.validation, (1.0, 0.5, 0.25)
@@ -86,7 +89,13 @@ class Training:
             return None
         with suppress(ImageSourceError):  # too few photographs for a curve
             return learning_curve(
-                self.features, self.learner, shares=shares, repeats=1, n_jobs=1, progress=False
+                self.features,
+                self.learner,
+                groups=validation.splits.grouping,
+                shares=shares,
+                repeats=1,
+                n_jobs=1,
+                progress=False,
             )
         return None
 

@@ -46,7 +46,7 @@ def test_a_classifier_that_is_often_wrong_accuses_nobody(sharp, power):
 def test_wrong_labels_are_found_by_a_good_classifier_and_how_many_are_wrong_is_said(share):
     found = listed = said = planted = 0.0
     for seed in range(5):
-        shares, own = drawn(sharp=40.0, seed=seed)  # right 97 times in 100
+        shares, own = drawn(sharp=40.0, seed=seed)  # right 98 times in 100
         labels, bad = spoilt(own, share, seed=seed)
         wrong = wrong_label_probabilities(shares, labels)
         rows = wrong > 0.5
