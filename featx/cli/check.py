@@ -10,6 +10,7 @@ import click
 from featx.cli.flags import (
     backbone_option,
     embedding_options,
+    file_option,
     json_option,
     labels_option,
     listed,
@@ -37,10 +38,11 @@ from featx.features.options import CheckOptions
     ],
     help="End with status 1 if there is a finding of these kinds; any means whichever.",
 )
+@file_option("--list", "FILE", "Write the paths to leave out, for --exclude of every command.")
 @backbone_option()
 @embedding_options(CheckOptions)
 @json_option
-def check(folder: str, fail_on: list[str], as_json: bool, **options: Any) -> None:
+def check(folder: str, fail_on: list[str], list: str | None, as_json: bool, **options: Any) -> None:
     """Say what is wrong with pictures before anything learns.
 
     Files that cannot be read, copies, wrong labels, odd pictures, unequal classes, shortcuts.
@@ -52,6 +54,8 @@ def check(folder: str, fail_on: list[str], as_json: bool, **options: Any) -> Non
     kinds = check_kinds(fail_on)
     with working():
         checked = featx.check(folder, **options)
-    emit(checked.to_dict(), checked.summary, as_json=as_json)
+        if list:
+            checked.write_list(list)
+    emit(checked.to_dict(), checked.summary, as_json=as_json, list=list)
     if checked.of(kinds):
         sys.exit(1)

@@ -250,6 +250,16 @@ class SourceOptions(TypedDict, total=False):
             choices=CLASSES_FROM,
         ),
     ]
+    exclude: Annotated[
+        str | PathLike[str] | Sequence[str] | None,
+        Option(
+            None,
+            "A file that lists images to leave out, as `featx check --list` writes it. In Python "
+            "also a sequence of paths. They are absolute, or relative to the folder.",
+            metavar="FILE",
+            unset="none",
+        ),
+    ]
 
 
 _PROGRESS = Annotated[
@@ -423,5 +433,6 @@ def _type_text(name: str, option: Option) -> str:
     kinds = [
         getattr(get_origin(each), "__name__", each.__name__) for each in get_args(hint) or [hint]
     ]
-    *names, last = ["path" if kind == "PathLike" else kind for kind in kinds if kind != "NoneType"]
+    plain = {"PathLike": "path", "Sequence": "sequence"}
+    *names, last = [plain.get(kind, kind) for kind in kinds if kind != "NoneType"]
     return f"{', '.join(names)} or {last}" if names else last

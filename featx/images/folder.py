@@ -12,6 +12,7 @@ import numpy as np
 
 from featx.errors import ImageSourceError, NoImagesError, OptionError, check_choice
 from featx.images.arrays import array_image, array_images
+from featx.images.exclusion import Exclusion
 from featx.images.labels import (
     Label,
     Labels,
@@ -155,6 +156,7 @@ class ImageFolder:
         path_column: str = "path",
         label_column: str = "label",
         classes_from: str = "first",
+        exclude: str | os.PathLike[str] | Sequence[str] | None = None,
     ) -> ImageFolder:
         """Take images from whatever names them.
 
@@ -182,6 +184,9 @@ class ImageFolder:
             The columns of a table that hold the paths and the labels.
         classes_from : {"first", "last"}, default="first"
             As for `scan`.
+        exclude : str, PathLike or sequence of str, optional
+            Images to leave out: a file that lists their paths (see `featx.images.exclusion`), or
+            the paths, absolute or relative to the folder, to `root` or to the current folder.
 
         Returns
         -------
@@ -194,20 +199,31 @@ class ImageFolder:
             There is no image in `source`, or it is something else; a table lacks a column, or no
             row of it names an image.
         OptionError
-            The labels do not fit the images, the images have labels already, or there are no
-            relative paths that could begin in `root`.
+            The labels do not fit the images, the images have labels already, there are no
+            relative paths that could begin in `root`, or `exclude` cannot be read.
         """
         check_choice("classes_from", classes_from, CLASSES_FROM)
+        exclusion = None if exclude is None else Exclusion.of(exclude)
         start = None if root is None else os.path.expanduser(os.fspath(root))
-        reading = _Reading(start, path_column, label_column, classes_from)
+        images = cls._with_labels(
+            source, labels, _Reading(start, path_column, label_column, classes_from)
+        )
+        if exclusion is None:
+            return images
+        folders = [start or "", images.root or "", *_folders_in(source)]
+        folders += [images.table.folder] if images.table and images.table.folder else []
+        return images._without(exclusion, folders, tell=not isinstance(source, ImageFolder))
+
+    @classmethod
+    def _with_labels(cls, source: ImageSource, labels: Labels, reading: _Reading) -> ImageFolder:
         table = _table_of_labels(labels)
-        if table is None or table.column(path_column) is None:
+        if table is None or table.column(reading.path_column) is None:
             images = cls._of(source, reading)
             if labels is None:
                 return images
             if any(label is not None for label in images.labels):
                 raise OptionError("the images have labels already: leave out labels=")
-            one_each = None if table is None else table.column(label_column)
+            one_each = None if table is None else table.column(reading.label_column)
             given = labels if one_each is None else one_each
             return images._labelled(labels_of(given, len(images)))
         images = cls._of(source, replace(reading, root=None) if is_folder(source) else reading)
@@ -223,6 +239,17 @@ class ImageFolder:
             labels=tuple(self.labels[row] for row in rows),
             table=self.table and self.table.select(rows),
         )
+
+    def _without(self, exclusion: Exclusion, folders: Sequence[str], tell: bool) -> ImageFolder:
+        """Leave images out; `tell` where nothing is, too."""
+        left_out = exclusion.leaves_out(self.paths, folders)
+        n = sum(left_out)
+        if n == len(self):
+            raise ImageSourceError(f"all of {count(n, 'image')} are left out by {exclusion.name}")
+        kept = self.select([row for row, out in enumerate(left_out) if not out])
+        if not n and not (tell and exclusion.paths):
+            return self
+        return replace(kept, notes=(*self.notes, exclusion.note(n, len(self))))
 
     def _labelled_by(self, table: Table, reading: _Reading) -> ImageFolder:
         """Give the images the labels of a table that names them; leave out those it does not."""
@@ -378,6 +405,12 @@ class ImageFolder:
                 table.require(reading.label_column, "classes", "label_column")
             return images
         return images._labelled(labels_of(labels, len(images)))
+
+
+def _folders_in(source: ImageSource) -> list[str]:
+    """Return the folder that is a source, or those among the items of a list."""
+    items = source if isinstance(source, list | tuple) else [source]
+    return [os.path.expanduser(os.fspath(item)) for item in items if is_folder(item)]
 
 
 def _table_of_labels(labels: Labels) -> Table | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -18,9 +18,12 @@ from featx.features.options import CheckOptions, SourceOptions, options_in, sett
 from featx.features.request import Request
 from featx.features.run import run
 from featx.features.store.store import cache_folder
+from featx.files import written
+from featx.images.exclusion import NOTHING, is_of_exclusion, line_of_path
 from featx.images.folder import ImageFolder, ImageSource, is_folder
 from featx.images.labels import Label, Labels
 from featx.images.measures import Measures
+from featx.images.memory import MemoryImage
 from featx.images.survey import survey
 from featx.inspection.copies import find_copies
 from featx.inspection.findings import KINDS, Finding, check_kinds
@@ -52,6 +55,8 @@ class Check:
         The classes, and how many images each has.
     root : str or None
         The folder, if it was one.
+    notes : tuple of str
+        What was left out as asked, a line each.
     """
 
     findings: tuple[Finding, ...]
@@ -59,6 +64,7 @@ class Check:
     n_test: int
     classes: Mapping[Label, int]
     root: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -113,10 +119,52 @@ class Check:
             "n_test": self.n_test,
             "n_findings": len(self.findings),
             "counts": self.counts,
+            "notes": list(self.notes),
             "classes": [{"class": name, "images": n} for name, n in self.classes.items()],
             "findings": [asdict(finding) for finding in self.findings],
             "leave_out": list(self.leave_out),
         }
+
+    def write_list(self, path: str | os.PathLike[str]) -> None:
+        """Write the paths to leave out, a line each; `exclude=` and `--exclude` take the file.
+
+        What somebody should look at first stands there behind a #, which makes it a comment.
+        Paths are relative to the folder, those outside it absolute.
+
+        Parameters
+        ----------
+        path : str or path
+            The file to write.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be written.
+        """
+        lines = [f"# {printable(self._verdict)}. Lines that begin with # leave nothing out."]
+        done, short = set[str](), shortener(self._beginnings)
+        for kind in self.counts:
+            found = [each for each in self.of(kind) if each.path]
+            lines += [""] if found else []
+            for each in found:
+                lines.append(f"# {kind}: {line_of(each, short)}")
+                paths = each.leave_out or (each.path,)
+                mark = "" if each.leave_out else "# "
+                own = [
+                    name for name in paths if name not in done and not isinstance(name, MemoryImage)
+                ]
+                lines += [mark + line_of_path(self._relative(name)) for name in own]
+                done.update(own if each.leave_out else ())
+        with written(path) as file:
+            file.write_bytes("\n".join([*lines, ""]).encode("utf-8", "surrogateescape"))
+
+    def _relative(self, path: str) -> str:
+        """Return a path relative to the folder, with "/" between names, or else an absolute one."""
+        whole = os.path.abspath(path)
+        start = os.path.join(os.path.abspath(self.root), "") if self.root is not None else None
+        if start is None or not whole.startswith(start):
+            return whole
+        return whole.removeprefix(start).replace(os.sep, "/")
 
     def plot(self, kinds: str | Iterable[str] = "any", *, columns: int | None = None) -> Figure:
         """Draw the pictures that something was found about, copies beside their originals.
@@ -154,7 +202,7 @@ class Check:
     @property
     def summary(self) -> str:
         """The findings, those of a kind together, a line each."""
-        return "\n".join([self._verdict, *self._lines(_SHOWN)])
+        return "\n".join([self._verdict, *self.notes, *self._lines(_SHOWN)])
 
     @property
     def _verdict(self) -> str:
@@ -253,11 +301,13 @@ def check(
     """
     settled = settle(options)
     reading = options_in(SourceOptions, settled)
-    images = ImageFolder.of(source, labels, **reading)
+    images, notes = _without_notes(ImageFolder.of(source, labels, **reading))
     require_classes(images)
     tested = None
     if test is not None:
-        tested = ImageFolder.of(test, **reading | ({"root": None} if is_folder(test) else {}))
+        reading |= {"root": None} if is_folder(test) else {}
+        tested, more = _without_notes(ImageFolder.of(test, **reading))
+        notes += [note for note in more if not note.startswith(NOTHING)]
         require_classes(tested)
     request = Request.of(backbone, settled)
     features = run(images, [request], settled)[0]
@@ -274,7 +324,15 @@ def check(
         n_test=len(tested) if tested else 0,
         classes={name: counts[name] for name in images.classes},
         root=images.root,
+        notes=tuple(notes),
     )
+
+
+def _without_notes(images: ImageFolder) -> tuple[ImageFolder, list[str]]:
+    """Take from the notes of images those of what was left out as asked."""
+    told = [note for note in images.notes if is_of_exclusion(note)]
+    rest = tuple(note for note in images.notes if note not in told)
+    return replace(images, notes=rest), told
 
 
 def _findings(

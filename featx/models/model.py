@@ -32,6 +32,7 @@ from featx.features.recipe import Recipe, RecipePart
 from featx.features.request import Request
 from featx.features.run import run
 from featx.features.saved import saved_features
+from featx.images.exclusion import is_of_exclusion
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
 from featx.learning.classes import per_file, refuse_labels, require_classes, require_known
@@ -198,6 +199,8 @@ class ImageClassifier:
         settled = settle(options)
         request = Request.again(self.backbones, self.recipe, self.views, settled["engine"])
         images = ImageFolder.of(source, **options_in(SourceOptions, settled))
+        if images is not source:
+            warn_of_images(filter(is_of_exclusion, images.notes))
         return run(images, [request], settled, sparing=True)[0]
 
     @takes(RunOptions)

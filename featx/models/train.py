@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 from featx.backbones.backbone import Backbone
@@ -22,6 +23,7 @@ from featx.features.options import (
     takes,
 )
 from featx.features.saved import saved_features
+from featx.images.exclusion import NOTHING
 from featx.images.folder import ImageFolder, ImageSource, is_folder
 from featx.images.labels import Label, Labels
 from featx.images.table import is_table
@@ -188,6 +190,10 @@ def test_images(
     folder = ImageFolder.of(test, **options)
     if is_table(labels) and not any(label is not None for label in folder.labels):
         folder = ImageFolder.of(test, labels, **options)
+    # A list of what to leave out may be one of training images alone.
+    folder = replace(
+        folder, notes=tuple(note for note in folder.notes if not note.startswith(NOTHING))
+    )
     require_classes(folder)
     require_known(folder.paths, folder.labels, classes)
     return folder

@@ -27,7 +27,7 @@ def test_check_lists_what_is_wrong(featx_run, messy):
 
 def test_check_in_json_is_the_document_of_python(featx_run, messy):
     document = featx_run("check", messy, "--json").json
-    assert document == featx.check(messy).to_dict()
+    assert document == featx.check(messy).to_dict() | {"list": None}
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,19 @@ def test_a_kind_that_there_is_not_is_refused_before_the_work(featx_refuses, phot
         "unknown kind 'leek': expected any, or some of", "check", photos, "--fail-on=leek"
     )
     featx_refuses("expected different names", "check", photos, "--fail-on", "leak,,blank")
+
+
+def test_the_list_is_what_every_command_leaves_out(featx_run, messy, tmp_path):
+    file = tmp_path / "list.txt"
+    assert featx_run("check", messy, "--list", file).out.splitlines()[-1] == f"wrote {file}"
+    line = f"left out, as {file} says: 3 of 20 images"
+    assert line in featx_run("check", messy, "--exclude", file).out
+    out = ("--out", tmp_path / "x.npz")
+    assert line in featx_run("embed", messy, "--exclude", file, *out).out
+    assert line in featx_run("train", messy, "--exclude", file, "--out", tmp_path / "m.featx").out
+    assert featx_run("check", messy, "--list", file, "--json").json["list"] == str(file)
+
+
+def test_a_list_that_cannot_be_read_is_one_line(featx_refuses, photos):
+    words = ("train", photos, "--out", "m.featx", "--exclude", "none.txt")
+    featx_refuses("exclude 'none.txt' cannot be read: No such file or directory", *words)

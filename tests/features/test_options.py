@@ -81,6 +81,7 @@ def another(name: str) -> object:
         "root": "..",
         "path_column": "file",
         "label_column": "species",
+        "exclude": "list.txt",
     }[name]
 
 

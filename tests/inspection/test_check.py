@@ -9,7 +9,8 @@ import pytest
 
 import featx
 from featx.errors import ImageSourceError, OptionError
-from featx.inspection.findings import KINDS
+from featx.inspection.check import Check
+from featx.inspection.findings import KINDS, Finding
 
 
 @pytest.fixture
@@ -85,6 +86,35 @@ def test_a_frame_and_a_document_have_every_finding(messy, fake_engine):
     assert frame.leave_out.sum() == 3
     assert "<li>" in checked._repr_html_()
     assert repr(checked).startswith("Check(21 images of 3 classes: ")
+
+
+def test_a_list_of_what_to_leave_out_makes_the_next_check_quiet(messy, fake_engine, tmp_path):
+    fakes.draw(messy / "red" / "#\n1.png", (0, 0, 0))
+    checked = featx.check(messy)
+    checked.write_list(tmp_path / "list.txt")
+    text = (tmp_path / "list.txt").read_text()
+    assert "\ngreen/bad.png\n" in text
+    assert '\n"red/#\\n1.png"\n' in text
+    again = featx.check(messy, exclude=tmp_path / "list.txt")
+    assert {kind for kind in again.counts if KINDS[kind].leaves_out} == set()
+    assert again.n_images == checked.n_images - len(checked.leave_out)
+    assert again.notes == (f"left out, as {tmp_path / 'list.txt'} says: 5 of 22 images",)
+    assert again.notes[0] in again.summary
+
+
+def test_doubts_are_comments_of_the_list(cloud, tmp_path):
+    doubt = Finding("mislabelled", "looks like", "a/1.jpg", "ant", other_label="bee")
+    checked = Check((doubt,), 10, 0, {"ant": 5, "bee": 5}, root="a")
+    checked.write_list(tmp_path / "list.txt")
+    lines = (tmp_path / "list.txt").read_text().splitlines()
+    assert lines[-2:] == ["# mislabelled: 1.jpg (ant): looks like bee", "# 1.jpg"]
+    assert all(line.startswith("#") for line in lines if line)
+
+
+def test_the_pictures_are_drawn(messy, fake_engine):
+    assert len(featx.check(messy).plot(["unreadable", "contradiction"]).axes) == 3
+    with pytest.raises(OptionError, match="nothing to draw"):
+        featx.check(messy).plot("leak")
 
 
 def test_the_gravest_findings_come_first(messy, fake_engine):
