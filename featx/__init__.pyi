@@ -6,6 +6,7 @@ from .backbones.weights import Weights as Weights
 from .charts.comparison import plot_comparison as plot_comparison
 from .charts.confusion import plot_confusion as plot_confusion
 from .charts.curve import plot_learning_curve as plot_learning_curve
+from .charts.forest import plot_forest as plot_forest
 from .charts.gallery import plot_gallery as plot_gallery
 from .charts.history import plot_history as plot_history
 from .errors import FeatxError as FeatxError

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from featx.charts.fonts import quiet_boxes
+from featx.charts.fonts import fonts_for, quiet_boxes
 from featx.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 INK, MUTED, LINE, RIGHT, WRONG = "#1f2933", "#5b6770", "#d9dee2", "#0b5fa5", "#b3450b"
 FONT = 9.0
+NARROW = 4.6  # inches of a figure; in a narrower one a legend stands below the axes
 
 
 def own_axes(ax: Axes | None, width: float, height: float) -> Axes:
@@ -37,6 +40,25 @@ def dress(ax: Axes, x: str, y: str) -> None:
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(LINE)
+
+
+def write_legend(ax: Axes, entries: Sequence[Line2D]) -> None:
+    """Write a legend on the right of axes, or below them where they have a narrow figure alone."""
+    figure = ax.get_figure(root=True)
+    looks: dict[str, Any] = {
+        "handles": entries,
+        "frameon": False,
+        "fontsize": FONT - 1,
+        "labelcolor": INK,
+        "handletextpad": 0.6,
+    }
+    if figure is not None and figure.axes == [ax] and figure.get_size_inches()[0] < NARROW:
+        legend = figure.legend(loc="outside lower left", ncols=2, columnspacing=1.0, **looks)
+    else:
+        looks |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1.02), "borderaxespad": 0}
+        legend = ax.legend(**looks)
+    for text in legend.get_texts():
+        text.set(parse_math=False, fontfamily=fonts_for([text.get_text()]))
 
 
 def write_beside(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from featx.backbones.backbone import Backbone
-from featx.errors import warn_of_images
+from featx.errors import check_choice, warn_of_images
 from featx.evaluation.candidates import (
     Candidate,
     embedded_pairs,
@@ -214,8 +214,8 @@ class Comparison:
         sure), `rival` (it may be as good as the first),
         `images_per_second` (of the network, when the features were made; on pixels of the
         classifier), `fit_seconds` (one fit on one core; of a network from scratch, on all),
-        `n_features`, `feature_bytes` and `unbeaten` (no other candidate is both as fast and more
-        accurate, or as accurate and faster).
+        `n_features`, `feature_bytes`, `unbeaten` (no other candidate is both as fast and more
+        accurate, or as accurate and faster) and `recommended`.
         """
         import pandas as pd
 
@@ -242,6 +242,7 @@ class Comparison:
             )
         frame = pd.DataFrame(rows)
         frame["unbeaten"] = _unbeaten(frame.accuracy, frame.images_per_second)
+        frame["recommended"] = [each is self.recommend().candidate for each in self.candidates]
         frame.insert(0, "candidate", [each.name for each in self.candidates])
         return frame
 
@@ -283,11 +284,29 @@ class Comparison:
             lines.append(f"of {taken.name}, expect {taken.accuracy}")
         return "\n".join([*lines, *filter(None, [self.transfer_verdict])])
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw accuracy against images/s; see `featx.plot_comparison`."""
-        from featx.charts.comparison import plot_comparison
+    def plot(self, ax: Axes | None = None, *, kind: str = "speed", width: float = 6.6) -> Axes:
+        """Draw the candidates.
 
-        return plot_comparison(self, ax)
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default a figure of its own.
+        kind : str, default="speed"
+            "speed" for accuracy against images/s (`featx.plot_comparison`), "forest" for a row for
+            each candidate with its interval (`featx.plot_forest`).
+        width : float, default=6.6
+            Inches of a figure of its own; 3.5 is a column of a journal.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from featx.charts.comparison import plot_comparison
+        from featx.charts.forest import plot_forest
+
+        check_choice("kind", kind, ("speed", "forest"))
+        draw = plot_forest if kind == "forest" else plot_comparison
+        return draw(self, ax, width=width)
 
     @property
     def failed(self) -> tuple[Outcome, ...]:

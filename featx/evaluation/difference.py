@@ -12,7 +12,7 @@ import numpy as np
 from featx.errors import OptionError
 from featx.evaluation.candidates import Candidate
 from featx.evaluation.intervals import CONFIDENCE, Estimate, Z, leads
-from featx.text import listed
+from featx.text import listed, printable
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Difference:
     def verdict(self) -> str:
         """Which is better and whether that may be chance, in a sentence."""
         lead = self.estimate if self.estimate.value >= 0 else -self.estimate
-        better, other = (self.a, self.b) if self.estimate.value >= 0 else (self.b, self.a)
+        better, other = map(
+            printable, (self.a, self.b) if self.estimate.value >= 0 else (self.b, self.a)
+        )
         p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.2g}"
         chance = "; that may be chance" if self.p > 1 - CONFIDENCE else ""
         return f"{better} leads {other} by {lead.points}, {p}{chance}"

@@ -11,7 +11,7 @@ import numpy as np
 from featx.evaluation.candidates import Candidate
 from featx.evaluation.intervals import Estimate, accuracy_interval, accuracy_of_best
 from featx.evaluation.shortfalls import Shortfalls
-from featx.text import count
+from featx.text import count, printable
 
 _AS_FAST = 1.1  # times; less is within the noise of a measured speed
 
@@ -60,7 +60,7 @@ class Recommendation:
     @property
     def verdict(self) -> str:
         """What to take and why, in a sentence."""
-        return f"take {self.name}: {self.reason}"
+        return f"take {printable(self.name)}: {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values."""
@@ -133,9 +133,11 @@ def _reason(
     if len(candidates) == 1:
         return "the only candidate"
     high = f"at most {points(highs[chosen])} behind the best (95 % sure)"
+    if highs[chosen] < 0.0005:
+        high = "surely the best"
     if chosen > 0:
         faster = _faster(speeds, chosen)
-        return f"{high}, and {faster} as {candidates[0].name}, the most accurate"
+        return f"{high}, and {faster} as {printable(candidates[0].name)}, the most accurate"
     if (speeds > _AS_FAST * speeds[0]).any():
         return f"the most accurate, {high}; no faster one is shown to be within {margin}"
     return f"the most accurate, {high}, and none is faster"
@@ -157,7 +159,7 @@ def _doubt(
     if not close.any():
         return text + more
     other = int(np.argmax(np.where(close, speeds, 0)))
-    faster = f"{candidates[other].name} is {_faster(speeds, other)}"
+    faster = f"{printable(candidates[other].name)} is {_faster(speeds, other)}"
     return f"{text}{more}; {faster}, and may be up to {points(highs[other])} behind"
 
 
