@@ -78,14 +78,14 @@ def compare(
         if out:
             with written(out) as file:
                 comparison.to_frame().map(spreadsheet_cell).to_csv(file, index=False)
-        best = comparison.best
+        taken = comparison.recommend().candidate
         write_report(
             report,
             f"{short_name(source)}: {len(comparison.candidates)} candidates",
-            best.features,
-            evaluation=best.validation,
+            taken.features,
+            evaluation=taken.validation,
             comparison=comparison,
-            curve=curve_for(report, best.features, best.learner, best.validation),
+            curve=curve_for(report, taken.features, taken.learner, taken.validation),
         )
-    text = "\n".join([repr(comparison), best.validation.method, *comparison.notes])
+    text = "\n".join([repr(comparison), taken.validation.method, *comparison.notes])
     emit(comparison.to_dict(), text, as_json=as_json, out=out, report=report)

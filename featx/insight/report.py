@@ -19,6 +19,7 @@ from featx.charts.comparison import plot_comparison
 from featx.charts.confusion import plot_confusion
 from featx.charts.curve import plot_learning_curve
 from featx.charts.fonts import quiet_boxes
+from featx.charts.forest import forest_height, plot_forest
 from featx.charts.style import INK, LINE, MUTED, RIGHT, WRONG, inline_svg
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.curve import LearningCurve
@@ -120,7 +121,7 @@ def write_report(
     environment.filters |= {"percent": _percent, "number": _number, "sentence": _sentence}
     page = {
         "title": title,
-        "main": _measured(evaluation, "main", album, short),
+        "main": _measured(evaluation, "main", album, short) | _chosen(evaluation, comparison),
         "test": None if test is None else _measured(test, "test", album, short),
         "shift": _shift(evaluation, test),
         "next_steps": steps_from(evaluation, curve) if next_steps is None else next_steps,
@@ -162,6 +163,7 @@ def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> 
     right = order[(evaluation.y_true == evaluation.y_pred)[order]].tolist()
     return {
         "accuracy": evaluation.interval,
+        "chosen": None,
         "n": len(evaluation.y_true),
         "method": getattr(evaluation, "method", None),
         "repeats": len(evaluation.predictions),
@@ -182,6 +184,19 @@ def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> 
         "right": _pictures(evaluation, right[:_MOST_RIGHT], album, short) if name == "main" else [],
         "n_right": len(right),
     }
+
+
+def _chosen(evaluation: Evaluation, comparison: Comparison | None) -> dict[str, Any]:
+    """Return what to expect of a candidate that was chosen of several, without that luck."""
+    if comparison is None or len(comparison.candidates) == 1:
+        return {}
+    taken, best = comparison.recommend(), comparison.best
+    found = {id(best.validation): (best.name, comparison.best_accuracy)}
+    found[id(taken.candidate.validation)] = (taken.name, taken.accuracy)
+    if id(evaluation) not in found:
+        return {}
+    name, accuracy = found[id(evaluation)]
+    return {"chosen": {"name": name, "of": len(comparison.candidates)}, "accuracy": accuracy}
 
 
 def _pictures(
@@ -231,8 +246,10 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
     """Gather the rows of the comparison, its plot and what it says."""
     frame = comparison.to_frame()
     low, high = float(frame.accuracy_low.min()), float(frame.accuracy_high.max())
+    taken = comparison.recommend()
     return {
         "verdict": comparison.verdict,
+        "taken": None if taken.candidate is comparison.best else (taken.name, taken.accuracy),
         "transfer": comparison.transfer_verdict,
         "best": comparison.best.name,
         "expected": comparison.best_accuracy if len(frame) > 1 else None,
@@ -240,13 +257,19 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
         "n_rivals": int(frame.rival.sum()),
         "scale": (low, max(high - low, 1e-9)),
         "timed": bool(np.isfinite(frame.images_per_second.astype(float)).any()),
+        "forest": _chart(
+            plot_forest,
+            comparison,
+            (6.6, forest_height(len(frame))),
+            "forest",
+            "Accuracy of each candidate with its interval; the numbers are those of the table",
+        ),
         "chart": _chart(
             plot_comparison,
             comparison,
-            (5.4, 3.6),
+            (6.6, 4.0),
             "comparison",
-            "Accuracy of the candidates, with intervals, against their speed; the numbers are "
-            "those of the table",
+            "Accuracy of the candidates against their speed; the numbers are those of the table",
         ),
     }
 

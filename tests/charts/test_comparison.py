@@ -1,51 +1,34 @@
-"""A comparison shows accuracy against speed, and names as many candidates as there is room for."""
+"""A comparison shows accuracy against speed, so that each candidate can be told from the others."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
+from candidates import FIVE, NETWORKS, comparison, points
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from featx.charts.comparison import plot_comparison
-from featx.charts.style import RIGHT
+from featx.charts.looks import HUES, looks_of, named
 
 
-def comparison(accuracy, speed, seconds=None, names=None):
-    """Stand in for a comparison: what is drawn comes from its frame."""
-    accuracy = np.array(accuracy, float)
-    value = np.nan_to_num(np.array(speed, float))
-    beaten = [
-        ((accuracy >= a) & (value >= v) & ((accuracy > a) | (value > v))).any()
-        for a, v in zip(accuracy, value, strict=True)
-    ]
-    frame = pd.DataFrame(
-        {
-            "candidate": names or [f"candidate {i}" for i in range(len(accuracy))],
-            "accuracy": accuracy,
-            "accuracy_low": accuracy - 0.05,
-            "accuracy_high": np.minimum(accuracy + 0.02, 1),
-            "images_per_second": np.array(speed, float),
-            "fit_seconds": seconds or [0.5] * len(accuracy),
-            "unbeaten": ~np.array(beaten),
-        }
-    )
-    return SimpleNamespace(to_frame=lambda: frame)
+def places(ax) -> set[tuple[float, float]]:
+    found = [line.get_xydata()[0] for line in points(ax)]
+    return {(round(float(x), 6), round(float(y), 6)) for x, y in found}
 
 
-def places(ax) -> np.ndarray:
-    """Return where the points of a comparison are."""
-    return np.asarray(ax.collections[-1].get_offsets())
+def legend(ax) -> dict:
+    """Return the entries of the legend, by what is written."""
+    made = ax.get_legend() or ax.figure.legends[0]
+    texts = [text.get_text() for text in made.get_texts()]
+    return dict(zip(texts, made.legend_handles, strict=True))
 
 
 def boxes_of_names(ax):
     """Return the boxes of the names that are written beside points, in pixels."""
     ax.figure.canvas.draw()
     renderer = FigureCanvasAgg(ax.figure).get_renderer()
-    return [text.get_window_extent(renderer) for text in ax.texts]
+    return [type(text).__mro__[1].get_window_extent(text, renderer) for text in ax.texts]
 
 
 def test_no_accuracy_above_one_hundred_percent_is_on_the_axis():
@@ -59,9 +42,7 @@ def test_no_accuracy_above_one_hundred_percent_is_on_the_axis():
 
 def test_candidates_stand_at_their_accuracy_and_speed_with_their_interval():
     ax = plot_comparison(comparison([0.9, 0.8], [20, 100]))
-    x, y = places(ax).T
-    assert x == pytest.approx([20, 100])
-    assert y == pytest.approx([90, 80])
+    assert places(ax) == {(20, 90), (100, 80)}
     bars = ax.collections[0].get_segments()
     assert bars[0][:, 1] == pytest.approx([85, 92])
     assert ax.get_xscale() == "log"
@@ -69,33 +50,60 @@ def test_candidates_stand_at_their_accuracy_and_speed_with_their_interval():
     assert {text.get_text() for text in ax.texts} == {"candidate 0", "candidate 1"}
 
 
-def test_a_line_joins_the_unbeaten_and_only_they_are_filled():
+def test_the_colour_says_the_network_and_the_marker_the_rest():
+    made = comparison([0.9, 0.88, 0.85, 0.8, 0.7], [9, 9, 30, 30, 99], None, FIVE, NETWORKS)
+    ax = plot_comparison(made)
+    entries = legend(ax)
+    assert list(entries)[:5] == ["resnet50", "vgg16", "xception", "avg knn", "max knn"]
+    looks = {tuple(line.get_xydata()[0].round(6)): line for line in points(ax)}
+    for place, network, rest in (
+        ((9, 90), "resnet50", "avg knn"),
+        ((9, 88), "resnet50", "max knn"),
+        ((30, 80), "vgg16", "max knn"),
+    ):
+        drawn = looks[place]
+        assert drawn.get_markeredgecolor() == entries[network].get_color(), place
+        assert drawn.get_marker() == entries[rest].get_marker(), place
+
+
+def test_a_line_joins_the_unbeaten_and_only_they_are_filled_with_an_interval():
     ax = plot_comparison(comparison([0.9, 0.85, 0.8], [20, 10, 100]))
     line = next(line for line in ax.lines if len(line.get_xdata()) > 1)
     assert line.get_xdata() == pytest.approx([20, 100])
-    filled = [to_hex(color) for color in ax.collections[-1].get_facecolor()]
-    assert filled == [RIGHT, "#ffffff", RIGHT]
+    filled = {
+        float(each.get_xdata()[0]): each.get_markerfacecolor() != "white" for each in points(ax)
+    }
+    assert filled == {20: True, 10: False, 100: True}
+    assert len(ax.collections[0].get_segments()) == 2
+    assert "unbeaten, 95 % interval" in legend(ax)
 
 
-def test_candidates_of_one_speed_are_drawn_side_by_side():
+def test_a_ring_is_around_the_recommended():
+    ax = plot_comparison(comparison([0.9, 0.85, 0.8], [20, 10, 100], recommended=2))
+    (ring,) = [line for line in ax.lines if line.get_fillstyle() == "none"]
+    assert ring.get_xydata().tolist() == [[100, 80]]
+    assert "recommended" in legend(ax)
+
+
+def test_candidates_of_one_speed_stand_where_they_are():
     ax = plot_comparison(comparison([0.9, 0.9, 0.7], [50, 50, 50]))
-    x = places(ax)[:, 0]
-    assert len(set(x.round(3))) == 3
-    assert x == pytest.approx([50] * 3, rel=0.1)
+    assert places(ax) == {(50, 90), (50, 70)}
+    assert "candidate 0 and 1 more here" in {text.get_text() for text in ax.texts}
 
 
 @pytest.mark.parametrize("speed", [[math.nan] * 3, [20, math.nan, 100]])
 def test_where_a_speed_is_unknown_the_time_of_a_fit_takes_its_place(speed):
     ax = plot_comparison(comparison([0.9, 0.8, 0.7], speed, seconds=[0.1, 0.2, 3.0]))
     assert ax.get_xlabel() == "seconds a fit"
-    assert places(ax)[:, 0] == pytest.approx([0.1, 0.2, 3.0])
+    assert places(ax) == {(0.1, 90), (0.2, 80), (3.0, 70)}
     assert not [line for line in ax.lines if len(line.get_xdata()) > 1]
+    assert "95 % interval" in legend(ax)
 
 
 def test_where_nothing_is_known_of_cost_candidates_stand_by_rank():
     ax = plot_comparison(comparison([0.9, 0.8], [math.nan] * 2, seconds=[math.nan, 1.0]))
     assert ax.get_xlabel() == "rank"
-    assert places(ax)[:, 0].tolist() == [1, 2]
+    assert places(ax) == {(1, 90), (2, 80)}
 
 
 @pytest.mark.parametrize("n", [1, 2, 12, 40])
@@ -112,6 +120,50 @@ def test_names_of_candidates_are_few_and_do_not_overlap(n, spread):
             width = min(one.x1, other.x1) - max(one.x0, other.x0)
             height = min(one.y1, other.y1) - max(one.y0, other.y0)
             assert width < 4 or height < 4, f"names overlap: {one}, {other}"
+
+
+def test_a_name_without_a_line_is_nearest_to_its_own_point():
+    random = np.random.default_rng(1)
+    accuracy = np.sort(0.9 - 0.2 * random.random(12))[::-1]
+    ax = plot_comparison(comparison(accuracy, 10 ** (1 + random.random(12))))
+    found = zip(ax.texts, boxes_of_names(ax), strict=True)
+    pixels = ax.transData.transform([line.get_xydata()[0] for line in points(ax)])
+    checked = 0
+    for text, box in found:
+        if text.arrow_patch is not None:
+            continue
+        corners = box.get_points()
+        away = np.maximum(0, np.maximum(corners[0] - pixels, pixels - corners[1]))
+        own = np.abs(pixels - ax.transData.transform(text.xy)).sum(axis=1).argmin()
+        assert np.linalg.norm(away, axis=1).argmin() == own, text.get_text()
+        checked += 1
+    assert checked > 2
+
+
+def test_the_networks_of_the_unbeaten_have_a_colour_where_there_are_more_than_colours():
+    n = 3 * len(HUES)
+    made = comparison(np.linspace(0.9, 0.6, n), [5] * (n - 1) + [100])
+    looks = looks_of(made.to_frame())
+    assert looks[-1].color in HUES
+    assert [look.network for look in looks].count("other") == n - len(HUES)
+    assert list(legend(plot_comparison(made)))[-3] == "other"
+
+
+def test_long_names_that_are_alike_when_short_are_numbered():
+    long = [f"{'x' * 40}{number}{'y' * 40}" for number in range(3)]
+    short = named([*long, long[0], "short", "\x1b[31m"], 20)
+    assert len(set(short[:3])) == 3
+    assert short[3] == short[0]
+    assert short[4:] == ["short", r"\x1b[31m"]
+
+
+def test_a_narrow_figure_has_its_legend_below():
+    ax = plot_comparison(comparison([0.9, 0.8], [10, 20]), width=3.5)
+    assert ax.figure.get_size_inches()[0] == 3.5
+    assert ax.get_legend() is None
+    ax.figure.canvas.draw()
+    (below,) = ax.figure.legends
+    assert below.get_window_extent().y1 <= ax.get_window_extent().y0
 
 
 def test_it_is_drawn_into_the_axes_given_and_touches_nothing_else(pyplot_untouched):

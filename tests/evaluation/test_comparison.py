@@ -25,6 +25,7 @@ COLUMNS = [
     *("candidate", "rank", "backbone", "pooling", "classifier"),
     *("accuracy", "accuracy_low", "accuracy_high", "behind", "behind_low", "behind_high"),
     *("rival", "images_per_second", "fit_seconds", "n_features", "feature_bytes", "unbeaten"),
+    "recommended",
 ]
 
 
@@ -351,6 +352,16 @@ def test_a_comparison_is_plain_values(three, count):
         "n_images": 60,
         "n_failed": 0,
     }
+
+
+def test_a_comparison_is_drawn_by_speed_or_as_a_forest(three):
+    made = quiet(three, classifiers="centroid", repeats=1)
+    assert made.plot().get_xlabel() == "images/s"
+    forest = made.plot(kind="forest", width=3.5)
+    assert forest.figure.get_size_inches()[0] == 3.5
+    assert len(forest.get_yticks()) == 3
+    with pytest.raises(OptionError, match="unknown kind 'pie': expected one of speed, forest"):
+        made.plot(kind="pie")
 
 
 def test_one_candidate_is_compared_with_nothing(three):
