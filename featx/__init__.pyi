@@ -11,6 +11,7 @@ from .charts.gallery import plot_gallery as plot_gallery
 from .charts.history import plot_history as plot_history
 from .errors import FeatxError as FeatxError
 from .errors import ImageSourceWarning as ImageSourceWarning
+from .evaluation.balance import Balance as Balance
 from .evaluation.candidates import Candidate as Candidate
 from .evaluation.comparison import Comparison as Comparison
 from .evaluation.comparison import compare as compare

@@ -215,7 +215,8 @@ class Comparison:
         `images_per_second` (of the network, when the features were made; on pixels of the
         classifier), `fit_seconds` (one fit on one core; of a network from scratch, on all),
         `n_features`, `feature_bytes`, `unbeaten` (no other candidate is both as fast and more
-        accurate, or as accurate and faster) and `recommended`.
+        accurate, or as accurate and faster), `recommended`, `balanced_accuracy`, `weakest_class`
+        and `weakest_recall` (see `Balance`).
         """
         import pandas as pd
 
@@ -243,6 +244,10 @@ class Comparison:
         frame = pd.DataFrame(rows)
         frame["unbeaten"] = _unbeaten(frame.accuracy, frame.images_per_second)
         frame["recommended"] = [each is self.recommend().candidate for each in self.candidates]
+        balances = [each.validation.balance for each in self.candidates]
+        frame["balanced_accuracy"] = [each.balanced_accuracy.value for each in balances]
+        frame["weakest_class"] = [each.weakest_class for each in balances]
+        frame["weakest_recall"] = [each.weakest_recall.value for each in balances]
         frame.insert(0, "candidate", [each.name for each in self.candidates])
         return frame
 
@@ -252,12 +257,18 @@ class Comparison:
         import pandas as pd
 
         frame = self.to_frame()
+        unequal = self.best.validation.balance.unequal
+        columns = ("balanced_accuracy", "weakest_recall") if unequal else ()
+        balance = {
+            name.partition("_")[0]: [percent(each) for each in frame[name]] for name in columns
+        }
         return pd.DataFrame(
             {
                 "rank": frame["rank"].astype(str) + np.where(frame.rival, " *", ""),
                 "candidate": frame.candidate,
                 "accuracy": [percent(each) for each in frame.accuracy],
                 "95 % interval": [each.accuracy.range for each in self.candidates],
+                **balance,
                 "behind": [f"{100 * each:.1f}" for each in frame.behind],
                 "at most": [f"{100 * each:.1f}" for each in frame.behind_high],
                 "images/s": [speed(each) for each in frame.images_per_second],
@@ -329,6 +340,7 @@ class Comparison:
             "recommendation": self.recommend().to_dict(),
             "method": self.best.validation.method,
             "notes": list(self.notes),
+            **self.best.validation.balance.to_dict(),
             "n_images": len(self.best.features),
             "n_failed": len(self.best.features.failed),
             "candidates": self.to_frame().to_dict(orient="records"),

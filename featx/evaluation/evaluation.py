@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.evaluation.balance import Balance
 from featx.evaluation.intervals import Estimate, accuracy_interval, effective_size
 from featx.evaluation.label_noise import wrong_label_probabilities
 from featx.features.duplicates import Contradiction, notes_on
@@ -96,6 +98,17 @@ class Evaluation:
     def interval(self) -> Estimate:
         """The accuracy with its 95 % interval, by Wilson's method."""
         return accuracy_interval(self.accuracy, self.size)
+
+    @property
+    def balance(self) -> Balance:
+        """Balanced accuracy and the class that does worst; told where sizes of classes differ."""
+        return Balance.of(self.y_true, self.hits, self.size)
+
+    @property
+    def about_balance(self) -> list[str]:
+        """What the accuracy hides of classes of unequal size, in a line or none."""
+        note = self.balance.note
+        return [note] if note else []
 
     @property
     def coverage(self) -> Estimate:
@@ -292,6 +305,7 @@ class Evaluation:
             *self.about_images,
             *self.about_unknown,
             *self._about_answers(),
+            *self.about_balance,
             *self._about_leaks(),
             *notes_on(self.contradictions),
         )
@@ -357,6 +371,7 @@ class Evaluation:
             shares |= self.coverage.to_dict("coverage") | self.precision.to_dict("precision")
         return {
             **shares,
+            **self.balance.to_dict(),
             "n_images": len(self.y_true),
             "n_failed": self.n_failed,
             "failed": [{"path": each.path, "reason": each.reason} for each in self.failed],
@@ -420,7 +435,9 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         table = self.by_class.rename(index=printable).to_html(float_format="{:.2f}".format)
-        return f"<p><b>accuracy {self.interval}</b>, {len(self.y_true):,} images</p>{table}"
+        balance = "".join(f"<p>{escape(printable(line))}</p>" for line in self.about_balance)
+        images = f"{len(self.y_true):,} images"
+        return f"<p><b>accuracy {self.interval}</b>, {images}</p>{balance}{table}"
 
 
 def _as_objects(values: np.ndarray) -> pd.Series:

@@ -100,7 +100,8 @@ class CrossValidation(Evaluation):
         several = {tuple(path for path, _ in each) for each in self.contradictions}
         twins = [" = ".join(paths) for paths in self.twins if paths not in several]
         copies = [f"copies of one photograph, kept together: {listed(twins, 6)}"] if twins else []
-        return (*self.splits.notes, *copies, *notes_on(self.contradictions))
+        about = (*self.about_balance, *self.splits.notes)
+        return (*about, *copies, *notes_on(self.contradictions))
 
     def shift_to(self, test: Evaluation) -> str | None:
         """Say that test images differ from these, or None where the accuracies agree.

@@ -164,6 +164,7 @@ def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> 
     return {
         "accuracy": evaluation.interval,
         "chosen": None,
+        "balance": evaluation.balance,
         "n": len(evaluation.y_true),
         "method": getattr(evaluation, "method", None),
         "repeats": len(evaluation.predictions),

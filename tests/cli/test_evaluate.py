@@ -29,6 +29,8 @@ def test_evaluate_gives_a_table_for_a_person(featx_run, model, new_photos):
     lines = featx_run("evaluate", model, new_photos).out.splitlines()
     assert lines == [
         "accuracy 83.3 % (43.6 to 97.0): 5 of 6 images right, 1 file not readable",
+        "classes of 1 to 3 images: balanced accuracy 88.9 % (46.1 to 98.7), lowest recall 66.7 % "
+        "(20.8 to 93.9), of green",
         "class  precision  recall    f1  support",
         "blue        1.00    1.00  1.00        2",
         "green       1.00    0.67  0.80        3",

@@ -26,6 +26,7 @@ COLUMNS = [
     *("accuracy", "accuracy_low", "accuracy_high", "behind", "behind_low", "behind_high"),
     *("rival", "images_per_second", "fit_seconds", "n_features", "feature_bytes", "unbeaten"),
     "recommended",
+    *("balanced_accuracy", "weakest_class", "weakest_recall"),
 ]
 
 
@@ -349,6 +350,7 @@ def test_a_comparison_is_plain_values(three, count):
         "recommendation": made.recommend().to_dict(),
         "method": made.best.validation.method,
         "notes": [],
+        **made.best.validation.balance.to_dict(),
         "n_images": 60,
         "n_failed": 0,
     }

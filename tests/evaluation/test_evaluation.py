@@ -173,6 +173,7 @@ def test_an_evaluation_is_plain_values():
         "accuracy": made.accuracy,
         "accuracy_low": made.interval.low,
         "accuracy_high": made.interval.high,
+        **made.balance.to_dict(),
         "n_images": 60,
         "n_failed": 2,
         "failed": [{"path": name, "reason": "empty file"} for name in ("x.jpg", "y.jpg")],
