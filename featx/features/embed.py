@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Unpack, overload
 
 from featx.backbones.backbone import Backbone
@@ -12,8 +13,10 @@ from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, SourceOptions, options_in, settle, takes
 from featx.features.request import Request
 from featx.features.run import run
+from featx.images.division import Division
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Labels
+from featx.text import listed
 
 
 @overload
@@ -93,6 +96,10 @@ def embed(
     """
     settled = settle(options)
     images = ImageFolder.of(source, labels, **options_in(SourceOptions, settled))
+    division = Division.of(images)
+    if division.where and images.parts is None:
+        note = f"{division.where} has parts of a data set, embedded together: "
+        images = replace(images, notes=(f"{note}{listed(division.parts)}", *images.notes))
     single = isinstance(backbone, str | Backbone)
     backbones: Any = [backbone] if single else backbone
     if not isinstance(backbones, list | tuple) or not backbones:

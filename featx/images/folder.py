@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -22,12 +21,12 @@ from featx.images.labels import (
     notes_on_names,
 )
 from featx.images.layout import parts_of
-from featx.images.listing import Listing, list_folder, named_as_image
+from featx.images.listing import list_folder, named_as_image, notes_on_folders
 from featx.images.memory import MemoryImage, picture_in_memory
 from featx.images.pattern import is_pattern, matching
 from featx.images.rows import notes_on_others, rows_of
 from featx.images.table import TABLE_SUFFIXES, Table
-from featx.text import count, listed
+from featx.text import count
 
 #: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
 #: sequence or table of these, or an array of pictures; where a function says so, features of them.
@@ -144,7 +143,9 @@ class ImageFolder:
                 f"no images in {root!r}, which {holds}: expected names "
                 "that end in .jpg, .png, .webp or another suffix of an image"
             )
-        return cls._of_relative(root, images, n_other, classes_from, _notes_on(listing, images))
+        return cls._of_relative(
+            root, images, n_other, classes_from, notes_on_folders(listing, images)
+        )
 
     @classmethod
     def of(
@@ -225,7 +226,7 @@ class ImageFolder:
                 raise OptionError("the images have labels already: leave out labels=")
             one_each = None if table is None else table.column(reading.label_column)
             given = labels if one_each is None else one_each
-            return images._labelled(labels_of(given, len(images)))
+            return images.with_labels(labels_of(given, len(images)))
         images = cls._of(source, replace(reading, root=None) if is_folder(source) else reading)
         if images.root is None and any(label is not None for label in images.labels):
             raise OptionError("the images have labels already: leave out labels=")
@@ -261,11 +262,11 @@ class ImageFolder:
         rows, notes = rows_of(self.paths, table, paths, labels, folders)
         kept = [place for place, row in enumerate(rows) if row is not None]
         named = [row for row in rows if row is not None]
-        bare = replace(self, parts=None, notes=tuple(notes), table=None).select(kept)
-        given = bare._labelled([labels[row] for row in named])
+        bare = replace(self, notes=tuple(notes), table=None).select(kept)
+        given = bare.with_labels([labels[row] for row in named])
         return replace(given, table=table.select(named))
 
-    def _labelled(self, labels: Sequence[Label | None]) -> ImageFolder:
+    def with_labels(self, labels: Sequence[Label | None]) -> ImageFolder:
         """Give the images these labels, as `class_names` writes them."""
         notes = (*self.notes, *notes_on_names(labels))
         return replace(self, labels=class_names(labels), notes=notes)
@@ -346,8 +347,7 @@ class ImageFolder:
         notes: Sequence[str] = (),
     ) -> ImageFolder:
         """Take images below a root, with their labels and what is said of it."""
-        place = 0 if classes_from == "first" else -2
-        names = [relative.split("/")[place] if "/" in relative else None for relative in images]
+        names = [class_folder(relative, classes_from) for relative in images]
         parts = parts_of(root, images)
         return cls(
             paths=tuple(os.path.join(root, relative.replace("/", os.sep)) for relative in images),
@@ -404,7 +404,7 @@ class ImageFolder:
             if reading.label_column != "label":
                 table.require(reading.label_column, "classes", "label_column")
             return images
-        return images._labelled(labels_of(labels, len(images)))
+        return images.with_labels(labels_of(labels, len(images)))
 
 
 def _folders_in(source: ImageSource) -> list[str]:
@@ -425,6 +425,12 @@ def _table_of_labels(labels: Labels) -> Table | None:
     return table
 
 
+def class_folder(relative: str, classes_from: str) -> str | None:
+    """Return the folder that is the class of an image, by its path below the root."""
+    folders = relative.split("/")[:-1]
+    return folders[0 if classes_from == "first" else -1] if folders else None
+
+
 def _looked_in(path: str) -> str:
     """Say in which folder a relative path was looked for."""
     return "" if os.path.isabs(path) else f" in {os.getcwd()}"
@@ -433,40 +439,6 @@ def _looked_in(path: str) -> str:
 def is_folder(source: ImageSource) -> bool:
     """Tell a path of a folder from whatever else names images."""
     return isinstance(source, str | os.PathLike) and os.path.isdir(os.path.expanduser(source))
-
-
-def _notes_on(listing: Listing, images: Sequence[str]) -> list[str]:
-    """Say which folders are no class, since no image is in them, and which were met again."""
-    full = {name.partition("/")[0] for name in images if "/" in name}
-    suffixes: dict[str, Counter[str]] = {each: Counter() for each in listing.folders}
-    for name, _ in listing.files:
-        folder, _, rest = name.partition("/")
-        if folder not in full and rest:
-            suffixes[folder][os.path.splitext(rest)[1].lower() or "without a suffix"] += 1
-    empty = [
-        f"{folder} ({_instead(found, folder in listing.again)})"
-        for folder, found in suffixes.items()
-        if folder not in full
-    ]
-    again = [each for each in listing.again if each not in suffixes]
-    notes = []
-    if empty:
-        notes.append(f"no class, since no picture is in the folder: {listed(empty)}")
-    if again:
-        notes.append(
-            f"counted once, since it is a link to a folder listed already: {listed(again)}"
-        )
-    return notes
-
-
-def _instead(suffixes: Counter[str], is_again: bool) -> str:
-    """Say what a folder has in place of images, by the suffixes of its files."""
-    if is_again:
-        return "a link to a folder listed already"
-    if not suffixes:
-        return "it is empty"
-    kinds = [f"{number} {suffix}" for suffix, number in suffixes.most_common()]
-    return f"{listed(kinds, 3)}: convert them to .jpg, .png or .tif if they are pictures"
 
 
 def _is_array(source: Any) -> bool:

@@ -13,6 +13,16 @@ _TRAINING = ("train", "training")
 _MEASURING = ("test", "testing", "val", "valid", "validation")
 
 
+def role_of(name: str) -> str | None:
+    """Return what a part of this name is for: "train", "test" or "val"; None for another name."""
+    folded = name.casefold()
+    if folded in _TRAINING:
+        return "train"
+    if folded in _MEASURING:
+        return "test" if folded.startswith("test") else "val"
+    return None
+
+
 def parts_of(root: str, images: Iterable[str]) -> str | None:
     """Say what to do about a folder whose sub-folders are train, val, test or alike.
 

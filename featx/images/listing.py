@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from featx.errors import ImageSourceError
+from featx.text import listed
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -93,6 +95,30 @@ def named_as_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
+def notes_on_folders(listing: Listing, images: Sequence[str]) -> list[str]:
+    """Say which folders are no class, since no image is in them, and which were met again."""
+    full = {name.partition("/")[0] for name in images if "/" in name}
+    suffixes: dict[str, Counter[str]] = {each: Counter() for each in listing.folders}
+    for name, _ in listing.files:
+        folder, _, rest = name.partition("/")
+        if folder not in full and rest:
+            suffixes[folder][os.path.splitext(rest)[1].lower() or "without a suffix"] += 1
+    empty = [
+        f"{folder} ({_instead(found, folder in listing.again)})"
+        for folder, found in suffixes.items()
+        if folder not in full
+    ]
+    again = [each for each in listing.again if each not in suffixes]
+    notes = []
+    if empty:
+        notes.append(f"no class, since no picture is in the folder: {listed(empty)}")
+    if again:
+        notes.append(
+            f"counted once, since it is a link to a folder listed already: {listed(again)}"
+        )
+    return notes
+
+
 def _entries(
     folder: str, seen: set[Hashable], listing: Listing, relative: str
 ) -> list[os.DirEntry[str]]:
@@ -133,3 +159,13 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
         return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
     except OSError:
         return True
+
+
+def _instead(suffixes: Counter[str], is_again: bool) -> str:
+    """Say what a folder has in place of images, by the suffixes of its files."""
+    if is_again:
+        return "a link to a folder listed already"
+    if not suffixes:
+        return "it is empty"
+    kinds = [f"{number} {suffix}" for suffix, number in suffixes.most_common()]
+    return f"{listed(kinds, 3)}: convert them to .jpg, .png or .tif if they are pictures"

@@ -31,7 +31,7 @@ from featx.inspection.folders import find_class_sizes, find_names, find_unknown_
 from featx.inspection.labels import find_mislabelled
 from featx.inspection.pictures import find_odd_pictures
 from featx.inspection.shortcuts import find_shortcuts
-from featx.learning.classes import require_classes
+from featx.learning.classes import divided_images, require_classes
 from featx.text import count, printable, shortener
 
 if TYPE_CHECKING:
@@ -280,7 +280,8 @@ def check(
     labels : sequence, array, DataFrame or path of a table, optional
         As for `embed`.
     test : what `embed` takes, optional
-        Images to test with: they are looked at, too, and compared with the others.
+        Images to test with: they are looked at, too, and compared with the others. By default those
+        that the source has for it, such as a folder called test.
     backbone : str or Backbone, default="efficientnet_lite0"
         The network whose features tell copies and wrong labels. They are kept in the cache.
     **options : expanded
@@ -293,7 +294,8 @@ def check(
     Raises
     ------
     ImageSourceError
-        There are no images, none can be read, or the sub-folders are parts of a data set.
+        There are no images, none can be read, or the sub-folders are parts of a data set without
+        classes in them.
     OptionError
         An option has a value that it cannot have.
     WeightsError
@@ -301,9 +303,10 @@ def check(
     """
     settled = settle(options)
     reading = options_in(SourceOptions, settled)
-    images, notes = _without_notes(ImageFolder.of(source, labels, **reading))
+    division = divided_images(source, labels, **reading)
+    images, notes = _without_notes(division.to_learn(measuring=test is None))
+    tested = division.test
     require_classes(images)
-    tested = None
     if test is not None:
         reading |= {"root": None} if is_folder(test) else {}
         tested, more = _without_notes(ImageFolder.of(test, **reading))

@@ -10,6 +10,7 @@ import numpy as np
 
 from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features
+from featx.images.division import Division
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, look_alike
 from featx.images.layout import parts_as_labels
@@ -27,8 +28,29 @@ def labels_to_learn(features: Features) -> np.ndarray:
 
 
 def labelled_images(source: ImageSource, labels: Labels = None, **options: Any) -> ImageFolder:
-    """Take images by `ImageFolder.of`, after `require_classes` and `require_learnable`."""
+    """Take images to learn from: `images_and_test` where nothing is measured on a test."""
+    return _learnable(divided_images(source, labels, **options).to_learn(measuring=False))
+
+
+def images_and_test(
+    source: ImageSource, labels: Labels, test: ImageSource, **options: Any
+) -> tuple[ImageFolder, ImageSource]:
+    """Take images to learn from and, where no test is given, those that their source has for it.
+
+    They are taken by `ImageFolder.of`, after `require_classes` and `require_learnable`.
+    """
+    division = divided_images(source, labels, **options)
+    images = _learnable(division.to_learn(measuring=test is None))
+    return images, division.test if test is None else test
+
+
+def divided_images(source: ImageSource, labels: Labels = None, **options: Any) -> Division:
+    """Take images by `ImageFolder.of`, divided as their source has it."""
     images = ImageFolder.of(source, labels, **options)
+    return Division.of(images, options.get("classes_from", "first"))
+
+
+def _learnable(images: ImageFolder) -> ImageFolder:
     require_classes(images)
     require_label_column(images)
     require_learnable(images.paths, images.labels, images.root, images.notes)

@@ -35,7 +35,13 @@ from featx.features.saved import saved_features
 from featx.images.exclusion import is_of_exclusion
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
-from featx.learning.classes import per_file, refuse_labels, require_classes, require_known
+from featx.learning.classes import (
+    divided_images,
+    per_file,
+    refuse_labels,
+    require_classes,
+    require_known,
+)
 from featx.models import model_file
 from featx.models.inference import Inference, features_of_nothing, infer
 from featx.models.prediction_table import new_files
@@ -212,7 +218,8 @@ class ImageClassifier:
         if isinstance(source, Features):
             refuse_labels(labels)
         else:
-            source = ImageFolder.of(source, labels, **options_in(SourceOptions, options))
+            reading = options_in(SourceOptions, options)
+            source = divided_images(source, labels, **reading).to_measure()
             require_classes(source)
             require_known(source.paths, source.labels, self.classes)
         features = self.features(source, **options)

@@ -24,11 +24,12 @@ from featx.features.options import (
 )
 from featx.features.saved import saved_features
 from featx.images.exclusion import NOTHING
-from featx.images.folder import ImageFolder, ImageSource, is_folder
+from featx.images.folder import ImageSource, is_folder
 from featx.images.labels import Label, Labels
 from featx.images.table import is_table
 from featx.learning.classes import (
-    labelled_images,
+    divided_images,
+    images_and_test,
     labels_to_learn,
     refuse_labels,
     require_classes,
@@ -86,7 +87,8 @@ def train(
         features, which is not computed again then. `reject` needs one; if the classifier searches
         for a setting, one with the setting found.
     test : Features, or what `embed` takes, optional
-        Labelled images to measure the model on.
+        Labelled images to measure the model on. By default those that the source has for it: of a
+        folder called test, or of such rows of a column `split`.
     **options
         Further options of `embed`; with features, only `progress`.
 
@@ -122,7 +124,7 @@ def train(
     else:
         network, options = learner.embedding(backbone, options)
         reading = options_in(SourceOptions, options)
-        images = labelled_images(source, labels, **reading)
+        images, test = images_and_test(source, labels, test, **reading)
         grouping = Grouping.of(groups, images)
         learner.require(own.name if own else str(network), len(images.classes))
         test = test_images(test, images.classes, labels, **reading)
@@ -187,9 +189,9 @@ def test_images(
         return test
     if is_folder(test):
         options = {**options, "root": None}
-    folder = ImageFolder.of(test, **options)
+    folder = divided_images(test, **options).to_measure()
     if is_table(labels) and not any(label is not None for label in folder.labels):
-        folder = ImageFolder.of(test, labels, **options)
+        folder = divided_images(test, labels, **options).to_measure()
     # A list of what to leave out may be one of training images alone.
     folder = replace(
         folder, notes=tuple(note for note in folder.notes if not note.startswith(NOTHING))

@@ -44,7 +44,7 @@ from featx.features.saved import is_saved, saved_features
 from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
-from featx.learning.classes import labelled_images
+from featx.learning.classes import images_and_test
 from featx.learning.classifiers import SHRINKAGES, TUNED
 from featx.learning.learner import Learner, make_classifier
 from featx.models.model import ImageClassifier
@@ -306,7 +306,8 @@ def tune(
     groups : sequence, str or mapping, optional
         As for `compare`.
     test : Features, or what `embed` takes, optional
-        Labelled images to measure the model on.
+        Labelled images to measure the model on. By default those that the source has for it: of a
+        folder called test, or of such rows of a column `split`.
     seed : int, default=0
         Of the splits.
     n_jobs : int, optional
@@ -341,7 +342,7 @@ def tune(
             f"{source} holds features, and tune embeds pictures by itself: give their folder or "
             "table, or the features to compare or train"
         )
-    images = labelled_images(source, labels, **reading)
+    images, test = images_and_test(source, labels, test, **reading)
     test = test_images(saved_features(test), images.classes, labels, **reading)
     grouping = Grouping.of(groups, images)
     with ExitStack() as stack:

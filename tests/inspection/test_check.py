@@ -8,7 +8,7 @@ import fakes
 import pytest
 
 import featx
-from featx.errors import ImageSourceError, OptionError
+from featx.errors import OptionError
 from featx.inspection.check import Check
 from featx.inspection.findings import KINDS, Finding
 
@@ -137,10 +137,14 @@ def test_names_in_findings_do_nothing_to_a_terminal(photos, fake_engine):
     assert not fakes.DRIVES_A_TERMINAL.search(checked._repr_html_())
 
 
-def test_an_unknown_kind_and_parts_of_a_data_set_are_refused(photos, tmp_path, fake_engine):
+def test_an_unknown_kind_is_refused(photos, fake_engine):
     with pytest.raises(OptionError, match="unknown kind 'leek': expected any, or some of unread"):
         featx.check(photos).of("leek")
+
+
+def test_parts_of_a_data_set_are_images_and_their_test(photos, tmp_path, fake_engine):
     shutil.copytree(photos, tmp_path / "set" / "train")
     shutil.copytree(photos, tmp_path / "set" / "test")
-    with pytest.raises(ImageSourceError, match="train"):
-        featx.check(tmp_path / "set")
+    checked = featx.check(tmp_path / "set")
+    assert (checked.n_images, checked.n_test) == (18, 18)
+    assert checked.counts["leak"] == 18

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import warnings
+from pathlib import Path
 
 import fakes
 import numpy as np
@@ -344,18 +345,35 @@ def test_a_class_of_which_nothing_can_be_read_is_named_where_it_is_no_error(phot
     assert notes == ("no picture of these classes can be read: red",)
 
 
-@pytest.mark.parametrize("door", ["train", "compare", "tune"])
-def test_parts_of_a_data_set_are_not_learned_as_classes(tmp_path, fake_engine, door):
-    fakes.draw_folder(tmp_path / "splits" / "train")
-    fakes.draw_folder(tmp_path / "splits" / "test", each=2, start=100)
-    message = f"learn from {tmp_path / 'splits' / 'train'} \\(classes blue, green, red\\), and "
-    with pytest.raises(ImageSourceError, match=message):
-        DOORS[door](tmp_path / "splits")
-    assert fake_engine.embedded == 0
-    model = train(tmp_path / "splits" / "train", "knn", test=tmp_path / "splits" / "test")
-    for judged in (model.evaluate, lambda test: train(model.training.features, test=test)):
-        with pytest.raises(ImageSourceError, match="has parts of a data set, not classes"):
-            judged(tmp_path / "splits")
+@pytest.fixture
+def splits(tmp_path):
+    """A folder of train, val and test."""
+    for number, part in enumerate(("train", "test", "val")):
+        each = 6 if part == "train" else 2
+        fakes.draw_folder(tmp_path / "splits" / part, each=each, start=100 * number)
+    return tmp_path / "splits"
+
+
+@pytest.mark.filterwarnings("ignore::featx.ImageSourceWarning")
+def test_the_parts_of_a_data_set_are_learned_from_and_measured_on(splits, fake_engine):
+    said = f"{str(splits)!r} has parts of a data set: learned from train (18 images), "
+    left = "left alone: test (6 images), val (6 images)"
+    trained = train(splits, "knn")
+    assert trained.classes == ("blue", "green", "red")
+    assert len(trained.training.features) == 18
+    assert {Path(path).parts[-3] for path in trained.training.test.paths} == {"test"}
+    measured = "measured on test (6 images), left alone: val (6 images)"
+    assert trained.training.features.notes[0] == f"{said}{measured}"
+    tuned = DOORS["tune"](splits)
+    assert len(tuned.test.paths) == 6
+    compared = DOORS["compare"](splits)
+    assert len(compared.best.features) == 18
+    assert compared.notes[0] == f"{said}{left}"
+    assert len(trained.evaluate(splits).paths) == 6
+    other = train(splits, "knn", test=splits / "val").training
+    assert {Path(path).parts[-3] for path in other.test.paths} == {"val"}
+    assert other.features.notes[0] == f"{said}{left}"
+    assert len(train(trained.training.features, test=splits).training.test.paths) == 6
 
 
 # ---------------------------------------------------------------- classes that contradict
