@@ -34,6 +34,7 @@ from .features.recipe import Recipe as Recipe
 from .features.recipe import RecipePart as RecipePart
 from .images.decode import Outcome as Outcome
 from .images.folder import ImageFolder as ImageFolder
+from .insight.check_report import write_check_report as write_check_report
 from .insight.report import write_report as write_report
 from .inspection.check import Check as Check
 from .inspection.check import check as check

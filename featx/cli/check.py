@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import click
-
 from featx.cli.flags import (
     backbone_option,
     embedding_options,
@@ -17,11 +15,13 @@ from featx.cli.flags import (
 )
 from featx.cli.help import command, option
 from featx.cli.output import emit, working
+from featx.cli.report import own_command, short_name
+from featx.cli.sources import source_arguments
 from featx.features.options import CheckOptions
 
 
 @command(epilog="Example: featx check photos/ --test test_photos/ --fail-on unreadable,leak")
-@click.argument("folder")
+@source_arguments
 @labels_option
 @option(
     "--test",
@@ -39,23 +39,36 @@ from featx.features.options import CheckOptions
     help="End with status 1 if there is a finding of these kinds; any means whichever.",
 )
 @file_option("--list", "FILE", "Write the paths to leave out, for --exclude of every command.")
+@file_option(
+    "--report", "FILE.html", "Write a page that shows the findings.", suffixes=(".html", ".htm")
+)
 @backbone_option()
 @embedding_options(CheckOptions)
 @json_option
-def check(folder: str, fail_on: list[str], list: str | None, as_json: bool, **options: Any) -> None:
+def check(
+    source: str | list[str],
+    fail_on: list[str],
+    list: str | None,
+    report: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Say what is wrong with pictures before anything learns.
 
     Files that cannot be read, copies, wrong labels, odd pictures, unequal classes, shortcuts.
-    FOLDER is as for `featx train`, or has pictures without classes. Nothing in it is changed.
+    PATH is as for `featx train`, or pictures without classes. Nothing of it is changed.
     """
     import featx
     from featx.inspection.findings import check_kinds
 
     kinds = check_kinds(fail_on)
     with working():
-        checked = featx.check(folder, **options)
+        checked = featx.check(source, **options)
         if list:
             checked.write_list(list)
-    emit(checked.to_dict(), checked.summary, as_json=as_json, list=list)
+        if report:
+            title = f"{short_name(source)}: what is wrong with the pictures"
+            featx.write_check_report(report, checked, title=title, command=own_command())
+    emit(checked.to_dict(), checked.summary, as_json=as_json, list=list, report=report)
     if checked.of(kinds):
         sys.exit(1)

@@ -28,8 +28,12 @@ def write_report(path: str | None, title: str, features: Features, **parts: Any)
         return
     import featx
 
-    command = shlex.join(["featx", *click.get_current_context().find_root().obj])
-    featx.write_report(path, title=title, features=features, command=command, **parts)
+    featx.write_report(path, title=title, features=features, command=own_command(), **parts)
+
+
+def own_command() -> str:
+    """Return the command that runs, as it was typed."""
+    return shlex.join(["featx", *click.get_current_context().find_root().obj])
 
 
 def curve_for(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,10 +26,11 @@ from featx.evaluation.next_steps import next_steps as steps_from
 from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import notes_on
 from featx.features.matrix import Features
-from featx.files import check_writable, written
+from featx.files import check_writable
 from featx.insight.map import map_of
+from featx.insight.page import write_page
 from featx.insight.thumbnails import Album
-from featx.text import printable, shortener
+from featx.text import shortener
 
 Short = Callable[[str], str]  # writes a path as people read it
 
@@ -47,13 +46,6 @@ _COLORS = {
     "#ffffff": "var(--paper)",
 }
 _SIDE = 160  # pixels of a thumbnail in a gallery
-# Words that begin a note or a verdict and are no names of candidates.
-_OPENINGS = frozenset(
-    (
-        *("add", "compare", "copies", "expect", "it", "look", "more", "no", "none", "precision"),
-        *("take", "the", "took", "trained", "with"),
-    )
-)
 _PACKAGES = ("featx", "keras", "openvino", "scikit-learn")
 
 
@@ -100,25 +92,12 @@ def write_report(
     StorageError
         The file cannot be written.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
     check_writable(path)
-    here = Path(__file__).parent
     short = shortener(
         [*features.paths, *evaluation.paths, *(each.path for each in features.failed)]
         + ([] if test is None else list(test.paths))
     )
     album = Album()
-    environment = Environment(
-        loader=FileSystemLoader(here),
-        autoescape=True,
-        finalize=_legible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "number": _number, "sentence": _sentence}
     page = {
         "title": title,
         "main": _measured(evaluation, "main", album, short) | _chosen(evaluation, comparison),
@@ -131,13 +110,8 @@ def write_report(
         "map": map_of(features, evaluation, album, short),
         "suspects": _suspects(evaluation, album, short),
         "again": _again(features, command),
-        "css": Markup((here / "report.css").read_text(encoding="utf-8")),
-        "js": Markup((here / "report.js").read_text(encoding="utf-8")),
-        "pictures": Markup(album.style_sheet()),
     }
-    html = environment.get_template("report.html.j2").render(page).lstrip()
-    with written(path) as file:
-        file.write_text(html, encoding="utf-8")
+    write_page(path, "report.html.j2", page, album)
 
 
 def _shift(evaluation: Evaluation, test: Evaluation | None) -> str | None:
@@ -355,27 +329,3 @@ def _chart(
     with quiet_boxes():
         plot(made, figure.add_subplot())
     return Markup(inline_svg(figure, name, description, _COLORS))
-
-
-def _legible(value: Any) -> Any:
-    """Make any text printable; Jinja escapes it afterwards."""
-    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
-def _sentence(text: str) -> str:
-    """Return a text that begins like a sentence, unless it begins with a name, and ends as one."""
-    begins = text.partition(" ")[0] in _OPENINGS
-    return (text[:1].upper() + text[1:] if begins else text).rstrip(".") + "."
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
-def _number(value: float) -> str:
-    """Write a count, or the mean of several, as people read it."""
-    if math.isnan(value):
-        return "–"
-    if value == int(value):
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import OptionError
+from featx.errors import ImageSourceError, OptionError
 from featx.features.matrix import Features
 from featx.features.options import CheckOptions, SourceOptions, options_in, settle, takes
 from featx.features.request import Request
 from featx.features.run import run
+from featx.features.saved import is_saved
 from featx.features.store.store import cache_folder
 from featx.files import written
 from featx.images.exclusion import NOTHING, is_of_exclusion, line_of_path
@@ -141,8 +142,8 @@ class Check:
         StorageError
             The file cannot be written.
         """
-        lines = [f"# {printable(self._verdict)}. Lines that begin with # leave nothing out."]
-        done, short = set[str](), shortener(self._beginnings)
+        lines = [f"# {printable(self.verdict)}. Lines that begin with # leave nothing out."]
+        done, short = set[str](), shortener(self.beginnings)
         for kind in self.counts:
             found = [each for each in self.of(kind) if each.path]
             lines += [""] if found else []
@@ -202,10 +203,11 @@ class Check:
     @property
     def summary(self) -> str:
         """The findings, those of a kind together, a line each."""
-        return "\n".join([self._verdict, *self.notes, *self._lines(_SHOWN)])
+        return "\n".join([self.verdict, *self.notes, *self._lines(_SHOWN)])
 
     @property
-    def _verdict(self) -> str:
+    def verdict(self) -> str:
+        """How much was looked at, and how many findings there are."""
         looked = count(self.n_images, "image")
         looked += f" of {count(len(self.classes), 'class')}" if self.classes else ""
         looked += f" and {count(self.n_test, 'test image')}" if self.n_test else ""
@@ -215,7 +217,7 @@ class Check:
     def _lines(self, most: int) -> list[str]:
         """Say what was found, no more than so many of each kind."""
         lines = []
-        short = shortener(self._beginnings)
+        short = shortener(self.beginnings)
         for kind, number in self.counts.items():
             title = KINDS[kind].title
             lines.append(f"{number:,} {title[number > 1]}:")
@@ -226,17 +228,17 @@ class Check:
         return lines
 
     @property
-    def _beginnings(self) -> list[str]:
+    def beginnings(self) -> list[str]:
         """Paths that tell what all of them share: the folder, if there is one, in any case."""
         own = [path for each in self.findings for path in (each.path, each.other) if path]
         return [*own, *([os.path.join(self.root, "")] if self.root else [])]
 
     def __repr__(self) -> str:
-        return f"Check({self._verdict})"
+        return f"Check({self.verdict})"
 
     def _repr_html_(self) -> str:
         lines = "".join(f"<li>{escape(line.strip())}</li>" for line in self._lines(_SHOWN))
-        return f"<p><b>{escape(self._verdict)}</b></p><ul>{lines}</ul>"
+        return f"<p><b>{escape(self.verdict)}</b></p><ul>{lines}</ul>"
 
 
 def line_of(finding: Finding, short: Callable[[str], str]) -> str:
@@ -301,6 +303,9 @@ def check(
     WeightsError
         The weights of the network are not there.
     """
+    for each in (source, test):
+        if isinstance(each, Features) or is_saved(each):
+            raise ImageSourceError("features cannot be looked at: expected the pictures themselves")
     settled = settle(options)
     reading = options_in(SourceOptions, settled)
     division = divided_images(source, labels, **reading)

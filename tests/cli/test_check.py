@@ -27,7 +27,7 @@ def test_check_lists_what_is_wrong(featx_run, messy):
 
 def test_check_in_json_is_the_document_of_python(featx_run, messy):
     document = featx_run("check", messy, "--json").json
-    assert document == featx.check(messy).to_dict() | {"list": None}
+    assert document == featx.check(messy).to_dict() | {"list": None, "report": None}
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,16 @@ def test_the_list_is_what_every_command_leaves_out(featx_run, messy, tmp_path):
 def test_a_list_that_cannot_be_read_is_one_line(featx_refuses, photos):
     words = ("train", photos, "--out", "m.featx", "--exclude", "none.txt")
     featx_refuses("exclude 'none.txt' cannot be read: No such file or directory", *words)
+
+
+def test_the_report_is_written_with_the_command(featx_run, messy, tmp_path):
+    page = tmp_path / "x.html"
+    assert featx_run("check", messy, "--report", page).out.splitlines()[-1] == f"wrote {page}"
+    assert f"featx check {messy} --report {page}" in page.read_text()
+
+
+def test_features_cannot_be_looked_at(featx_ends, messy, featx_run, tmp_path):
+    featx_run("embed", messy, "--out", tmp_path / "x.npz")
+    ended = featx_ends("check", tmp_path / "x.npz")
+    assert ended.status == 2
+    assert ended.err == ("featx: features cannot be looked at: expected the pictures themselves\n")
