@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.kinds import PIXELS
@@ -114,6 +118,31 @@ def paired(given: Sequence[Features], learners: dict[str, Learner]) -> Pairs:
         fitting = [each for each in pixels if each.X.shape[1] == learner.input_size]
         pairs.append(((fitting or pixels)[0], name))
     return pairs
+
+
+def timed_alike(several: Sequence[Features]) -> list[Features]:
+    """Give features that differ in their pooling alone one speed: the highest that was measured.
+
+    A pooling costs nothing, and whatever else a machine does only makes a network look slower.
+    """
+    speeds: dict[tuple[Any, ...], float] = {}
+    for each in several:
+        known = speeds.get(_network_of(each), math.nan)
+        speeds[_network_of(each)] = float(np.fmax(known, each.images_per_second))
+    timed = []
+    for each in several:
+        fastest = speeds[_network_of(each)]
+        same = math.isnan(fastest) or fastest == each.images_per_second
+        timed.append(each if same else replace(each, images_per_second=fastest))
+    return timed
+
+
+def _network_of(features: Features) -> tuple[Any, ...]:
+    """Return what a speed is of: all settings but the pooling, and the number of views."""
+    if features.recipe is None:
+        return (id(features),)
+    settings = {key: each for key, each in features.recipe.settings.items() if key != "pooling"}
+    return (*settings.items(), len(features.views))
 
 
 def names_of(pairs: Pairs, learners: dict[str, Learner]) -> list[str]:

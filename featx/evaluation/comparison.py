@@ -20,6 +20,7 @@ from featx.evaluation.candidates import (
     names_of,
     on_pixels,
     paired,
+    timed_alike,
 )
 from featx.evaluation.difference import Difference, difference, named
 from featx.evaluation.fits import fit_all
@@ -441,7 +442,7 @@ def compare(
         grouping = Grouping.of(groups, images)
         pairs = embedded_pairs(images, backbones, poolings, learners, options)
     features = list(dict.fromkeys(each for each, _ in pairs))
-    every = same_images(features)
+    every = timed_alike(same_images(features))
     same = dict(zip(features, every, strict=True))
     pairs = [(same[each], name) for each, name in pairs]
     y, copies = labels_to_learn(every[0]), find_duplicates(narrowest(every)).groups

@@ -91,6 +91,26 @@ def test_without_a_clear_winner_the_rivals_are_named(three):
     assert [each.name for each in made.rivals] == ["resnet50", "resnet50"]
 
 
+def test_a_pooling_makes_no_network_slower(three):
+    """One of two poolings was measured on a machine that was busy."""
+    recipes = [
+        dataclasses.replace(
+            fakes.RECIPE,
+            parts=tuple(
+                dataclasses.replace(part, cut=dataclasses.replace(part.cut, pooling=pooling))
+                for part in fakes.RECIPE.parts
+            ),
+        )
+        for pooling in ("avg", "max")
+    ]
+    several = [
+        dataclasses.replace(three[row], recipe=recipe, images_per_second=rate)
+        for row, (recipe, rate) in enumerate(zip(recipes, (50.0, 200.0), strict=True))
+    ]
+    made = quiet([*several, three[2]], classifiers="centroid", repeats=1)
+    assert set(made.to_frame().images_per_second) == {200.0, 20.0}
+
+
 def test_what_another_beats_in_accuracy_and_speed_is_not_marked(three):
     slow = dataclasses.replace(three[0], images_per_second=1.0)
     made = quiet([slow, three[1]], classifiers="centroid")
