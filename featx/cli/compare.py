@@ -9,6 +9,7 @@ import click
 
 from featx.cli.flags import (
     backbones_option,
+    class_weight_option,
     embedding_options,
     file_option,
     groups_option,
@@ -39,6 +40,7 @@ from featx.text import spreadsheet_cell
     DEFAULT_CLASSIFIER,
     f"What learns from the features: {', '.join(CLASSIFIERS)} (on pixels, once).",
 )
+@class_weight_option
 @click.option(
     "--within",
     default=WITHIN,

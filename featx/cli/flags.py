@@ -15,6 +15,7 @@ from featx.cli.output import is_quiet
 from featx.features.options import OPTIONS, Option, options_of, type_of
 from featx.features.store.store import cache_folder
 from featx.files import check_writable
+from featx.learning.classifiers import CLASS_WEIGHTS
 
 Command = Callable[..., Any]
 
@@ -39,6 +40,11 @@ groups_option = option(
     help=r"Pictures that belong together, such as those of one patient: a column of the table, or "
     r"a pattern over names whose part in parentheses is the group, such as 'patient_(\d+)'.",
     group="Pictures",
+)
+class_weight_option = option(
+    "--class-weight",
+    type=click.Choice(CLASS_WEIGHTS),
+    help="Let each class count alike, however many pictures it has (logistic, svm, svd-svm).",
 )
 backbones_option = option(
     "--backbones",

@@ -9,6 +9,7 @@ import click
 
 from featx.cli.flags import (
     backbone_option,
+    class_weight_option,
     embedding_options,
     file_option,
     groups_option,
@@ -37,6 +38,7 @@ from featx.text import count
     show_default=True,
     help="What learns from the features; cnn is a network from scratch, on pixels.",
 )
+@class_weight_option
 @backbone_option()
 @option(
     "--reject",
@@ -70,7 +72,7 @@ def train(
         training = model.training
         assert training is not None
         assert training.validation is not None
-        curve = curve_for(report, training.features, classifier, training.validation)
+        curve = curve_for(report, training.features, training.learner, training.validation)
         training = replace(training, curve=curve)
         write_report(
             report,

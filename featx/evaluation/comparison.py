@@ -373,6 +373,7 @@ def compare(
     *,
     labels: Labels = None,
     groups: Groups = None,
+    class_weight: str | None = None,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = 0,
@@ -400,6 +401,8 @@ def compare(
         As for `embed`, where the images have none.
     groups : sequence, str or mapping, optional
         As for `cross_validate`, or the name of a column of the table of images.
+    class_weight : str, optional
+        As for `train`.
     folds, repeats, seed : int
         As for `cross_validate`.
     n_jobs : int, optional
@@ -424,7 +427,7 @@ def compare(
         The weights of a network are not there and cannot be fetched.
     """
     check_counts(folds, repeats, seed)
-    learners = learners_of(classifiers)
+    learners = learners_of(classifiers, class_weight)
     progress = options.get("progress", True)
     source = several_saved(source)
     given = [source] if isinstance(source, Features) else source

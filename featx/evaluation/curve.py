@@ -195,6 +195,7 @@ def learning_curve(
     classifier: Classifier = DEFAULT_CLASSIFIER,
     *,
     groups: Groups = None,
+    class_weight: str | None = None,
     shares: Sequence[float] = _SHARES,
     folds: int = FOLDS,
     repeats: int = REPEATS,
@@ -212,6 +213,8 @@ def learning_curve(
         As for `train`.
     groups : sequence, str or mapping, optional
         As for `cross_validate`; whole groups are added then.
+    class_weight : str, optional
+        As for `train`.
     shares : sequence of float, default=(1, 0.7, 0.5, 0.35, 0.25)
         Parts of each class to train on, above 0 to 1; those that come down to the same number
         of photographs, or to fewer than one a class, are left out.
@@ -231,7 +234,7 @@ def learning_curve(
     ImageSourceError
         There are no classes, or too few photographs for two sizes.
     """
-    learner = Learner.of(classifier)
+    learner = Learner.of(classifier, class_weight)
     if not shares or not all(0 < share <= 1 for share in shares):
         raise OptionError(f"shares {tuple(shares)}: expected numbers above 0, up to 1")
     y = labels_to_learn(features)

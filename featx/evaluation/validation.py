@@ -166,6 +166,7 @@ def cross_validate(
     classifier: Classifier = DEFAULT_CLASSIFIER,
     *,
     groups: Groups = None,
+    class_weight: str | None = None,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = 0,
@@ -189,6 +190,8 @@ def cross_validate(
         parentheses is the group, such as "patient_(\\d+)"; or a mapping from path or name of file
         to group. They are never on both sides of a split, nor are copies of any of them; a search
         inside the classifier keeps them together, too. False for none, and no word about it.
+    class_weight : str, optional
+        As for `train`.
     folds : int, default=5
         Parts that are predicted in turn; no more than the largest class has different images.
     repeats : int, default=2
@@ -212,7 +215,7 @@ def cross_validate(
         A number of folds or repeats that cannot be, groups that do not fit the images, or features
         that are no pixels for a network from scratch.
     """
-    learner = Learner.of(classifier)  # a wrong name is told before anything else
+    learner = Learner.of(classifier, class_weight)  # a wrong name is told before anything else
     y = labels_to_learn(features)
     grouping = Grouping.of(groups, features)
     copies = find_duplicates(features).groups

@@ -20,6 +20,7 @@ Folds = int | Sequence[tuple[np.ndarray, np.ndarray]] | None  # of a search insi
 
 DEFAULT_CLASSIFIER = "logistic"
 TUNED = ("logistic", "svm", "knn", "centroid")  # what `featx.tune` tries by default
+CLASS_WEIGHTS = ("balanced",)
 SHRINKAGES = (0.3, 0.1, 0.7)  # of the discriminants before the regression, the default first
 
 
@@ -38,12 +39,16 @@ class ClassifierSpec:
         `make_classifier` takes them.
     pixels : bool
         Whether it learns from pixels, not from the features of a network.
+    balance : callable or None
+        Lets what `build` gave count classes alike, however many images they have, given the views
+        that go along with each; None where it cannot.
     """
 
     name: str
     description: str
     build: Callable[[int, int, Folds], Any]
     pixels: bool = False
+    balance: Callable[[Any, int], Any] | None = None
 
 
 def _logistic(smallest: int, columns: int, folds: Folds) -> Pipeline:
@@ -141,6 +146,18 @@ def _centroid(smallest: int, columns: int, folds: Folds) -> Pipeline:
     )
 
 
+def _balanced_logistic(pipeline: Pipeline, views: int) -> Any:
+    from featx.learning.balanced import balanced_logistic
+
+    return balanced_logistic(pipeline, views)
+
+
+def _balanced_machine(pipeline: Pipeline, views: int) -> Any:
+    from featx.learning.balanced import balanced_machine
+
+    return balanced_machine(pipeline, views)
+
+
 def _cnn(smallest: int, columns: int, folds: Folds) -> ScratchNetwork:
     from featx.learning.scratch.classifier import ScratchNetwork
 
@@ -158,17 +175,26 @@ CLASSIFIERS = {
     spec.name: spec
     for spec in (
         ClassifierSpec(
-            "logistic", "roots, linear discriminants and logistic regression", _logistic
+            "logistic",
+            "roots, linear discriminants and logistic regression",
+            _logistic,
+            balance=_balanced_logistic,
         ),
         ClassifierSpec("mlp", "variance threshold, scaling and a perceptron of 100 units", _mlp),
         ClassifierSpec(
             "pca-mlp", "95 % of the variance by PCA, and a perceptron of 100 and 10 units", _pca_mlp
         ),
-        ClassifierSpec("svm", "scaling and a linear support vector machine, calibrated", _svm),
+        ClassifierSpec(
+            "svm",
+            "scaling and a linear support vector machine, calibrated",
+            _svm,
+            balance=_balanced_machine,
+        ),
         ClassifierSpec(
             "svd-svm",
             "angle, a truncated SVD to 100 columns, and a support vector machine (RBF)",
             _svd_svm,
+            balance=_balanced_machine,
         ),
         ClassifierSpec("knn", "the nearest pictures by angle, weighted by distance", _knn),
         ClassifierSpec("centroid", "the nearest class mean by angle", _centroid),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,13 +13,13 @@ import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.kinds import PIXELS
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import OptionError, UnknownClassifierError
+from featx.errors import OptionError, UnknownClassifierError, check_choice
 from featx.features.duplicates import duplicates_in
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions
 from featx.forks import limit_openmp
 from featx.images.labels import Label
-from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER, Folds
+from featx.learning.classifiers import CLASS_WEIGHTS, CLASSIFIERS, DEFAULT_CLASSIFIER, Folds
 from featx.learning.folds import inner_folds, let_search
 from featx.learning.scratch.own_model import OwnModel, is_keras_model
 
@@ -49,23 +49,40 @@ class Learner:
         What to call it.
     pixels : bool
         Whether it learns from pixels: the backbone is "pixels" then.
+    class_weight : str or None
+        "balanced": each class counts alike, however many images it has.
     """
 
     given: Classifier
     name: str
     pixels: bool = False
+    class_weight: str | None = None
 
     @classmethod
-    def of(cls, classifier: Classifier) -> Learner:
+    def of(cls, classifier: Classifier, class_weight: str | None = None) -> Learner:
         """Take a classifier's name, an estimator or a compiled Keras model.
+
+        Parameters
+        ----------
+        classifier : str, estimator, keras.Model or Learner
+            What is to learn.
+        class_weight : str, optional
+            "balanced": each class counts alike. By default as many as its images, or for a learner
+            as before.
 
         Raises
         ------
         UnknownClassifierError
             No classifier has this name.
         OptionError
-            It is neither a name nor a scikit-learn classifier, or a Keras model that does not fit.
+            It is neither a name nor a scikit-learn classifier, or a Keras model that does not fit;
+            it takes no weights of classes.
         """
+        if class_weight is not None:
+            learner = cls.of(classifier)
+            _require_balance(learner, class_weight)
+            name = f"{learner.given} {class_weight}"
+            return replace(learner, name=name, class_weight=class_weight)
         if isinstance(classifier, Learner):
             return classifier
         if isinstance(classifier, str):
@@ -85,12 +102,16 @@ class Learner:
         name = "+".join(steps) if steps else type(classifier).__name__
         return cls(classifier, name, isinstance(classifier, ScratchNetwork))
 
-    def build(self, smallest: int = 5, columns: int = 2048, folds: Folds = None) -> Any:
-        """Build an unfitted estimator; see `make_classifier`."""
+    def build(
+        self, smallest: int = 5, columns: int = 2048, folds: Folds = None, views: int = 0
+    ) -> Any:
+        """Build an unfitted estimator; see `make_classifier` and `build_for`."""
         if isinstance(self.given, str):
             if folds is None and smallest > 1:
                 folds = min(_FOLDS, smallest)
-            return CLASSIFIERS[self.given].build(smallest, columns, folds)
+            spec = CLASSIFIERS[self.given]
+            made = spec.build(smallest, columns, folds)
+            return spec.balance(made, views) if self.class_weight and spec.balance else made
         if is_keras_model(self.given):
             from featx.learning.scratch.classifier import ScratchNetwork
 
@@ -121,7 +142,7 @@ class Learner:
         folds: Folds = None
         if together and named and smallest > 1:
             folds = inner_folds(min(_FOLDS, smallest), y, views, groups)
-        made = self.build(smallest, columns, folds)
+        made = self.build(smallest, columns, folds, views)
         if together and not named:
             let_search(made, y, views, groups)
         return made
@@ -250,6 +271,7 @@ def make_classifier(
     smallest: int = 5,
     columns: int = 2048,
     folds: Folds = None,
+    class_weight: str | None = None,
 ) -> BaseEstimator:
     """Build an unfitted classifier.
 
@@ -267,6 +289,9 @@ def make_classifier(
     folds : int or sequence of (train, test), optional
         Of the search inside some classifiers: a number, or rows; by default 5, or as many as the
         smallest class has images.
+    class_weight : str, optional
+        "balanced": each class counts alike, however many images it has, so that small ones are
+        found as well as large ones; "logistic", "svm" and "svd-svm" take it.
 
     Returns
     -------
@@ -277,19 +302,21 @@ def make_classifier(
     UnknownClassifierError
         No classifier has this name.
     OptionError
-        It is neither a name nor a scikit-learn classifier, or a Keras model that does not fit.
+        It is neither a name nor a scikit-learn classifier, or a Keras model that does not fit; or
+        it takes no weights of classes.
     """
-    return Learner.of(classifier).build(smallest, columns, folds)
+    return Learner.of(classifier, class_weight).build(smallest, columns, folds)
 
 
-def learners_of(classifiers: Classifier) -> dict[str, Learner]:
+def learners_of(classifiers: Classifier, class_weight: str | None = None) -> dict[str, Learner]:
     """Take one classifier, several, or a mapping that names them, and give each its own name."""
     if isinstance(classifiers, Mapping):
-        learners = {name: Learner.of(each) for name, each in classifiers.items()}
+        learners = {name: Learner.of(each, class_weight) for name, each in classifiers.items()}
     else:
         several = classifiers if isinstance(classifiers, list | tuple) else [classifiers]
         learners = {}
-        for learner in map(Learner.of, several):
+        for each in several:
+            learner = Learner.of(each, class_weight)
             name = learner.name
             same = sum(other == name or other.startswith(f"{name} #") for other in learners)
             learners[f"{name} #{same + 1}" if same else name] = learner
@@ -337,6 +364,20 @@ def predict(
     for each in views:
         probabilities += probabilities_of(fitted, each, classes)
     return names[probabilities.argmax(axis=1)], probabilities / (1 + len(views))
+
+
+def _require_balance(learner: Learner, class_weight: str) -> None:
+    check_choice("class_weight", class_weight, CLASS_WEIGHTS)
+    able = [name for name, spec in CLASSIFIERS.items() if spec.balance]
+    if not isinstance(learner.given, str):
+        raise OptionError(
+            f"class_weight is for classifiers by name ({', '.join(able)}): set that of the "
+            f"{learner.name} of your own itself"
+        )
+    if learner.given not in able:
+        raise OptionError(
+            f"classifier {learner.given!r} takes no class_weight: expected one of {', '.join(able)}"
+        )
 
 
 def _require_classifier(classifier: Any) -> None:

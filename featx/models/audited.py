@@ -78,6 +78,7 @@ _PARTS = {
 }
 # What skops does not trust.
 _BEYOND_SKOPS = {
+    "featx.learning.balanced": "BalancedCalibration BalancedLogisticRegression",
     "featx.learning.scratch": "ScratchNetwork",  # what it describes is checked on top
     "featx.learning.transformers": "Discriminants SignedRoot",
     "sklearn.calibration": "_CalibratedClassifier _SigmoidCalibration _TemperatureScaling",

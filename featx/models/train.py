@@ -50,6 +50,7 @@ def train(
     *,
     labels: Labels = None,
     groups: Groups = None,
+    class_weight: str | None = None,
     backbone: str | Backbone | None = None,
     reject: float | None = None,
     validation: bool | CrossValidation = False,
@@ -75,6 +76,9 @@ def train(
         As for `cross_validate`, or the name of a column of the table of images: kept together in
         the validation, in what `reject` learns, and in a search inside the classifier. By default
         those of `validation`, if it is given.
+    class_weight : str, optional
+        "balanced": each class counts alike, however many images it has, so that small ones are
+        found as well as large ones. "logistic", "svm" and "svd-svm" take it.
     backbone : str or Backbone, optional
         The network, where `source` is images; with features, a network of your own that made them.
         By default "efficientnet_lite0"; for a network from scratch "pixels".
@@ -108,7 +112,9 @@ def train(
         labels do not fit the images, or these have labels already; a network from scratch is to
         learn from something else than pixels.
     """
-    learner = Learner.of(classifier)  # a mistake is told before the images are embedded
+    learner = Learner.of(
+        classifier, class_weight
+    )  # a mistake is told before the images are embedded
     check_rejection(learner, reject)
     start = time.perf_counter()
     if not isinstance(backbone, str | Backbone | None):

@@ -165,6 +165,21 @@ def test_train_says_from_where_the_model_answers_and_what_to_expect(featx_run, p
     assert "precision 100.0 % (78.9 to 100.0), coverage 100.0 % (78.9" in str(rejection)
 
 
+def test_classes_count_alike_where_that_is_asked_for(featx_run, photos, tmp_path):
+    (photos / "red" / "000.png").unlink()
+    options = ("--class-weight", "balanced", "--out", tmp_path / "fruit.featx", "--json")
+    assert featx_run("train", photos, *options).json["classifier"] == "logistic balanced"
+    options = ("--backbones", "efficientnet_lite0", *options[:2], "--json")
+    document = featx_run("compare", photos, *options).json
+    assert [each["classifier"] for each in document["candidates"]] == ["logistic balanced"]
+
+
+def test_a_classifier_without_weights_of_classes_is_told(featx_refuses, photos, tmp_path):
+    options = ("--classifier", "knn", "--class-weight", "balanced", "--out", tmp_path / "m.featx")
+    known = "classifier 'knn' takes no class_weight: expected one of logistic, svm, svd-svm"
+    featx_refuses(known, "train", photos, *options)
+
+
 def test_a_precision_out_of_reach_is_one_line_and_no_model(featx_ends, photos, tmp_path):
     out = tmp_path / "m.featx"
     ended = featx_ends("train", photos, "--classifier", "knn", "--out", out, "--reject", 0.97)
