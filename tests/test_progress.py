@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -59,6 +60,35 @@ def test_the_longer_the_work_the_rarer_the_lines(printed, monkeypatch):
     assert len(lines) == 9
     assert printed(terminal=False, steps=40) == "5 folds: 40 of 40 fits, in 41 s\n"
     assert printed(terminal=False, steps=5) == ""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_time_is_one_bar_that_names_the_step_at_hand(monkeypatch, terminal):
+    stream = Stream(terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 1.0)
+    with progress.time_bar("tune", 60, shown=True) as step:
+        step("xception")
+        deadline = time.monotonic() + 20
+        while "1 of 60 s" not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.05)
+    shown = stream.getvalue()
+    assert "tune, xception:" in shown
+    assert "1 of 60 s" in shown
+    assert shown.count("\n") == (0 if terminal else 1), "a bar that is over is wiped away"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_time_of_less_than_a_second_shows_nothing_and_neither_does_one_not_asked_for(
+    monkeypatch, terminal
+):
+    stream = Stream(terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+    for shown in (False, True):
+        with progress.time_bar("tune", 0.5, shown=shown) as step:
+            step("xception")
+    assert stream.getvalue() == ""
 
 
 # A child is forked while another thread draws a bar.

@@ -200,7 +200,10 @@ class Tuning:
             {
                 "candidate": frame.candidate,
                 "accuracy": [percent(each) for each in frame.accuracy],
-                "ahead by at least": [f"{100 * each:+.1f}" for each in frame.lead_low],
+                "lead, at least": [
+                    "favourite" if name == self.favourite.name else f"{100 * lead:+.1f}"
+                    for name, lead in zip(frame.candidate, frame.lead_low, strict=True)
+                ],
                 "rounds": frame.rounds,
                 "images/s": [speed(each) for each in frame.images_per_second],
             }

@@ -14,7 +14,7 @@ def test_tune_finds_a_model_and_says_what_to_expect(featx_run, photos, new_photo
         *("--test", new_photos, "--report", page),
     )
     lines = ended.out.splitlines()
-    assert lines[0].split()[:3] == ["candidate", "accuracy", "ahead"]
+    assert lines[0].split()[:3] == ["candidate", "accuracy", "lead,"]
     assert any("was chosen among" in line for line in lines)
     assert any(line.startswith("expect ") and "look like none of them" in line for line in lines)
     assert (

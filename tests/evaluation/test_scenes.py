@@ -1,8 +1,13 @@
 """Scenes are held out whole, and copies of a photograph are never on both sides."""
 
+import fakes
 import numpy as np
 
-from featx.evaluation.scenes import hold_out_scenes
+from featx.evaluation.fits import fit_all
+from featx.evaluation.scenes import accuracy_on_scenes, hold_out_scenes
+from featx.evaluation.splits import split
+from featx.evaluation.validation import tasks_of, validation_of
+from featx.learning.learner import Learner
 
 
 def series(each=6, scenes=3, classes=3):
@@ -48,3 +53,17 @@ def test_a_class_of_few_images_has_few_scenes():
     splits = hold_out_scenes(X[rows], y[rows], copies[rows])
     assert len(np.unique(splits.groups[y[rows] == "a"])) == 2
     assert len(np.unique(splits.groups[y[rows] == "b"])) == 3
+
+
+def test_accuracy_on_scenes_is_lower_where_each_scene_looks_its_own_way():
+    """Within a scene pictures tell the class; between scenes nothing does."""
+    X, y, _, copies = series()
+    features = fakes.as_features(X, y.tolist())
+    learner = Learner.of("knn")
+    apart = accuracy_on_scenes(features, learner, copies, n_jobs=1)
+    splits = split(y)
+    fitted = fit_all(tasks_of(features, splits, learner), n_jobs=1)
+    shuffled = validation_of(features, splits, fitted).accuracy
+    assert apart.value < shuffled - 0.5, f"{apart} and {shuffled:.2f}"
+    assert apart.low <= apart.value <= apart.high
+    assert apart == accuracy_on_scenes(features, learner, copies, n_jobs=1)
