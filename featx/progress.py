@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar on a terminal, elsewhere a line at its end."""
+"""Progress of long work on stderr: a bar on a terminal or in a notebook, else a line at its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from featx.forks import in_child
 from featx.text import printable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 LINE_SECONDS = 10.0  # of work that is worth a line in a log
+WAIT_SECONDS = 2.0  # of waiting at a terminal before it is said what for
 FIRST_SECONDS = 60.0  # until a line before the end; the next ones whenever the time has doubled
 _TICK = 0.2  # seconds between two looks at the clock
 _OF_TIME = "{desc} {percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} s"
@@ -40,7 +41,7 @@ class Progress(AbstractContextManager[Any], Protocol):
 
 
 def progress_bar(name: str, total: int, unit: str, *, shown: bool, **look: Any) -> Progress:
-    """Return a bar that appears after a second; where stderr is no terminal, a line at the end.
+    """Return a bar that appears after a second; in a log file it is a line at the end.
 
     Work of more than a minute has a few lines on the way, too, and such of less than ten seconds
     none.
@@ -51,7 +52,7 @@ def progress_bar(name: str, total: int, unit: str, *, shown: bool, **look: Any) 
     name = printable(name)
     if not shown or sys.stderr is None:
         return _Nothing()
-    if not sys.stderr.isatty():
+    if not _is_watched(sys.stderr):
         return _Lines(name, total, unit)
     look = {"delay": 1, "miniters": 1, "dynamic_ncols": True} | look
     bar: Progress = _bar_class()(total=total, desc=name, unit=f" {unit}", **look)
@@ -83,6 +84,32 @@ def time_bar(name: str, seconds: float, *, shown: bool) -> Iterator[Callable[[st
             over.set()
             if shown:
                 clock.join()
+
+
+@contextmanager
+def waiting(reason: str, *, shown: bool) -> Iterator[None]:
+    """Say in a line what is waited for, once that takes seconds; in a log file a little later."""
+    if not shown or sys.stderr is None:
+        yield
+        return
+    patience = WAIT_SECONDS if _is_watched(sys.stderr) else LINE_SECONDS
+    timer = threading.Timer(patience, _say, [printable(reason), sys.stderr])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _is_watched(stream: TextIO) -> bool:
+    """Whether somebody looks on: at a terminal, or in a notebook, which goes back in a line too."""
+    return stream.isatty() or type(stream).__module__.startswith("ipykernel")
+
+
+def _say(line: str, stream: TextIO) -> None:
+    _bar_class().write(line, stream)  # above the bars that are there
+    stream.flush()
 
 
 class _Nothing:

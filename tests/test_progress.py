@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import time
+import threading
 
 import pytest
 
@@ -89,6 +90,36 @@ def test_a_time_of_less_than_a_second_shows_nothing_and_neither_does_one_not_ask
         with progress.time_bar("tune", 0.5, shown=shown) as step:
             step("xception")
     assert stream.getvalue() == ""
+
+
+def test_a_notebook_gets_a_bar(monkeypatch):
+    stream = type("OutStream", (Stream,), {"__module__": "ipykernel.iostream"})(terminal=False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress.progress_bar("5 folds", 3, "fits", shown=True, delay=0) as bar:
+        for _ in range(3):
+            bar.update()
+    assert "\r5 folds: 100%" in stream.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_waited_for_is_said_once_it_takes_long(terminal, monkeypatch):
+    monkeypatch.setattr(progress, "WAIT_SECONDS" if terminal else "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", Stream(terminal))
+    said = threading.Event()
+    monkeypatch.setattr(sys.stderr, "flush", said.set)
+    with progress.waiting("converting vgg16\x1b", shown=True):
+        assert said.wait(30)
+    assert sys.stderr.getvalue() == "converting vgg16\\x1b\n"
+
+
+def test_what_is_quickly_done_or_not_to_be_shown_is_not_said(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Stream(True))
+    with progress.waiting("converting vgg16", shown=True):
+        pass
+    monkeypatch.setattr(progress, "WAIT_SECONDS", 0.0)
+    with progress.waiting("converting vgg16", shown=False):
+        pass
+    assert sys.stderr.getvalue() == ""
 
 
 # A child is forked while another thread draws a bar.

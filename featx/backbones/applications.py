@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.backbones import table
 from featx.backbones.backbone import Backbone
+from featx.backbones.graph import calls
+from featx.backbones.keras_settings import usual_settings
 from featx.backbones.keras_weights import load_weights
 from featx.backbones.network import CLASSIFIER_LAYERS, named_layers
 from featx.backbones.preprocessing import PREPROCESSING_VERSION, PREPROCESSINGS
@@ -90,3 +93,23 @@ def build(spec: BackboneSpec, input_size: int, *, top: bool, pooling: str | None
         )
     shape = (input_size, input_size, 3)
     return spec.build(include_top=top, input_shape=shape, pooling=pooling)
+
+
+@usual_settings()
+def layer_shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
+    """Return the shape of what each layer of a network gives, by name, as the layers follow.
+
+    For pictures of its usual size: (height, width, channels) of a map, (columns,) of a vector.
+    Layers that are called twice or give several outputs, which cannot be read, are left out.
+    """
+    network = build(spec, spec.input_size, top=False, pooling=None)
+    made = calls(network)
+    names = {id(layer): name for name, layer in named_layers(network).items()}
+    often = Counter(id(call.operation) for call in made)
+    return {
+        names[id(call.operation)]: tuple(call.output_tensors[0].shape[1:])
+        for call in made
+        if call.input_tensors  # not the pixels themselves
+        and often[id(call.operation)] == len(call.output_tensors) == 1
+        and id(call.operation) in names
+    }

@@ -94,13 +94,19 @@ def has_gpu() -> bool:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Hold back what native code writes to the error stream, where that stream is a real one."""
-    try:
-        stream = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):
+    """Hold back what native code writes to the error stream, where that stream is a real one.
+
+    That is the one which the process began with: in a notebook `sys.stderr` is another.
+    """
+    if sys.__stderr__ is None:
         yield
         return
-    sys.stderr.flush()
+    try:
+        stream = sys.__stderr__.fileno()
+    except (OSError, ValueError):
+        yield
+        return
+    sys.__stderr__.flush()
     saved = os.dup(stream)
     try:
         with tempfile.TemporaryFile() as sink:

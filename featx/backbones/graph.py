@@ -191,7 +191,11 @@ def _names(layers: Mapping[str, Any]) -> Iterator[str]:
 def _unknown_layer(layers: Mapping[str, Any], name: str, backbone: str) -> UnknownLayerError:
     names = list(_names(layers))
     inside = [each for each in names if each.endswith(_INSIDE + name)]
-    near = inside or difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[-3:]
+    last = [each for each in names if each.startswith(name)][-1:]  # conv4 is conv4_block6_out
+    close = [
+        each for each in difflib.get_close_matches(name, names, cutoff=0.5) if each not in last
+    ]
+    near = inside or (last + close)[:3] or names[-3:]
     return UnknownLayerError(
         f"{backbone} has no layer {name!r}: expected one of its {count(len(names), 'layer')}, "
         f"such as {listed(near, 3)}"

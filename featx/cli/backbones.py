@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import click
+
 from featx.cli.flags import json_option
 from featx.cli.help import command
-from featx.cli.output import emit, table
+from featx.cli.output import emit, table, working
 
 
-@command(epilog="Example: featx backbones --json")
+@command(epilog="Example: featx backbones resnet50 --json")
+@click.argument("name", required=False)
 @json_option
-def backbones(as_json: bool) -> None:
-    """List the networks, and where their weights are."""
+def backbones(name: str | None, as_json: bool) -> None:
+    """List the networks and where their weights are, or the layers of one.
+
+    NAME is a network. Its layers are those that --layer takes, with the size of their maps for
+    pictures of its usual size: height x width x channels.
+    """
+    if name is None:
+        _list_networks(as_json)
+    else:
+        _list_layers(name, as_json)
+
+
+def _list_networks(as_json: bool) -> None:
     from featx.backbones.table import BACKBONES
     from featx.backbones.weights import at_hand
 
@@ -28,3 +42,16 @@ def backbones(as_json: bool) -> None:
         for row in rows
     ]
     emit(rows, table(header, cells, right=("px", "features", "parameters")), as_json=as_json)
+
+
+def _list_layers(name: str, as_json: bool) -> None:
+    from featx.backbones.applications import layer_shapes
+    from featx.backbones.table import find
+
+    spec = find(name)
+    with working():
+        shapes = layer_shapes(spec)
+    rows = [{"layer": layer, "shape": list(shape)} for layer, shape in shapes.items()]
+    cells = [[layer, " x ".join(map(str, shape))] for layer, shape in shapes.items()]
+    document = {"name": spec.name, "input_size": spec.input_size, "layers": rows}
+    emit(document, table(["layer", "size"], cells, right=("size",)), as_json=as_json)

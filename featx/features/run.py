@@ -90,6 +90,8 @@ def run(
         for each in networks:
             if each.batches.count:
                 each.writer.note_speed(each.batches.images_per_second, each.batches.count)
+            for store in each.writer.stores:
+                store.discard_empty()
         if not few:
             memo.remember(filling.reader.read)
     made = {
@@ -140,6 +142,7 @@ def _networks(
             part.square.size,
             cache_folder(settings.cache),  # converted networks are always kept
             None if settings.batch_size is None else int(settings.batch_size),
+            settings.progress,
         )
         return open_engine(request, settings.engine)
 

@@ -7,6 +7,7 @@ import pytest
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.framework import import_keras
+from featx.backbones.graph import output_of
 from featx.backbones.network import PRECISIONS, Cut, cut_network
 from featx.errors import OptionError, UnknownLayerError
 
@@ -49,6 +50,12 @@ def test_an_unknown_layer_is_answered_by_those_inside_of_networks(name, small_ne
         read(outer, name, None)
     assert str(caught.value).startswith(f"outer has no layer {name!r}: expected one of its 3 lay")
     assert "mine/first" in str(caught.value)
+
+
+def test_the_beginning_of_a_name_is_answered_by_the_last_layer_that_has_it():
+    layers = dict.fromkeys(["conv4_block1_out", "conv4_block6_out", "conv5_block1_out", "pool"])
+    with pytest.raises(UnknownLayerError, match="such as conv4_block6_out"):
+        output_of(None, layers, "conv4", "resnet50")
 
 
 @pytest.mark.parametrize("named", [False, True])

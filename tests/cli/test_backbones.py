@@ -1,5 +1,7 @@
 """`featx backbones`."""
 
+import pytest
+
 from featx.backbones.table import BACKBONES
 
 
@@ -41,3 +43,20 @@ def test_backbones_are_a_table_for_a_person(featx_run):
     assert {len(line.split()) for line in lines[1:]} == {7}
     ends = {line.index(" M ") for line in lines[1:]}
     assert len(ends) == 1, "the numbers are not aligned"
+
+
+@pytest.mark.keras
+def test_the_layers_of_a_network_are_listed_with_their_sizes(featx_run):
+    document = featx_run("backbones", "resnet50", "--json").json
+    assert (document["name"], document["input_size"]) == ("resnet50", 224)
+    sizes = {row["layer"]: row["shape"] for row in document["layers"]}
+    assert sizes["conv4_block6_out"] == [14, 14, 1024]
+    assert sizes["conv5_block3_out"] == [7, 7, 2048]
+    assert len(sizes) == 174, "all but the pixels"
+    lines = featx_run("backbones", "resnet50").out.splitlines()
+    assert lines[0].split() == ["layer", "size"]
+    assert "  ".join(lines[1:]).split("conv4_block6_out", 1)[1].strip().startswith("14 x 14 x 1024")
+
+
+def test_layers_of_a_network_that_is_not_there_are_one_line_of_error(featx_refuses):
+    featx_refuses("did you mean 'resnet50'", "backbones", "resnet5")

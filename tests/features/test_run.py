@@ -439,3 +439,29 @@ def test_no_machine_is_asked_whether_few_pictures_could_be_faster(run, photos, m
     monkeypatch.setattr(run_module, "engines_for", lambda *_: asked.append("") or [engine])
     run(photos)
     assert asked == []
+
+
+# -- A run that fails ----------------------------------------------------------------------------
+
+
+class BrokenEngine(fakes.FakeEngine):
+    """An engine that cannot be opened."""
+
+    def __init__(self, request):
+        raise StorageError("there is no such layer")
+
+
+def test_a_run_that_fails_leaves_no_empty_recipe_in_the_cache(photos):
+    with fakes.install(BrokenEngine), pytest.raises(StorageError):
+        featx.embed(photos)
+    assert contents(cache_folder()) == []
+    assert list((cache_folder() / "features").iterdir()) == []
+
+
+def test_a_run_that_fails_leaves_what_was_there(photos, new_photos, fake_engine):
+    featx.embed(photos)
+    (before,) = contents(cache_folder())
+    with fakes.install(BrokenEngine), pytest.raises(StorageError):
+        featx.embed(new_photos)
+    (after,) = contents(cache_folder())
+    assert (after.fingerprint, after.rows) == (before.fingerprint, 18)

@@ -33,6 +33,7 @@ from featx.backbones.keras_settings import usual_settings
 from featx.backbones.network import Cut, cut_network
 from featx.errors import ConversionError, StorageError, get_logger, one_line
 from featx.files import storage_errors
+from featx.progress import waiting
 
 if TYPE_CHECKING:
     import keras
@@ -71,8 +72,10 @@ def converted(request: EngineRequest) -> tuple[openvino.Model, Path | None]:
     folder = engines_folder(request.cache) / key_of(settings)
     if (network := _read(folder)) is not None:
         return network, folder
-    model = cut_network(backbone, cut, request.poolings, request.input_size)
-    network = _convert(model, backbone.name)
+    reason = f"converting {backbone.name} for this processor, once: that may take a minute"
+    with waiting(reason, shown=request.progress):
+        model = cut_network(backbone, cut, request.poolings, request.input_size)
+        network = _convert(model, backbone.name)
     try:
         _write(folder, network, settings)
     except StorageError as error:

@@ -27,6 +27,7 @@ class EngineRequest:
     input_size: int  # side of the pictures, in pixels
     cache: Path  # the cache folder, where converted networks are kept
     batch_size: int | None = None  # pictures at once; None for what suits the engine
+    progress: bool = False  # whether to say on stderr what takes long
 
 
 class Engine(Protocol):

@@ -119,6 +119,7 @@ class FeatureStore:
         self._shards: dict[Path, Shard] = {}
         self._places: dict[bytes, tuple[Shard, int]] = {}  # of the rows that were asked for
         self._held_bytes = 0
+        self._is_new = False  # the folder was made by this store
         self.refresh()
 
     def refresh(self) -> None:
@@ -228,9 +229,22 @@ class FeatureStore:
         if self.keeps:
             with self._in_memory_instead():
                 with storage_errors(self.folder):
+                    self._is_new |= not self.folder.exists()
                     self.folder.mkdir(parents=True, exist_ok=True)
                 check_writable(self.folder / _DESCRIPTION)
                 self._describe()
+
+    def discard_empty(self) -> None:
+        """Remove the folder if this store made it and nothing came of it, as of a run that fails.
+
+        What another process has put there meanwhile stays.
+        """
+        if not self._is_new or self._shards:
+            return
+        with suppress(OSError):
+            if [path.name for path in self.folder.iterdir()] == [_DESCRIPTION]:
+                (self.folder / _DESCRIPTION).unlink()
+                self.folder.rmdir()
 
     def _describe(self) -> None:
         """Write the settings for a person to read, unless they stand there."""
