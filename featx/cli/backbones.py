@@ -13,9 +13,9 @@ from featx.cli.output import emit, table, working
 @click.argument("name", required=False)
 @json_option
 def backbones(name: str | None, as_json: bool) -> None:
-    """List the networks and where their weights are, or the layers of one.
+    """List the networks, or the layers of one.
 
-    NAME is a network. Its layers are those that --layer takes, with the size of their maps for
+    The networks are listed with where their weights are. NAME is one: its layers are those that --layer takes, with the size of their maps for
     pictures of its usual size: height x width x channels.
     """
     if name is None:
