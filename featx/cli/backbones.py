@@ -15,8 +15,8 @@ from featx.cli.output import emit, table, working
 def backbones(name: str | None, as_json: bool) -> None:
     """List the networks, or the layers of one.
 
-    The networks are listed with where their weights are. NAME is one: its layers are those that --layer takes, with the size of their maps for
-    pictures of its usual size: height x width x channels.
+    The networks stand with where their weights are. NAME is one: its layers are those that --layer
+    takes, with the size of their maps for pictures of its usual size, height x width x channels.
     """
     if name is None:
         _list_networks(as_json)
