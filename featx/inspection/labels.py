@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from featx.evaluation.splits import split
 from featx.features.matrix import Features
 from featx.inspection.findings import Finding
+from featx.inspection.folds import folds_of
 
 _FOLDS = 10
 _PENALTY = 0.1  # of the ridge, for vectors of length 1
@@ -68,7 +68,9 @@ def _held_out_scores(
     scores = np.zeros((len(X), n_classes))
     wide = X.shape[1] >= len(X)
     products = X @ X.T if wide else X.T @ X
-    for train, test in split(own, groups, folds=_FOLDS, repeats=1, seed=0).parts:
+    fold = folds_of(own, groups, _FOLDS)
+    for number in np.unique(fold):
+        train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         mean = targets[train].mean(axis=0)
         goals = targets[train] - mean
         if wide:
@@ -81,7 +83,9 @@ def _held_out_scores(
 
 
 def _solved(products: np.ndarray, goals: np.ndarray) -> np.ndarray:
-    from scipy.linalg import solve
+    from scipy.linalg import cho_factor, cho_solve
+    from threadpoolctl import threadpool_limits
 
     products = products + _PENALTY * np.eye(len(products), dtype=products.dtype)
-    return np.asarray(solve(products, goals, assume_a="pos", overwrite_a=True))
+    with threadpool_limits(1):  # where the cores are busy, threads would wait for one another
+        return np.asarray(cho_solve(cho_factor(products, overwrite_a=True), goals))

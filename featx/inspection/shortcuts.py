@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from featx.evaluation.splits import split
 from featx.features.matrix import Features
 from featx.images.measures import Measures
 from featx.inspection.findings import Finding
+from featx.inspection.folds import folds_of
 from featx.text import listed, percent
 
 _FOLDS = 5
@@ -29,16 +29,16 @@ def find_shortcuts(
 ) -> list[Finding]:
     """Find what alone tells the classes of labelled pictures apart; copies stand on one side."""
     rows = [row for row, path in enumerate(features.paths) if path in measures]
-    labels = [str(features.labels[row]) for row in rows]
-    classes, y = np.unique(labels, return_inverse=True)
+    labels = features.labels
+    classes, y = np.unique([str(labels[row]) for row in rows], return_inverse=True)
     if len(classes) < 2 or len(rows) < _FOLDS * _LEAF or np.bincount(y).min() < 2:
         return []
     every = [measures[features.paths[row]] for row in rows]
-    parts = split(y, groups[rows], folds=_FOLDS, repeats=1, seed=0).parts
+    folds = folds_of(y, groups[rows], _FOLDS)
     found = []
     for cue, table in _cues(every).items():
         if (table != table[0]).any():
-            found += _told_by(cue, _predicted(table, y, parts), y, classes.tolist())
+            found += _told_by(cue, _predicted(table, y, folds), y, classes.tolist())
     return found
 
 
@@ -65,13 +65,12 @@ def _one_hot(names: Sequence[str]) -> np.ndarray:
     return np.asarray(np.array(names)[:, None] == np.unique(names), dtype=float)
 
 
-def _predicted(
-    table: np.ndarray, y: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> np.ndarray:
+def _predicted(table: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np.ndarray:
     from sklearn.tree import DecisionTreeClassifier
 
     predicted = np.empty_like(y)
-    for train, test in parts:
+    for number in np.unique(folds):
+        train, test = folds != number, folds == number
         tree = DecisionTreeClassifier(
             min_samples_leaf=_LEAF, class_weight="balanced", random_state=0
         )
