@@ -254,10 +254,12 @@ def about(path) -> dict:
         return json.loads(archive.read("model.json"))
 
 
-def rewrite(path, document):
-    """Let a model file say something else of itself."""
+def rewrite(path, document, **members):
+    """Let a model file say something else of itself; `members` take the place of others."""
     with zipfile.ZipFile(path) as archive:
-        pipeline = archive.read("pipeline.skops")
+        packed = {name: archive.read(name) for name in archive.namelist()}
+    if "familiarity" not in document:  # an older format
+        packed.pop("prototypes.npy", None)
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("model.json", json.dumps(document))
-        archive.writestr("pipeline.skops", pipeline)
+        for name, content in (packed | members | {"model.json": json.dumps(document)}).items():
+            archive.writestr(name, content)

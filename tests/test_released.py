@@ -204,10 +204,10 @@ def new_features(recipe: Recipe, views: int) -> Features:
     return Features(new, None, paths, recipe=recipe, views=(new + 0.1, new)[:views])
 
 
-def test_models_of_both_formats_are_held():
+def test_models_of_every_format_are_held():
     files = {path.stem: fakes.about(path)["format"] for path in MODELS.glob("*.featx")}
     assert files.keys() == EXPECTED.keys()
-    assert set(files.values()) == {1, 2}
+    assert set(files.values()) == {1, 2, 3}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -218,6 +218,9 @@ def test_a_model_predicts_what_it_predicted(name):
     assert model.predict_proba(features) == pytest.approx(
         np.array(EXPECTED[name]["proba"]), rel=0, abs=1e-6
     )
+    strange, expected = model.predictions(features).unfamiliarity, EXPECTED[name]
+    assert (strange is None) == ("unfamiliarity" not in expected)
+    assert strange is None or strange == pytest.approx(expected["unfamiliarity"], abs=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)

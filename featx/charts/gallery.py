@@ -47,6 +47,7 @@ def plot_gallery(
     true: Sequence[Label | None] | None = None,
     probabilities: Sequence[float] | None = None,
     answered: Sequence[bool] | None = None,
+    unfamiliar: Sequence[bool] | None = None,
     columns: int | None = None,
 ) -> Figure:
     """Draw pictures with their predicted labels.
@@ -63,6 +64,8 @@ def plot_gallery(
         Of the predicted labels, 0 to 1; NaN where there is none.
     answered : sequence of bool, optional
         False where the model is unsure: the label is its best guess, neither right nor wrong.
+    unfamiliar : sequence of bool, optional
+        True where a picture is unlike those of training.
     columns : int, optional
         Pictures in a row; by default so many that the rows are full and wider than high.
 
@@ -77,7 +80,8 @@ def plot_gallery(
     """
     pictures = ImageFolder.of(paths).paths if len(paths) else ()
     n = len(pictures)
-    given = [each for each in (predicted, true, probabilities, answered) if each is not None]
+    all_given = (predicted, true, probabilities, answered, unfamiliar)
+    given = [each for each in all_given if each is not None]
     if n == 0 or any(len(each) != n for each in given):
         raise OptionError(f"a gallery needs as many labels as pictures, at least one: got {n}")
     shown = min(n, _MOST)
@@ -88,18 +92,24 @@ def plot_gallery(
     ]
     shares = [math.nan] * n if probabilities is None else list(probabilities)
     sure = [True] * n if answered is None else list(answered)
+    strange = [False] * n if unfamiliar is None else list(unfamiliar)
     room = int(side * 72 / (0.58 * font))
     with quiet_pillow():
         tiles = [
             _Tile(
                 _thumbnail(pictures[i], round(side * _DPI)),
-                _title(names[i], truths[i], shares[i], sure[i], room),
+                _title(
+                    _said(names[i], sure[i], strange[i]),
+                    shares[i],
+                    None if truths[i] == names[i] else truths[i],
+                    room,
+                ),
                 _color(names[i], truths[i] if sure[i] else None),
             )
             for i in range(shown)
         ]
     columns = min(columns or _columns(shown), shown)
-    return _drawn(tiles, columns, side, font, _caption(names, truths, sure, shown))
+    return _drawn(tiles, columns, side, font, _caption(names, truths, sure, strange, shown))
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,15 +167,23 @@ def _sizes(n: int) -> tuple[float, float]:
     return (1.7, 9.0) if n <= 40 else (1.3, 7.0)
 
 
-def _title(label: str, truth: str | None, probability: float, sure: bool, room: int) -> str:
-    lines = _wrap(label if sure else f"unsure ({label}?)", room)
+def _said(label: str, sure: bool, strange: bool) -> str:
+    """Write what a model says of a picture."""
+    if sure:
+        return f"{label} (unfamiliar)" if strange else label
+    return f"{'unfamiliar' if strange else 'unsure'} ({label}?)"
+
+
+def _title(said: str, probability: float, truth: str | None, room: int) -> str:
+    """Write the lines above a picture; `truth` is the true label, where it is another one."""
+    lines = _wrap(said, room)
     if not math.isnan(probability):
         share = f"{100 * probability:.0f} %"
         if width(lines[-1]) + len(share) + 2 <= room:
             lines[-1] += f"  {share}"
         else:
             lines.append(share)
-    if truth not in (None, label):
+    if truth is not None:
         lines += _wrap(f"is {truth}", room)
     return "\n".join(lines)
 
@@ -182,14 +200,19 @@ def _wrap(text: object, columns: int) -> list[str]:
 
 
 def _caption(
-    predicted: Sequence[str], truths: Sequence[str | None], sure: Sequence[bool], shown: int
+    predicted: Sequence[str],
+    truths: Sequence[str | None],
+    sure: Sequence[bool],
+    strange: Sequence[bool],
+    shown: int,
 ) -> str:
     """Count what is right, and say if not all pictures are shown."""
     judged = zip(predicted, truths, sure, strict=True)
     right = [label == truth for label, truth, answered in judged if truth and answered]
     parts = [f"{sum(right)} of {len(right)} right"] if right else []
-    if not all(sure):
-        parts.append(f"{len(sure) - sum(sure)} unsure")
+    n_unsure = sum(not each and not odd for each, odd in zip(sure, strange, strict=True))
+    parts += [f"{n_unsure} unsure"] if n_unsure else []
+    parts += [f"{sum(strange)} unfamiliar"] if any(strange) else []
     if shown < len(predicted):
         parts.append(f"the first {shown} of {len(predicted)} pictures are shown")
     return "; ".join(parts)

@@ -17,7 +17,7 @@ from featx.features.duplicates import Contradiction, notes_on
 from featx.images.decode import Outcome
 from featx.images.labels import Label
 from featx.learning.classes import resemblance
-from featx.text import count, listed, printable
+from featx.text import count, listed, percent, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,8 @@ class Evaluation:
     answered : ndarray of shape (n,), bool, or None
         Which images the model answers; the others it is unsure of, and `y_pred` is its best guess.
         None where it answers all.
+    unfamiliar : ndarray of shape (n,), bool, or None
+        Which images are unlike the training images; None where the model does not tell.
     target : float or None
         The precision that was asked of its answers, 0 to 1.
     leaks : mapping of str to str
@@ -63,6 +65,7 @@ class Evaluation:
     failed: tuple[Outcome, ...] = ()
     probabilities: np.ndarray | None = None
     answered: np.ndarray | None = None
+    unfamiliar: np.ndarray | None = None
     target: float | None = None
     leaks: Mapping[str, str] = field(default_factory=dict, repr=False)
     contradictions: tuple[Contradiction, ...] = ()
@@ -278,6 +281,7 @@ class Evaluation:
             failed=self.failed,
             probabilities=None if shares is None else shares[keep],
             answered=None if self.answered is None else self.answered[keep],
+            unfamiliar=None if self.unfamiliar is None else self.unfamiliar[keep],
             target=self.target,
         )
 
@@ -306,6 +310,7 @@ class Evaluation:
             *self.about_unknown,
             *self._about_answers(),
             *self.about_balance,
+            *self._about_unfamiliar(),
             *self._about_leaks(),
             *notes_on(self.contradictions),
         )
@@ -324,6 +329,23 @@ class Evaluation:
         )
         rest = f"; accuracy without them: {fair.interval}" if fair else ""
         return [line + rest + resemblance(unknown, [str(name) for name in self.known or ()])]
+
+    @property
+    def n_unfamiliar(self) -> int:
+        """The number of images that are unlike the training images, where the model tells."""
+        return 0 if self.unfamiliar is None else int(self.unfamiliar.sum())
+
+    def _about_unfamiliar(self) -> list[str]:
+        """Count the images that are unlike the training images, and judge the others."""
+        if self.unfamiliar is None or not self.n_unfamiliar:
+            return []
+        share = percent(self.n_unfamiliar / len(self.y_true), 0)
+        line = (
+            f"unfamiliar, unlike the training images: {self.n_unfamiliar} of "
+            f"{count(len(self.y_true), 'image')} ({share}, where of images like those 5 % are)"
+        )
+        others = self._kept(~self.unfamiliar)
+        return [line + (f"; accuracy of the others: {others.interval}" if others else "")]
 
     def _about_answers(self) -> list[str]:
         """Say how many images a model that rejects has answered, and how many of these right."""
@@ -374,6 +396,7 @@ class Evaluation:
             **self.balance.to_dict(),
             "n_images": len(self.y_true),
             "n_failed": self.n_failed,
+            "n_unfamiliar": None if self.unfamiliar is None else self.n_unfamiliar,
             "failed": [{"path": each.path, "reason": each.reason} for each in self.failed],
             "leaks": dict(self.leaks),
             "accuracy_without_leaks": fair.accuracy if fair else None,
@@ -421,6 +444,7 @@ class Evaluation:
             true=self.y_true[order].tolist(),
             probabilities=self.certainty[order].tolist(),
             answered=None if self.answered is None else self.answered[order].tolist(),
+            unfamiliar=None if self.unfamiliar is None else self.unfamiliar[order].tolist(),
             columns=columns,
         )
 

@@ -16,7 +16,7 @@ import math
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
@@ -81,22 +81,8 @@ class Document:
             raise ValueError("members that are packed twice")
         for each in members:
             if each.filename.endswith(".npy"):
-                self._check_array(each)
-
-    def _check_array(self, member: zipfile.ZipInfo) -> None:
-        """Check the header of an array; numpy would make room for whatever it says."""
-        with self._archive.open(member) as file:
-            version = np.lib.format.read_magic(file)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, _, dtype = read(file)
-            left = member.file_size - file.tell()
-        if dtype.hasobject or min(shape, default=0) < 0:
-            raise ValueError("an array of objects")
-        if math.prod(shape) * dtype.itemsize != left:
-            raise ValueError(f"an array of shape {shape} in {left} bytes")
+                with self._archive.open(each) as file:
+                    check_array(file, each.file_size)
 
     def _check_identities(self) -> None:
         """Check that nodes of one identity are equal: skops builds the first in place of all."""
@@ -183,6 +169,21 @@ class Document:
             archive.writestr(SCHEMA, json.dumps(self._schema))
         self._data = buffer.getvalue()
         self._archive = zipfile.ZipFile(io.BytesIO(self._data))
+
+
+def check_array(file: IO[bytes], size: int) -> None:
+    """Check the header of an array of so many bytes; numpy makes room for whatever it says."""
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    shape, _, dtype = read(file)
+    left = size - file.tell()
+    if dtype.hasobject or min(shape, default=0) < 0:
+        raise ValueError("an array of objects")
+    if math.prod(shape) * dtype.itemsize != left:
+        raise ValueError(f"an array of shape {shape} in {left} bytes")
 
 
 def _nodes(schema: Any) -> Iterator[Node]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
@@ -15,6 +15,7 @@ from featx.features.matrix import Features, as_paths
 from featx.images.labels import Label
 from featx.images.memory import MemoryImage
 from featx.learning.learner import predict
+from featx.models.familiarity import Familiarity
 from featx.models.rejection import Rejection
 
 
@@ -31,13 +32,22 @@ class Inference:
     probabilities : ndarray of shape (n, n_classes), float, or None
         Calibrated where the model rejects; None where the classifier gives none.
     answered : ndarray of shape (n,), bool, or None
-        Which images a model that rejects answers.
+        Which images a model that rejects answers: those that it is sure of and that are familiar.
+    unfamiliarity : ndarray of shape (n,), float, or None
+        How unlike the training pictures each image is; above 1 it is unfamiliar. None where the
+        model does not know.
     """
 
     classes: tuple[Label, ...]
     labels: np.ndarray
     probabilities: np.ndarray | None
     answered: np.ndarray | None = None
+    unfamiliarity: np.ndarray | None = None
+
+    @property
+    def unfamiliar(self) -> np.ndarray | None:
+        """Which images are unfamiliar, of shape (n,), bool; None where the model does not know."""
+        return None if self.unfamiliarity is None else np.asarray(self.unfamiliarity > 1)
 
     @property
     def columns(self) -> np.ndarray:
@@ -56,6 +66,7 @@ def infer(
     pipeline: Any,
     features: Features,
     rejection: Rejection | None = None,
+    familiarity: Familiarity | None = None,
     path: str | PathLike[str] | None = None,
 ) -> Inference:
     """Let a fitted pipeline say what features are of.
@@ -65,7 +76,7 @@ def infer(
     """
     classes = tuple(np.asarray(pipeline.classes_).tolist())
     if not len(features):
-        return _of_nothing(pipeline, classes, rejection)
+        return _of_nothing(pipeline, classes, rejection, familiarity)
     columns, width = getattr(pipeline, "n_features_in_", None), features.matrix.shape[1]
     if columns not in (None, width):
         raise ModelFileError(
@@ -83,22 +94,30 @@ def infer(
             f"the model in {path} cannot predict these images ({one_line(error)}); if "
             "they are sound, it is damaged: train it again"
         ) from error
+    strange = None if familiarity is None else familiarity.unfamiliarity(features.matrix)
     if rejection is None:
-        return Inference(classes, labels, probabilities)
+        return Inference(classes, labels, probabilities, unfamiliarity=strange)
     assert probabilities is not None, "a model that rejects has probabilities"
-    calibrated = Inference(classes, labels, rejection.calibrate(probabilities))
-    return Inference(
-        classes, labels, calibrated.probabilities, rejection.answers(calibrated.certainty)
-    )
+    inferred = Inference(classes, labels, rejection.calibrate(probabilities), unfamiliarity=strange)
+    answered = rejection.answers(inferred.certainty)
+    if inferred.unfamiliar is not None:
+        answered &= ~inferred.unfamiliar
+    return replace(inferred, answered=answered)
 
 
-def _of_nothing(pipeline: Any, classes: Sequence[Label], rejection: Rejection | None) -> Inference:
+def _of_nothing(
+    pipeline: Any,
+    classes: Sequence[Label],
+    rejection: Rejection | None,
+    familiarity: Familiarity | None,
+) -> Inference:
     """Return what is said of no image; scikit-learn predicts at least one."""
     return Inference(
         tuple(classes),
         np.array([], dtype=np.asarray(pipeline.classes_).dtype),
         np.empty((0, len(classes))) if hasattr(pipeline, "predict_proba") else None,
         None if rejection is None else np.zeros(0, bool),
+        None if familiarity is None else np.zeros(0),
     )
 
 

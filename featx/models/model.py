@@ -43,6 +43,7 @@ from featx.learning.classes import (
     require_known,
 )
 from featx.models import model_file
+from featx.models.familiarity import Familiarity
 from featx.models.inference import Inference, features_of_nothing, infer
 from featx.models.prediction_table import new_files
 from featx.models.predictions import Predictions, check_top
@@ -74,6 +75,8 @@ class ImageClassifier:
         the image and of as many views.
     rejection : Rejection, optional
         What calibrates the probabilities, and from which certainty up the model answers.
+    familiarity : Familiarity, optional
+        What tells pictures that are unlike those of training.
     training : Training, optional
         What it was trained on and how good it is; a model file does not hold it.
 
@@ -93,6 +96,7 @@ class ImageClassifier:
         backbone: Backbone | None = None,
         views: int = 0,
         rejection: Rejection | None = None,
+        familiarity: Familiarity | None = None,
         training: Training | None = None,
     ) -> None:
         self.pipeline = pipeline
@@ -100,6 +104,7 @@ class ImageClassifier:
         self.weights = weights
         self.views = views
         self.rejection = rejection
+        self.familiarity = familiarity
         self.training = training
         self._path: str | PathLike[str] | None = None  # of the file that it was loaded from
         self._backbones = {} if backbone is None else {recipe.parts[0]: backbone}
@@ -240,7 +245,7 @@ class ImageClassifier:
             As for `features`.
         answer_all : bool, default=False
             Give the class of every image, also of those that a model trained with `reject` is
-            unsure of.
+            unsure of, or that are unfamiliar to it.
 
         Returns
         -------
@@ -248,7 +253,7 @@ class ImageClassifier:
             One label per input file, of the type of the labels that the model was trained on: str,
             int64 or bool. It is an array of objects where one is None, for a file that cannot be
             read, and from a model that rejects, which gives `featx.UNSURE` for an image that it is
-            unsure of.
+            unsure of, or that is unlike its training pictures.
         """
         features = self.features(source, **options)
         inferred = self._inferred(features)
@@ -396,6 +401,7 @@ class ImageClassifier:
             failed=features.failed,
             probabilities=probabilities,
             answered=inferred.answered,
+            unfamiliar=inferred.unfamiliar,
             target=self.rejection.target if self.rejection else None,
             leaks=leaks,
             contradictions=find_contradictions(features)
@@ -407,7 +413,7 @@ class ImageClassifier:
         return evaluation
 
     def _inferred(self, features: Features) -> Inference:
-        return infer(self.pipeline, features, self.rejection, self._path)
+        return infer(self.pipeline, features, self.rejection, self.familiarity, self._path)
 
     def save(self, path: str | PathLike[str], *, trusted: Sequence[str] = ()) -> None:
         """Save the model to one file, without pickle.
@@ -431,7 +437,12 @@ class ImageClassifier:
             the list and not named; the message names it.
         """
         stored = model_file.StoredModel(
-            self.pipeline, self.recipe, self.weights, self.views, self.rejection
+            self.pipeline,
+            self.recipe,
+            self.weights,
+            self.views,
+            self.rejection,
+            self.familiarity,
         )
         model_file.write(Path(path), stored, trusted)
 
@@ -477,6 +488,7 @@ def load(
         backbone=backbone,
         views=stored.views,
         rejection=stored.rejection,
+        familiarity=stored.familiarity,
     )
     model._path = path
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Sequence
@@ -9,20 +10,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from featx.errors import ModelFileError, OptionError, StorageError, one_line
 from featx.features.options import MAX_VIEWS
 from featx.features.recipe import Recipe
 from featx.files import written
 from featx.learning.scratch.architecture import ArchitectureError
 from featx.models.audited import TRUSTED_TYPES
-from featx.models.document import Document
+from featx.models.document import Document, check_array
+from featx.models.familiarity import Familiarity
 from featx.models.fitted import check_fitted
 from featx.models.rejection import Rejection
 from featx.text import listed, shortened, size
 
-FORMATS = (1, 2)  # 2 rejects or has views: a featx that knows only 1 would pass over them
+# 2 rejects or has views, 3 knows unfamiliar pictures: an older featx would pass over them.
+FORMATS = (1, 2, 3)
 ABOUT = "model.json"  # format, recipe, weights, classes and so on: readable by a person
 PIPELINE = "pipeline.skops"
+PROTOTYPES = "prototypes.npy"  # what it keeps of its training pictures, from format 3 on
 
 # A file may not unpack to more than so many times its size, or this: a deflated zip member of
 # zeros shrinks a thousand times, features of networks (half of them zeros) not four times.
@@ -49,6 +55,7 @@ class StoredModel:
     weights: str
     views: int = 0
     rejection: Rejection | None = None
+    familiarity: Familiarity | None = None
 
 
 def write(path: Path, model: StoredModel, trusted: Sequence[str] = ()) -> None:
@@ -67,9 +74,20 @@ def write(path: Path, model: StoredModel, trusted: Sequence[str] = ()) -> None:
         about |= {"format": FORMATS[1], "views": model.views}
     if model.rejection is not None:
         about |= {"format": FORMATS[1], "rejection": asdict(model.rejection)}
+    members: dict[str, str | bytes] = {PIPELINE: pipeline}
+    if model.familiarity is not None:
+        about |= {"format": FORMATS[2], "familiarity": model.familiarity.to_dict()}
+        members[PROTOTYPES] = _as_bytes(model.familiarity.prototypes)
+    members[ABOUT] = json.dumps(about, indent=2)
     with written(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(ABOUT, json.dumps(about, indent=2))
-        archive.writestr(PIPELINE, pipeline)
+        for name, content in sorted(members.items()):
+            archive.writestr(name, content)
+
+
+def _as_bytes(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
 
 
 def _packed(pipeline: Any, trusted: Sequence[str]) -> bytes:
@@ -107,8 +125,10 @@ def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
     if not path.is_file():
         raise ModelFileError(f"no model file {path}: expected one that `featx train` wrote")
     try:
-        about, data = _unpacked(path)
-        return _stored(path, about, _rebuild(data, trusted))
+        members = _unpacked(path)
+        about = json.loads(members[ABOUT])
+        pipeline = _rebuild(members[PIPELINE], trusted)
+        return _stored(path, about, pipeline, members.get(PROTOTYPES))
     except (ModelFileError, MemoryError):
         raise
     except OSError as error:
@@ -129,26 +149,29 @@ def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
         ) from error
 
 
-def _unpacked(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Read the two members of a model file, if they are not much larger than the file."""
+def _unpacked(path: Path) -> dict[str, bytes]:
+    """Read the members of a model file, if they are not much larger than the file."""
     try:
         opened = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
         raise ValueError("no archive") from error
     with opened as archive:
         members = archive.infolist()
-        if len(members) > 2:
-            raise ValueError(f"{len(members)} members instead of 2")
+        if len(members) > 3:
+            raise ValueError(f"{len(members)} members instead of 3")
         most = max(_MOST_AT_LEAST, _MOST_TIMES * path.stat().st_size)
         if missing := {ABOUT, PIPELINE} - {member.filename for member in members}:
             raise ValueError(f"it has no {listed(sorted(missing))}")
-        about, pipeline = archive.getinfo(ABOUT), archive.getinfo(PIPELINE)
-        if about.file_size > _MOST_ABOUT or pipeline.file_size > most:
-            raise ValueError(f"it would unpack to {size(about.file_size + pipeline.file_size)}")
-        return json.loads(archive.read(about)), archive.read(pipeline)
+        unpacked = sum(member.file_size for member in members)
+        if archive.getinfo(ABOUT).file_size > _MOST_ABOUT or unpacked > most:
+            raise ValueError(f"it would unpack to {size(unpacked)}")
+        known = {ABOUT, PIPELINE, PROTOTYPES}
+        return {each.filename: archive.read(each) for each in members if each.filename in known}
 
 
-def _stored(path: Path, about: dict[str, Any], pipeline: Any) -> StoredModel:
+def _stored(
+    path: Path, about: dict[str, Any], pipeline: Any, prototypes: bytes | None
+) -> StoredModel:
     """Put a model together from what a file says of it, value by value."""
     number = about["format"]
     if type(number) is not int or number not in FORMATS:
@@ -169,7 +192,30 @@ def _stored(path: Path, about: dict[str, Any], pipeline: Any) -> StoredModel:
         raise ValueError("it rejects, but gives no probabilities")
     if about["classes"] != [str(label) for label in pipeline.classes_]:
         raise ValueError("its classes are not those of its pipeline")
-    return StoredModel(pipeline, recipe, weights, views, rejection)
+    familiarity = _familiarity(about, pipeline, prototypes)
+    if number == FORMATS[2] and familiarity is None:
+        raise ValueError("it knows no prototypes")
+    return StoredModel(pipeline, recipe, weights, views, rejection, familiarity)
+
+
+def _familiarity(
+    about: dict[str, Any], pipeline: Any, prototypes: bytes | None
+) -> Familiarity | None:
+    """Build what a file holds of the training pictures, if it fits its pipeline."""
+    if "familiarity" not in about and prototypes is None:
+        return None
+    if prototypes is None:
+        raise ValueError(f"it has no {PROTOTYPES}")
+    file = io.BytesIO(prototypes)
+    check_array(file, len(prototypes))
+    file.seek(0)
+    familiarity = Familiarity.from_file(
+        about["familiarity"], np.lib.format.read_array(file, allow_pickle=False)
+    )
+    columns = getattr(pipeline, "n_features_in_", familiarity.n_columns)
+    if columns != familiarity.n_columns:
+        raise ValueError(f"prototypes of {familiarity.n_columns} columns instead of {columns}")
+    return familiarity
 
 
 def _rebuild(data: bytes, trusted: Sequence[str]) -> Any:

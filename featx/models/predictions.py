@@ -41,6 +41,10 @@ class Predictions:
         gives none.
     answered : ndarray of shape (n,), bool, or None
         Which images a model that rejects answers; None for one that never does.
+    unfamiliarity : ndarray of shape (n,), float, or None
+        How unlike the training pictures each image is: above 1 it is unfamiliar, as one in twenty
+        of pictures like those is; NaN for a file that cannot be read. None where the model does not
+        know.
     true : list of (str, int, bool or None), or None
         The class that each image is known to have, None for a file that cannot be read; None where
         no image has a class of the model.
@@ -63,6 +67,7 @@ class Predictions:
     best_guess: np.ndarray
     probability: np.ndarray
     answered: np.ndarray | None = None
+    unfamiliarity: np.ndarray | None = None
     true: list[Label | None] | None = None
     classes: tuple[Label, ...] = ()
     probabilities: np.ndarray | None = None
@@ -92,6 +97,7 @@ class Predictions:
                 "with another one, such as 'logistic'"
             )
         answered, shares = inferred.answered, inferred.probabilities
+        strange = inferred.unfamiliarity
         given = in_terms_of(inferred.classes, features.labels)
         truth = np.array([*given, None], dtype=object)[:-1]
         known = set(given) & set(inferred.classes)
@@ -101,6 +107,7 @@ class Predictions:
             best_guess=per_file(features, inferred.labels.astype(object), None),
             probability=per_file(features, inferred.certainty, np.nan),
             answered=None if answered is None else per_file(features, answered | answer_all, False),
+            unfamiliarity=None if strange is None else per_file(features, strange, np.nan),
             true=per_file(features, truth, None).tolist() if known else None,
             classes=inferred.classes,
             probabilities=None if shares is None else per_file(features, shares, np.nan),
@@ -120,6 +127,8 @@ class Predictions:
         if self.answered is not None:
             names.append("best_guess")
         names.append("probability")
+        if self.unfamiliarity is not None:
+            names += ["unfamiliar", "unfamiliarity"]
         for place in range(2, self.top + 1):
             names += [f"top_{place}", f"top_{place}_probability"]
         if self.with_probabilities:
@@ -132,7 +141,9 @@ class Predictions:
         """A row for each file, as plain values.
 
         Keys are `path`, `label` (None where the file cannot be read or the model is unsure),
-        `best_guess` where the model rejects, `probability`, `outcome` and `reason`. Where several
+        `best_guess` where the model rejects, `probability`, `unfamiliar` (whether the picture is
+        unlike those of training) and `unfamiliarity` (by how much: above 1), `outcome` and
+        `reason`. Where several
         classes were asked for, `top_2` and `top_2_probability` are the second one and so on;
         `probability_cat` is that of the class cat, where all probabilities were. `bytes` and
         `modified` are of the file, where only new ones were asked for.
@@ -148,6 +159,9 @@ class Predictions:
         row |= {"path": outcome.path, "label": guess if sure else None, "probability": share}
         if self.answered is not None:
             row["best_guess"] = guess
+        if self.unfamiliarity is not None and outcome.ok:
+            row["unfamiliar"] = bool(self.unfamiliarity[number] > 1)
+            row["unfamiliarity"] = float(self.unfamiliarity[number])
         for place, (label, each) in enumerate(ranked[1:], start=2):
             row |= {f"top_{place}": label, f"top_{place}_probability": each}
         if self.with_probabilities and self.probabilities is not None:
@@ -161,6 +175,19 @@ class Predictions:
 
     def _answers(self, number: int) -> bool:
         return self.answered is None or bool(self.answered[number])
+
+    @property
+    def unfamiliar(self) -> np.ndarray | None:
+        """Which images are unlike the training pictures, of shape (n,), bool; None if unknown."""
+        return None if self.unfamiliarity is None else np.asarray(self.unfamiliarity > 1)
+
+    def _label(self, number: int) -> str:
+        """Write the label of an image that could be read, with what is to be said of it."""
+        guess, unfamiliar = self.best_guess[number], self.unfamiliar
+        strange = unfamiliar is not None and bool(unfamiliar[number])
+        if self._answers(number):
+            return printable(f"{guess} (unfamiliar)" if strange else guess)
+        return printable(f"{'unfamiliar' if strange else 'unsure'} ({guess}?)")
 
     def _ranked(self, number: int) -> list[tuple[Label | None, float | None]]:
         """Return the classes of an image with their probabilities, the best guess first."""
@@ -187,8 +214,7 @@ class Predictions:
             if guess is None:
                 row = [path, "-", f"failed: {printable(outcome.reason)}"]
             else:
-                label = guess if self._answers(number) else f"unsure ({guess}?)"
-                row = [path, printable(label), percent(math.nan if share is None else share)]
+                row = [path, self._label(number), percent(math.nan if share is None else share)]
             if self.top > 1:
                 row.append(
                     ", ".join(f"{printable(name)} {percent(each or 0)}" for name, each in others)
@@ -213,9 +239,21 @@ class Predictions:
         return len(self) - self.n_failed
 
     @property
+    def n_unfamiliar(self) -> int:
+        """The number of images that are unlike the training pictures."""
+        return 0 if self.unfamiliar is None else int(self.unfamiliar.sum())
+
+    @property
     def n_unsure(self) -> int:
-        """The number of images that the model is unsure of."""
-        return self.n_read - sum(self.counts.values())
+        """The number of images that the model is unsure of, but for unfamiliar ones."""
+        return self.n_read - sum(self.counts.values()) - self._n_refused
+
+    @property
+    def _n_refused(self) -> int:
+        """The number of images that are not labelled since they are unfamiliar."""
+        if self.answered is None or self.unfamiliar is None:
+            return 0
+        return int((self.unfamiliar & ~self.answered).sum())
 
     @property
     def summary(self) -> str:
@@ -226,8 +264,11 @@ class Predictions:
             labels = listed([f"{name} {n:,}" for name, n in counts.items()])
             told.append(f"{sum(counts.values()):,} labelled ({labels})")
         told += [f"{self.n_unsure:,} unsure"] if self.n_unsure else []
+        told += [f"{self._n_refused:,} unfamiliar"] if self._n_refused else []
         told += [f"{self.n_failed:,} failed"] if self.n_failed else []
         line = count(len(self), "picture") + (f": {', '.join(told)}" if told else "")
+        if marked := self.n_unfamiliar - self._n_refused:
+            line += f"; {marked:,} of the labelled are unfamiliar, unlike the training pictures"
         return "\n".join([line, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
@@ -236,6 +277,7 @@ class Predictions:
             "n_images": len(self),
             "n_failed": self.n_failed,
             "n_unsure": self.n_unsure,
+            "n_unfamiliar": self.n_unfamiliar,
             "labels": [{"label": name, "n_images": n} for name, n in self.counts.items()],
             "notes": list(self.notes),
             "predictions": self.rows,
@@ -284,6 +326,7 @@ class Predictions:
             true=None if self.true is None else [self.true[number] for number in read],
             probabilities=[float(self.probability[number]) for number in read],
             answered=None if self.answered is None else self.answered[read].tolist(),
+            unfamiliar=None if self.unfamiliar is None else self.unfamiliar[read].tolist(),
             columns=columns,
         )
 

@@ -137,12 +137,15 @@ def check_rejection(learner: Learner, reject: float | None) -> None:
         raise OptionError(_NO_PROBABILITIES)
 
 
-def choose_rejection(validation: CrossValidation, target: float) -> Rejection:
+def choose_rejection(
+    validation: CrossValidation, target: float, familiar: np.ndarray | None = None
+) -> Rejection:
     """Calibrate a classifier and choose from which certainty up it answers.
 
     `validation` is that of the classifier on its training images, `target` the precision asked for,
-    between 0 and 1. Raises an `OptionError` if the classifier gives no probabilities, or the
-    precision cannot be expected of it on as few as ten images; the message says what can be.
+    between 0 and 1. Images that are not `familiar`, of shape (n,), are never answered. Raises an
+    `OptionError` if the classifier gives no probabilities, or the precision cannot be expected of
+    it on as few as ten images; the message says what can be.
     """
     if validation.all_probabilities is None:
         raise OptionError(_NO_PROBABILITIES)
@@ -152,7 +155,10 @@ def choose_rejection(validation: CrossValidation, target: float) -> Rejection:
     )
     shares = _tempered(validation.all_probabilities, temperature)
     predicted = np.searchsorted(classes, validation.predictions)
-    certainty = np.take_along_axis(shares, predicted[..., None], axis=2).ravel()
+    certainty = np.take_along_axis(shares, predicted[..., None], axis=2)[..., 0]
+    if familiar is not None:
+        certainty = np.where(familiar, certainty, -1.0)
+    certainty = certainty.ravel()
     order = np.argsort(-certainty, kind="stable")
     surest = certainty[order]
     step = np.append(surest[:-1] - surest[1:] > _ROUNDING, True)  # equal certainties go together
@@ -167,7 +173,7 @@ def choose_rejection(validation: CrossValidation, target: float) -> Rejection:
             for hits, images in zip(right, answered, strict=True)
         ]
     )
-    low[answered < _FEWEST] = 0
+    low[(answered < _FEWEST) | (surest < 0)] = 0
     reached = np.flatnonzero(low >= target)
     if not len(reached):
         raise OptionError(_out_of_reach(target, n, float(low.max()), answered[low.argmax()] / n))

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
+import numpy as np
+
 from featx.backbones.backbone import Backbone
+from featx.backbones.kinds import PIXELS
 from featx.errors import OptionError, RecipeMismatchError, warn_of_images
 from featx.evaluation.groups import Grouping, Groups, together
 from featx.evaluation.validation import CrossValidation, cross_validate
@@ -38,6 +41,7 @@ from featx.learning.classes import (
 )
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
+from featx.models.familiarity import Familiarity, learn_familiarity
 from featx.models.model import ImageClassifier
 from featx.models.rejection import Rejection, check_rejection, choose_rejection
 from featx.models.training import Training
@@ -158,7 +162,8 @@ def train(
     kept = together(features, grouping)
     unfitted = learner.build_for(y, X.shape[1], len(views), kept)
     pipeline = learner.fit(unfitted, X, y, views, kept)
-    rejection = _rejection(features, learner, pipeline, measured, reject, grouping)
+    familiarity, familiar = _familiarity(features, learner, kept)
+    rejection = _rejection(features, learner, pipeline, measured, reject, grouping, familiar)
     model = ImageClassifier(
         pipeline,
         features.recipe,
@@ -166,6 +171,7 @@ def train(
         backbone=own,
         views=len(views),
         rejection=rejection,
+        familiarity=familiarity,
     )
     how = options_in(RunOptions, options)
     evaluation = None if test is None else model.evaluate(test, training=features, **how)
@@ -179,6 +185,7 @@ def train(
         seconds,
         contradictions,
         learner.without_search(pipeline),
+        familiarity=familiarity,
     )
     return model
 
@@ -207,6 +214,15 @@ def test_images(
     return folder
 
 
+def _familiarity(
+    features: Features, learner: Learner, kept: np.ndarray | None
+) -> tuple[Familiarity | None, np.ndarray]:
+    """Learn what the training images look like; pixels alone do not tell that."""
+    if learner.pixels or (features.recipe and features.recipe.backbone == PIXELS):
+        return None, np.ones(len(features), bool)
+    return learn_familiarity(features, kept)
+
+
 def _rejection(
     features: Features,
     learner: Learner,
@@ -214,6 +230,7 @@ def _rejection(
     validation: CrossValidation | None,
     reject: float | None,
     grouping: Grouping | None,
+    familiar: np.ndarray,
 ) -> Rejection | None:
     """Choose the rejection of a fitted pipeline, by the cross-validation of its very settings."""
     if reject is None:
@@ -224,4 +241,4 @@ def _rejection(
     if validation is None or final is not learner:
         groups = False if grouping is None else grouping
         validation = cross_validate(features, final, groups=groups, progress=False)
-    return choose_rejection(validation, reject)
+    return choose_rejection(validation, reject, familiar)

@@ -18,6 +18,7 @@ from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import Contradiction, notes_on
 from featx.features.matrix import Features
 from featx.learning.learner import Learner
+from featx.models.familiarity import Familiarity
 from featx.models.rejection import Rejection
 from featx.text import count, listed
 
@@ -49,6 +50,8 @@ class Training:
         The classifier with the settings that its searches found.
     curve : LearningCurve or None
         What more photographs would give, where that was measured.
+    familiarity : Familiarity or None
+        What tells pictures that are unlike these; None where that cannot be told.
     """
 
     features: Features
@@ -60,6 +63,7 @@ class Training:
     contradictions: tuple[Contradiction, ...] = ()
     learner: Learner | None = None
     curve: LearningCurve | None = None
+    familiarity: Familiarity | None = None
 
     @property
     def dataset_shift(self) -> str | None:
@@ -126,6 +130,7 @@ class Training:
             "features": self.features.to_dict(),
             "validation": self.validation.to_dict() if self.validation else None,
             "rejection": self.rejection.to_dict() if self.rejection else None,
+            "familiarity": self.familiarity.to_dict() if self.familiarity else None,
             "test": self.test.to_dict() if self.test else None,
             "dataset_shift": self.dataset_shift,
             "next_steps": list(self.next_steps),

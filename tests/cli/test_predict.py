@@ -13,10 +13,14 @@ from sklearn.svm import SVC
 import featx
 import featx.charts.gallery
 
+COLUMNS = [
+    *("path", "label", "probability", "unfamiliar", "unfamiliarity", "outcome", "reason"),
+]
+
 
 def test_predict_gives_one_row_for_each_file_in_json(featx_run, model, new_photos):
     rows = featx_run("predict", model, new_photos, "--json").json
-    assert [set(row) for row in rows] == [{"path", "label", "probability", "outcome", "reason"}] * 7
+    assert [set(row) for row in rows] == [set(COLUMNS)] * 7
     assert [(row["path"], row["label"], row["outcome"]) for row in rows[3:5]] == [
         (str(new_photos / "green" / "101.png"), "green", "embedded"),
         (str(new_photos / "green" / "bad.jpg"), None, "failed"),
@@ -63,7 +67,7 @@ def test_predictions_are_written_as_a_table(featx_run, model, new_photos, tmp_pa
     with out.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     expected = featx_run("predict", model, new_photos, "--json").json
-    assert list(rows[0]) == ["path", "label", "probability", "outcome", "reason"]
+    assert list(rows[0]) == COLUMNS
     assert [row["path"] for row in rows] == [row["path"] for row in expected]
     assert [row["label"] or None for row in rows] == [row["label"] for row in expected]
     assert [row["probability"] and float(row["probability"]) for row in rows] == [
@@ -153,13 +157,13 @@ def test_the_gallery_is_a_picture_with_green_frames(featx_run, model, new_photos
     assert (np.abs(pixels - [26, 127, 55]).max(axis=1) < 8).sum() > 1000
 
 
-def test_predict_says_unsure_with_its_best_guess(featx_run, unsure, tmp_path):
+def test_predict_says_that_a_picture_is_unfamiliar_with_its_best_guess(featx_run, unsure, tmp_path):
     model, test = unsure
     out = tmp_path / "predicted.csv"
     purple = str(test / "red" / "purple.png")
     rows = {row["path"]: row for row in featx_run("predict", model, test, "--json").json}
     row = rows.pop(purple)
-    assert list(row) == ["path", "label", "best_guess", "probability", "outcome", "reason"]
+    assert list(row) == [*COLUMNS[:2], "best_guess", *COLUMNS[2:]]
     assert row["label"] is None
     assert row["best_guess"] in ("red", "blue")
     assert row["probability"] < featx.load(model).rejection.threshold
@@ -167,7 +171,10 @@ def test_predict_says_unsure_with_its_best_guess(featx_run, unsure, tmp_path):
     assert all(row["label"] == row["best_guess"] is not None for row in rows.values())
     lines = featx_run("predict", model, test, "--out", out).out.splitlines()
     [line] = [line for line in lines if purple in line]
-    assert line.split(maxsplit=1)[1].startswith(f"unsure ({row['best_guess']}?)")
+    assert (row["unfamiliar"], row["unfamiliarity"] > 1) == (True, True)
+    assert line.split(maxsplit=1)[1].startswith(f"unfamiliar ({row['best_guess']}?)")
+    assert f"{len(rows)} labelled" in lines[-2]
+    assert "1 unfamiliar" in lines[-2]
     assert line.endswith(" %")
     with out.open(encoding="utf-8", newline="") as file:
         [written] = [each for each in csv.DictReader(file) if each["path"] == purple]
@@ -217,7 +224,7 @@ def test_an_empty_inbox_is_no_mistake(featx_run, model, tmp_path):
     assert lines[2].startswith(f"no images in '{inbox}', which holds no file")
     assert lines[3:] == [f"wrote {out}"]
     assert ended.err == "featx: warning: nothing can be drawn, so that there is no gallery\n"
-    assert out.read_text().splitlines() == ["path,label,probability,outcome,reason"]
+    assert out.read_text().splitlines() == [",".join(COLUMNS)]
     assert featx_run("predict", model, inbox, "--json").json == []
 
 
@@ -272,8 +279,8 @@ def test_several_labels_and_all_probabilities_are_told(featx_run, model, new_pho
     assert lines[1].split()[-2:] == ["0.0", "%"]
     with out.open(newline="") as file:
         row = next(csv.DictReader(file))
-    assert list(row)[2:8] == [
-        *("probability", "top_2", "top_2_probability"),
+    assert list(row)[2:10] == [
+        *("probability", "unfamiliar", "unfamiliarity", "top_2", "top_2_probability"),
         *("probability_blue", "probability_green", "probability_red"),
     ]
     assert float(row["probability_red"]) == 1.0

@@ -176,6 +176,7 @@ def test_an_evaluation_is_plain_values():
         **made.balance.to_dict(),
         "n_images": 60,
         "n_failed": 2,
+        "n_unfamiliar": None,
         "failed": [{"path": name, "reason": "empty file"} for name in ("x.jpg", "y.jpg")],
         "leaks": {"0.jpg": "a.jpg"},
         "accuracy_without_leaks": made.without_leaks.accuracy,

@@ -126,7 +126,8 @@ def test_adding_keeps_columns_that_others_have_added(model, new_photos, tmp_path
     model.predictions(new_photos / "red", top=2).save(table, add=True)
     columns, rows = read_rows(table)
     assert columns == [
-        *("path", "checked by", "label", "probability", "top_2", "top_2_probability"),
+        *("path", "checked by", "label", "probability", "unfamiliar", "unfamiliarity"),
+        *("top_2", "top_2_probability"),
         *("outcome", "reason"),
     ]
     assert rows[0]["checked by"] == "Eva"

@@ -315,11 +315,12 @@ def test_the_summary_counts_labels_and_what_is_unsure(cloud):
     model = featx.train(cloud(each=40, distance=0.4), "centroid", reject=0.85)
     predictions = model.predictions(cloud(each=20, distance=0.4, seed=1))
     counts = predictions.counts
-    assert sum(counts.values()) + predictions.n_unsure == 60
+    answers, strange = sum(counts.values()), predictions.n_unfamiliar
+    assert answers + predictions.n_unsure + strange == 60
     labels = ", ".join(f"{name} {n}" for name, n in counts.items())
-    answers = sum(counts.values())
     assert predictions.summary == (
-        f"60 pictures: {answers} labelled ({labels}), {predictions.n_unsure} unsure"
+        f"60 pictures: {answers} labelled ({labels}), {predictions.n_unsure} unsure, "
+        f"{strange} unfamiliar"
     )
     document = json.loads(json.dumps(predictions.to_dict()))
     assert document["predictions"] == json.loads(json.dumps(predictions.rows))

@@ -23,6 +23,7 @@ from featx.evaluation.splits import Splits
 from featx.evaluation.validation import CrossValidation
 from featx.learning.learner import Learner
 from featx.models import model_file
+from featx.models.familiarity import learn_familiarity
 from featx.models.rejection import UNSURE, Rejection, choose_rejection
 
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -183,7 +184,8 @@ def test_a_model_answers_what_it_is_sure_of_and_is_unsure_of_the_rest(model, clo
     assert set(guesses) == set(model.classes)
     assert labels[~unsure].tolist() == guesses[~unsure].tolist()
     certainty = model.predict_proba(new).max(axis=1)
-    assert certainty[~unsure].min() >= model.rejection.threshold > certainty[unsure].max()
+    unsure &= ~model.predictions(new).unfamiliar
+    assert certainty[labels != UNSURE].min() >= model.rejection.threshold > certainty[unsure].max()
 
 
 def test_calibration_changes_no_class(model, features):
@@ -274,7 +276,8 @@ def test_a_search_is_settled_before_its_classifier_is_judged(features):
     knn = Learner.of("knn")
     assert knn.without_search(knn.build().fit(features.X, features.y)) is knn
     given = featx.cross_validate(features, own)  # with a search in every fold
-    expected = choose_rejection(featx.cross_validate(features, final), 0.8)
+    _, familiar = learn_familiarity(features)
+    expected = choose_rejection(featx.cross_validate(features, final), 0.8, familiar)
     for each in (None, given):
         assert featx.train(features, own, reject=0.8, validation=each).rejection == expected
 
@@ -292,10 +295,13 @@ def test_a_loaded_model_rejects_as_the_saved_one_did(model, cloud, tmp_path):
 
 
 def test_a_file_that_older_versions_would_misread_has_a_format_of_its_own(model, cloud, tmp_path):
-    model.save(tmp_path / "m.featx")
-    assert fakes.about(tmp_path / "m.featx")["format"] == 2
-    featx.train(cloud(), "centroid").save(tmp_path / "m.featx")
-    assert fakes.about(tmp_path / "m.featx")["format"] == 1
+    plain = featx.train(cloud(), "centroid")
+    for each, expected in ((model, 2), (plain, 1)):
+        each.save(tmp_path / "m.featx")
+        assert fakes.about(tmp_path / "m.featx")["format"] == 3
+        each.familiarity = None
+        each.save(tmp_path / "m.featx")
+        assert fakes.about(tmp_path / "m.featx")["format"] == expected
 
 
 def test_a_file_of_format_1_is_a_model_that_answers_all(cloud, tmp_path):
@@ -340,7 +346,8 @@ def test_a_rejection_that_cannot_be_is_a_damaged_file(model, tmp_path, change):
     fakes.rewrite(path, document | {"rejection": document["rejection"] | change})
     with pytest.raises(ModelFileError, match="a damaged one"):
         featx.load(path)
-    fakes.rewrite(path, {key: each for key, each in document.items() if key != "rejection"})
+    nothing = {name: document[name] for name in ("recipe", "weights", "classes")}
+    fakes.rewrite(path, nothing | {"format": 2})
     with pytest.raises(ModelFileError, match="a damaged one"):
         featx.load(path)
 

@@ -250,7 +250,10 @@ def test_what_is_known_of_a_training_is_plain_values(photos, new_photos):
         "features": training.features.to_dict(),
         "validation": training.validation.to_dict(),
         "rejection": training.rejection.to_dict(),
+        "familiarity": training.familiarity.to_dict(),
         "test": training.test.to_dict(),
+        "dataset_shift": None,
+        "next_steps": list(training.next_steps),
         "seconds": round(training.seconds, 3),
     }
     assert training.seconds > training.features.elapsed
@@ -443,12 +446,16 @@ def test_classes_that_the_model_does_not_know_are_named_with_the_accuracy_withou
         "the model does not know the 2 classes Red, zebra, of 3 of 7 images, which count as wrong; "
         f"accuracy without them: {test.without_unknown.interval}; Red looks like red"
     )
-    assert test.notes == (note, test.balance.note)
+    strange = "unfamiliar, unlike the training images: 1 of 7 images"
+    assert test.notes[0] == note
+    assert test.notes[1] == test.balance.note
+    assert test.notes[2].startswith(strange)
+    assert test.unfamiliar.tolist() == [False] * 6 + [True]
     assert said(model.evaluate, new_photos) == [note]
     written = test.to_dict()
     assert written["unknown_classes"] == ["Red", "zebra"]
     assert written["accuracy_without_unknown"] == 1.0
-    assert note in train(photos, "knn", test=new_photos).training.summary.splitlines()[-2]
+    assert note in train(photos, "knn", test=new_photos).training.summary
 
 
 def test_no_class_that_is_known_says_what_looks_like_one(photos, new_photos):

@@ -67,6 +67,7 @@ def test_what_was_not_measured_is_none_in_plain_values(features, validation, tes
         "classes": ["ant", "bee", "cat"],
         "features": features.to_dict(),
         "dataset_shift": None,
+        "familiarity": None,
         "next_steps": list(training.next_steps),
         "seconds": 1.235,
         **{name: each.to_dict() for name, each in measured.items() if name != missing},
