@@ -47,6 +47,7 @@ from .learning.label import Labelled as Labelled
 from .learning.label import label as label
 from .learning.learner import Learner as Learner
 from .learning.learner import make_classifier as make_classifier
+from .models.familiarity import Familiarity as Familiarity
 from .models.model import ImageClassifier as ImageClassifier
 from .models.model import load as load
 from .models.predictions import Predictions as Predictions
