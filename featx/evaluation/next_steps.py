@@ -57,9 +57,12 @@ def _doubtful_labels(evaluation: Evaluation) -> str | None:
         for path, looks in zip(suspects.path, suspects.looks_like, strict=True)
     ]
     n, wrong = len(suspects), round(suspects.probability_wrong.sum())
-    labels = "the label" if n == 1 else f"the {n} labels"
-    likely = "it is probably wrong" if n == 1 else f"about {wrong} of them should be wrong"
-    return f"look at {labels} that do not fit, {likely}: {listed(named, _PATHS)}"
+    if n == 1:
+        return f"look at the label of a photograph, which is probably wrong: {named[0]}"
+    return (
+        f"look at the labels of {n} photographs, of which about {wrong} are probably wrong: "
+        f"{listed(named, _PATHS)}"
+    )
 
 
 def _confused_classes(evaluation: Evaluation) -> str | None:
@@ -107,6 +110,6 @@ def _other_networks(evaluation: Evaluation, networks: Sequence[str]) -> str | No
         return None
     others = listed(networks) if len(networks) < 3 else f"{len(networks)} other networks"
     return (
-        f"compare it with {others} by `featx compare`, since {percent(1 - interval.value)} are "
-        "wrong; the weights are on this machine"
+        f"compare it with {others} (featx compare), since {percent(1 - interval.value)} are wrong; "
+        "the weights are on this machine"
     )

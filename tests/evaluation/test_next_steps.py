@@ -78,8 +78,8 @@ def test_other_networks_are_worth_a_look_where_many_are_wrong(networks, named):
     assert bool(steps) == (named is not None)
     for step in steps:
         assert step == (
-            f"compare it with {named} by `featx compare`, since 20.0 % are wrong; the weights are "
-            "on this machine"
+            f"compare it with {named} (featx compare), since 20.0 % are wrong; the weights are on "
+            "this machine"
         )
 
 
@@ -89,7 +89,9 @@ def test_labels_that_do_not_fit_come_first_and_no_more_than_three_steps_are_said
     y[[3, 40, 70]] = ["cat", "ant", "ant"]
     validation = featx.cross_validate(replace(features, y=y), "logistic", n_jobs=1)
     steps = next_steps(validation, curve(0.5, 0.6, 0.7), OTHERS)
-    assert steps[0].startswith("look at the 3 labels that do not fit, about 3 of them should be ")
+    assert steps[0].startswith(
+        "look at the labels of 3 photographs, of which about 3 are probably wrong: "
+    )
     assert len(next_steps(validation, curve(0.5, 0.6, 0.7), OTHERS)) <= 3
 
 
