@@ -73,7 +73,7 @@ def tune(
             test=tuning.test,
             notes=tuning.summary.splitlines(),
         )
-    text = "\n".join(
-        [repr(tuning), *tuning.notes, *([f"test {tuning.test.summary}"] if tuning.test else [])]
-    )
+    tested = [f"test {tuning.test.summary}"] if tuning.test else []
+    shift = [tuning.dataset_shift] if tuning.dataset_shift else []
+    text = "\n".join([repr(tuning), *tuning.notes, *tested, *shift])
     emit(tuning.to_dict(), text, as_json=as_json, out=out, report=report)

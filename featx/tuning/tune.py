@@ -111,7 +111,7 @@ class Tuning:
 
     @cached_property
     def accuracy(self) -> Estimate:
-        """Accuracy to expect on photographs like these, without the luck of the choice."""
+        """Accuracy to expect on photographs like the training ones, without the choice's luck."""
         return self.race.accuracy(self._favourite_first, self.best)
 
     @cached_property
@@ -239,9 +239,15 @@ class Tuning:
             "skipped": self.skipped,
             "notes": list(self.notes),
             "test": self.test.to_dict() if self.test else None,
+            "dataset_shift": self.dataset_shift,
             "budget": self.budget,
             "seconds": round(self.seconds, 3),
         }
+
+    @property
+    def dataset_shift(self) -> str | None:
+        """Whether test and training images differ, in a sentence; None where nothing shows it."""
+        return self.validation.shift_to(self.test) if self.test else None
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the finalists, accuracy against images/s; see `featx.plot_comparison`."""
@@ -252,7 +258,7 @@ class Tuning:
         """The verdict and what to expect, a line each."""
         lines = [
             self.verdict,
-            f"expect {self.accuracy} on photographs like these, "
+            f"expect {self.accuracy} on photographs like the training ones, "
             f"{percent(self.accuracy_elsewhere.value)} on such as look like none of them",
             *(f"no time for {name}: {why}" for name, why in self.skipped.items()),
             f"took {self.seconds:.0f} s of {self.budget:.0f}",

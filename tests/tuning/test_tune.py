@@ -63,8 +63,8 @@ def test_the_search_ends_with_a_model_that_predicts(photos, new_photos, fake_eng
     assert repr(tuning).endswith(tuning.summary)
     assert tuning.summary.splitlines() == [
         tuning.verdict,
-        f"expect {tuning.accuracy} on photographs like these, 100.0 % on such as look like none of "
-        "them",
+        f"expect {tuning.accuracy} on photographs like the training ones, 100.0 % on such as look "
+        "like none of them",
         f"took {tuning.seconds:.0f} s of 120",
     ]
     html = tuning._repr_html_()
@@ -245,6 +245,7 @@ def test_a_tuning_is_plain_values(photos, fake_engine, quick):
         "skipped": {},
         "notes": [lost],
         "test": None,
+        "dataset_shift": None,
         "budget": 120.0,
         "seconds": round(tuning.seconds, 3),
     }
