@@ -14,6 +14,7 @@ from featx.evaluation.fits import Task, fit_all
 from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.intervals import Estimate, accuracy_interval, bootstraps, effective_size
 from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
+from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import find_duplicates
 from featx.features.matrix import Features
 from featx.images.decode import Outcome
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SHARES = (1.0, 0.7, 0.5, 0.35, 0.25)  # of the photographs of a class
+_QUICK = (0.25, 0.5)  # shares of a quick curve
+_APART = 0.4  # photographs per class between two sizes
 _EXPONENTS = np.linspace(0.1, 2.0, 39)
 
 
@@ -241,32 +244,83 @@ def learning_curve(
     learner.require_features(features)
     grouping, copies = Grouping.of(groups, features), find_duplicates(features).groups
     splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
-    alone = np.arange(len(y)) if grouping is None else splits.groups
-    smallest = min(int((y[train] == name).sum()) for train, _ in splits.parts for name in set(y))
-    kept = sorted({share for share in (1.0, *shares) if share * smallest >= 1})
-    random = np.random.default_rng(seed)
-    X, views = features.matrix, features.view_matrices
-    tasks, counts = [], []
-    for train, test in splits.parts:
-        order = random.permutation(train)
-        for share in kept:
-            rows = _part(order, y, alone, share)
-            counts.append(len(rows) / len(features.classes))
-            tasks.append(Task(X, y, rows, test, learner, None, views, splits.declared))
-    sizes = np.array(counts).reshape(len(splits.parts), len(kept)).mean(axis=0)
-    distinct = np.flatnonzero(np.diff(sizes, prepend=0) > 0.4)
+    kept = sorted({share for share in (1.0, *shares) if share * _smallest(splits, y) >= 1})
+    sizes, hits = _learned(
+        features,
+        splits,
+        splits.parts,
+        kept,
+        learner,
+        seed,
+        n_jobs,
+        "learning curve" if progress else None,
+    )
+    distinct = np.flatnonzero(np.diff(sizes, prepend=0) > _APART)
     if len(distinct) < 2:
         raise ImageSourceError(
             f"{len(y)} photographs of {len(features.classes)} classes are too few for a learning "
             "curve: expected at least three of each class; add photographs"
         )
-    fitted = fit_all(tasks, n_jobs=n_jobs, progress="learning curve" if progress else None)
-    hits = np.zeros((len(kept), len(y)))
-    for number, each in enumerate(fitted):
-        _, test = splits.parts[number // len(kept)]
-        hits[number % len(kept), test] += (each.predicted == y[test]) / splits.repeats
     per_class = len(y) / len(features.classes)
     return LearningCurve(sizes[distinct], hits[distinct], splits, per_class, features.failed)
+
+
+def quick_curve(
+    features: Features, validation: CrossValidation, learner: Learner
+) -> LearningCurve | None:
+    """Measure a learning curve at a third of the cost of the cross-validation that it goes on from.
+
+    What that found of all photographs is the last point; a half and a quarter of them are learned
+    from once. None where there are too few photographs.
+    """
+    y, splits = labels_to_learn(features), validation.splits
+    kept = [share for share in _QUICK if share * _smallest(splits, y) >= 1]
+    if not kept:
+        return None
+    parts = splits.parts[: splits.folds]
+    sizes, hits = _learned(features, splits, parts, kept, learner, 0, 1, None)
+    whole = np.mean([len(train) for train, _ in splits.parts]) / len(features.classes)
+    sizes, hits = np.append(sizes, whole), np.vstack([hits, validation.hits.mean(axis=0)])
+    distinct = np.flatnonzero(np.diff(sizes, prepend=0) > _APART)
+    per_class = len(y) / len(features.classes)
+    return LearningCurve(sizes[distinct], hits[distinct], splits, per_class, features.failed)
+
+
+def _smallest(splits: Splits, y: np.ndarray) -> int:
+    """Return the fewest photographs of a class that are ever trained on."""
+    return min(int((y[train] == name).sum()) for train, _ in splits.parts for name in set(y))
+
+
+def _learned(
+    features: Features,
+    splits: Splits,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    shares: Sequence[float],
+    learner: Learner,
+    seed: int,
+    n_jobs: int | None,
+    progress: str | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Learn from shares of each class in parts of splits.
+
+    Returns the photographs per class trained on, of shape (s,), and how often each photograph was
+    predicted right, of shape (s, n), from 0 to 1.
+    """
+    X, y, views = features.matrix, labels_to_learn(features), features.view_matrices
+    alone = np.arange(len(y)) if splits.grouping is None else splits.groups
+    random, tasks, counts = np.random.default_rng(seed), [], []
+    for train, test in parts:
+        order = random.permutation(train)
+        for share in shares:
+            rows = _part(order, y, alone, share)
+            counts.append(len(rows) / len(features.classes))
+            tasks.append(Task(X, y, rows, test, learner, None, views, splits.declared))
+    hits = np.zeros((len(shares), len(y)))
+    fitted = fit_all(tasks, n_jobs=n_jobs, progress=progress)
+    for number, each in enumerate(fitted):
+        _, test = parts[number // len(shares)]
+        hits[number % len(shares), test] += (each.predicted == y[test]) * splits.folds / len(parts)
+    return np.array(counts).reshape(len(parts), len(shares)).mean(axis=0), hits
 
 
 def _part(order: np.ndarray, y: np.ndarray, groups: np.ndarray, share: float) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -10,8 +9,7 @@ from typing import Any
 
 from featx.backbones.table import BACKBONES
 from featx.backbones.weights import at_hand
-from featx.errors import ImageSourceError
-from featx.evaluation.curve import LearningCurve, learning_curve
+from featx.evaluation.curve import LearningCurve, quick_curve
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.next_steps import next_steps
 from featx.evaluation.validation import CrossValidation
@@ -85,23 +83,13 @@ class Training:
         return next_steps(self.validation, self.curve or self._quick_curve(), others)
 
     def _quick_curve(self) -> LearningCurve | None:
-        validation, shares = self.validation, (1.0, 0.5, 0.25)
-        if self.learner is None or validation is None or validation.accuracy == 1:
+        """Measure a learning curve where that takes a moment and something is wrong."""
+        validation, learner = self.validation, self.learner
+        if learner is None or validation is None or validation.accuracy == 1:
             return None
-        fits = validation.splits.folds * sum(shares)
-        if fits * validation.fit_seconds > _CURVE_SECONDS:
+        if validation.splits.folds * validation.fit_seconds > _CURVE_SECONDS:
             return None
-        with suppress(ImageSourceError):  # too few photographs for a curve
-            return learning_curve(
-                self.features,
-                self.learner,
-                groups=validation.splits.grouping,
-                shares=shares,
-                repeats=1,
-                n_jobs=1,
-                progress=False,
-            )
-        return None
+        return quick_curve(self.features, validation, learner)
 
     @property
     def summary(self) -> str:

@@ -10,8 +10,9 @@ import pytest
 
 import featx
 from featx.errors import ImageSourceError, OptionError
-from featx.evaluation.curve import LearningCurve, learning_curve
+from featx.evaluation.curve import LearningCurve, learning_curve, quick_curve
 from featx.evaluation.splits import Splits
+from featx.learning.learner import Learner
 
 
 def test_the_sizes_are_the_photographs_per_class_that_were_trained_on(cloud):
@@ -43,6 +44,24 @@ def test_more_photographs_are_better_and_the_curve_says_by_how_much(cloud):
     assert curve.gain.value > 0
     assert curve.gain.low <= curve.gain.value <= curve.gain.high
     assert f"would give about {100 * curve.gain.value:.0f} point" in curve.verdict
+
+
+def test_a_quick_curve_goes_on_from_a_cross_validation(cloud):
+    features = cloud(each=20, distance=0.3)
+    validation = featx.cross_validate(features, "centroid")
+    curve = quick_curve(features, validation, Learner.of("centroid"))
+    assert curve.sizes.tolist() == [4, 8, 16]
+    assert curve.estimates[-1] == validation.interval
+    assert curve.hits[:2].tolist() == curve.hits[:2].round().tolist(), "learned once"
+    slow = learning_curve(features, "centroid", shares=(1, 0.5, 0.25), repeats=20)
+    for quick, thorough in zip(curve.estimates, slow.estimates, strict=True):
+        assert quick.low <= thorough.value <= quick.high
+
+
+def test_too_few_photographs_make_no_quick_curve(cloud):
+    features = cloud(each=2)
+    validation = featx.cross_validate(features, "centroid")
+    assert quick_curve(features, validation, Learner.of("centroid")) is None
 
 
 def test_the_sentence_counts_from_the_last_row_of_the_table(cloud):
