@@ -9,6 +9,7 @@ from .charts.curve import plot_learning_curve as plot_learning_curve
 from .charts.forest import plot_forest as plot_forest
 from .charts.gallery import plot_gallery as plot_gallery
 from .charts.history import plot_history as plot_history
+from .charts.map import plot_map as plot_map
 from .errors import FeatxError as FeatxError
 from .errors import ImageSourceWarning as ImageSourceWarning
 from .evaluation.balance import Balance as Balance

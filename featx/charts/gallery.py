@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from matplotlib.figure import Figure
 from PIL import ImageOps
 
 from featx.charts.fonts import drawable, fonts_for, quiet_boxes
+from featx.charts.style import DPI
 from featx.errors import OptionError
-from featx.files import written
 from featx.images.decode import decode_rgb
 from featx.images.digests import read_file
 from featx.images.folder import ImageFolder
@@ -26,7 +25,6 @@ from featx.text import beginning, shortened, width
 _RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
 _MOST_DECODED = 4096  # pixels along a side
 _MOST = 100  # pictures in a gallery; more would be too small to see
-_DPI = 150  # of a file in pixels
 _MARGIN, _GAP, _PAD = 0.14, 0.14, 0.04  # inches: around all, between pictures, below a title
 
 
@@ -97,7 +95,7 @@ def plot_gallery(
     with quiet_pillow():
         tiles = [
             _Tile(
-                _thumbnail(pictures[i], round(side * _DPI)),
+                thumbnail(pictures[i], round(side * DPI)),
                 _title(
                     _said(names[i], sure[i], strange[i]),
                     shares[i],
@@ -132,7 +130,7 @@ def _drawn(
     across = 2 * _MARGIN + columns * side + (columns - 1) * _GAP
     height = 2 * _MARGIN + len(rows) * (side + _PAD) + (len(rows) - 1) * _GAP + sum(lines) * line
     height += line + _GAP if caption else 0
-    figure = GalleryFigure(figsize=(across, height), dpi=_DPI)
+    figure = GalleryFigure(figsize=(across, height), dpi=DPI)
     top = height - _MARGIN
     for row, count in zip(rows, lines, strict=True):
         top -= count * line + _PAD
@@ -222,7 +220,7 @@ def _color(label: str, truth: str | None) -> str:
     return _UNKNOWN if truth is None else _RIGHT if truth == label else _WRONG
 
 
-def _thumbnail(path: str, side: int) -> np.ndarray:
+def thumbnail(path: str, side: int) -> np.ndarray:
     """Decode the middle of a picture; one that is gone since it was predicted is a grey square."""
     try:
         data, _ = read_file(path)
@@ -232,9 +230,3 @@ def _thumbnail(path: str, side: int) -> np.ndarray:
     if image is None:
         return np.full((8, 8, 3), 208, np.uint8)
     return np.asarray(ImageOps.fit(image, (side, side)))
-
-
-def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
-    """Write a figure to a file in the format of its suffix."""
-    with written(path) as file, quiet_boxes():
-        figure.savefig(file, dpi=_DPI, facecolor="white")

@@ -6,9 +6,11 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from io import StringIO
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from featx.charts.fonts import fonts_for, quiet_boxes
+from featx.files import written
 from featx.text import printable
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 INK, MUTED, LINE, RIGHT, WRONG = "#1f2933", "#5b6770", "#d9dee2", "#0b5fa5", "#b3450b"
 FONT = 9.0
+DPI = 150  # of a file in pixels
 NARROW = 4.6  # inches of a figure; in a narrower one a legend stands below the axes
 
 
@@ -67,6 +70,15 @@ def write_beside(
     """Write a text at an offset, in points, from a place of a chart."""
     looks = {"va": "center", "fontsize": FONT, **looks}
     ax.annotate(text, place, offset, textcoords="offset points", parse_math=False, **looks)
+
+
+def save_figure(figure: Figure, path: str | PathLike[str]) -> None:
+    """Write a figure to a file in the format of its suffix; .svg and .pdf are drawn to scale."""
+    import matplotlib
+
+    # Letters stay letters in .pdf, as journals ask for.
+    with written(path) as file, quiet_boxes(), matplotlib.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(file, dpi=DPI, facecolor="white")
 
 
 def inline_svg(figure: Figure, name: str, description: str, colors: dict[str, str]) -> str:

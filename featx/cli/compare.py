@@ -11,6 +11,7 @@ from featx.cli.flags import (
     backbones_option,
     class_weight_option,
     embedding_options,
+    figure_option,
     file_option,
     groups_option,
     json_option,
@@ -19,7 +20,7 @@ from featx.cli.flags import (
     report_option,
 )
 from featx.cli.help import command
-from featx.cli.output import emit, working
+from featx.cli.output import emit, save_plot, working
 from featx.cli.report import curve_for, short_name, write_report
 from featx.cli.sources import source_arguments
 from featx.evaluation.margin import WITHIN, check_within
@@ -50,6 +51,7 @@ from featx.text import spreadsheet_cell
     metavar="SHARE",
     help="How far behind the best is good enough for a faster candidate; 0.02 is 2 points.",
 )
+@figure_option("--plot", "Draw the candidates, a row with its interval for each")
 @file_option("--out", "FILE.csv", "Write the table, with every column.", suffixes=(".csv",))
 @groups_option
 @report_option
@@ -58,6 +60,7 @@ from featx.text import spreadsheet_cell
 def compare(
     source: str | list[str],
     within: float,
+    plot: str | None,
     out: str | None,
     report: str | None,
     as_json: bool,
@@ -80,6 +83,7 @@ def compare(
         if out:
             with written(out) as file:
                 comparison.to_frame().map(spreadsheet_cell).to_csv(file, index=False)
+        save_plot(plot, comparison, kind="forest")
         taken = comparison.recommend().candidate
         write_report(
             report,
@@ -90,4 +94,4 @@ def compare(
             curve=curve_for(report, taken.features, taken.learner, taken.validation),
         )
     text = "\n".join([repr(comparison), taken.validation.method, *comparison.notes])
-    emit(comparison.to_dict(), text, as_json=as_json, out=out, report=report)
+    emit(comparison.to_dict(), text, as_json=as_json, plot=plot, out=out, report=report)

@@ -81,7 +81,7 @@ def _predict(results: dict[str, Any]) -> str:
 
 
 def _gallery(results: dict[str, Any]) -> str:
-    from featx.charts.gallery import save_figure
+    from featx.charts.style import save_figure
 
     path = results["folder"] / "gallery.png"
     save_figure(results["model"].predictions(results["images"] / "test").plot(), path)

@@ -7,12 +7,13 @@ from typing import Any
 from featx.cli.flags import (
     backbone_option,
     embedding_options,
+    figure_option,
     file_option,
     json_option,
     labels_option,
 )
 from featx.cli.help import command
-from featx.cli.output import emit, working
+from featx.cli.output import emit, save_plot, working
 from featx.cli.sources import source_arguments
 from featx.features.formats import SUFFIXES
 from featx.features.options import EmbedOptions
@@ -30,8 +31,11 @@ from featx.features.options import EmbedOptions
     suffixes=SUFFIXES,
     required=True,
 )
+@figure_option("--map", "Draw the pictures in two dimensions, those that are alike close by")
 @json_option
-def embed(source: str | list[str], out: str, as_json: bool, **options: Any) -> None:
+def embed(
+    source: str | list[str], out: str, as_json: bool, map: str | None, **options: Any
+) -> None:
     """Turn pictures into a feature matrix.
 
     PATH is a folder, a picture, a quoted pattern such as 'photos/**/*.jpg', or a table of paths.
@@ -41,4 +45,5 @@ def embed(source: str | list[str], out: str, as_json: bool, **options: Any) -> N
     with working():
         features = featx.embed(source, **options)
         features.save(out)
-    emit(features.to_dict(), features.summary, as_json=as_json, out=out)
+        save_plot(map, features)
+    emit(features.to_dict(), features.summary, as_json=as_json, out=out, map=map)

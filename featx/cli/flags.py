@@ -18,6 +18,7 @@ from featx.files import check_writable
 from featx.learning.classifiers import CLASS_WEIGHTS
 
 Command = Callable[..., Any]
+FIGURES = (".png", ".svg", ".pdf")  # suffixes of files
 
 json_option = option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout.", group="Output"
@@ -121,6 +122,11 @@ def file_option(
     return option(
         flag, metavar=metavar, help=help, required=required, callback=check, group="Output"
     )
+
+
+def figure_option(flag: str, help: str) -> Callable[[Command], Command]:
+    """Return an option that names a file for a figure."""
+    return file_option(flag, "FILE", f"{help}: .png, or .svg and .pdf for print.", suffixes=FIGURES)
 
 
 report_option = file_option(

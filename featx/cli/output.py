@@ -40,6 +40,18 @@ def emit(document: Any, text: str, *, as_json: bool, **files: str | None) -> Non
     say("\n".join([text, *(f"wrote {printable(file)}" for file in files.values() if file)]))
 
 
+def save_plot(path: str | None, result: Any, **options: Any) -> None:
+    """Draw a result into a file, if one was asked for."""
+    if path is None:
+        return
+    import matplotlib
+
+    from featx.charts.style import save_figure
+
+    matplotlib.use("agg")  # into a file, never onto a screen
+    save_figure(result.plot(**options).figure, path)
+
+
 def say(text: str, *, err: bool = False) -> None:
     """Print lines in which nothing drives the terminal, in the letters that it has."""
     stream = sys.stderr if err else sys.stdout

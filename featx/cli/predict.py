@@ -82,7 +82,7 @@ def predict(
             complain("warning: nothing can be drawn, so that there is no gallery")
             gallery = None
         elif gallery:
-            from featx.charts.gallery import save_figure
+            from featx.charts.style import save_figure
 
             save_figure(predictions.plot(), gallery)
     if out:

@@ -24,6 +24,7 @@ from featx.text import count, duration, listed, printable
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 _UNTOLD = ("weights", "preprocessing", "orientation", "color", "view")  # in names of features
 _NOTHING_KNOWN: dict[str, Any] = {  # about a table that was made elsewhere
@@ -256,6 +257,19 @@ class Features:
             label = pd.Series(self.y, index=frame.index, name="label", dtype=object)
             frame = pd.concat([frame, label], axis=1)
         return frame
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        method: str = "pca",
+        thumbnails: bool = False,
+        width: float = 6.6,
+    ) -> Axes:
+        """Draw the pictures in two dimensions, coloured by their classes; see `featx.plot_map`."""
+        from featx.charts.map import plot_map
+
+        return plot_map(self, ax, method=method, thumbnails=thumbnails, width=width)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save to a file: .npz, .npy (and a sidecar), .parquet or .csv (and a sidecar).

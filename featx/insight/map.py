@@ -3,70 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from featx.charts.layout import lay_out, sample_rows
 from featx.evaluation.evaluation import Evaluation
 from featx.features.matrix import Features
 from featx.insight.thumbnails import Album, side_for
-
-MOST = 2_000  # rows of a map; more would be slow to lay out and too dense to read
-_COMPONENTS = 50
-_PERPLEXITY = 30
-_FEW = 6  # rows below which t-SNE has nothing to say that the principal components do not
-_ELEMENTS = 4 << 20  # numbers of one working array
 
 _WIDTH, _HEIGHT, _MARGIN = 640.0, 430.0, 14.0
 _HUES = 8
 # Corners of a marker, their distance from its middle, and the angle of the first in turns.
 _OUTLINES = ((40, 1.0, 0.0), (4, 1.25, 0.125), (3, 1.5, 0.75), (4, 1.4, 0.0), (3, 1.5, 0.25))
-
-
-def lay_out(matrix: np.ndarray) -> np.ndarray:
-    """Lay features of shape (n, columns) out in two dimensions: (n, 2), float64.
-
-    The columns are standardised, reduced to at most 50 principal components and laid out by
-    t-SNE (van der Maaten and Hinton, Visualizing data using t-SNE, Journal of Machine Learning
-    Research 9, 2008). Fewer than six rows are laid out by their first two components. Values that
-    are not finite count as the mean of their column. The layout is around 0, its furthest
-    coordinate at 1; it is zeros where all rows are equal.
-    """
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
-    n = len(matrix)
-    scores = _principal_components(matrix) if n else np.zeros((0, 2))
-    if n >= _FEW and scores.any():
-        perplexity = min(_PERPLEXITY, (n - 1) / 3)
-        tsne = TSNE(perplexity=perplexity, init="pca", random_state=0)
-        # Thousands of short steps: where the cores are busy, threads would wait for one another.
-        with threadpool_limits(1):
-            scores = tsne.fit_transform(scores)
-    plane = np.zeros((n, 2))
-    plane[:, : scores.shape[1]] = scores[:, :2]
-    if n:
-        plane -= (plane.max(axis=0) + plane.min(axis=0)) / 2
-    furthest = np.abs(plane).max(initial=0.0)
-    return plane / furthest if furthest > 0 else plane
-
-
-def sample_rows(labels: Sequence[object], most: int = MOST, *, seed: int = 0) -> np.ndarray:
-    """Choose the rows of a map, rising, by their classes.
-
-    All of them, or a random share of each class, at least one: `most` unless there are more
-    classes than that.
-    """
-    n = len(labels)
-    if n <= most:
-        return np.arange(n)
-    order = np.random.default_rng(seed).permutation(n)
-    members: dict[object, list[int]] = {}
-    for row in order.tolist():
-        members.setdefault(labels[row], []).append(row)
-    chosen = [row for rows in members.values() for row in rows[: max(1, most * len(rows) // n)]]
-    return np.sort(np.array(chosen))
 
 
 def map_of(
@@ -129,30 +79,3 @@ def _marker(corners: int, reach: float, turn: float, radius: float) -> str:
     out = reach * radius
     places = [f"{out * math.cos(each):.2f} {out * math.sin(each):.2f}" for each in angles]
     return f"M{'L'.join(places)}z"
-
-
-def _principal_components(matrix: np.ndarray) -> np.ndarray:
-    """Return the scores of the rows on at most 50 components of the standardised columns.
-
-    By way of the products of rows, in pieces of columns: features of maps are far wider than long.
-    """
-    n = len(matrix)
-    products = np.zeros((n, n))
-    step = max(1, _ELEMENTS // n)
-    for start in range(0, matrix.shape[1], step):
-        part = np.array(matrix[:, start : start + step], dtype=np.float64)
-        known = np.isfinite(part)
-        part[~known] = 0
-        count = np.maximum(known.sum(axis=0), 1)
-        size = np.abs(part).max(axis=0)
-        part -= part.sum(axis=0) / count
-        part[~known] = 0
-        deviation = np.sqrt((part**2).sum(axis=0) / count)
-        part /= np.where(deviation > 1e-6 * size, deviation, np.inf)  # a constant says nothing
-        products += part @ part.T
-    values, vectors = np.linalg.eigh(products)  # rising
-    kept = np.flatnonzero(values > 1e-9 * max(float(values[-1]), 1))[::-1][:_COMPONENTS]
-    scores = vectors[:, kept] * np.sqrt(values[kept])
-    # The sign of a component is arbitrary; this choice makes it the same everywhere.
-    signs = np.sign(scores[np.abs(scores).argmax(axis=0), np.arange(len(kept))])
-    return np.asarray(scores * signs)

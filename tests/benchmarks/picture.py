@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from featx.charts.gallery import save_figure
+from featx.charts.style import save_figure
 
 _BARS = {  # from the top of a group: figure, name, colour, its bound
     "loop": ("Keras, one image at a time", "#c9ced6", None),

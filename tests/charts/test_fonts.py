@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from featx.charts.confusion import plot_confusion
 from featx.charts.fonts import drawable, fonts_for, quiet_boxes
-from featx.charts.gallery import plot_gallery, save_figure
+from featx.charts.gallery import plot_gallery
+from featx.charts.style import save_figure
 
 # DejaVu Sans lacks it, and another font that comes with matplotlib has it.
 HOOKED = "\N{LATIN SMALL LETTER D WITH PALATAL HOOK}"

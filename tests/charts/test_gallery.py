@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from featx.charts.gallery import plot_gallery, save_figure
+from featx.charts.gallery import plot_gallery
+from featx.charts.style import save_figure
 from featx.errors import OptionError, StorageError
 
 GREEN, RED, GREY = "#1a7f37", "#cf222e", "#57606a"

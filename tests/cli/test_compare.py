@@ -48,6 +48,14 @@ def test_compare_recommends_within_a_margin(featx_run, photos):
     assert chosen["shown"]
 
 
+@pytest.mark.parametrize(("suffix", "begins"), [("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_compare_draws_the_candidates(featx_run, photos, tmp_path, suffix, begins):
+    path = tmp_path / f"forest.{suffix}"
+    ended = featx_run("compare", photos, *BACKBONES, "--classifiers", "knn", "--plot", path)
+    assert path.read_bytes().startswith(begins)
+    assert ended.out.splitlines()[-1] == f"wrote {path}"
+
+
 def test_compare_embeds_each_network_once_and_nothing_twice(featx_run, photos, fake_engine):
     command = ("compare", photos, *BACKBONES, "--poolings", "avg,max", "--classifiers", "knn")
     featx_run(*command)
@@ -66,6 +74,10 @@ def test_compare_embeds_each_network_once_and_nothing_twice(featx_run, photos, f
         (["--classifiers", "svn"], "unknown classifier 'svn'"),
         (["--within", "2"], "within 2.0: expected a share of 1, such as 0.02 for 2 points"),
         (["--out", "table.txt"], "cannot write table.txt: expected a name that ends in .csv"),
+        (
+            ["--plot", "x.doc"],
+            "cannot write x.doc: expected a name that ends in .png, .svg, .pdf",
+        ),
         (["--report", "page.pdf"], "cannot write page.pdf: expected a name that ends in .html"),
     ],
 )

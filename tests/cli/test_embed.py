@@ -38,6 +38,7 @@ def test_embed_says_in_json_what_it_did(featx_run, photos, new_photos, tmp_path)
         "images_per_second": 0,
         "fingerprint": featx.Features.load(out).recipe.fingerprint,
         "out": str(out),
+        "map": None,
     }
     assert document["seconds"] > 0
     assert document["images_per_second"] > 0
@@ -139,6 +140,13 @@ def test_a_run_can_stop_at_the_first_file_that_cannot_be_read(
     assert ended.status == 2
     assert ended.err.startswith(f"featx: cannot read {new_photos / 'green' / 'bad.jpg'}")
     assert not (tmp_path / "x.npz").exists()
+
+
+def test_a_map_of_the_features_is_drawn(featx_run, photos, tmp_path):
+    path = tmp_path / "map.svg"
+    ended = featx_run("embed", photos, "--out", tmp_path / "x.npz", "--map", path)
+    assert ended.out.splitlines()[-1] == f"wrote {path}"
+    assert path.read_text().startswith("<?xml")
 
 
 def test_a_list_in_a_table_has_a_row_for_each_picture(featx_run, photos, tmp_path):

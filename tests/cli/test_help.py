@@ -131,7 +131,18 @@ FUNCTIONS = {
     "featx predict": featx.ImageClassifier.predictions,
     "featx evaluate": featx.ImageClassifier.evaluate,
 }
-AT_THE_SHELL = {"folder", "paths", "model", "out", "report", "gallery", "as_json"}
+AT_THE_SHELL = {
+    "folder",
+    "paths",
+    "model",
+    "out",
+    "report",
+    "gallery",
+    "as_json",
+    "within",
+    "plot",
+    "map",
+}
 AT_THE_SHELL |= {"files_from", "quiet", "verbose"}
 IN_PYTHON = {"self", "source", "training", "validation", "progress"}
 IN_PYTHON |= {"folds", "repeats", "seed", "n_jobs"}

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from featx.charts.layout import lay_out, sample_rows
 from featx.evaluation.evaluation import Evaluation
 from featx.features.matrix import Features, as_labels, as_paths
-from featx.insight.map import lay_out, map_of, sample_rows
+from featx.insight.map import map_of
 from featx.insight.thumbnails import Album
 
 
