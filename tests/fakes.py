@@ -248,6 +248,17 @@ def compared(hits, speeds=None, names=None, folds=5):
     return Comparison(tuple(candidates))
 
 
+def objects(n=20, each=10, seed=0, labels=("cat", "dog"), name="object_{:02d}_{}.png"):
+    """Draw features of so many pictures of each of some objects, whose classes are random."""
+    random = np.random.default_rng(seed)
+    classes = random.permutation(np.resize(labels, n)).repeat(each)
+    X = random.normal(size=(n, 60)).repeat(each, axis=0) * 1.5
+    X += random.normal(size=X.shape)
+    names = [name.format(number, one) for number in range(n) for one in range(each)]
+    paths = [f"photos/{label}/{each}" for label, each in zip(classes, names, strict=True)]
+    return replace(as_features(X, classes.tolist()), paths=as_paths(paths))
+
+
 def about(path) -> dict:
     """Read what a model file says of itself."""
     with zipfile.ZipFile(path) as archive:

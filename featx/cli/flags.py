@@ -37,9 +37,10 @@ labels_option = option(
 )
 groups_option = option(
     "--groups",
-    metavar="COLUMN|PATTERN",
-    help=r"Pictures that belong together, such as those of one patient: a column of the table, or "
-    r"a pattern over names whose part in parentheses is the group, such as 'patient_(\d+)'.",
+    metavar="COLUMN|PATTERN|burst|none",
+    help=r"Pictures that belong together, such as those of one patient: a column of the table; a "
+    r"pattern over names whose part in parentheses is the group, such as 'patient_(\d+)'; burst, "
+    "for those taken within seconds of each other.",
     group="Pictures",
 )
 class_weight_option = option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from itertools import islice
@@ -30,7 +30,7 @@ from featx.evaluation.margin import WITHIN, check_within
 from featx.evaluation.recommendation import Recommendation, recommend
 from featx.evaluation.shortfalls import Shortfalls
 from featx.evaluation.splits import FOLDS, REPEATS, check_counts, split
-from featx.evaluation.validation import tasks_of, validation_of
+from featx.evaluation.validation import tasks_of, validation_of, with_series
 from featx.features.duplicates import find_contradictions, find_duplicates, narrowest, notes_on
 from featx.features.matrix import Features, same_images
 from featx.features.options import (
@@ -467,7 +467,14 @@ def compare(
     candidates.sort(
         key=lambda each: (-each.validation.accuracy, -np.nan_to_num(each.images_per_second))
     )
+    if groups is None:
+        candidates[0] = _with_series(candidates[0], seed, n_jobs)
     return Comparison(tuple(candidates))
+
+
+def _with_series(best: Candidate, seed: int, n_jobs: int | None) -> Candidate:
+    told = with_series(best.validation, best.features, best.learner, seed=seed, n_jobs=n_jobs)
+    return replace(best, validation=told)
 
 
 def _unbeaten(accuracy: Any, speed: Any) -> np.ndarray:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from featx.errors import OptionError
 from featx.features.duplicates import find_duplicates
 from featx.features.matrix import Features
 from featx.images.folder import ImageFolder
+from featx.images.times import taken_at
 from featx.text import count, listed
 
 #: What says which pictures belong together: a group for each picture (a sequence or a column of a
@@ -21,6 +23,9 @@ from featx.text import count, listed
 #: none at all, or a `Grouping`. Any object, as numpy takes sequences.
 Groups: TypeAlias = Any
 
+BURST = "burst"  # instead of a pattern: shots of a class within seconds of each other
+_GAP = timedelta(seconds=5)  # between two shots of a burst, at most
+_NONE = "none"  # what False is at the shell
 _EXPECTED = (
     r"a pattern with a part in parentheses that names the group, such as patient_(\d+), "
     "or a column of the table of images"
@@ -55,9 +60,10 @@ class Grouping:
             A group for each image, in order, also for those that cannot be read; the name of a
             column of the table of images; a regular expression, whose first part in parentheses is
             the group, and which is searched for in the names of the files, or in their paths from
-            the folder down that all share if no name has it; or a mapping from the path, or the
-            name of the file, to the group. What is missing (None, NaN, an empty text) is no group:
-            such an image counts as its own.
+            the folder down that all share if no name has it; "burst", for photographs of a class
+            that were taken within five seconds of each other, as EXIF says; or a mapping from the
+            path, or the name of the file, to the group. What is missing (None, NaN, an empty text)
+            is no group: such an image counts as its own. False and "none" are no groups at all.
         images : ImageFolder or Features
             The images.
 
@@ -81,6 +87,10 @@ class Grouping:
             column = None if table is None else table.column(groups)
             if column is not None:
                 names, rule = column.tolist(), f"the column {column.name}"
+            elif groups == _NONE:
+                return None
+            elif groups == BURST:
+                names, rule = _bursts(paths, images.labels), "the times they were taken at"
             else:
                 names = _matched(_pattern(groups, table.columns if table else ()), paths)
                 rule = f"the pattern {groups}"
@@ -203,6 +213,18 @@ def _from_common_folder(paths: Sequence[str]) -> list[str]:
     except ValueError:  # some are absolute and some are not
         common = ""
     return [path.removeprefix(common).replace(os.sep, "/").lstrip("/") for path in paths]
+
+
+def _bursts(paths: Sequence[str], labels: Sequence[Any]) -> list[str | None]:
+    """Group photographs of a class that were taken within seconds of the one before."""
+    times = taken_at(paths)
+    names: list[str | None] = [None] * len(paths)
+    known = [(str(labels[row]), time, row) for row, time in enumerate(times) if time is not None]
+    known.sort()
+    for before, (label, time, row) in zip([None, *known], known, strict=False):
+        goes_on = before is not None and before[0] == label and time - before[1] <= _GAP
+        names[row] = names[before[2]] if before and goes_on else f"{label} {time}"
+    return names
 
 
 def _sequence(groups: Any, images: ImageFolder | Features) -> list[Any]:

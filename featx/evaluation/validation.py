@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from featx.errors import ImageSourceError, warn_of_images
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.fits import Fitted, Task, fit_all
 from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.intervals import effective_size
+from featx.evaluation.series import find_series
 from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
 from featx.features.duplicates import find_contradictions, find_duplicates, notes_on
 from featx.features.matrix import Features
@@ -43,6 +46,8 @@ class CrossValidation(Evaluation):
         Mean time of one fit, on one core; of a network from scratch, on all.
     predict_seconds : float
         Mean time of predicting one image from its features.
+    about_series : tuple of str
+        What names of files or times tell of groups that nobody declared, a line or none.
     """
 
     all_predictions: np.ndarray
@@ -50,6 +55,7 @@ class CrossValidation(Evaluation):
     splits: Splits
     fit_seconds: float
     predict_seconds: float
+    about_series: tuple[str, ...] = ()
 
     @property
     def predictions(self) -> np.ndarray:
@@ -100,7 +106,7 @@ class CrossValidation(Evaluation):
         several = {tuple(path for path, _ in each) for each in self.contradictions}
         twins = [" = ".join(paths) for paths in self.twins if paths not in several]
         copies = [f"copies of one photograph, kept together: {listed(twins, 6)}"] if twins else []
-        about = (*self.about_balance, *self.splits.notes)
+        about = (*self.about_balance, *self.about_series, *self.splits.notes)
         return (*about, *copies, *notes_on(self.contradictions))
 
     def shift_to(self, test: Evaluation) -> str | None:
@@ -176,7 +182,8 @@ def cross_validate(
     """Measure a classifier by repeated, stratified cross-validation.
 
     Copies of a photograph, exact ones and near ones, stay on one side of every split, and so do
-    groups.
+    groups. Where names or times tell of groups that nobody declared, it measures with them, too,
+    and says so.
 
     Parameters
     ----------
@@ -187,9 +194,10 @@ def cross_validate(
     groups : sequence, str or mapping, optional
         Which pictures belong together, as those of one patient, product, plot or video do: a group
         for each image; a regular expression over names of files or paths, whose first part in
-        parentheses is the group, such as "patient_(\\d+)"; or a mapping from path or name of file
-        to group. They are never on both sides of a split, nor are copies of any of them; a search
-        inside the classifier keeps them together, too. False for none, and no word about it.
+        parentheses is the group, such as "patient_(\\d+)"; "burst", for photographs of a class
+        taken within seconds of each other; or a mapping from path or name of file to group. They
+        are never on both sides of a split, nor are copies of any of them; a search inside the
+        classifier keeps them together, too. False for none, and no word about it.
     class_weight : str, optional
         As for `train`.
     folds : int, default=5
@@ -221,9 +229,39 @@ def cross_validate(
     copies = find_duplicates(features).groups
     splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
     tasks = tasks_of(features, splits, learner)
-    return validation_of(
-        features, splits, fit_all(tasks, n_jobs=n_jobs, progress="folds" if progress else None)
-    )
+    bar = "folds" if progress else None
+    validation = validation_of(features, splits, fit_all(tasks, n_jobs=n_jobs, progress=bar))
+    if groups is None:
+        validation = with_series(validation, features, learner, seed=seed, n_jobs=n_jobs)
+    return validation
+
+
+def with_series(
+    validation: CrossValidation,
+    features: Features,
+    learner: Learner,
+    *,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> CrossValidation:
+    """Look for groups that nobody declared and, where there seem to be some, measure with them.
+
+    Returns the validation with what is to be said of them, and warns of it. Networks from scratch,
+    which take minutes, are not measured again.
+    """
+    series = find_series(features)
+    if series is None:
+        return validation
+    splits, apart = validation.splits, None
+    sizes = {"folds": splits.folds, "repeats": min(splits.repeats, REPEATS)}
+    with suppress(ImageSourceError):  # copies may join all groups of a class
+        if not learner.pixels:
+            again = split(validation.y_true, splits.copies, series.grouping, **sizes, seed=seed)
+            fitted = fit_all(tasks_of(features, again, learner), n_jobs=n_jobs)
+            apart = str(validation_of(features, again, fitted).interval)
+    note = series.note(str(validation.interval), apart)
+    warn_of_images([note])
+    return replace(validation, about_series=(note,))
 
 
 def tasks_of(

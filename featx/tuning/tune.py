@@ -23,7 +23,7 @@ from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.intervals import Estimate
 from featx.evaluation.scenes import accuracy_on_scenes
 from featx.evaluation.splits import check_counts
-from featx.evaluation.validation import CrossValidation
+from featx.evaluation.validation import CrossValidation, with_series
 from featx.features.duplicates import (
     Contradiction,
     find_contradictions,
@@ -88,6 +88,8 @@ class Tuning:
         The time that was taken.
     test : Evaluation or None
         How good the model is on images that it never saw, where some were given.
+    about_series : tuple of str
+        What names of files or times tell of groups that nobody declared, a line or none.
     """
 
     trials: tuple[Trial, ...]
@@ -99,6 +101,7 @@ class Tuning:
     budget: float
     seconds: float
     test: Evaluation | None = None
+    about_series: tuple[str, ...] = ()
 
     @property
     def best(self) -> Trial:
@@ -217,7 +220,7 @@ class Tuning:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of images and splits, and the files that were lost."""
-        about = (*self.best.features.notes, *self.validation.notes)
+        about = (*self.best.features.notes, *self.about_series, *self.validation.notes)
         return (*about, *(outcome.failure for outcome in self.failed))
 
     def to_dict(self) -> dict[str, Any]:
@@ -371,6 +374,7 @@ def tune(
         elsewhere = accuracy_on_scenes(
             ranked[0].features, ranked[0].learner, race.splits.groups, seed=seed, n_jobs=n_jobs
         )
+        series = () if groups is not None else _about_series(ranked[0], race, seed, n_jobs)
         took = time.monotonic() - start
     how, best = options_in(RunOptions, settled), ranked[0].features
     evaluation = None if test is None else model.evaluate(test, training=best, **how)
@@ -384,7 +388,14 @@ def tune(
         seconds,
         took,
         evaluation,
+        series,
     )
+
+
+def _about_series(best: Trial, race: Race, seed: int, n_jobs: int | None) -> tuple[str, ...]:
+    validation = race.validation(best)
+    told = with_series(validation, best.features, best.learner, seed=seed, n_jobs=n_jobs)
+    return told.about_series
 
 
 def _warn_of_contradictions(model: ImageClassifier, features: Features, race: Race) -> None:

@@ -1,12 +1,11 @@
 """Groups: pictures that belong together are never on both sides of a split."""
 
-import dataclasses
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import as_features
+from fakes import objects
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,20 +13,8 @@ import featx
 from featx.errors import ImageSourceError, OptionError
 from featx.evaluation.groups import Grouping, merged
 from featx.evaluation.splits import split
-from featx.features.matrix import as_paths
 from featx.images.folder import ImageFolder
 from featx.images.table import Table
-
-
-def objects(n=20, each=10, seed=0, labels=("cat", "dog"), name="object_{:02d}_{}.png"):
-    """Draw features of so many pictures of each of some objects, whose classes are random."""
-    random = np.random.default_rng(seed)
-    classes = random.permutation(np.resize(labels, n)).repeat(each)
-    X = random.normal(size=(n, 60)).repeat(each, axis=0) * 1.5
-    X += random.normal(size=X.shape)
-    names = [name.format(number, one) for number in range(n) for one in range(each)]
-    paths = [f"photos/{label}/{each}" for label, each in zip(classes, names, strict=True)]
-    return dataclasses.replace(as_features(X, classes.tolist()), paths=as_paths(paths))
 
 
 def folder(*paths, **columns):
