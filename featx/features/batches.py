@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -51,6 +52,11 @@ class Batches:
             self.count += len(batch)
             self._busy += time.perf_counter() - start
         return vectors
+
+    @property
+    def seconds_per_image(self) -> float:
+        """Time that an image takes in one stream, as far as is known; infinite before the first."""
+        return self._busy / self.count if self.count else math.inf
 
     @property
     def images_per_second(self) -> float:

@@ -9,7 +9,7 @@ is near there is looked at in full. The result is exact.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -92,6 +92,7 @@ class NearPairs:
     second: np.ndarray
     away: np.ndarray
     limit: float
+    _nearest: dict[int, tuple[np.ndarray, float]] = field(default_factory=dict, repr=False)
 
     def among(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the pairs of some rows, which rise: their places among these, and distances."""
@@ -117,12 +118,24 @@ class NearPairs:
         beyond[many] = far[starts[many] + k - 1]
         doubtful = ~many & (stops > starts)
         doubtful[doubtful] = far[stops[doubtful] - 1] > doubt
-        asked = np.flatnonzero(doubtful)
+        asked = [row for row in np.flatnonzero(doubtful).tolist() if not self._knows(rows, row, k)]
         step = max(1, ELEMENTS // len(rows))
         for start in range(0, len(asked), step):
-            some = asked[start : start + step]
-            beyond[some] = _kth(space, rows, some, k)[1]
+            some = np.array(asked[start : start + step])
+            away = _distances_to_all(space, rows, some)
+            nearest = np.argpartition(away, k - 1, axis=1)[:, :k]
+            far = np.take_along_axis(away, nearest, axis=1).max(axis=1)
+            known = zip(rows[some].tolist(), rows[nearest], far.tolist(), strict=True)
+            self._nearest.update({row: (their, each) for row, their, each in known})
+        for place in np.flatnonzero(doubtful).tolist():
+            beyond[place] = self._nearest[int(rows[place])][1]
         return beyond
+
+    def _knows(self, rows: np.ndarray, place: int, k: int) -> bool:
+        """Whether the k nearest of a row are known from more rows, and are all among these."""
+        their, _ = self._nearest.get(int(rows[place]), (rows[:0], 0.0))
+        found = np.minimum(np.searchsorted(rows, their), len(rows) - 1)
+        return len(their) == k and bool((rows[found] == their).all())
 
 
 def near_pairs(space: Space, rows: np.ndarray, limit: float) -> NearPairs | None:
@@ -160,20 +173,19 @@ def nearest(
     step = max(1, ELEMENTS // len(rows))
     for start in range(0, len(rows), step):
         block = np.arange(start, min(start + step, len(rows)))
-        away, beyond[block] = _kth(space, rows, block, k)
+        away = _distances_to_all(space, rows, block)
+        beyond[block] = np.partition(away, k - 1, axis=1)[:, k - 1]
         here, there = np.nonzero(away <= np.minimum(beyond[block, None], limit))
         found.append((block[here], there, away[here, there]))
     i, j, d = (np.concatenate(part) for part in zip(*found, strict=True))
     return i, j, d, beyond
 
 
-def _kth(
-    space: Space, rows: np.ndarray, block: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distances of a block of rows to all, and those to their k-th neighbours."""
+def _distances_to_all(space: Space, rows: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Return the distances of a block of rows to all; that to itself is infinite."""
     away = space.distances(rows[block], rows)
     away[np.arange(len(block)), block] = np.inf
-    return away, np.partition(away, k - 1, axis=1)[:, k - 1]
+    return away
 
 
 def _sketch(space: Space, rows: np.ndarray) -> np.ndarray:

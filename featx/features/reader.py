@@ -9,16 +9,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
+from PIL import Image
 
 from featx.images.decode import Outcome, decode_all
 from featx.images.digests import MAX_FILE_BYTES, Stamp, digest_bytes, read_file
 from featx.images.limits import Room
+from featx.images.measures import SIDE, Header, measures_of
 from featx.images.memory import MemoryImage
 from featx.images.square import Square
 
 DECODED_AHEAD = 32  # pictures at least,
 BATCHES_AHEAD = 4
 _AHEAD_BYTES = 256 << 20  # but no more than this
+_MOST_MEASURED = 20_000  # pictures; 14 MB
 
 _READ = Room(MAX_FILE_BYTES)  # for the bytes of the files that all threads have read
 
@@ -37,12 +40,19 @@ class Reader:
     """Reads and decodes files, each once for all networks.
 
     `claim` says, for a digest, the numbers of the squares that lack its vector
-    and have none coming.
+    and have none coming. `measuring` says whether there is time to measure pictures on the way, so
+    that a check need not decode them again; those are in `measured`, by digest.
     """
 
     def __init__(
-        self, paths: Sequence[str], squares: Sequence[Square], claim: Callable[[str], list[int]]
+        self,
+        paths: Sequence[str],
+        squares: Sequence[Square],
+        claim: Callable[[str], list[int]],
+        measuring: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.measured: dict[str, bytes] = {}
+        self._measuring = measuring
         self.read: list[tuple[str, str, Stamp | None]] = []  # for a `DigestMemo` to remember
         self.batch_size = 1  # of the network that takes most; says how many to decode ahead
         self._paths = paths
@@ -90,8 +100,26 @@ class Reader:
         claimed = self._claim(digest)
         if not claimed:
             return ReadFile(index, digest, Outcome(status="cached"))
-        pixels, outcome = decode_all(data, [self._squares[number] for number in claimed])
+        squares, headers = [self._squares[number] for number in claimed], list[Header]()
+        pixels, outcome = decode_all(data, squares, headers.append)
+        if headers and len(self.measured) < _MOST_MEASURED and self._measuring():
+            self._measure(digest, headers[0], len(data), squares, pixels)
         return ReadFile(index, digest, outcome, dict(zip(claimed, pixels, strict=False)))
+
+    def _measure(
+        self,
+        digest: str,
+        header: Header,
+        n_bytes: int,
+        squares: Sequence[Square],
+        pixels: Sequence[np.ndarray],
+    ) -> None:
+        """Measure a picture in a square that shows all of it, if there is one."""
+        for square, made in zip(squares, pixels, strict=True):
+            if square.resize == "squash" and square.view == 0 and square.size >= SIDE:
+                measures = measures_of(Image.fromarray(made), header, n_bytes)
+                self.measured[digest] = measures.to_bytes()
+                return
 
 
 def _size(path: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, fields, replace
@@ -33,11 +33,13 @@ from featx.images.decode import Outcome
 from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
 from featx.images.quiet import quiet_pillow
+from featx.images.survey import MEASURES, MeasuresMemo
 from featx.progress import progress_bar
 from featx.text import listed
 
 MEMORY_MAP_BYTES = 192 << 20  # a larger matrix comes back as a memory map
 _PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
+_MEASURED_FROM = 0.005  # seconds of an image in its networks
 _FEW = 16  # pictures that are read sooner than looked up, and perhaps not worth keeping
 _MANY = 2_000  # images from which up it is worth a word that `fast` is faster
 
@@ -83,7 +85,8 @@ def run(
     networks = _networks(parts, folder, settings)
     few = len(images.paths) < _FEW
     known = {} if few else memo.known(images.paths)
-    filling = _Filling(images.paths, networks, known, settings, sparing)
+    measuring = None if few or sparing or folder is None else partial(_is_worth_measuring, networks)
+    filling = _Filling(images.paths, networks, known, settings, sparing, measuring)
     try:
         filling.fill()
     finally:
@@ -94,6 +97,7 @@ def run(
                 store.discard_empty()
         if not few:
             memo.remember(filling.reader.read)
+            MeasuresMemo(folder and folder / MEASURES).remember(filling.reader.measured)
     made = {
         (each.backbone, store.recipe): _matrix(images, each.backbone, store, embedded, filling)
         for each in networks
@@ -166,6 +170,11 @@ def _with_pooling(part: RecipePart, pooling: str) -> RecipePart:
     return replace(part, cut=replace(part.cut, pooling=pooling))
 
 
+def _is_worth_measuring(networks: Sequence[_Network]) -> bool:
+    """Whether measuring a picture takes little beside its networks, on CPUs a twentieth or less."""
+    return sum(network.batches.seconds_per_image for network in networks) >= _MEASURED_FROM
+
+
 def _claim(networks: Sequence[_Network], digest: str) -> list[int]:
     return [number for number, network in enumerate(networks) if network.writer.claim(digest)]
 
@@ -184,12 +193,14 @@ class _Filling:
         digests: Mapping[str, str],
         settings: RunSettings,
         sparing: bool,
+        measuring: Callable[[], bool] | None = None,
     ) -> None:
         self.digests = dict(digests)
         self._failures: dict[str, Outcome] = {}  # by digest, or path where there is none
         self.seconds = 0.0
         claim = partial(_claim, networks)  # not a method: memory waits for no garbage collector
-        self.reader = Reader(paths, [each.part.square for each in networks], claim)
+        squares = [each.part.square for each in networks]
+        self.reader = Reader(paths, squares, claim, measuring or (lambda: False))
         self._paths = paths
         self._networks = networks
         self._stores = [store for each in networks for store in each.writer.stores]

@@ -26,7 +26,7 @@ from featx.images.limits import (
     check_tiff,
     check_time,
 )
-from featx.images.measures import SIDE, Measures, camera_of, measures_of
+from featx.images.measures import SIDE, Header, Measures, camera_of, measures_of
 from featx.images.rgb import DepthOf, depth_note, to_8_bit, with_low_bytes
 from featx.images.square import Square
 from featx.images.views import Box
@@ -109,12 +109,14 @@ class Outcome:
         return f"failed: {printable(self.path)}: {printable(self.reason)}"
 
 
-def decode_all(data: bytes, squares: Sequence[Square]) -> tuple[list[np.ndarray], Outcome]:
+def decode_all(
+    data: bytes, squares: Sequence[Square], notice: Callable[[Header], object] | None = None
+) -> tuple[list[np.ndarray], Outcome]:
     """Decode a file's bytes once for several squares, at least one.
 
     Returns an array of RGB pixels for each of `squares`, of shape (size, size, 3), uint8 and
     C-contiguous, and the outcome, "decoded" or "failed". There are none if it is "failed", which
-    is said of whatever is wrong with `data`: nothing in it raises.
+    is said of whatever is wrong with `data`: nothing in it raises. `notice` is given the header.
     """
     alike: dict[int, list[Square]] = {}  # by the reduction that they are decoded at
     size = _jpeg_size(data) if any(square.decode == "scaled" for square in squares) else None
@@ -126,12 +128,14 @@ def decode_all(data: bytes, squares: Sequence[Square]) -> tuple[list[np.ndarray]
             with _decoded(data, reduction, max(square.size for square in group)) as picture:
                 for square in group:
                     pixels[square] = np.array(square.of(picture.image, picture.box))
-                outcome = picture.outcome
+                outcome, header = picture.outcome, picture.header
                 del picture  # before its room is given to others
     # Whatever a damaged file makes Pillow raise (struct.error, KeyError, RecursionError,
     # MemoryError, ...), the other files go on.
     except Exception as error:
         return [], Outcome("failed", _reason(error, data))
+    if notice is not None:
+        notice(header)
     return [pixels[square] for square in squares], outcome
 
 
@@ -168,7 +172,7 @@ def measure(data: bytes) -> Measures | None:
         with _decoded(data, reduction, SIDE) as picture:
             left, top, right, bottom = map(round, picture.box)
             image = picture.image.crop((left, top, right, bottom))
-            return measures_of(image, picture.size, picture.format, picture.camera, len(data))
+            return measures_of(image, picture.header, len(data))
     except Exception:  # whatever Pillow raises, the other files go on
         return None
 
@@ -180,9 +184,7 @@ class _Decoded:
     image: Image.Image
     box: Box
     outcome: Outcome
-    size: tuple[int, int]  # of the picture, upright and not scaled down
-    format: str
-    camera: str
+    header: Header
 
 
 @contextmanager
@@ -278,8 +280,8 @@ def _load(image: Image.Image, data: bytes, reduction: int, turned: Any) -> _Deco
     turned_up = converted if turn is None else converted.transpose(turn)
     outcome = Outcome("decoded", notes=tuple(notes))
     size = (height, width) if turn in _SWAPS_SIDES else (width, height)
-    box = _turned_box(extent, turn, turned_up)
-    return _Decoded(turned_up, box, outcome, size, image.format or "", camera_of(image))
+    header = Header(*size, image.format or "", camera_of(image))
+    return _Decoded(turned_up, _turned_box(extent, turn, turned_up), outcome, header)
 
 
 def _brightened(image: Image.Image, data: bytes, notes: list[str], depth: DepthOf) -> Image.Image:

@@ -11,15 +11,35 @@ import numpy as np
 from PIL import Image
 
 #: Side of the square in which a picture is measured, whatever its own size.
-SIDE = 128
+SIDE = 112
 #: Side of the square of brightness that tells copies.
-MINIATURE = 16
+MINIATURE = 14
 
 _OCTAVES = 4
-_EDGE = 8  # pixels of the square that are its edge
+_EDGE = 7  # pixels of the square that are its edge
 _WINDOW = 25  # levels of 256 that count as one colour
 _MOST_EXIF = 1 << 20  # bytes; in more there is anything
 _MAKE, _MODEL = 0x010F, 0x0110  # tags of EXIF
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of a file tells of its picture.
+
+    Attributes
+    ----------
+    width, height : int
+        In pixels, upright.
+    format : str
+        Of the file, as Pillow calls it.
+    camera : str
+        Make and model that the EXIF block names, or empty.
+    """
+
+    width: int
+    height: int
+    format: str
+    camera: str
 
 
 @dataclass(frozen=True)
@@ -43,11 +63,11 @@ class Measures:
     one_colour : float
         Share of the pixels that have nearly the commonest brightness and hue, 0 to 1.
     detail : tuple of float
-        Variance of the brightness at each scale, the finest first, of a square of 128 pixels.
+        Variance of the brightness at each scale, the finest first, of a square of 112 pixels.
     edges : tuple of float
         Mean colour (YCbCr) of the upper, lower, left and right edge.
     miniature : bytes
-        Brightness of 16 x 16 parts, by rows.
+        Brightness of 14 x 14 parts, by rows.
     """
 
     width: int
@@ -79,11 +99,9 @@ class Measures:
         )
 
 
-def measures_of(
-    image: Image.Image, size: tuple[int, int], format: str, camera: str, n_bytes: int
-) -> Measures:
-    """Measure an upright image, RGB or grey, perhaps scaled down; the rest is known of its file."""
-    square = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0)
+def measures_of(image: Image.Image, header: Header, n_bytes: int) -> Measures:
+    """Measure an upright image, RGB or grey, scaled to any size that is no less than the square."""
+    square = _square(image if image.mode == "RGB" else image.convert("RGB"))
     colours = square.convert("YCbCr")
     levels = np.array(colours.histogram(), dtype=float).reshape(3, 256) / SIDE**2
     below = levels[0].cumsum()
@@ -91,19 +109,15 @@ def measures_of(
     mean = float(levels[0] @ grades)
     pixels = np.asarray(colours)
     detail, miniature = _detail(pixels[..., 0])
-    strips = (pixels[:_EDGE], pixels[-_EDGE:], pixels[:, :_EDGE], pixels[:, -_EDGE:])
-    edges = np.concatenate([strip.reshape(-1, 3).mean(axis=0) for strip in strips])
     return Measures(
-        *size,
-        format,
-        camera,
-        n_bytes,
+        **vars(header),
+        n_bytes=n_bytes,
         dark=float(np.searchsorted(below, 0.01)),
         light=float(np.searchsorted(below, 0.99)),
         contrast=round(float(np.sqrt(max(levels[0] @ grades**2 - mean**2, 0))), 3),
         one_colour=round(min(map(_commonest, levels)), 4),
         detail=detail,
-        edges=tuple(np.round(edges, 1).tolist()),
+        edges=_edges(colours),
         miniature=miniature,
     )
 
@@ -121,6 +135,21 @@ def camera_of(image: Image.Image) -> str:
     return " ".join(filter(None, names))[:80]
 
 
+def _square(image: Image.Image) -> Image.Image:
+    """Return an RGB image as the square in which it is measured."""
+    if image.size == (2 * SIDE, 2 * SIDE):  # as most networks see it
+        return image.reduce(2)
+    return image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0)
+
+
+def _edges(square: Image.Image) -> tuple[float, ...]:
+    """Return the mean colour of each edge of a square."""
+    far = SIDE - _EDGE
+    boxes = ((0, 0, SIDE, _EDGE), (0, far, SIDE, SIDE), (0, 0, _EDGE, SIDE), (far, 0, SIDE, SIDE))
+    means = [square.resize((1, 1), Image.Resampling.BOX, box=box) for box in boxes]
+    return tuple(float(value) for mean in means for value in mean.tobytes())
+
+
 def _commonest(levels: np.ndarray) -> float:
     """Return the largest share of pixels that is within a window of levels."""
     total = np.concatenate([[0.0], levels.cumsum()])
@@ -128,7 +157,7 @@ def _commonest(levels: np.ndarray) -> float:
 
 
 def _detail(brightness: np.ndarray) -> tuple[tuple[float, ...], bytes]:
-    """Return the variance at each scale, and the picture at 16 x 16."""
+    """Return the variance at each scale, and the picture at 14 x 14."""
     level: np.ndarray = brightness.astype(np.float32)
     squares = [float(np.vdot(level, level)) / level.size]
     miniature = b""

@@ -16,6 +16,9 @@ from featx.images.memo import Memo
 from featx.images.quiet import quiet_pillow
 from featx.progress import progress_bar
 
+#: The file of a cache that has the measures.
+MEASURES = "measures.sqlite"
+
 
 class MeasuresMemo(Memo):
     """Remembers measures by the digest of the file."""
@@ -34,11 +37,11 @@ class MeasuresMemo(Memo):
                     known[key.hex()] = Measures.from_bytes(data)
         return known
 
-    def remember(self, measured: Mapping[str, Measures]) -> None:
-        """Remember measures, by digest."""
+    def remember(self, measured: Mapping[str, bytes]) -> None:
+        """Remember measures as `Measures.to_bytes` gives them, by digest."""
         rows = []
-        for digest, measures in measured.items():
-            key, data = bytes.fromhex(digest), measures.to_bytes()
+        for digest, data in measured.items():
+            key = bytes.fromhex(digest)
             rows.append((key, data, _seal(key, data)))
         self._insert(rows)
 
@@ -63,7 +66,7 @@ def survey(
         By path; without those that cannot be read.
     """
     digests = DigestMemo(cache and cache / "digests.sqlite")
-    memo = MeasuresMemo(cache and cache / "measures.sqlite")
+    memo = MeasuresMemo(cache and cache / MEASURES)
     own = digests.known(paths)
     known = memo.known(own.values())
     todo = [path for path in dict.fromkeys(paths) if own.get(path) not in known]
@@ -85,7 +88,7 @@ def survey(
     finally:  # what was measured is kept, whatever ends the run
         pool.shutdown(cancel_futures=True)
         digests.remember(read)
-        memo.remember(fresh)
+        memo.remember({digest: each.to_bytes() for digest, each in fresh.items()})
     known |= fresh
     return {path: known[own[path]] for path in paths if own.get(path) in known}
 

@@ -108,3 +108,23 @@ def test_a_file_that_cannot_be_opened_has_no_digest_and_one_that_is_no_picture_h
     assert gone == ReadFile(0, None, Outcome("failed", "no such file or directory"))
     assert empty == ReadFile(1, digest_bytes(b""), Outcome("failed", "empty file"))
     assert [path for path, *_ in reader.read] == paths[1:]
+
+
+@pytest.mark.parametrize(
+    ("squares", "time", "measured"),
+    [
+        ([Square(224)], True, True),
+        ([Square(224, view=1), Square(224, "crop"), Square(224)], True, True),
+        ([Square(224)], False, False),
+        ([Square(224, "crop")], True, False),
+        ([Square(224, "pad")], True, False),
+        ([Square(64)], True, False),
+    ],
+)
+def test_a_picture_is_measured_on_the_way_where_there_is_time_and_all_of_it_is_seen(
+    photos, squares, time, measured
+):
+    paths = sorted(str(path) for path in photos.rglob("*.png"))
+    reader = Reader(paths, squares, lambda digest: [*range(len(squares))], lambda: time)
+    digests = {file.digest for file in reader.files(range(len(paths)))}
+    assert set(reader.measured) == (digests if measured else set())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from fakes import draw, open_pictures
 
+import featx
+from featx.features.store.store import cache_folder
 from featx.images.folder import ImageFolder
 from featx.images.survey import survey
 
@@ -57,3 +59,18 @@ def test_a_damaged_memory_costs_the_time_alone(photos, tmp_path, caplog):
     data[2048:] = bytes(len(data) - 2048)
     memo.write_bytes(data)
     assert survey(paths, tmp_path / "cache") == first
+
+
+def test_pictures_that_were_embedded_need_not_be_decoded_again(
+    photos, later, opened, fake_engine, monkeypatch
+):
+    monkeypatch.setattr(fake_engine, "seconds_per_batch", 0.1)  # as long as a network takes on CPUs
+    featx.embed(photos, progress=False)
+    opened.clear()
+    paths = ImageFolder.of(photos).paths
+    measured = survey(paths, cache_folder())
+    assert opened == []
+    for path, each in survey(paths, None).items():
+        assert (each.width, each.height, each.format) == (32, 24, "PNG")
+        assert abs(each.contrast - measured[path].contrast) < 4  # of noise
+        assert (each.n_bytes, each.camera) == (measured[path].n_bytes, measured[path].camera)

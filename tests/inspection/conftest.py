@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featx.images.measures import Measures
+from featx.images.measures import MINIATURE, Measures
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def measures_like():
             "one_colour": 0.25,
             "detail": (50.0, 80.0, 120.0, 200.0),
             "edges": tuple(random.uniform(60, 200, 12).round(1).tolist()),
-            "miniature": random.integers(0, 255, 256, dtype=np.uint8).tobytes(),
+            "miniature": random.integers(0, 255, MINIATURE**2, dtype=np.uint8).tobytes(),
         }
         return Measures(**known | changed)
 
