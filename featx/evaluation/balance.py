@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,10 @@ class Balance:
         The class with the lowest recall; of several the smallest.
     weakest_recall : Estimate
         The share of its images that are recognised, with its 95 % interval.
+    weakest_size : int
+        Images of that class.
+    other_recall : float
+        Mean of the recalls of the other classes, 0 to 1; NaN where there is none.
     smallest, largest : int
         Images in the smallest and in the largest class.
     """
@@ -36,6 +41,8 @@ class Balance:
     balanced_accuracy: Estimate
     weakest_class: Label
     weakest_recall: Estimate
+    weakest_size: int
+    other_recall: float
     smallest: int
     largest: int
 
@@ -56,10 +63,13 @@ class Balance:
         recalls = np.bincount(class_of, hits.mean(axis=0)) / counts
         sizes = counts * size / len(y)
         weakest = np.lexsort((counts, recalls))[0]
+        others = np.delete(recalls, weakest)
         return cls(
             balanced_accuracy=_mean(recalls, sizes),
             weakest_class=names.tolist()[weakest],
             weakest_recall=accuracy_interval(float(recalls[weakest]), float(sizes[weakest])),
+            weakest_size=int(counts[weakest]),
+            other_recall=float(others.mean()) if len(others) else math.nan,
             smallest=int(counts.min()),
             largest=int(counts.max()),
         )

@@ -6,20 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from featx.evaluation.balance import UNEQUAL
 from featx.evaluation.curve import LearningCurve
 from featx.evaluation.evaluation import Evaluation
 from featx.images.labels import Label
-from featx.text import listed, percent, printable, shortener
+from featx.text import count, listed, percent, printable, shortener
 
 MOST = 3  # steps that are named
 _PAIRS, _PATHS = 2, 3  # of classes, and of photographs, that a step names
+_SUFFERS = 0.1  # recall of a small class below that of the others
 _CHANCE = 0.05  # that errors spread evenly over the classes put so many on one pair
 _LITTLE = 0.03  # accuracy that is not worth twice the photographs
 _GOOD = 0.95  # accuracy from which up no other network is worth a try
 
 
 def next_steps(
-    evaluation: Evaluation, curve: LearningCurve | None = None, networks: Sequence[str] = ()
+    evaluation: Evaluation,
+    curve: LearningCurve | None = None,
+    networks: Sequence[str] = (),
+    *,
+    takes_class_weight: bool = False,
 ) -> tuple[str, ...]:
     """Say what to do next, in up to three sentences; nothing where the figures ask for nothing.
 
@@ -31,20 +37,38 @@ def next_steps(
         Its learning curve, where it is at hand.
     networks : sequence of str, optional
         Other networks whose weights are on this machine.
+    takes_class_weight : bool, default=False
+        Whether the classifier could be given class_weight="balanced", and was not.
 
     Returns
     -------
     tuple of str
-        The labels to look at, the classes that need more photographs, what twice as many would
-        give, whether to try another network; the first three that apply.
+        Whether to let small classes count alike, the labels to look at, the classes that need more
+        photographs, what twice as many would give, whether to try another network; the first three
+        that apply.
     """
     steps = (
+        _class_weight(evaluation) if takes_class_weight else None,
         _doubtful_labels(evaluation),
         _confused_classes(evaluation),
         _more_photographs(evaluation, curve),
         _other_networks(evaluation, networks),
     )
     return tuple(step for step in steps if step)[:MOST]
+
+
+def _class_weight(evaluation: Evaluation) -> str | None:
+    """Name the option that lets a small class count as much as large ones, where it suffers."""
+    balance = evaluation.balance
+    recall, others = balance.weakest_recall.value, balance.other_recall
+    if balance.weakest_size > balance.largest / UNEQUAL or others - recall < _SUFFERS:
+        return None
+    return (
+        "let each class count alike, by --class-weight balanced (in Python "
+        f'class_weight="balanced"): of {printable(balance.weakest_class)}, a class of '
+        f"{count(balance.weakest_size, 'image')}, {percent(recall)} are recognised, of the others "
+        f"{percent(others)}"
+    )
 
 
 def _doubtful_labels(evaluation: Evaluation) -> str | None:

@@ -194,6 +194,12 @@ class Learner:
         """Whether it can say how probable each class is."""
         return hasattr(self.build(), "predict_proba")
 
+    @property
+    def takes_class_weight(self) -> bool:
+        """Whether `class_weight` could be given for it, and was not."""
+        spec = CLASSIFIERS.get(self.given) if isinstance(self.given, str) else None
+        return spec is not None and spec.balance is not None and self.class_weight is None
+
     def require(self, backbone: str | None, classes: int) -> None:
         """Check that it can learn so many classes from what a backbone gives.
 

@@ -72,15 +72,21 @@ class Training:
     def next_steps(self) -> tuple[str, ...]:
         """What would make the model better, in up to three sentences; none if not validated.
 
-        Which labels to look at, which classes need more photographs since they are taken for each
-        other, what twice as many would give (where a learning curve takes seconds), and
-        which other networks are at hand. Nothing where the figures ask for nothing.
+        Whether to let small classes count alike, which labels to look at, which classes need more
+        photographs since they are taken for each other, what twice as many would give (where a
+        learning curve takes seconds), and which other networks are at hand. Nothing where the
+        figures ask for nothing.
         """
         if self.validation is None:
             return ()
         used = self.features.recipe.backbone if self.features.recipe else ""
         others = [name for name, spec in BACKBONES.items() if name not in used and at_hand(spec)]
-        return next_steps(self.validation, self.curve or self._quick_curve(), others)
+        return next_steps(
+            self.validation,
+            self.curve or self._quick_curve(),
+            others,
+            takes_class_weight=self.learner is not None and self.learner.takes_class_weight,
+        )
 
     def _quick_curve(self) -> LearningCurve | None:
         """Measure a learning curve where that takes a moment and something is wrong."""
