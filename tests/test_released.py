@@ -13,7 +13,7 @@ import pytest
 
 import featx
 from featx.backbones.backbone import Backbone
-from featx.features.formats import SUFFIXES
+from featx.features.formats import FORMAT, SUFFIXES
 from featx.features.matrix import Features, as_paths
 from featx.features.options import settle
 from featx.features.recipe import Recipe, RecipePart
@@ -166,6 +166,16 @@ def test_a_table_that_r_edited_is_loaded_with_what_describes_its_rows():
     assert features.recipe == ONE
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_saved_features_of_format_2_are_loaded_with_their_name_and_views(suffix):
+    features = Features.load(RELEASED / "features" / f"two{suffix}")
+    assert np.array_equal(features.X, TABLE)
+    assert np.array_equal(features.views[0], TABLE + 1)
+    assert features.paths.tolist() == PATHS
+    assert features.y.tolist() == ["ant"] * 3 + ["bee"] * 3
+    assert (features.outcomes, features.recipe, features.name) == (OUTCOMES, ONE, "clip")
+
+
 def test_saved_maps_are_loaded_in_their_shape():
     features = Features.load(RELEASED / "features" / "map.npz")
     assert np.array_equal(features.X, TABLE.reshape(6, 1, 5, 1))
@@ -181,9 +191,10 @@ def test_features_are_saved_again_byte_for_byte(name, tmp_path):
     again, once = (
         json.loads((folder / f"{name}.json").read_bytes()) for folder in (tmp_path, before)
     )
-    later = [again.pop(key, None) for key in ("rows", "description_checksum")]
-    if later[0]:  # what knows the rows of a table that others edit
-        del again["checksum"], once["checksum"]
+    for key in ("rows", "description_checksum", "pictures"):  # what later formats have
+        again.pop(key, None)
+    assert (again.pop("format"), once.pop("format")) == (FORMAT, 1)
+    del again["checksum"], once["checksum"]
     assert json.dumps(again) == json.dumps(once)
 
 

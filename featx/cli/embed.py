@@ -15,7 +15,7 @@ from featx.cli.flags import (
 from featx.cli.help import command
 from featx.cli.output import emit, save_plot, working
 from featx.cli.sources import source_arguments
-from featx.features.formats import SUFFIXES
+from featx.features.formats import SUFFIXES, files_of
 from featx.features.options import EmbedOptions
 
 
@@ -46,4 +46,7 @@ def embed(
         features = featx.embed(source, **options)
         features.save(out)
         save_plot(map, features)
-    emit(features.to_dict(), features.summary, as_json=as_json, out=out, map=map)
+    _, *beside = files_of(out)
+    sidecar = str(beside[0]) if beside else None
+    files = {"out": out, "sidecar": sidecar, "map": map}
+    emit(features.to_dict(), features.summary, as_json=as_json, **files)

@@ -15,10 +15,11 @@ from featx.backbones.weights import chosen_backbones
 from featx.errors import OptionError, warn_of_images
 from featx.evaluation.intervals import Estimate
 from featx.evaluation.validation import CrossValidation
-from featx.features.matrix import Features, distinct_names
+from featx.features.matrix import Features
 from featx.features.options import CompareOptions, EmbedOptions, settle
 from featx.features.request import Request
 from featx.features.run import run
+from featx.features.several import distinct_names
 from featx.images.folder import ImageFolder
 from featx.learning.classes import require_every_class
 from featx.learning.learner import Learner

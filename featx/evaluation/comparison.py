@@ -32,7 +32,7 @@ from featx.evaluation.shortfalls import Shortfalls
 from featx.evaluation.splits import FOLDS, REPEATS, check_counts, split
 from featx.evaluation.validation import tasks_of, validation_of, with_series
 from featx.features.duplicates import find_contradictions, find_duplicates, narrowest, notes_on
-from featx.features.matrix import Features, same_images
+from featx.features.matrix import Features
 from featx.features.options import (
     CompareOptions,
     SourceOptions,
@@ -40,7 +40,8 @@ from featx.features.options import (
     refuse_options,
     takes,
 )
-from featx.features.saved import several_saved
+from featx.features.saved import is_saved, several_saved
+from featx.features.several import same_images
 from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
@@ -228,7 +229,7 @@ class Comparison:
             rows.append(
                 {
                     "rank": rank,
-                    "backbone": recipe.backbone if recipe else each.name,
+                    "backbone": recipe.backbone if recipe else each.features.name or each.name,
                     "pooling": recipe.pooling if recipe else "",
                     "classifier": each.classifier,
                     **each.accuracy.to_dict("accuracy"),
@@ -429,15 +430,14 @@ def compare(
     check_counts(folds, repeats, seed)
     learners = learners_of(classifiers, class_weight)
     progress = options.get("progress", True)
-    source = several_saved(source)
+    free = {"progress", "root"} if is_saved(source) else {"progress"}
+    source = several_saved(source, options.get("root"))
     given = [source] if isinstance(source, Features) else source
     if isinstance(given, list | tuple) and given and isinstance(given[0], Features):
         refuse_labels(labels)
         chosen = {} if backbones == "all" else {"backbones": backbones}
         chosen |= {} if poolings in ("avg", ["avg"]) else {"poolings": poolings}
-        refuse_options(
-            {name: each for name, each in options.items() if name != "progress"} | chosen
-        )
+        refuse_options({name: each for name, each in options.items() if name not in free} | chosen)
         grouping = Grouping.of(groups, given[0])
         pairs = paired(given, learners)
     else:

@@ -14,17 +14,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featx.errors import FeatxError, OptionError, StorageError, one_line, warn
+from featx.features.archive import read_archive, write_archive
 from featx.features.edited import in_blocks, path_digest, row_digests, saved_rows
 from featx.files import written
 from featx.text import count, listed, spreadsheet_cell, text_of_cell
 
-FORMAT = 1  # of saved features; raised when their layout changes
+FORMAT = 2  # of saved features; raised when their layout changes
+_READABLE = (1, 2)
 SUFFIXES = (".npz", ".npy", ".parquet", ".csv")
 _ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")  # how pandas saves an index without a name
 _CHECKED_BYTES = 1 << 20  # at a time
@@ -64,8 +67,9 @@ def save(path: Path, stored: Stored, columns: list[str]) -> None:
     about["checksum"] = _checksum(stored.X, about)
     text = json.dumps(about)
     if suffix == ".npz":
+        told = {name: each for name, each in about.items() if name not in ("paths", "labels")}
         with written(path) as file, file.open("wb") as sink:
-            np.savez(sink, X=stored.X, about=np.frombuffer(text.encode(), dtype=np.uint8))
+            write_archive(sink, stored.X, stored.paths, stored.labels, told)
     elif suffix == ".parquet":
         with written(path) as file:
             _write_parquet(file, stored, columns, text)
@@ -91,13 +95,27 @@ def load(path: Path) -> Stored:
         raise StorageError(f"no features file {path}: expected one that `save` wrote")
     try:
         stored = _READERS[suffix](path)
-        return stored if stored.about is None else _checked(path, stored, stored.about)
+        if stored.about is not None:
+            return _checked(path, stored, stored.about)
     except FeatxError:
         raise
     except Exception as error:  # whatever numpy, zip, JSON, Arrow or csv make of damaged bytes
         raise StorageError(
             f"{path} is damaged or holds no features ({one_line(error)}); make it again"
         ) from error
+    if holds_features(path):
+        kept = "in the table" if suffix == ".parquet" else f"in {_sidecar(path).name} beside it"
+        warn(
+            f"{path} has lost its recipe, which featx keeps {kept}: these features can be "
+            "compared, but no model can be trained on them that would embed new pictures"
+        )
+    return stored
+
+
+def files_of(path: str | PathLike[str]) -> list[Path]:
+    """Return the files that `save` writes: the one named, and its sidecar where it has one."""
+    file = Path(path)
+    return [file, _sidecar(file)] if file.suffix.lower() in (".npy", ".csv") else [file]
 
 
 def holds_features(path: Path) -> bool:
@@ -121,7 +139,10 @@ def holds_features(path: Path) -> bool:
 
 
 def _are_numbered(names: Sequence[str]) -> bool:
-    """Whether columns beside the path and the label are numbered under one name, from 0 on."""
+    """Whether columns beside the path and the label are numbered under one name, from 0 on.
+
+    That is how `save` names them.
+    """
     others = [name for name in names if name not in {"path", "label", *_ROW_NUMBERS}]
     prefix = others[0].rpartition("_")[0] if others else ""
     numbered = {f"{prefix}_{number}" for number in range(len(others))}
@@ -130,9 +151,9 @@ def _are_numbered(names: Sequence[str]) -> bool:
 
 def _checked(path: Path, stored: Stored, about: dict[str, Any]) -> Stored:
     """Return what a file holds as it was saved, as far as it is still there."""
-    if about.get("format") != FORMAT:
+    if about.get("format") not in _READABLE:
         raise StorageError(
-            f"{path} is of format {about.get('format')}, expected {FORMAT}; "
+            f"{path} is of format {about.get('format')}, expected {FORMAT} or an older one; "
             "update featx or embed the images again"
         )
     paths = [row[0] for row in about.get("rows", ())]
@@ -207,9 +228,11 @@ def _exact(stored: Stored, about: dict[str, Any], rows: Sequence[int]) -> Stored
 
 
 def _read_npz(path: Path) -> Stored:
-    with np.load(path, allow_pickle=False) as arrays:
-        about = json.loads(arrays["about"].tobytes())
-        return Stored(arrays["X"], about["paths"], about["labels"], about)
+    X, paths, labels, about = read_archive(path)
+    checksum = about.pop("checksum")
+    return Stored(
+        X, paths, labels, {**about, "paths": paths, "labels": labels, "checksum": checksum}
+    )
 
 
 def _read_npy(path: Path) -> Stored:

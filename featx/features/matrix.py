@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -15,18 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ImageSourceError, OptionError, StorageError, warn_of_images
+from featx.errors import OptionError, StorageError, one_line, warn_of_images
 from featx.features import formats
 from featx.features.recipe import Recipe
+from featx.features.whereabouts import Whereabouts, common_folder
 from featx.images.decode import Outcome
-from featx.images.labels import Label, class_name, classes_of, notes_on_names, of_one_type
+from featx.images.labels import (
+    Label,
+    class_name,
+    classes_of,
+    labels_of,
+    notes_on_names,
+    of_one_type,
+)
 from featx.text import count, duration, listed, printable
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-_UNTOLD = ("weights", "preprocessing", "orientation", "color", "view")  # in names of features
 _NOTHING_KNOWN: dict[str, Any] = {  # about a table that was made elsewhere
     "recipe": None,
     "outcomes": [],
@@ -72,6 +80,8 @@ class Features:
     notes : tuple of str
         What a reader should know of the images, a line each: classes that are gone since they have
         no picture, names that are one class or look alike, links that were not followed twice.
+    name : str or None
+        What comparisons call them; None for the network of the recipe.
     """
 
     X: np.ndarray
@@ -86,8 +96,11 @@ class Features:
     images_per_second: float = math.nan
     views: tuple[np.ndarray, ...] = ()
     notes: tuple[str, ...] = ()
+    name: str | None = None
 
     def __post_init__(self) -> None:
+        for field, value in _as_arrays(self.X, self.y, self.paths).items():
+            object.__setattr__(self, field, value)
         rows = {"X": len(self.X), "paths": len(self.paths)}
         rows |= {f"view {number}": len(each) for number, each in enumerate(self.views, 1)}
         rows |= {} if self.y is None else {"y": len(self.y)}
@@ -114,6 +127,7 @@ class Features:
             failed = [f"{each.path}: {each.reason}" for each in self.failed]
             rows["failed"] = listed(failed, 5)
         rows["recipe"] = str(self.recipe) if self.recipe else "none: made elsewhere"
+        rows |= {"name": printable(self.name)} if self.name else {}
         cells = [f"<tr><th>{key}</th><td>{escape(text)}</td></tr>" for key, text in rows.items()]
         return f"<table>{''.join(cells)}</table>"
 
@@ -154,6 +168,12 @@ class Features:
     def feature_names(self) -> list[str]:
         """Names of the columns of `matrix`."""
         return feature_names(self.recipe, self.matrix.shape[1])
+
+    @property
+    def root(self) -> str | None:
+        """The folder that all pictures are in; None if there is none."""
+        folder = common_folder(self.paths.tolist())
+        return None if folder is None else folder or os.curdir
 
     @property
     def labels(self) -> list[Label | None]:
@@ -237,6 +257,7 @@ class Features:
             images_per_second=self.images_per_second,
             views=tuple(view[positions] for view in self.views),
             notes=self.notes,
+            name=self.name,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -295,6 +316,10 @@ class Features:
         }
         if self.notes:
             about["notes"] = list(self.notes)
+        if self.name:
+            about["name"] = self.name
+        place = Whereabouts.of(self.paths.tolist(), Path(path))
+        about["pictures"] = None if place is None else asdict(place)
         if not math.isnan(self.images_per_second):
             about["images_per_second"] = self.images_per_second
         labels = None
@@ -313,15 +338,21 @@ class Features:
         formats.save(Path(path), stored, self.feature_names)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Features:
+    def load(
+        cls, path: str | PathLike[str], *, root: str | PathLike[str] | None = None
+    ) -> Features:
         """Load what `save` wrote, or a .csv or .parquet table with a column `path`.
 
-        A matrix in .npy comes back as a memory map. A table that was made elsewhere has no recipe.
+        A matrix in .npy comes back as a memory map. A table that was made elsewhere has no recipe,
+        and is called like its file. Paths lead to the pictures where these are there, also from
+        another current folder, or where they and the file have moved together.
 
         Parameters
         ----------
         path : str or path
             The file; its suffix names the format.
+        root : str or path, optional
+            The folder in which the pictures are now, if they have moved without the file.
 
         Returns
         -------
@@ -331,8 +362,11 @@ class Features:
         ------
         StorageError
             The file is missing, damaged, or not one of features.
+        OptionError
+            No picture is in `root`.
         """
-        stored = formats.load(Path(path))
+        file = Path(path)
+        stored = formats.load(file)
         about = stored.about or _NOTHING_KNOWN
         try:
             n_views = int(about.get("views", 0))
@@ -340,10 +374,11 @@ class Features:
             notes = tuple(map(str, about.get("notes", ())))
             labels: Sequence[Any] | None = stored.labels and stored.labels[:n]
             renamed = list[str]()
-            if labels and Path(path).suffix.lower() in (".csv", ".parquet"):
+            if labels and file.suffix.lower() in (".csv", ".parquet"):
                 labels, renamed = _corrected(labels)
                 warn_of_images(renamed)
-            return cls(
+            name = about.get("name") or (None if about["recipe"] else file.stem)
+            loaded = cls(
                 X=stored.X[:n],
                 y=_labels(labels, about.get("labels_are")),
                 paths=as_paths(stored.paths[:n]),
@@ -357,9 +392,41 @@ class Features:
                 weights=about["weights"],
                 notes=(*notes, *renamed),
                 images_per_second=float(about.get("images_per_second", math.nan)),
+                name=None if name is None else str(name),
             )
+            place = Whereabouts.from_dict(about.get("pictures"), stored.paths[:n])
         except (OptionError, ArithmeticError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{path} cannot be used: {error}") from error
+        find = None if place is None else place.finder(stored.paths[:n], file, root)
+        return loaded if find is None else loaded._moved(find)
+
+    def _moved(self, find: Callable[[str], str]) -> Features:
+        """Return the features with the paths that a function gives."""
+        return replace(
+            self,
+            paths=as_paths([find(path) for path in self.paths]),
+            outcomes=tuple(replace(each, path=find(each.path)) for each in self.outcomes),
+        )
+
+
+def _as_arrays(X: Any, y: Any, paths: Any) -> dict[str, Any]:
+    """Return what is no array yet, such as lists of one's own, as the arrays of features."""
+    made: dict[str, Any] = {}
+    if not isinstance(X, np.ndarray) or X.dtype.kind != "f" or X.dtype.itemsize < 4:
+        try:
+            made["X"] = X = np.asarray(X, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise OptionError(
+                f"X is no array of numbers ({one_line(error)}): expected a row an image"
+            ) from error
+    if X.ndim < 2:
+        raise OptionError(f"X has the shape {X.shape}: expected a row an image, (n, width)")
+    if y is not None and not isinstance(y, np.ndarray):
+        given = list(y)
+        made["y"] = as_labels(labels_of(given, len(given)))
+    if not isinstance(paths, np.ndarray):
+        made["paths"] = as_paths([os.fspath(path) for path in paths])
+    return made
 
 
 def _labels(texts: Sequence[Any] | None, kind: object) -> np.ndarray | None:
@@ -398,64 +465,6 @@ def feature_names(recipe: Recipe | None, width: int) -> list[str]:
     """Name the columns of a feature matrix, such as resnet50_0, resnet50_1."""
     prefix = recipe.backbone if recipe else "feature"
     return [f"{prefix}_{column}" for column in range(width)]
-
-
-def same_images(several: Sequence[Features]) -> list[Features]:
-    """Reduce features to the images that all of them have, in the same order."""
-    common = set(several[0].paths).intersection(*(each.paths for each in several[1:]))
-    if not common:
-        raise ImageSourceError(
-            "the features are of different images: expected features of the same paths"
-        )
-    every = dict.fromkeys(path for each in several for path in each.paths)
-    if len(every) > len(common):
-        first = next(path for path in every if path not in common)
-        warn_of_images(
-            [
-                f"{len(every) - len(common):,} of {count(len(every), 'image')} are left out, since "
-                f"they are not in all of the features, such as {first}"
-            ]
-        )
-    order = [path for path in several[0].paths if path in common]
-    same = []
-    for each in several:
-        if each.paths.tolist() == order:
-            same.append(each)
-        else:
-            rows = {path: row for row, path in enumerate(each.paths)}
-            same.append(each.select([rows[path] for path in order]))
-    if any(each.labels != same[0].labels for each in same[1:]):
-        raise ImageSourceError("the features give the same images different labels")
-    return same
-
-
-def distinct_names(several: Sequence[Features]) -> list[str]:
-    """Name features by the backbone and the settings in which those of one backbone differ."""
-    settings = [_told_settings(each) for each in several]
-    values: dict[str, dict[str, set[object]]] = defaultdict(lambda: defaultdict(set))
-    for own in settings:
-        for key in own:
-            values[key][own["backbone"]].add(own[key])
-    told = [key for key in values if any(len(own) > 1 for own in values[key].values())]
-    names = []
-    for number, own in enumerate(settings, 1):
-        parts = [own.get("backbone", f"features {number}"), *(own.get(key) for key in told)]
-        names.append(" ".join(printable(part) for part in parts if part is not None))
-    return names
-
-
-def _told_settings(features: Features) -> dict[str, Any]:
-    if features.recipe is None:
-        return {}
-    settings = features.recipe.settings
-    told = {
-        name: f"{name.replace('_', ' ')} {each}"
-        if isinstance(each, int)
-        else each  # input size 448
-        for name, each in settings.items()
-        if name not in _UNTOLD
-    }
-    return told | {"views": f"{len(features.views)} views" if features.views else None}
 
 
 def as_labels(labels: Sequence[Any]) -> np.ndarray | None:

@@ -14,14 +14,19 @@ from featx.text import listed
 
 
 def is_saved(source: object) -> bool:
-    """Tell whether a path is a file of saved features, or a folder of such files alone."""
-    return bool(_files(source))
+    """Tell whether a path is a file of saved features, or a folder of such files alone.
+
+    Of several paths one has to be.
+    """
+    sources = source if isinstance(source, list | tuple) else [source]
+    return any(_files(each) for each in sources)
 
 
-def saved_features(source: Any) -> Any:
+def saved_features(source: Any, root: str | os.PathLike[str] | None = None) -> Any:
     """Load the features that a path names; whatever else a source is, it stays as it is.
 
-    Several files, of a folder or a list, are an `ImageSourceError`.
+    `root` is where their pictures are, if that is told. Several files, of a folder or a list, are
+    an `ImageSourceError`.
     """
     sources = source if isinstance(source, list | tuple) else [source]
     files = [path for each in sources for path in _files(each)]
@@ -30,10 +35,10 @@ def saved_features(source: Any) -> Any:
             f"features alone and of one file are expected here: got {listed(files, 4)}"
             f"{' among others' if len(sources) > len(files) else ''}; name one, or compare them"
         )
-    return Features.load(files[0]) if files else source
+    return Features.load(files[0], root=root) if files else source
 
 
-def several_saved(source: Any) -> Any:
+def several_saved(source: Any, root: str | os.PathLike[str] | None = None) -> Any:
     """Load the features that a path names, or several paths; other sources stay as they are.
 
     Returns a list where there are several, such as those of a folder.
@@ -51,7 +56,7 @@ def several_saved(source: Any) -> Any:
     loaded = [
         each
         for given, files in zip(sources, found, strict=True)
-        for each in ([Features.load(path) for path in files] or [given])
+        for each in ([Features.load(path, root=root) for path in files] or [given])
     ]
     return loaded if len(loaded) > 1 else loaded[0]
 
@@ -61,17 +66,26 @@ def _files(source: object) -> list[Path]:
     if type(source) is not str and not isinstance(source, os.PathLike):
         return []  # a picture in memory is a str, too
     path = Path(os.path.expanduser(os.fsdecode(source)))
+    if named_as_image(path.name):
+        return []
     if path.is_file():
         return [path] if _is_file_of_features(path) else []
-    if not path.is_dir():
+    return _inside(path) if path.is_dir() else []
+
+
+def _inside(folder: Path) -> list[Path]:
+    """List the files of features in a folder, unless it has pictures or other folders."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for each in entries:
+                if named_as_image(each.name) or (each.is_dir() and each.name[0] != "."):
+                    return []
+                if each.name[0] != "." and _is_file_of_features(Path(each.path)):
+                    found.append(Path(each.path))
+    except OSError:  # whoever lists its pictures says so
         return []
-    with os.scandir(path) as entries:
-        inside = sorted(
-            (each for each in entries if each.name[0] != "."), key=lambda each: each.name
-        )
-    if any(each.is_dir() or named_as_image(each.name) for each in inside):
-        return []
-    return [Path(each.path) for each in inside if _is_file_of_features(Path(each.path))]
+    return sorted(found)
 
 
 def _is_file_of_features(path: Path) -> bool:

@@ -197,7 +197,7 @@ class ImageClassifier:
             The features or the weights are not those that the model was trained on, or the
             features have fewer views.
         """
-        source = saved_features(source)
+        source = saved_features(source, options.get("root"))
         if isinstance(source, Features):
             self.recipe.require(source.recipe, "these features")
             if len(source.views) < self.views:
@@ -219,7 +219,7 @@ class ImageClassifier:
         self, source: ImageSource, labels: Labels = None, **options: Unpack[RunOptions]
     ) -> Features:
         """Return the `features` of images that the model can be judged by; as for `evaluate`."""
-        source = saved_features(source)
+        source = saved_features(source, options.get("root"))
         if isinstance(source, Features):
             refuse_labels(labels)
         else:

@@ -25,7 +25,7 @@ from featx.features.options import (
     refuse_options,
     takes,
 )
-from featx.features.saved import saved_features
+from featx.features.saved import is_saved, saved_features
 from featx.images.exclusion import NOTHING
 from featx.images.folder import ImageSource, is_folder
 from featx.images.labels import Label, Labels
@@ -124,11 +124,14 @@ def train(
     if not isinstance(backbone, str | Backbone | None):
         raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
     own = backbone if isinstance(backbone, Backbone) else None
-    source, test = saved_features(source), saved_features(test)
+    saved = is_saved(source)
+    source = saved_features(source, options.get("root"))
+    test = saved_features(test)
     if isinstance(source, Features):
         refuse_labels(labels)
+        free = {"progress", "root"} if saved else {"progress"}
         named = {"backbone": backbone} if isinstance(backbone, str) else {}
-        refuse_options({name: each for name, each in options.items() if name != "progress"} | named)
+        refuse_options({name: each for name, each in options.items() if name not in free} | named)
         features, grouping = source, Grouping.of(groups, source)
         test = test_images(test, features.classes, None)
     else:

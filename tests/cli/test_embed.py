@@ -39,6 +39,7 @@ def test_embed_says_in_json_what_it_did(featx_run, photos, new_photos, tmp_path)
         "fingerprint": featx.Features.load(out).recipe.fingerprint,
         "out": str(out),
         "map": None,
+        "sidecar": None,
     }
     assert document["seconds"] > 0
     assert document["images_per_second"] > 0
@@ -81,7 +82,7 @@ OTHER = {  # than the default, where there is no list of choices
 }
 
 
-NOT_OF_RECIPES = {"progress", "root", "path_column", "label_column"}
+NOT_OF_RECIPES = {"progress", "root", "path_column", "label_column", "exclude"}
 
 
 def other_value(name):

@@ -143,10 +143,35 @@ def test_a_folder_of_pictures_beside_which_features_lie_is_one_of_pictures(
     assert document["features"]["n_other"] == 1
 
 
-def test_vectors_of_a_table_that_lost_its_description_are_used_or_refused(
-    featx_run, featx_refuses, photos, tmp_path
+def test_a_table_without_its_sidecar_says_that_its_recipe_is_lost(
+    featx_run, featx_ends, photos, tmp_path
 ):
     out = tmp_path / "x.csv"
-    featx_run("embed", photos, "--out", out)
+    ended = featx_run("embed", photos, "--out", out)
+    assert ended.out.splitlines()[-2:] == [f"wrote {out}", f"wrote {out}.json"]
     (tmp_path / "x.csv.json").unlink()
-    assert featx_run("compare", out, "--json").json["n_images"] == 18
+    lost = "has lost its recipe, which featx keeps in x.csv.json beside it"
+    ended = featx_run("compare", out)
+    assert lost in ended.err
+    assert ended.out.splitlines()[1].split()[2] == "x", "it is called like its file"
+    ended = featx_ends("train", out, "--out", tmp_path / "m.featx")
+    assert ended.status == 2
+    assert lost in ended.err
+    assert "these features carry no recipe" in ended.err
+
+
+def test_pictures_of_saved_features_are_where_the_root_says(
+    featx_run, featx_ends, photos, tmp_path
+):
+    out, model = tmp_path / "x.npz", tmp_path / "m.featx"
+    featx_run("embed", photos, "--out", out)
+    photos.rename(tmp_path / "pictures")
+    featx_run("train", out, "--root", tmp_path / "pictures", "--out", model)
+    gallery = tmp_path / "gallery.png"
+    rows = featx_run(
+        *("predict", model, out, "--root", tmp_path / "pictures", "--json", "--gallery", gallery)
+    ).json
+    assert rows[0]["path"] == str(tmp_path / "pictures" / "blue" / "000.png")
+    ended = featx_ends("train", out, "--root", tmp_path, "--out", model)
+    assert ended.status == 2
+    assert "holds no picture of" in ended.err
