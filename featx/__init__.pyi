@@ -6,6 +6,7 @@ from .backbones.weights import Weights as Weights
 from .charts.comparison import plot_comparison as plot_comparison
 from .charts.confusion import plot_confusion as plot_confusion
 from .charts.curve import plot_learning_curve as plot_learning_curve
+from .charts.curve import plot_learning_curves as plot_learning_curves
 from .charts.forest import plot_forest as plot_forest
 from .charts.gallery import plot_gallery as plot_gallery
 from .charts.history import plot_history as plot_history
@@ -18,6 +19,8 @@ from .evaluation.comparison import Comparison as Comparison
 from .evaluation.comparison import compare as compare
 from .evaluation.curve import LearningCurve as LearningCurve
 from .evaluation.curve import learning_curve as learning_curve
+from .evaluation.curves import LearningCurves as LearningCurves
+from .evaluation.curves import learning_curves as learning_curves
 from .evaluation.difference import Difference as Difference
 from .evaluation.evaluation import Evaluation as Evaluation
 from .evaluation.groups import Grouping as Grouping

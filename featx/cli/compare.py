@@ -52,6 +52,7 @@ from featx.text import spreadsheet_cell
     help="How far behind the best is good enough for a faster candidate; 0.02 is 2 points.",
 )
 @figure_option("--plot", "Draw the candidates, a row with its interval for each")
+@figure_option("--curves", "Draw the learning curves of all candidates")
 @file_option("--out", "FILE.csv", "Write the table, with every column.", suffixes=(".csv",))
 @groups_option
 @report_option
@@ -61,6 +62,7 @@ def compare(
     source: str | list[str],
     within: float,
     plot: str | None,
+    curves: str | None,
     out: str | None,
     report: str | None,
     as_json: bool,
@@ -84,6 +86,8 @@ def compare(
             with written(out) as file:
                 comparison.to_frame().map(spreadsheet_cell).to_csv(file, index=False)
         save_plot(plot, comparison, kind="forest")
+        if curves:
+            save_plot(curves, featx.learning_curves(comparison))
         taken = comparison.recommend().candidate
         write_report(
             report,
@@ -94,4 +98,5 @@ def compare(
             curve=curve_for(report, taken.features, taken.learner, taken.validation),
         )
     text = "\n".join([repr(comparison), taken.validation.method, *comparison.notes])
-    emit(comparison.to_dict(), text, as_json=as_json, plot=plot, out=out, report=report)
+    files = {"plot": plot, "curves": curves, "out": out, "report": report}
+    emit(comparison.to_dict(), text, as_json=as_json, **files)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-_SHARES = (1.0, 0.7, 0.5, 0.35, 0.25)  # of the photographs of a class
+SHARES = (1.0, 0.7, 0.5, 0.35, 0.25)  # of the photographs of a class
 _QUICK = (0.25, 0.5)  # shares of a quick curve
 _APART = 0.4  # photographs per class between two sizes
 _EXPONENTS = np.linspace(0.1, 2.0, 39)
@@ -199,7 +199,7 @@ def learning_curve(
     *,
     groups: Groups = None,
     class_weight: str | None = None,
-    shares: Sequence[float] = _SHARES,
+    shares: Sequence[float] = SHARES,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = 0,
@@ -238,23 +238,35 @@ def learning_curve(
         There are no classes, or too few photographs for two sizes.
     """
     learner = Learner.of(classifier, class_weight)
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise OptionError(f"shares {tuple(shares)}: expected numbers above 0, up to 1")
+    check_shares(shares)
     y = labels_to_learn(features)
     learner.require_features(features)
     grouping, copies = Grouping.of(groups, features), find_duplicates(features).groups
     splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
+    told = "learning curve" if progress else None
+    return curve_of(features, splits, learner, shares, seed=seed, n_jobs=n_jobs, progress=told)
+
+
+def check_shares(shares: Sequence[float]) -> None:
+    """Raise an `OptionError` for shares of photographs that cannot be."""
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise OptionError(f"shares {tuple(shares)}: expected numbers above 0, up to 1")
+
+
+def curve_of(
+    features: Features,
+    splits: Splits,
+    learner: Learner,
+    shares: Sequence[float],
+    *,
+    seed: int,
+    n_jobs: int | None,
+    progress: str | None,
+) -> LearningCurve:
+    """Measure a learning curve on splits that are known; see `learning_curve`."""
+    y = labels_to_learn(features)
     kept = sorted({share for share in (1.0, *shares) if share * _smallest(splits, y) >= 1})
-    sizes, hits = _learned(
-        features,
-        splits,
-        splits.parts,
-        kept,
-        learner,
-        seed,
-        n_jobs,
-        "learning curve" if progress else None,
-    )
+    sizes, hits = _learned(features, splits, splits.parts, kept, learner, seed, n_jobs, progress)
     distinct = np.flatnonzero(np.diff(sizes, prepend=0) > _APART)
     if len(distinct) < 2:
         raise ImageSourceError(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from featx.charts.curve import plot_learning_curve
+from featx.charts.curve import plot_learning_curve, plot_learning_curves
+from featx.errors import OptionError
 from featx.evaluation.intervals import Estimate
 
 
@@ -46,3 +47,31 @@ def test_a_chart_without_axes_is_a_new_figure_that_pyplot_and_notebooks_show():
     ax = plot_learning_curve(curve())
     assert ax.figure is not mine
     assert plt.get_fignums() == [mine.number, ax.figure.number]
+
+
+def test_several_curves_stand_in_one_figure_told_apart_by_colour_and_marker():
+    made = {"a": curve(), "b": curve(values=(0.5, 0.6, 0.7)), "c": curve(sizes=(1, 3, 7))}
+    ax = plot_learning_curves(made)
+    measured, forecasts = ax.lines[::2], ax.lines[1::2]
+    assert [line.get_xdata().tolist() for line in measured] == [[2, 4, 8], [2, 4, 8], [1, 3, 7]]
+    assert [line.get_xdata()[-1] for line in forecasts] == [16, 16, 14]
+    assert len({line.get_color() for line in measured}) == 3
+    assert len({line.get_marker() for line in measured}) == 3
+    for own, forecast in zip(measured, forecasts, strict=True):
+        assert own.get_color() == forecast.get_color()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "c", "forecast"]
+    assert "95 % interval at the end: ± 10.0" in ax.get_xlabel()
+
+
+def test_many_curves_of_long_names_stay_apart_in_a_column():
+    made = [(f"{'long ' * 9}{number}", curve()) for number in range(12)]
+    ax = plot_learning_curves(made, width=3.5)
+    looks = {(line.get_color(), line.get_marker()) for line in ax.lines[::2]}
+    assert len(looks) == 12
+    texts = [text.get_text() for text in ax.figure.legends[0].get_texts()]
+    assert len(set(texts)) == 13
+
+
+def test_no_curve_is_told():
+    with pytest.raises(OptionError, match="no learning curves to draw: expected at least one"):
+        plot_learning_curves({})

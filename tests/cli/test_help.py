@@ -142,6 +142,7 @@ AT_THE_SHELL = {
     "within",
     "plot",
     "map",
+    "curves",
 }
 AT_THE_SHELL |= {"files_from", "quiet", "verbose"}
 IN_PYTHON = {"self", "source", "training", "validation", "progress"}
