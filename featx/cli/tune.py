@@ -71,7 +71,7 @@ def tune(
             evaluation=tuning.validation,
             comparison=tuning.finalists,
             test=tuning.test,
-            notes=tuning.summary.splitlines(),
+            notes=[*tuning.summary.splitlines(), *tuning.about_series],
         )
     tested = [f"test {tuning.test.summary}"] if tuning.test else []
     shift = [tuning.dataset_shift] if tuning.dataset_shift else []

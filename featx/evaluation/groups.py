@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -163,6 +164,24 @@ class Grouping:
 def together(features: Features, grouping: Grouping | None) -> np.ndarray | None:
     """Number what stays together where groups were declared: these, joined with copies."""
     return None if grouping is None else merged(find_duplicates(features).groups, grouping.numbers)
+
+
+def shared_with(
+    training: Grouping | None, groups: Groups, test: ImageFolder | Features
+) -> dict[str, str]:
+    """Find the test images of groups that were trained on: path and group of each.
+
+    `groups` is what said so of the training images. None for a group for each of those, which says
+    nothing of others.
+    """
+    if training is None or groups == BURST or not isinstance(groups, str | Mapping):
+        return {}
+    with suppress(OptionError):  # the pattern or the column is not there
+        found = Grouping.of(groups, test)
+        learned = {name for name in training.names if name is not None}
+        pairs = zip(found.paths, found.names, strict=True) if found else ()
+        return {path: name for path, name in pairs if name in learned}
+    return {}
 
 
 def merged(first: np.ndarray, second: np.ndarray) -> np.ndarray:

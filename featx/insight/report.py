@@ -200,7 +200,8 @@ def _run(
     twins = evaluation.twins if isinstance(evaluation, CrossValidation) else None
     own = evaluation.notes
     if isinstance(evaluation, CrossValidation):  # copies stand on their own
-        own = (*evaluation.splits.notes, *notes_on(evaluation.contradictions))
+        about = (*evaluation.about_series, *evaluation.splits.notes)
+        own = (*about, *notes_on(evaluation.contradictions))
     return {
         "n": len(features),
         "classes": sorted(Counter(evaluation.y_true.tolist()).items()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -12,7 +12,8 @@ import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.kinds import PIXELS
 from featx.errors import OptionError, RecipeMismatchError, warn_of_images
-from featx.evaluation.groups import Grouping, Groups, together
+from featx.evaluation.evaluation import Evaluation
+from featx.evaluation.groups import Grouping, Groups, shared_with, together
 from featx.evaluation.validation import CrossValidation, cross_validate
 from featx.features.duplicates import find_contradictions, notes_on
 from featx.features.embed import embed
@@ -45,6 +46,7 @@ from featx.models.familiarity import Familiarity, learn_familiarity
 from featx.models.model import ImageClassifier
 from featx.models.rejection import Rejection, check_rejection, choose_rejection
 from featx.models.training import Training
+from featx.text import count, listed
 
 
 @takes(EmbedOptions)
@@ -178,6 +180,8 @@ def train(
     )
     how = options_in(RunOptions, options)
     evaluation = None if test is None else model.evaluate(test, training=features, **how)
+    if evaluation is not None:
+        evaluation = told_of_groups(evaluation, shared_with(grouping, groups, test))
     seconds = time.perf_counter() - start
     model.training = Training(
         features,
@@ -215,6 +219,25 @@ def test_images(
     require_classes(folder)
     require_known(folder.paths, folder.labels, classes)
     return folder
+
+
+def told_of_groups(evaluation: Evaluation, shared: Mapping[str, str]) -> Evaluation:
+    """Say of an evaluation which of its images are of groups that were trained on, and warn.
+
+    `shared` has the path and the group of each; see `shared_with`.
+    """
+    found = [str(path) for path in evaluation.paths if path in shared]
+    if not found:
+        return evaluation
+    names = sorted({shared[path] for path in found})
+    fair = evaluation.without(found)
+    rest = f"accuracy without them: {fair.interval}" if fair else "that is all of them"
+    note = (
+        f"{len(found)} of {count(len(evaluation.paths), 'test image')} are of groups that were "
+        f"trained on ({listed(names)}); {rest}"
+    )
+    warn_of_images([note])
+    return replace(evaluation, about_images=(*evaluation.about_images, note))
 
 
 def _familiarity(

@@ -19,7 +19,7 @@ from featx.errors import OptionError, warn_of_images
 from featx.evaluation.candidates import Candidate
 from featx.evaluation.comparison import Comparison, lines_of
 from featx.evaluation.evaluation import Evaluation
-from featx.evaluation.groups import Grouping, Groups
+from featx.evaluation.groups import Grouping, Groups, shared_with
 from featx.evaluation.intervals import Estimate
 from featx.evaluation.scenes import accuracy_on_scenes
 from featx.evaluation.splits import check_counts
@@ -48,7 +48,7 @@ from featx.learning.classes import images_and_test
 from featx.learning.classifiers import SHRINKAGES, TUNED
 from featx.learning.learner import Learner, make_classifier
 from featx.models.model import ImageClassifier
-from featx.models.train import test_images, train
+from featx.models.train import test_images, told_of_groups, train
 from featx.progress import time_bar
 from featx.text import count, percent, speed
 from featx.tuning.budget import Networks, seconds_of
@@ -378,6 +378,8 @@ def tune(
         took = time.monotonic() - start
     how, best = options_in(RunOptions, settled), ranked[0].features
     evaluation = None if test is None else model.evaluate(test, training=best, **how)
+    if evaluation is not None:
+        evaluation = told_of_groups(evaluation, shared_with(grouping, groups, test))
     return Tuning(
         tuple(ranked),
         trials[0],

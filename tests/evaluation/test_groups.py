@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import featx
-from featx.errors import ImageSourceError, OptionError
+from featx.errors import ImageSourceError, ImageSourceWarning, OptionError
 from featx.evaluation.groups import Grouping, merged
 from featx.evaluation.splits import split
 from featx.images.folder import ImageFolder
@@ -199,3 +199,33 @@ def test_copies_are_named_apart_from_groups():
     assert result.twins == ((features.paths[0], features.paths[5]),)
     assert len(np.unique(result.splits.groups)) == 5
     assert result.splits.grouping.n_groups == 6
+
+
+class TestTestImagesOfGroupsThatWereTrainedOn:
+    """Other pictures of an object that was learned are no test of new objects."""
+
+    @pytest.fixture
+    def halves(self):
+        features = objects()
+        seen = np.array([int(path[-6:-4].strip("_")) for path in features.paths]) < 8
+        strange = np.array(["object_19" in path for path in features.paths])
+        return features.select(seen & ~strange), features.select(~seen)
+
+    def test_they_are_told_with_the_accuracy_without_them(self, halves):
+        learned, test = halves
+        with pytest.warns(ImageSourceWarning, match="are of groups that were trained on") as told:
+            model = featx.train(learned, "knn", groups=r"object_(\d+)", test=test)
+        found = model.training.test
+        fair = found.without([path for path in found.paths if "object_19" not in path])
+        assert len(told) == 1
+        assert found.about_images == (
+            "38 of 40 test images are of groups that were trained on (00, 01, 02, 03, 04, 05, 06, "
+            f"07 and 11 more); accuracy without them: {fair.interval}",
+        )
+        assert found.about_images[0] in model.training.summary
+
+    @pytest.mark.filterwarnings("error")
+    def test_groups_of_the_training_images_alone_say_nothing(self, halves):
+        learned, test = halves
+        given = [path.rpartition("_")[0] for path in learned.paths]
+        assert featx.train(learned, "knn", groups=given, test=test).training.test.about_images == ()
