@@ -14,7 +14,8 @@ from featx.evaluation.curve import SHARES, LearningCurve, check_shares, curve_of
 from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.splits import FOLDS, REPEATS, check_counts, split
 from featx.features.duplicates import find_duplicates, narrowest
-from featx.features.matrix import Features, same_images
+from featx.features.matrix import Features
+from featx.features.several import same_images
 from featx.learning.classes import labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner, learners_of
