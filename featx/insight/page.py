@@ -15,7 +15,19 @@ from featx.text import printable
 # Words that begin a note or a verdict and are no names of candidates.
 _OPENINGS = frozenset(
     (
-        *("add", "compare", "copies", "expect", "it", "look", "more", "no", "none", "precision"),
+        *(
+            "add",
+            "compare",
+            "classes",
+            "copies",
+            "expect",
+            "it",
+            "look",
+            "more",
+            "no",
+            "none",
+            "precision",
+        ),
         *("take", "the", "took", "trained", "with"),
     )
 )

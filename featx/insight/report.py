@@ -102,6 +102,7 @@ def write_report(
         "title": title,
         "main": _measured(evaluation, "main", album, short) | _chosen(evaluation, comparison),
         "test": None if test is None else _measured(test, "test", album, short),
+        "series": evaluation.about_series if isinstance(evaluation, CrossValidation) else (),
         "shift": _shift(evaluation, test),
         "next_steps": steps_from(evaluation, curve) if next_steps is None else next_steps,
         "run": _run(features, evaluation, [*notes, *(test.notes if test else ())], short),
@@ -200,8 +201,7 @@ def _run(
     twins = evaluation.twins if isinstance(evaluation, CrossValidation) else None
     own = evaluation.notes
     if isinstance(evaluation, CrossValidation):  # copies stand on their own
-        about = (*evaluation.about_series, *evaluation.splits.notes)
-        own = (*about, *notes_on(evaluation.contradictions))
+        own = (*evaluation.splits.notes, *notes_on(evaluation.contradictions))
     return {
         "n": len(features),
         "classes": sorted(Counter(evaluation.y_true.tolist()).items()),

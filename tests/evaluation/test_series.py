@@ -119,3 +119,13 @@ class TestTwentyObjects:
 def test_nothing_is_said_of_ordinary_features(cloud, recwarn):
     assert featx.cross_validate(cloud(each=6), "knn").about_series == ()
     assert not [each for each in recwarn if each.category is ImageSourceWarning]
+
+
+@pytest.mark.filterwarnings("ignore:.*may belong together")
+def test_a_report_begins_with_it(tmp_path):
+    features = objects(each=4)
+    result = featx.cross_validate(features, "knn")
+    featx.write_report(tmp_path / "r.html", title="x", features=features, evaluation=result)
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("Pictures with names such as object_00_0.png may belong together") == 1
+    assert page.index("may belong together") < page.index("What was run</h2>")
