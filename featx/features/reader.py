@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -100,26 +101,19 @@ class Reader:
         claimed = self._claim(digest)
         if not claimed:
             return ReadFile(index, digest, Outcome(status="cached"))
-        squares, headers = [self._squares[number] for number in claimed], list[Header]()
-        pixels, outcome = decode_all(data, squares, headers.append)
-        if headers and len(self.measured) < _MOST_MEASURED and self._measuring():
-            self._measure(digest, headers[0], len(data), squares, pixels)
+        measure = None
+        if len(self.measured) < _MOST_MEASURED and self._measuring():
+            measure = partial(self._measure, digest, len(data))
+        pixels, outcome = decode_all(data, [self._squares[number] for number in claimed], measure)
         return ReadFile(index, digest, outcome, dict(zip(claimed, pixels, strict=False)))
 
     def _measure(
-        self,
-        digest: str,
-        header: Header,
-        n_bytes: int,
-        squares: Sequence[Square],
-        pixels: Sequence[np.ndarray],
+        self, digest: str, n_bytes: int, header: Header, square: Square, made: Image.Image
     ) -> None:
-        """Measure a picture in a square that shows all of it, if there is one."""
-        for square, made in zip(squares, pixels, strict=True):
-            if square.resize == "squash" and square.view == 0 and square.size >= SIDE:
-                measures = measures_of(Image.fromarray(made), header, n_bytes)
-                self.measured[digest] = measures.to_bytes()
-                return
+        """Measure a picture in a square that shows all of it."""
+        shows_all = square.resize == "squash" and square.view == 0 and square.size >= SIDE
+        if shows_all and digest not in self.measured:
+            self.measured[digest] = measures_of(made, header, n_bytes).to_bytes()
 
 
 def _size(path: str) -> int:

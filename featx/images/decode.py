@@ -110,13 +110,16 @@ class Outcome:
 
 
 def decode_all(
-    data: bytes, squares: Sequence[Square], notice: Callable[[Header], object] | None = None
+    data: bytes,
+    squares: Sequence[Square],
+    notice: Callable[[Header, Square, Image.Image], object] | None = None,
 ) -> tuple[list[np.ndarray], Outcome]:
     """Decode a file's bytes once for several squares, at least one.
 
     Returns an array of RGB pixels for each of `squares`, of shape (size, size, 3), uint8 and
     C-contiguous, and the outcome, "decoded" or "failed". There are none if it is "failed", which
-    is said of whatever is wrong with `data`: nothing in it raises. `notice` is given the header.
+    is said of whatever is wrong with `data`: nothing in it raises. `notice` is given the
+    header, and each square as an image.
     """
     alike: dict[int, list[Square]] = {}  # by the reduction that they are decoded at
     size = _jpeg_size(data) if any(square.decode == "scaled" for square in squares) else None
@@ -127,15 +130,16 @@ def decode_all(
         for reduction, group in alike.items():
             with _decoded(data, reduction, max(square.size for square in group)) as picture:
                 for square in group:
-                    pixels[square] = np.array(square.of(picture.image, picture.box))
-                outcome, header = picture.outcome, picture.header
+                    made = square.of(picture.image, picture.box)
+                    pixels[square] = np.array(made)
+                    if notice is not None:
+                        notice(picture.header, square, made)
+                outcome = picture.outcome
                 del picture  # before its room is given to others
     # Whatever a damaged file makes Pillow raise (struct.error, KeyError, RecursionError,
     # MemoryError, ...), the other files go on.
     except Exception as error:
         return [], Outcome("failed", _reason(error, data))
-    if notice is not None:
-        notice(header)
     return [pixels[square] for square in squares], outcome
 
 
