@@ -29,7 +29,7 @@ def test_it_was_executed_in_order_without_an_error_and_shows_what_it_found(cells
     outputs = [output for each in run for output in each["outputs"]]
     assert [each["output_type"] for each in outputs if each["output_type"] == "error"] == []
     kinds = [kind for each in outputs for kind in each.get("data", {})]
-    assert kinds.count("image/png") == 3, "the comparison, the confusions and the learning curve"
+    assert kinds.count("image/png") == 4, "two of the comparison, confusions, the learning curve"
     told = "".join("".join(each.get("text", "")) for each in run[-1]["outputs"])
     assert told.startswith("use "), "it ends in a decision"
 
