@@ -37,15 +37,14 @@ from featx.features.options import (
     CompareOptions,
     SourceOptions,
     options_in,
-    refuse_options,
     takes,
 )
-from featx.features.saved import is_saved, several_saved
+from featx.features.saved import features_given, root_of_pictures, several_saved
 from featx.features.several import same_images
 from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
 from featx.images.labels import Labels
-from featx.learning.classes import labelled_images, labels_to_learn, refuse_labels
+from featx.learning.classes import labelled_images, labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, learners_of
 from featx.text import listed, percent, size, speed
@@ -398,8 +397,8 @@ def compare(
         Names of `featx.CLASSIFIERS`, or classifiers of your own; the keys of a mapping name them.
         "cnn" and compiled Keras models are networks from scratch: each is one candidate, on
         pixels, whatever the backbones.
-    labels : sequence or array, optional
-        As for `embed`, where the images have none.
+    labels : sequence, array, DataFrame or path of a table, optional
+        As for `embed`, where the images have none. Features take the labels of a table alone.
     groups : sequence, str or mapping, optional
         As for `cross_validate`, or the name of a column of the table of images.
     class_weight : str, optional
@@ -409,8 +408,8 @@ def compare(
     n_jobs : int, optional
         Processes; by default one per core where the work is long.
     **options
-        Further options of `embed`; with features, only `progress`. `input_size` is that of the
-        backbones; it is that of networks from scratch where nothing else is compared.
+        Further options of `embed`; with features, only `progress` and `exclude`. `input_size` is
+        that of the backbones; it is that of networks from scratch where nothing else is compared.
 
     Returns
     -------
@@ -430,16 +429,16 @@ def compare(
     check_counts(folds, repeats, seed)
     learners = learners_of(classifiers, class_weight)
     progress = options.get("progress", True)
-    free = {"progress", "root"} if is_saved(source) else {"progress"}
-    source = several_saved(source, options.get("root"))
+    root, rest = root_of_pictures(source, labels, options)
+    source = several_saved(source, root)
     given = [source] if isinstance(source, Features) else source
     if isinstance(given, list | tuple) and given and isinstance(given[0], Features):
-        refuse_labels(labels)
         chosen = {} if backbones == "all" else {"backbones": backbones}
         chosen |= {} if poolings in ("avg", ["avg"]) else {"poolings": poolings}
-        refuse_options({name: each for name, each in options.items() if name not in free} | chosen)
-        grouping = Grouping.of(groups, given[0])
-        pairs = paired(given, learners)
+        own = {name: each for name, each in rest.items() if name != "progress"} | chosen
+        both = [features_given(each, labels, **own) for each in given]
+        grouping = Grouping.of(groups, both[0][1])
+        pairs = paired([each for each, _ in both], learners)
     else:
         images = labelled_images(source, labels, **options_in(SourceOptions, options))
         grouping = Grouping.of(groups, images)

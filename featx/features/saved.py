@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from featx.errors import ImageSourceError
+from featx.errors import ImageSourceError, OptionError
 from featx.features.formats import SUFFIXES, holds_features
-from featx.features.matrix import Features
+from featx.features.matrix import Features, as_labels
+from featx.features.options import refuse_options
+from featx.images.folder import ImageFolder
+from featx.images.labels import Labels
 from featx.images.listing import named_as_image
+from featx.images.table import is_table
 from featx.text import listed
+
+_OF_TABLES = ("root", "path_column", "label_column", "exclude")
 
 
 def is_saved(source: object) -> bool:
@@ -36,6 +44,43 @@ def saved_features(source: Any, root: str | os.PathLike[str] | None = None) -> A
             f"{' among others' if len(sources) > len(files) else ''}; name one, or compare them"
         )
     return Features.load(files[0], root=root) if files else source
+
+
+def root_of_pictures(
+    source: object, labels: Labels, options: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Return where the pictures of saved features are, if `root` says it, and the other options.
+
+    Beside a table of labels `root` is where the paths of that begin.
+    """
+    rest = dict(options)
+    return (rest.pop("root", None) if labels is None and is_saved(source) else None), rest
+
+
+def features_given(
+    features: Features, labels: Labels, **options: Any
+) -> tuple[Features, ImageFolder | Features]:
+    """Give features the labels of a table, and leave rows out, as `ImageFolder.of` does of images.
+
+    `options` are those of a command or function; one that changes no features is an `OptionError`,
+    and so are labels that are no table. Returns the features, and what knows the table.
+    """
+    if labels is not None and not is_table(labels):
+        raise OptionError(
+            "features carry their labels: give labels= to embed, which makes them, or a table of "
+            "paths and labels"
+        )
+    known = _OF_TABLES if labels is not None else ("exclude",)
+    refuse_options({name: each for name, each in options.items() if name not in known})
+    if labels is None and options.get("exclude") is None:
+        return features, features
+    paths = tuple(features.paths.tolist())
+    images = ImageFolder(paths, tuple(features.labels), root=features.root)
+    chosen = ImageFolder.of(images, labels, **options)
+    rows = {path: row for row, path in enumerate(paths)}
+    kept = features.select([rows[path] for path in chosen.paths])
+    notes = (*kept.notes, *chosen.notes)
+    return replace(kept, y=as_labels(chosen.labels), notes=notes), chosen
 
 
 def several_saved(source: Any, root: str | os.PathLike[str] | None = None) -> Any:

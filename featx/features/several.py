@@ -68,10 +68,7 @@ def distinct_names(several: Sequence[Features]) -> list[str]:
         name = " ".join(printable(part) for part in parts if part is not None)
         names.append(printable(each.name) if each.name else name)
     again = Counter(names)
-    return [
-        f"{name} {number}" if again[name] > 1 and each.name else name
-        for number, (name, each) in enumerate(zip(names, several, strict=True), 1)
-    ]
+    return [f"{name} {number}" if again[name] > 1 else name for number, name in enumerate(names, 1)]
 
 
 def _told_settings(features: Features) -> dict[str, Any]:

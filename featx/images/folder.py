@@ -25,7 +25,7 @@ from featx.images.listing import list_folder, named_as_image, notes_on_folders
 from featx.images.memory import MemoryImage, picture_in_memory
 from featx.images.pattern import is_pattern, matching
 from featx.images.rows import notes_on_others, rows_of
-from featx.images.table import TABLE_SUFFIXES, Table
+from featx.images.table import TABLE_SUFFIXES, Table, is_table
 from featx.text import count
 
 #: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
@@ -209,6 +209,8 @@ class ImageFolder:
         images = cls._with_labels(
             source, labels, _Reading(start, path_column, label_column, classes_from)
         )
+        if images.table is None and not (isinstance(source, ImageFolder) or is_table(labels)):
+            _refuse_columns(path_column, label_column)
         if exclusion is None:
             return images
         folders = [start or "", images.root or "", *_folders_in(source)]
@@ -365,7 +367,7 @@ class ImageFolder:
         n_other, notes = 0, dict[str, None]()
         for path in cls.of_rows(source, "item {} of the images", reading.root).paths:
             named = not isinstance(path, MemoryImage)
-            if named and (os.path.isdir(path) or is_pattern(path)):
+            if named and (os.path.isdir(path) or ("*" in path and is_pattern(path))):
                 try:
                     folder = cls._of_path(path, replace(reading, root=None))
                 except NoImagesError as error:
@@ -411,6 +413,16 @@ def _folders_in(source: ImageSource) -> list[str]:
     """Return the folder that is a source, or those among the items of a list."""
     items = source if isinstance(source, list | tuple) else [source]
     return [os.path.expanduser(os.fspath(item)) for item in items if is_folder(item)]
+
+
+def _refuse_columns(path_column: str, label_column: str) -> None:
+    """Raise an `OptionError` where a column is named and there is no table."""
+    for name, column in (("path", path_column), ("label", label_column)):
+        if column != name:
+            raise OptionError(
+                f"{name} column {column!r} goes with a table of images or of labels, and there is "
+                "none: leave it out"
+            )
 
 
 def _table_of_labels(labels: Labels) -> Table | None:

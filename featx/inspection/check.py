@@ -21,7 +21,7 @@ from featx.features.saved import is_saved
 from featx.features.store.store import cache_folder
 from featx.files import written
 from featx.images.exclusion import NOTHING, is_of_exclusion, line_of_path
-from featx.images.folder import ImageFolder, ImageSource, is_folder
+from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels
 from featx.images.measures import Measures
 from featx.images.memory import MemoryImage
@@ -32,7 +32,7 @@ from featx.inspection.folders import find_class_sizes, find_names, find_unknown_
 from featx.inspection.labels import find_mislabelled
 from featx.inspection.pictures import find_odd_pictures
 from featx.inspection.shortcuts import find_shortcuts
-from featx.learning.classes import divided_images, require_classes
+from featx.learning.classes import divided_images, options_of_test, require_classes
 from featx.text import count, printable, shortener
 
 if TYPE_CHECKING:
@@ -313,8 +313,7 @@ def check(
     tested = division.test
     require_classes(images)
     if test is not None:
-        reading |= {"root": None} if is_folder(test) else {}
-        tested, more = _without_notes(ImageFolder.of(test, **reading))
+        tested, more = _without_notes(ImageFolder.of(test, **options_of_test(test, reading)))
         notes += [note for note in more if not note.startswith(NOTHING)]
         require_classes(tested)
     request = Request.of(backbone, settled)

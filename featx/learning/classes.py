@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from featx.errors import ImageSourceError, OptionError
+from featx.errors import ImageSourceError
 from featx.features.matrix import Features
 from featx.images.division import Division
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder, ImageSource, is_folder
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, look_alike
 from featx.images.layout import parts_as_labels
+from featx.images.table import is_table
 from featx.text import count, listed
 
 _MOST = 12  # classes that a message names
@@ -50,6 +51,16 @@ def divided_images(source: ImageSource, labels: Labels = None, **options: Any) -
     return Division.of(images, options.get("classes_from", "first"))
 
 
+def options_of_test(test: ImageSource, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those options of the images to learn from that hold for a test, too.
+
+    Columns are those of a table, and where paths begin does not matter to a folder.
+    """
+    others = {"root"} if is_folder(test) else set()
+    others |= set() if is_table(test) else {"path_column", "label_column"}
+    return {name: each for name, each in options.items() if name not in others}
+
+
 def _learnable(images: ImageFolder) -> ImageFolder:
     require_classes(images)
     require_label_column(images)
@@ -67,6 +78,10 @@ def require_label_column(images: ImageFolder) -> None:
     """Raise an `ImageSourceError` for images of a table without a column of labels."""
     if images.table is not None and not any(label is not None for label in images.labels):
         images.table.require("label", "classes", "label_column")
+        raise ImageSourceError(
+            f"{images.table.name} gives no picture a label: fill its column of labels, or name "
+            "another one by --label-column (in Python label_column=)"
+        )
 
 
 def require_learnable(
@@ -128,12 +143,6 @@ def _have(classes: Sequence[str]) -> str:
     """Begin a sentence about classes."""
     names = listed(classes, _MOST)
     return f"class {names} has" if len(classes) == 1 else f"classes {names} have"
-
-
-def refuse_labels(labels: Labels) -> None:
-    """Raise an `OptionError` for labels that are given beside features."""
-    if labels is not None:
-        raise OptionError("features carry their labels: give labels= to embed, which makes them")
 
 
 def require_known(

@@ -31,14 +31,13 @@ from featx.features.options import RunOptions, SourceOptions, options_in, settle
 from featx.features.recipe import Recipe, RecipePart
 from featx.features.request import Request
 from featx.features.run import run
-from featx.features.saved import saved_features
+from featx.features.saved import features_given, root_of_pictures, saved_features
 from featx.images.exclusion import is_of_exclusion
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
 from featx.learning.classes import (
     divided_images,
     per_file,
-    refuse_labels,
     require_classes,
     require_known,
 )
@@ -219,11 +218,14 @@ class ImageClassifier:
         self, source: ImageSource, labels: Labels = None, **options: Unpack[RunOptions]
     ) -> Features:
         """Return the `features` of images that the model can be judged by; as for `evaluate`."""
-        source = saved_features(source, options.get("root"))
+        reading = options_in(SourceOptions, options)
+        root, rest = root_of_pictures(source, labels, reading)
+        source = saved_features(source, root)
         if isinstance(source, Features):
-            refuse_labels(labels)
+            if labels is None:
+                rest = {name: each for name, each in rest.items() if name == "exclude"}
+            source, _ = features_given(source, labels, **rest)
         else:
-            reading = options_in(SourceOptions, options)
             source = divided_images(source, labels, **reading).to_measure()
             require_classes(source)
             require_known(source.paths, source.labels, self.classes)
@@ -366,7 +368,7 @@ class ImageClassifier:
         ----------
         source, **options
             As for `predict`; the images need labels.
-        labels : sequence or array, optional
+        labels : sequence, array, DataFrame or path of a table, optional
             As for `embed`, where the source has none.
         training : Features, optional
             What the model was trained on: images that are copies of these are named.

@@ -23,19 +23,18 @@ from featx.features.options import (
     RunOptions,
     SourceOptions,
     options_in,
-    refuse_options,
     takes,
 )
-from featx.features.saved import is_saved, saved_features
+from featx.features.saved import features_given, root_of_pictures, saved_features
 from featx.images.exclusion import NOTHING
-from featx.images.folder import ImageSource, is_folder
+from featx.images.folder import ImageSource
 from featx.images.labels import Label, Labels
 from featx.images.table import is_table
 from featx.learning.classes import (
     divided_images,
     images_and_test,
     labels_to_learn,
-    refuse_labels,
+    options_of_test,
     require_classes,
     require_every_class,
     require_known,
@@ -76,8 +75,8 @@ def train(
         the same result. "cnn" is a small network from scratch, the baseline; a compiled Keras model
         takes its place, which is given float32 pixels from 0 to 255: let it begin with
         Rescaling(1 / 255).
-    labels : sequence or array, optional
-        As for `embed`, where the images have none.
+    labels : sequence, array, DataFrame or path of a table, optional
+        As for `embed`, where the images have none. Features take the labels of a table alone.
     groups : sequence, str or mapping, optional
         As for `cross_validate`, or the name of a column of the table of images: kept together in
         the validation, in what `reject` learns, and in a search inside the classifier. By default
@@ -100,7 +99,7 @@ def train(
         Labelled images to measure the model on. By default those that the source has for it: of a
         folder called test, or of such rows of a column `split`.
     **options
-        Further options of `embed`; with features, only `progress`.
+        Further options of `embed`; with features, only `progress` and `exclude`.
 
     Returns
     -------
@@ -126,15 +125,13 @@ def train(
     if not isinstance(backbone, str | Backbone | None):
         raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
     own = backbone if isinstance(backbone, Backbone) else None
-    saved = is_saved(source)
-    source = saved_features(source, options.get("root"))
-    test = saved_features(test)
+    root, others = root_of_pictures(source, labels, options)
+    source, test = saved_features(source, root), saved_features(test)
     if isinstance(source, Features):
-        refuse_labels(labels)
-        free = {"progress", "root"} if saved else {"progress"}
         named = {"backbone": backbone} if isinstance(backbone, str) else {}
-        refuse_options({name: each for name, each in options.items() if name not in free} | named)
-        features, grouping = source, Grouping.of(groups, source)
+        asked = {name: each for name, each in others.items() if name != "progress"} | named
+        features, listed = features_given(source, labels, **asked)
+        grouping = Grouping.of(groups, listed)
         test = test_images(test, features.classes, None)
     else:
         network, options = learner.embedding(backbone, options)
@@ -207,9 +204,7 @@ def test_images(
     """
     if test is None or isinstance(test, Features):
         return test
-    if is_folder(test):
-        options = {**options, "root": None}
-    folder = divided_images(test, **options).to_measure()
+    folder = divided_images(test, **options_of_test(test, options)).to_measure()
     if is_table(labels) and not any(label is not None for label in folder.labels):
         folder = divided_images(test, labels, **options).to_measure()
     # A list of what to leave out may be one of training images alone.

@@ -313,7 +313,7 @@ def tune(
     classifiers : str or sequence of str, default=("logistic", "svm", "knn", "centroid")
         Names of `featx.CLASSIFIERS` that learn from features; the first is tried on everything.
         "logistic" is tried with several shrinkages.
-    labels : sequence or array, optional
+    labels : sequence, array, DataFrame or path of a table, optional
         As for `embed`, where the images have none.
     groups : sequence, str or mapping, optional
         As for `compare`.

@@ -175,3 +175,50 @@ def test_pictures_of_saved_features_are_where_the_root_says(
     ended = featx_ends("train", out, "--root", tmp_path, "--out", model)
     assert ended.status == 2
     assert "holds no picture of" in ended.err
+
+
+def test_saved_features_take_the_labels_of_a_table_and_its_groups(
+    featx_run, photos, saved, tmp_path, fake_engine
+):
+    rows = [f"{path.relative_to(photos)}," for path in sorted(photos.rglob("*.png"))[:16]]
+    lines = [f"{row}{'xy'[n % 2]},p{n % 8}" for n, row in enumerate(rows)]
+    (photos / "new.csv").write_text("\n".join(["path,label,patient", *lines]))
+    labels = ("--labels", photos / "new.csv")
+    model = tmp_path / "m.featx"
+    trained = featx_run(
+        *("train", saved / "avg.npz", *labels, "--groups", "patient", "--out", model, "--json")
+    ).json
+    assert trained["classes"] == ["x", "y"]
+    assert trained["features"]["n_images"] == 16
+    assert "2 of 18 pictures have no row in new.csv" in trained["features"]["notes"][0]
+    assert (
+        "8 groups kept together"
+        in featx_run(
+            *("train", saved / "avg.npz", *labels, "--groups", "patient", "--out", model)
+        ).out
+    )
+    assert featx_run("evaluate", model, saved / "avg.npz", *labels, "--json").json["n_images"] == 16
+    assert featx_run("compare", saved, *labels, "--json").json["n_images"] == 16
+    assert fake_engine.embedded == 0
+
+
+def test_rows_of_saved_features_are_left_out_by_a_list(featx_run, photos, saved, tmp_path):
+    (tmp_path / "list.txt").write_text(f"{photos}/red/000.png\n")
+    words = ("--exclude", tmp_path / "list.txt", "--json")
+    trained = featx_run("train", saved / "avg.npz", "--out", tmp_path / "m.featx", *words).json
+    assert trained["features"]["n_images"] == 17
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["photos", "--path-column", "x"], "path column 'x' goes with a table of images or of"),
+        (["photos", "--label-column", "x"], "label column 'x' goes with a table of images or of"),
+        (["empty.csv"], "empty.csv gives no picture a label: fill its column of labels"),
+    ],
+)
+def test_columns_without_labels_or_without_a_table_are_mistakes(
+    featx_refuses, photos, tmp_path, words, message
+):
+    (tmp_path / "empty.csv").write_text("path,label\nphotos/red/000.png,\nphotos/red/001.png,\n")
+    featx_refuses(message, "train", *words, "--out", "m.featx")

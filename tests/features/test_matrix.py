@@ -575,7 +575,7 @@ def test_features_are_told_apart_by_the_settings_in_which_those_of_one_backbone_
         "resnet50 input size 96",
         "resnet50 input size 448",
     ]
-    assert named(RECIPE, like_it(weights="1" * 64)) == ["resnet50", "resnet50"]
+    assert named(RECIPE, like_it(weights="1" * 64)) == ["resnet50 1", "resnet50 2"]
     assert named(RECIPE, None) == ["resnet50", "features 2"]
     seen = replace(make(np.eye(1)), views=(np.eye(1, dtype=np.float32),) * 2)
     assert distinct_names([make(np.eye(1)), seen]) == ["resnet50", "resnet50 2 views"]

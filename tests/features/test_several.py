@@ -62,3 +62,8 @@ def test_names_that_are_the_same_are_numbered(vectors):
 def test_what_is_no_matrix_is_refused(X, message):
     with pytest.raises(OptionError, match=message):
         Features(X, None, ["1.jpg", "2.jpg"])
+
+
+def test_the_same_features_twice_are_told_apart(vectors):
+    network = Features(vectors, LABELS, PATHS, recipe=recipe("vgg16"))
+    assert distinct_names([network, network.select(range(20))]) == ["vgg16 1", "vgg16 2"]

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 import featx
-from featx.errors import ImageSourceError, ImageSourceWarning, OptionError
+from featx.errors import ImageSourceError, ImageSourceWarning
 from featx.images.folder import ImageFolder
 from featx.learning.classes import (
     labelled_images,
     labels_to_learn,
     per_file,
-    refuse_labels,
     require_every_class,
     require_known,
     require_learnable,
@@ -90,12 +89,6 @@ def test_classes_of_which_nothing_can_be_read_are_named_with_a_file(photos, fake
         f"{has} no readable image ({photos / lost[0] / '000.png'}: not an image"
     )
     assert str(caught.value).endswith("add images or remove the class")
-
-
-def test_features_take_no_labels_beside_their_own():
-    refuse_labels(None)
-    with pytest.raises(OptionError, match="features carry their labels: give labels= to embed"):
-        refuse_labels(["a"])
 
 
 def test_what_is_said_of_readable_images_is_spread_over_all_files(photos, fake_engine):

@@ -116,8 +116,8 @@ def test_an_option_that_there_is_not_is_told_with_the_nearest_one(photos, fake_e
     assert fake_engine.embedded == 0
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "progress"])
-def test_beside_features_only_progress_may_be_given(cloud, name):
+@pytest.mark.parametrize("name", sorted(OPTIONS.keys() - {"progress", "exclude"}))
+def test_beside_features_no_option_of_embedding_may_be_given(cloud, name):
     with pytest.raises(OptionError, match=f"features are embedded already: {name} would change"):
         train(cloud(), **{name: OPTIONS[name].default})
     assert train(cloud(), "knn", progress=False).classes == ("ant", "bee", "cat")
