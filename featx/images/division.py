@@ -17,6 +17,9 @@ from featx.text import count, listed
 
 SPLIT_COLUMN = "split"
 
+#: What a note says of a division.
+PARTS = " has parts of a data set: "
+
 
 @dataclass(frozen=True)
 class Division:
@@ -112,5 +115,5 @@ class Division:
         if not self.where:
             return images
         rest = [f"left alone: {listed(others)}"] if others else []
-        note = f"{self.where} has parts of a data set: {', '.join([*uses, *rest])}"
+        note = f"{self.where}{PARTS}{', '.join([*uses, *rest])}"
         return replace(images, notes=(note, *images.notes))

@@ -12,14 +12,23 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import ImageSourceError, OptionError
+from featx.errors import ImageSourceError, NoImagesError, OptionError
 from featx.features.matrix import Features
-from featx.features.options import CheckOptions, SourceOptions, options_in, settle, takes
+from featx.features.options import (
+    CheckOptions,
+    EmbedOptions,
+    SourceOptions,
+    options_in,
+    settle,
+    takes,
+)
 from featx.features.request import Request
 from featx.features.run import run
 from featx.features.saved import is_saved
 from featx.features.store.store import cache_folder
 from featx.files import written
+from featx.images.decode import Outcome
+from featx.images.division import PARTS
 from featx.images.exclusion import NOTHING, is_of_exclusion, line_of_path
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels
@@ -57,7 +66,7 @@ class Check:
     root : str or None
         The folder, if it was one.
     notes : tuple of str
-        What was left out as asked, a line each.
+        What was left out as asked, and how parts of a data set were divided, a line each.
     """
 
     findings: tuple[Finding, ...]
@@ -317,12 +326,11 @@ def check(
         notes += [note for note in more if not note.startswith(NOTHING)]
         require_classes(tested)
     request = Request.of(backbone, settled)
-    features = run(images, [request], settled)[0]
-    test_features = None if tested is None else run(tested, [request], settled)[0]
-    paths = [*images.paths, *(tested.paths if tested else ())]
+    both = [_Read.of(each, request, settled) for each in (images, tested) if each is not None]
+    paths = [path for each in both for path in each.images.paths]
     folder = None if settled["cache"] is False else cache_folder(settled["cache"])
     measures = survey(paths, folder, progress=settled["progress"])
-    found = _findings(images, tested, features, test_features, measures)
+    found = _findings(both[0], both[1] if tested else None, measures)
     order = {kind: number for number, kind in enumerate(KINDS)}
     counts = Counter(label for label in images.labels if label is not None)
     return Check(
@@ -335,55 +343,72 @@ def check(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """Images, and what came of reading them."""
+
+    images: ImageFolder
+    outcomes: tuple[Outcome, ...]
+    features: Features | None  # None where no image can be read
+
+    @classmethod
+    def of(cls, images: ImageFolder, request: Request, settled: EmbedOptions) -> _Read:
+        try:
+            features = run(images, [request], settled)[0]
+        except NoImagesError as error:
+            return cls(images, error.outcomes, None)
+        return cls(images, features.outcomes, features)
+
+    @property
+    def labels(self) -> dict[str, Label | None]:
+        """The label of each image by its path."""
+        return dict(zip(self.images.paths, self.images.labels, strict=True))
+
+    @property
+    def unreadable(self) -> list[Finding]:
+        """The files that cannot be read."""
+        labels = self.labels
+        return [
+            Finding("unreadable", each.reason, each.path, labels.get(each.path))
+            for each in self.outcomes
+            if not each.ok
+        ]
+
+    def odd(self, measures: Mapping[str, Measures]) -> list[Finding]:
+        """The pictures that are unlike the others."""
+        own = {path: measures[path] for path in self.images.paths if path in measures}
+        return find_odd_pictures(own, self.labels)
+
+
 def _without_notes(images: ImageFolder) -> tuple[ImageFolder, list[str]]:
-    """Take from the notes of images those of what was left out as asked."""
-    told = [note for note in images.notes if is_of_exclusion(note)]
+    """Take from the notes of images those of what was left out or divided."""
+    told = [note for note in images.notes if is_of_exclusion(note) or PARTS in note]
     rest = tuple(note for note in images.notes if note not in told)
     return replace(images, notes=rest), told
 
 
-def _findings(
-    images: ImageFolder,
-    tested: ImageFolder | None,
-    features: Features,
-    test_features: Features | None,
-    measures: Mapping[str, Measures],
-) -> list[Finding]:
+def _findings(read: _Read, tested: _Read | None, measures: Mapping[str, Measures]) -> list[Finding]:
     """Look for everything."""
-    labels = dict(zip(images.paths, images.labels, strict=True))
-    failed = [outcome.path for outcome in features.failed]
-    found = _unreadable(features, labels)
-    own = {path: measures[path] for path in images.paths if path in measures}
-    odd = find_odd_pictures(own, labels)
-    if tested is not None and test_features is not None:
-        theirs = dict(zip(tested.paths, tested.labels, strict=True))
-        found += _unreadable(test_features, theirs)
-        odd += find_odd_pictures(
-            {path: measures[path] for path in tested.paths if path in measures}, theirs
-        )
-        found += find_unknown_classes(images, tested) + find_names(tested)
+    found, odd = read.unreadable, read.odd(measures)
+    if tested is not None:
+        found += tested.unreadable + find_unknown_classes(read.images, tested.images)
+        found += find_names(tested.images)
+        odd += tested.odd(measures)
+    failed = [finding.path for finding in found if finding.kind == "unreadable"]
+    found += odd + find_class_sizes(read.images, failed) + find_names(read.images)
+    if read.features is None:
+        return found
     # Of what is blank there is nothing else to say, and what is small looks like anything.
     blank = {finding.path for finding in odd if finding.kind == "blank"}
     small = {finding.path for finding in odd if finding.kind == "small"}
-    copies, groups = find_copies(features, test_features, measures)
+    copies, groups = find_copies(read.features, tested.features if tested else None, measures)
     copies = [each for each in copies if not {each.path, each.other} <= blank]
-    found += odd + copies
-    found += find_class_sizes(images, failed) + find_names(images)
     doubted = {path for each in copies if each.kind == "contradiction" for path in each.leave_out}
+    pairs = zip(read.features.paths, read.features.labels, strict=True)
     doubted |= blank | small
-    judged = [
-        path not in doubted and label is not None
-        for path, label in zip(features.paths, features.labels, strict=True)
-    ]
-    some = features.select(judged)
+    judged = [path not in doubted and label is not None for path, label in pairs]
+    some = read.features.select(judged)
     if len(some.classes) > 1:
         found += find_mislabelled(some, groups[judged])
         found += find_shortcuts(some, groups[judged], measures)
-    return found
-
-
-def _unreadable(features: Features, labels: Mapping[str, Label | None]) -> list[Finding]:
-    return [
-        Finding("unreadable", outcome.reason, outcome.path, labels.get(outcome.path))
-        for outcome in features.failed
-    ]
+    return found + copies

@@ -7,6 +7,7 @@ middle of the folder, so that what all pictures are (digits on black, icons) is 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from featx.images.labels import Label
 from featx.images.measures import SIDE, Measures
-from featx.inspection.findings import Finding
+from featx.inspection.findings import KINDS, Finding
 from featx.text import count, percent
 
 _BLANK = 4.0  # contrast; that of photographs is 20 to 90, the least of five sets is 8
@@ -65,14 +66,19 @@ def find_odd_pictures(
     return [
         finding
         for kind, several in found.items()
-        for finding in (several if len(several) <= most else [_of_all(kind, several, len(every))])
+        for finding in (
+            several
+            if len(several) <= most or KINDS[kind].leaves_out
+            else [_of_all(kind, several, len(every))]
+        )
     ]
 
 
 def _of_all(kind: str, several: list[Finding], n: int) -> Finding:
     """Say of many pictures in one finding what they are."""
     share = f"{len(several):,} of {count(n, 'picture')} ({percent(len(several) / n, 0)})"
-    return Finding(kind, f"{share}, such as {several[0].path}: {several[0].detail}")
+    name = os.path.basename(several[0].path)
+    return Finding(kind, f"{share}, such as {name}: {several[0].detail}")
 
 
 def _oddities(each: Measures, usual: _Usual) -> dict[str, str]:

@@ -129,6 +129,25 @@ def test_pictures_without_classes_are_checked_for_the_rest(photos, fake_engine):
     assert checked.classes == {}
 
 
+def test_a_folder_of_which_nothing_can_be_read_is_told_file_by_file(tmp_path, fake_engine):
+    for name in ("ant/1.jpg", "bee/1.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True)
+        (tmp_path / "photos" / name).write_text("no picture")
+    checked = featx.check(tmp_path / "photos")
+    assert checked.counts == {"unreadable": 2, "class": 1}
+
+
+def test_the_parts_of_a_data_set_are_compared(photos, tmp_path, fake_engine):
+    shutil.copytree(photos, tmp_path / "set" / "train")
+    fakes.draw_folder(tmp_path / "set" / "test", each=2, start=100)
+    shutil.copy(photos / "red" / "002.png", tmp_path / "set" / "test" / "red" / "leak.png")
+    checked = featx.check(tmp_path / "set")
+    assert (checked.n_images, checked.n_test) == (18, 7)
+    assert checked.counts["leak"] == 1
+    assert "class" not in checked.counts
+    assert "learned from train (18 images), measured on test (7 images)" in checked.notes[0]
+
+
 def test_names_in_findings_do_nothing_to_a_terminal(photos, fake_engine):
     (photos / "red" / "000.png").rename(photos / "red" / "a\x1b[2J\n.png")
     shutil.copy(photos / "red" / "a\x1b[2J\n.png", photos / "red" / "b.png")

@@ -49,6 +49,12 @@ def test_what_many_are_is_said_once(folder, measures_like):
     assert found.detail.startswith("6 of 36 pictures (17 %), such as odd0.jpg: ")
 
 
+def test_many_blank_pictures_are_named_one_by_one_since_they_are_left_out(folder, measures_like):
+    for seed in range(20):
+        folder[f"blank{seed}.jpg"] = measures_like(seed, **ODD["blank"])
+    assert len({each.path for each in find_odd_pictures(folder, {})}) == 20
+
+
 def test_small_pictures_cannot_be_seen_to_be_blurred(measures_like):
     icons = {f"{n}.png": measures_like(n, width=32, height=32) for n in range(20)}
     icons["x.png"] = measures_like(50, width=32, height=32, detail=(0.0, 1.0, 50.0, 90.0))
