@@ -294,6 +294,8 @@ def _numbered(evaluation: Evaluation) -> Evaluation:
         "y_true": codes[np.searchsorted(classes, evaluation.y_true)],
         "y_pred": codes[np.searchsorted(classes, evaluation.y_pred)],
     }
+    if evaluation.known is not None:
+        changed["known"] = tuple(codes[np.isin(classes, evaluation.known)].tolist())
     if isinstance(evaluation, CrossValidation):
         changed["all_predictions"] = codes[np.searchsorted(classes, evaluation.all_predictions)]
     return replace(evaluation, **changed)

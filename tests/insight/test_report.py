@@ -215,6 +215,25 @@ def test_every_part_is_there_in_its_order(full):
     ]
 
 
+def test_labels_that_are_probably_wrong_are_shown_for_test_images_too(tmp_path):
+    features = pictures(tmp_path / "test", COLORS, each=30)
+    unsure = np.random.default_rng(0).exponential(0.02, len(features))[:, None]
+    own = np.searchsorted(np.array(features.classes), features.y)
+    shares = (1 - unsure) * np.eye(3)[own] + unsure / 3
+    y = features.y.copy()
+    surest = np.argsort(unsure[:30, 0])[:2]
+    y[surest] = "cat"
+    guess = np.array(features.classes)[own]
+    evaluation = Evaluation(
+        features.paths, y, guess, features.classes, probabilities=shares, known=features.classes
+    )
+    assert set(evaluation.suspects.path) == set(features.paths[surest])
+    page = written(tmp_path, features=features, evaluation=evaluation)
+    assert "The 2 labels below are more probably wrong than right" in page.text
+    assert len(page.all("li", **{"class": "suspect"})) == 2
+    assert "Look at the labels of 2 photographs, of which about 2 are probably wrong" in page.text
+
+
 def test_what_is_not_given_is_left_out(insects, tmp_path):
     made = written(tmp_path, features=insects["features"], evaluation=insects["evaluation"])
     ids = {each["id"] for each in made.all("section")}
