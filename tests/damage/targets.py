@@ -26,6 +26,7 @@ from featx.backbones.network import Cut
 from featx.features.store.cache import contents
 from featx.features.store.store import FeatureStore
 from featx.images.digests import DigestMemo, Stamp, digest_bytes
+from featx.images.survey import MEASURES, MeasuresMemo, survey
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,22 @@ def use_memo(folder: Path) -> bool:
             if path not in known
         )
     return known == truth
+
+
+def make_measures(folder: Path) -> None:
+    """Measure a few pictures."""
+    fakes.draw_folder(folder / "photos", each=5)
+    use_measures(folder)
+
+
+def use_measures(folder: Path) -> bool:
+    """Ask for the measures: none is wrong, and those that are missing are measured again."""
+    paths = sorted(str(path) for path in (folder / "photos").rglob("*.png"))
+    truth = survey(paths, None, progress=False)
+    digests = [digest_bytes(Path(path).read_bytes()) for path in paths]
+    known = MeasuresMemo(folder / "cache" / MEASURES).known(digests)
+    assert survey(paths, folder / "cache", progress=False) == truth
+    return len(known) == len(paths)
 
 
 def make_recipe(folder: Path) -> None:
@@ -196,6 +213,7 @@ def _predicted(folder: Path, model: featx.ImageClassifier) -> np.ndarray:
 TARGETS = (
     Target("cache", "cache/features/*/*.arrow", make_cache, use_cache),
     Target("memo", "digests.sqlite", make_memo, use_memo),
+    Target("measures", f"cache/{MEASURES}", make_measures, use_measures),
     Target("recipe", "cache/features/*/recipe.json", make_recipe, use_recipe),
     Target("speed", "cache/features/*/speed.json", make_speed, use_speed),
     Target("engine", "cache/engines/*/*", make_engine, use_engine, keras=True),
