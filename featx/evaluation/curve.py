@@ -294,13 +294,15 @@ def quick_curve(
     whole = np.mean([len(train) for train, _ in splits.parts]) / len(features.classes)
     sizes, hits = np.append(sizes, whole), np.vstack([hits, validation.hits.mean(axis=0)])
     distinct = np.flatnonzero(np.diff(sizes, prepend=0) > _APART)
+    if len(distinct) < 2:
+        return None
     per_class = len(y) / len(features.classes)
     return LearningCurve(sizes[distinct], hits[distinct], splits, per_class, features.failed)
 
 
 def _smallest(splits: Splits, y: np.ndarray) -> int:
-    """Return the fewest photographs of a class that are ever trained on."""
-    return min(int((y[train] == name).sum()) for train, _ in splits.parts for name in set(y))
+    """Return the fewest photographs of a class that are ever trained on, none of it apart."""
+    return min(int(np.unique(y[train], return_counts=True)[1].min()) for train, _ in splits.parts)
 
 
 def _learned(

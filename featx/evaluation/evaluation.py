@@ -231,13 +231,18 @@ class Evaluation:
             }
         )
 
+    @property
+    def unlearned(self) -> tuple[Label, ...]:
+        """Classes that the classifier could not learn, so that it says nothing of their labels."""
+        return self.unknown
+
     def _doubted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows of `suspects`, how probably they are wrong, and their labels' columns."""
-        known = np.flatnonzero(~np.isin(self.y_true, self.unknown))
+        known = np.flatnonzero(~np.isin(self.y_true, self.unlearned))
         own = np.searchsorted(np.array(self.classes), self.y_true[known])
         if self.probabilities is None or not len(known):
             return np.zeros(0, int), np.zeros(0), np.zeros(0, int)
-        learned = [name not in self.unknown for name in self.classes]
+        learned = [name not in self.unlearned for name in self.classes]
         places = np.cumsum(learned) - 1
         shares = self.probabilities[np.ix_(known, np.flatnonzero(learned))]
         wrong = wrong_label_probabilities(shares, places[own])

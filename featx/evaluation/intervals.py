@@ -5,9 +5,10 @@ training images, so the predictions are not independent: n images of k folds cou
 the number that each classifier was trained on. That is the correction of Nadeau and Bengio
 (Inference for the generalization error, Machine Learning 52, 2003) for many repeats; their further
 term for few of them is left out, as every repeat predicts every image, and with it the intervals
-cover 99 % in simulations instead of 95 %. Copies of one photograph count as one (Kish's
-effective size). What that many images tell is put into well-known intervals: Wilson's for an
-accuracy (1927), that of Agresti and Min for a difference of paired outcomes (2005).
+cover 99 % in simulations instead of 95 %. Copies of one photograph count as one (Kish's effective
+size), and so does a declared group, since a new patient or product is what is to be predicted. What
+that many images tell is put into well-known intervals: Wilson's for an accuracy (1927), that of
+Agresti and Min for a difference of paired outcomes (2005).
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ class Estimate:
 def effective_size(groups: np.ndarray, folds: int | None = None) -> float:
     """Return how many independent images a measurement is worth.
 
-    `groups`, of shape (n,), int, says which images are copies of one another; `folds` are those of
-    the cross-validation, None for images that no classifier was trained on.
+    `groups`, of shape (n,), int, says which images are copies or of one declared group; `folds` are
+    those of the cross-validation, None for images that no classifier was trained on.
     """
     counts = np.unique(groups, return_counts=True)[1]
     independent = counts.sum() ** 2 / (counts**2).sum()

@@ -61,6 +61,8 @@ def _class_weight(evaluation: Evaluation) -> str | None:
     """Name the option that lets a small class count as much as large ones, where it suffers."""
     balance = evaluation.balance
     recall, others = balance.weakest_recall.value, balance.other_recall
+    if balance.weakest_class in evaluation.unlearned:
+        return None
     if balance.weakest_size > balance.largest / UNEQUAL or others - recall < _SUFFERS:
         return None
     return (

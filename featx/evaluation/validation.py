@@ -18,6 +18,7 @@ from featx.evaluation.series import find_series
 from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
 from featx.features.duplicates import find_contradictions, find_duplicates, notes_on
 from featx.features.matrix import Features
+from featx.images.labels import Label
 from featx.learning.classes import labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
@@ -85,6 +86,12 @@ class CrossValidation(Evaluation):
         copies = self.splits.groups if self.splits.copies is None else self.splits.copies
         names, counts = np.unique(copies, return_counts=True)
         return tuple(tuple(self.paths[copies == name].tolist()) for name in names[counts > 1])
+
+    @property
+    def unlearned(self) -> tuple[Label, ...]:
+        """Classes of a single group: held out, nothing of them is left to learn from."""
+        groups, y = self.splits.groups, self.y_true
+        return tuple(name for name in self.classes if len(np.unique(groups[y == name])) == 1)
 
     @property
     def method(self) -> str:

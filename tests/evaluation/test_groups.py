@@ -179,6 +179,23 @@ def test_a_class_of_one_group_is_told_and_counts_as_wrong():
     assert not result.hits[:, features.y == "c"].any()
 
 
+def test_a_class_of_one_group_accuses_no_label_and_asks_for_no_weight():
+    features = objects(9, 6, labels=("a", "a", "a", "a", "b", "b", "b", "b", "c"))
+    model = featx.train(features, "logistic", groups=r"object_(\d+)", validation=True)
+    result = model.training.validation
+    assert result.unlearned == ("c",)
+    assert "c" not in set(result.suspects.label)
+    assert not any("class-weight" in step for step in model.training.next_steps)
+    curve = featx.learning_curve(features, "knn", groups=r"object_(\d+)")
+    assert np.isfinite(curve.gain.value)
+
+
+def test_of_two_groups_a_class_there_is_no_curve():
+    features = objects(4, 6, labels=("a", "a", "b", "b"))
+    model = featx.train(features, "logistic", groups=r"object_(\d+)", validation=True)
+    assert not any("nan" in step for step in model.training.next_steps)
+
+
 def test_a_class_of_one_group_beside_a_single_other_is_told_too():
     features = objects(5, 4, labels=("a", "a", "a", "a", "b"))
     result = featx.cross_validate(features, "logistic", groups=r"object_(\d+)")
