@@ -93,7 +93,7 @@ def test_the_commands_print_what_a_page_shows(page, clone, capsys):
         new = ""
         for command, shown in zip(parts[::2], parts[1::2], strict=True):
             printed = run(command, capsys)
-            new += f"$ {command}\n{printed}\n"
+            new += f"$ {command}\n{printed}\n" if printed else f"$ {command}\n"
             if not UPDATE:
                 assert masked(printed) == masked(shown), f"`{command}` prints:\n{printed}"
         text = text.replace(f"```console\n{block}```", f"```console\n{new}```")
