@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from featx.cli.sources import listed_alone, source_arguments
 from featx.features.options import RunOptions
 from featx.files import PICTURES
 from featx.models.prediction_table import TABLES, require_excel
+from featx.text import count, printable
 
 
 @command(epilog="Example: featx predict fruit.featx new.jpg more/ --gallery result.png")
@@ -50,6 +52,12 @@ from featx.models.prediction_table import TABLES, require_excel
     "Draw the pictures with their labels: green or red where the sub-folder tells the truth.",
     suffixes=PICTURES,
 )
+@option(
+    "--copy-to",
+    metavar="DIR",
+    group="Output",
+    help="Copy each picture into a folder of its label in DIR; none is moved.",
+)
 @model_weights_option
 @embedding_options(RunOptions)
 @json_option
@@ -59,6 +67,7 @@ def predict(
     out: str | None,
     only_new: bool,
     gallery: str | None,
+    copy_to: str | None,
     weights: str | None,
     as_json: bool,
     **options: Any,
@@ -74,6 +83,8 @@ def predict(
         raise click.UsageError("--only-new goes with --out, the table that has the others")
     if out:
         require_excel(out)
+    if copy_to is not None:
+        _check_apart(copy_to, [source] if isinstance(source, str) else source)
     with working():
         predictions = featx.load(model, weights=weights).predictions(
             listed_alone(source), only_new=out if only_new else None, **options
@@ -87,5 +98,21 @@ def predict(
             save_figure(predictions.plot(), gallery)
     if out:
         predictions.save(out, add=only_new)
-    text = "\n".join([table(predictions.header, predictions.cells), predictions.summary])
+    lines = [table(predictions.header, predictions.cells), predictions.summary]
+    if copy_to is not None:
+        copied = predictions.copy_to(copy_to)
+        lines.append(f"copies in {printable(copy_to)}: {count(len(copied), 'picture')}")
+    text = "\n".join(lines)
     emit(predictions.rows, text, as_json=as_json, out=out, gallery=gallery)
+
+
+def _check_apart(folder: str, sources: list[str]) -> None:
+    """Refuse to copy into a folder of pictures to predict: the copies would be predicted, too."""
+    target = os.path.realpath(folder)
+    for source in filter(os.path.isdir, sources):
+        place = os.path.realpath(source)
+        if os.path.commonpath([target, place]) == place:
+            raise click.UsageError(
+                f"--copy-to {folder!r} is in {source!r}, so that copies would be predicted "
+                "themselves: name a folder elsewhere"
+            )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+UNFAMILIAR_SHARE = 0.05  # of images like those of training
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -341,13 +343,14 @@ class Evaluation:
         return 0 if self.unfamiliar is None else int(self.unfamiliar.sum())
 
     def _about_unfamiliar(self) -> list[str]:
-        """Count the images that are unlike the training images, and judge the others."""
-        if self.unfamiliar is None or not self.n_unfamiliar:
+        """Judge the others where more images are unfamiliar than chance makes so."""
+        share = self.n_unfamiliar / len(self.y_true)
+        if self.unfamiliar is None or accuracy_interval(share, self.size).low <= UNFAMILIAR_SHARE:
             return []
-        share = percent(self.n_unfamiliar / len(self.y_true), 0)
         line = (
             f"unfamiliar, unlike the training images: {self.n_unfamiliar} of "
-            f"{count(len(self.y_true), 'image')} ({share}, where of images like those 5 % are)"
+            f"{count(len(self.y_true), 'image')} ({percent(share, 0)}, where of images "
+            f"like those {percent(UNFAMILIAR_SHARE, 0)} are)"
         )
         others = self._kept(~self.unfamiliar)
         return [line + (f"; accuracy of the others: {others.interval}" if others else "")]
@@ -388,7 +391,9 @@ class Evaluation:
         right = int(np.sum(self.y_true == self.y_pred))
         failed = f", {count(self.n_failed, 'file')} not readable" if self.failed else ""
         of = count(len(self.y_true), "image")
-        return "\n".join([f"accuracy {self.interval}: {right} of {of} right{failed}", *self.notes])
+        strange = f", {self.n_unfamiliar:,} unfamiliar" if self.n_unfamiliar else ""
+        told = f"accuracy {self.interval}: {right} of {of} right{failed}{strange}"
+        return "\n".join([told, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values."""

@@ -5,14 +5,21 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import re
 from collections.abc import Sequence
 
 from featx.images.listing import list_folder, named_as_image
 
+_NAME_IN_MEMORY = re.compile(r"(array|image)\[\d+\]")  # all that saved features know of a picture
+
 
 def is_pattern(path: str) -> bool:
-    """Tell a path with wild cards (*, ?, [a-z]) from one of a file that is there."""
-    return glob.has_magic(path) and not os.path.lexists(path)
+    """Tell a path with wild cards (*, ?, [a-z]) from one of a file that is there.
+
+    The name of a picture that was in memory, such as "array[3]", is none either.
+    """
+    is_name = os.path.lexists(path) or _NAME_IN_MEMORY.fullmatch(path)
+    return glob.has_magic(path) and not is_name
 
 
 def matching(pattern: str) -> tuple[str, list[str], int]:

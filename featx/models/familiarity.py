@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.evaluation.evaluation import UNFAMILIAR_SHARE
 from featx.features.duplicates import find_duplicates
 from featx.features.matrix import Features
 
@@ -31,7 +32,6 @@ _MOST_OF_CLASS = 8  # prototypes
 _MOST = 1000  # prototypes of a model, but for one a class
 _MOST_PICTURES = 5000  # of all classes that are looked at, but for twenty a class
 _FEWEST_PICTURES = 20
-_REFUSED = 0.05  # of pictures like those of training
 _ENOUGH_TO_COUNT = 100
 _LEAST = 1e-5  # threshold; pictures that differ by less are the same
 _MOST_COLUMNS = 4096  # of a prototype; wider features are added up
@@ -187,9 +187,9 @@ def _threshold(distances: np.ndarray) -> float:
 
     n = len(distances)
     if n >= _ENOUGH_TO_COUNT:
-        return max(float(np.quantile(distances, 1 - _REFUSED, method="higher")), _LEAST)
+        return max(float(np.quantile(distances, 1 - UNFAMILIAR_SHARE, method="higher")), _LEAST)
     spread = distances.std(ddof=1) * np.sqrt(1 + 1 / n)
-    bound = float(distances.mean() + t.ppf(1 - _REFUSED, n - 1) * spread)
+    bound = float(distances.mean() + t.ppf(1 - UNFAMILIAR_SHARE, n - 1) * spread)
     return min(max(bound, _LEAST), 2.0)
 
 

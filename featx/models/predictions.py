@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from os import PathLike
@@ -18,6 +18,7 @@ from featx.images.decode import Outcome
 from featx.images.labels import Label, in_terms_of
 from featx.learning.classes import per_file
 from featx.models.inference import Inference
+from featx.models.label_folders import FAILED, UNFAMILIAR, UNSURE, copy_all, folder_names
 from featx.models.prediction_table import FileState, read_rows, write_rows
 from featx.text import count, listed, percent, printable
 
@@ -57,6 +58,8 @@ class Predictions:
         How many classes the rows name for each image, the best guess first.
     with_probabilities : bool
         Whether the rows have the probability of every class.
+    answer_all : bool
+        Whether a label was asked for even where the model is unsure, or the image unfamiliar.
     states : tuple of (FileState or None), or None
         Size and time of each file, where only new ones were asked for.
     notes : tuple of str
@@ -73,6 +76,7 @@ class Predictions:
     probabilities: np.ndarray | None = None
     top: int = 1
     with_probabilities: bool = False
+    answer_all: bool = False
     states: tuple[FileState | None, ...] | None = None
     notes: tuple[str, ...] = ()
 
@@ -113,6 +117,7 @@ class Predictions:
             probabilities=None if shares is None else per_file(features, shares, np.nan),
             top=top,
             with_probabilities=with_probabilities,
+            answer_all=answer_all,
             states=states,
             notes=features.notes,
         )
@@ -268,7 +273,7 @@ class Predictions:
         told += [f"{self.n_failed:,} failed"] if self.n_failed else []
         line = count(len(self), "picture") + (f": {', '.join(told)}" if told else "")
         if marked := self.n_unfamiliar - self._n_refused:
-            line += f"; {marked:,} of the labelled are unfamiliar, unlike the training pictures"
+            line += f"; {marked:,} of these unfamiliar, unlike the training pictures"
         return "\n".join([line, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
@@ -314,6 +319,44 @@ class Predictions:
             columns = [*earlier, *(name for name in columns if name not in earlier)]
             rows = [*(row for row in known if row.get("path") not in new), *rows]
         write_rows(path, columns, rows)
+
+    def copy_to(self, folder: str | PathLike[str]) -> dict[str, str]:
+        """Copy the files into a folder for each label; nothing is moved or removed.
+
+        Files without a label go to `_unsure` and `_failed`, unfamiliar ones to `_unfamiliar` unless
+        all were to be answered. A file that was copied before is not copied again, and of two
+        different files of one name the second gets a number, so that nothing is lost.
+
+        Parameters
+        ----------
+        folder : str or path
+            Where the folders are; it is made if it does not exist.
+
+        Returns
+        -------
+        dict of str to str
+            The copy of each file. Pictures in memory, and files that are gone, have none.
+
+        Raises
+        ------
+        StorageError
+            A file cannot be written.
+        """
+        names = folder_names(self.classes)
+        places = {
+            outcome.path: self._folder(number, names)
+            for number, outcome in enumerate(self.outcomes)
+        }
+        return copy_all(places, folder)
+
+    def _folder(self, number: int, names: Mapping[Label, str]) -> str:
+        """Return the name of the folder that a file belongs into."""
+        guess, unfamiliar = self.best_guess[number], self.unfamiliar
+        if guess is None:
+            return FAILED
+        if unfamiliar is not None and unfamiliar[number] and not self.answer_all:
+            return UNFAMILIAR
+        return names[guess] if self._answers(number) else UNSURE
 
     def plot(self, *, columns: int | None = None) -> Figure:
         """Draw the pictures with their labels; see `featx.plot_gallery`."""

@@ -144,7 +144,7 @@ AT_THE_SHELL = {
     "map",
     "curves",
 }
-AT_THE_SHELL |= {"files_from", "quiet", "verbose"}
+AT_THE_SHELL |= {"files_from", "copy_to", "quiet", "verbose"}
 IN_PYTHON = {"self", "source", "training", "validation", "progress"}
 IN_PYTHON |= {"folds", "repeats", "seed", "n_jobs"}
 

@@ -284,3 +284,15 @@ def test_several_labels_and_all_probabilities_are_told(featx_run, model, new_pho
         *("probability_blue", "probability_green", "probability_red"),
     ]
     assert float(row["probability_red"]) == 1.0
+
+
+def test_pictures_are_copied_by_label(featx_run, featx_ends, model, new_photos, tmp_path):
+    words = ["predict", model, new_photos, "--copy-to"]
+    lines = featx_run(*words, tmp_path / "sorted").out.splitlines()
+    assert lines[-1] == f"copies in {tmp_path / 'sorted'}: 7 pictures"
+    folders = {path.name: len(list(path.iterdir())) for path in (tmp_path / "sorted").iterdir()}
+    assert folders == {"blue": 2, "green": 2, "red": 2, "_failed": 1}
+    ended = featx_ends(*words, new_photos / "sorted")
+    assert ended.status == 2
+    assert "so that copies would be predicted themselves" in ended.err
+    assert not (new_photos / "sorted").exists()

@@ -147,7 +147,7 @@ def test_labels_stay_and_strangers_are_marked(model, new):
     assert predictions.cells[-1][1] == f"{row['label']} (unfamiliar)"
     strange = predictions.n_unfamiliar
     assert predictions.summary.endswith(
-        f"; {strange} of the labelled are unfamiliar, unlike the training pictures"
+        f"; {strange} of these unfamiliar, unlike the training pictures"
     )
     assert predictions.to_dict()["n_unfamiliar"] == strange
 
@@ -192,6 +192,11 @@ def test_an_evaluation_counts_them_and_judges_the_others(model, new):
         f"({round(100 * strange.mean())} %, where of images like those 5 % are); accuracy of the "
         f"others: {others.interval}"
     )
+    told = result.summary.split("\n")[0]
+    assert told.endswith(f"right, {strange.sum()} unfamiliar")
+    familiar = model.evaluate(vectors(10, 1))
+    assert familiar.n_unfamiliar <= 3
+    assert not [note for note in familiar.notes if note.startswith("unfamiliar")], "it is chance"
     assert len(others.unfamiliar) == 60 - strange.sum()
 
 

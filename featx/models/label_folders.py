@@ -1,0 +1,68 @@
+"""The folders of labels: copies of pictures, in a folder for each label that they were given."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+
+from featx.files import storage_errors, written
+from featx.images.labels import Label
+from featx.images.memory import MemoryImage
+from featx.text import printable
+
+#: Where pictures without a label go, and unfamiliar ones.
+UNSURE, UNFAMILIAR, FAILED = "_unsure", "_unfamiliar", "_failed"
+_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*]')  # on some systems
+_LONGEST = 120  # bytes
+
+
+def folder_names(labels: Iterable[Label]) -> dict[Label, str]:
+    """Name a folder for each label, each another one, and none that leads elsewhere."""
+    taken = {UNSURE, UNFAMILIAR, FAILED}
+    names = {}
+    for label in labels:
+        plain = _NOT_IN_NAMES.sub("_", printable(label)).strip(" .")
+        name = start = plain.encode()[:_LONGEST].decode(errors="ignore") or "_"
+        number = 2
+        while name.casefold() in taken:
+            name, number = f"{start}-{number}", number + 1
+        taken.add(name.casefold())
+        names[label] = name
+    return names
+
+
+def copy_all(places: Mapping[str, str], folder: str | PathLike[str]) -> dict[str, str]:
+    """Copy files into folders within a folder, each whole or not at all; return their copies.
+
+    `places` has the name of the folder of each file. A file that is not there is passed over, and
+    so is one that was copied before. Of two different files of one name the second gets a number.
+    """
+    copies = {}
+    for path, name in places.items():
+        if isinstance(path, MemoryImage) or not os.path.isfile(path):
+            continue
+        target = Path(folder, name)
+        with storage_errors(target):
+            target.mkdir(parents=True, exist_ok=True)
+        copies[path] = str(_copy(path, target))
+    return copies
+
+
+def _copy(path: str, folder: Path) -> Path:
+    """Copy a file into a folder, and return the copy, which may have been there before."""
+    stem, suffix = os.path.splitext(os.path.basename(path))
+    target, number = folder / f"{stem}{suffix}", 2
+    while os.path.lexists(target):
+        if target.is_file() and filecmp.cmp(path, target, shallow=False):
+            return target
+        target, number = folder / f"{stem}-{number}{suffix}", number + 1
+    with written(target) as temporary:
+        shutil.copyfile(path, temporary)
+        shutil.copystat(path, temporary)
+        temporary.chmod(0o644)
+    return target
