@@ -26,6 +26,10 @@ def place(tmp_path, monkeypatch):
     twin = next((place / CLASSES[0]).glob("*hidden*"))
     (place / CLASSES[0] / "\x1btwin.png").write_bytes(twin.read_bytes())
     monkeypatch.chdir(tmp_path)
+    rows = [f'"{place.name}/{name}/{FILES[0]}"\t"{name}"' for name in CLASSES]
+    gone = '"gone\x1b[2J\u202e.png"\t"\x9b31m"'
+    text = "\n".join(["path\tlabel\todd\x1b[2J", *(f"{row}\t" for row in rows), f"{gone}\t"])
+    (tmp_path / "\x1b\u202e.tsv").write_text(text, encoding="utf-8")
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache\x1b[2J\n\u202e"))
     return place.name
 
@@ -33,11 +37,17 @@ def place(tmp_path, monkeypatch):
 COMMANDS = {
     "backbones": [""],
     "embed": ["{photos} --out out\x1b\n.csv", "{photos}/none --out out.csv", "{photos} --out \x1b"],
-    "train": ["{photos} --out \x1b\n.featx --test {photos} --report \x1b\u202e.html --reject 0.9"],
+    "train": [
+        "{photos} --out \x1b\n.featx --test {photos} --report \x1b\u202e.html --reject 0.9",
+        "{photos} --labels \x1b\u202e.tsv --out \x1b.featx",
+        "\x1b\u202e.tsv --path-column \x9b --out \x1b.featx",
+        "\x1b*\u202e\n --out \x1b.featx",
+    ],
     "predict": ["\x1b\n.featx {photos} --out p\x1b\u202e.csv --gallery \x9b.png", "\x1bno.featx x"],
     "evaluate": ["\x1b\n.featx {photos} --report e\x1b\n.html", "\x1b\n.featx \x1bnone\n"],
     "compare": ["{photos} --backbones efficientnet_lite0 --out c\x1b.csv --report r\u2066\n.html"],
     "tune": ["{photos} --backbones efficientnet_lite0 --budget 1 --out t\x1b\n.featx"],
+    "check": ["{photos}", "{photos} --list \x1b\u202e.txt", "\x1bnone\n"],
     "cache": ["info", "verify", "clear --all", "clear \x1b\u202e", "\x1b"],
     "demo": ["--out demo\x1b\n"],
     "label": ["{photos}", "\x1b\u202e\n"],
