@@ -36,6 +36,12 @@ def place(tmp_path, monkeypatch):
 
 COMMANDS = {
     "backbones": [""],
+    "check": [
+        "{photos} --test {photos} --list l\x1b\n.txt --report k\u202e.html",
+        "{photos} --exclude l\x1b\n.txt",
+        "{photos} --exclude \x1bnone\u202e",
+        "{photos} --fail-on \x1b\u202e",
+    ],
     "embed": ["{photos} --out out\x1b\n.csv", "{photos}/none --out out.csv", "{photos} --out \x1b"],
     "train": [
         "{photos} --out \x1b\n.featx --test {photos} --report \x1b\u202e.html --reject 0.9",
@@ -69,7 +75,7 @@ def test_names_drive_no_terminal_forge_no_line_and_hide_nothing(
             said = ended.out + ended.err
             assert not fakes.DRIVES_A_TERMINAL.search(said), (command, line, said)
             assert not re.search("^featx: forged", said, re.MULTILINE), (command, line)
-            if command in ("predict", "label", "cache"):
+            if command in ("check", "predict", "label", "cache"):
                 as_json = featx_ends(command, *words, "--json")
                 told = as_json.out + as_json.err
                 assert not fakes.DRIVES_A_TERMINAL.search(told), (command, line)
