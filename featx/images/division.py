@@ -27,6 +27,8 @@ class Division:
 
     Attributes
     ----------
+    images : ImageFolder
+        All of them.
     training : ImageFolder
         Those of the part called train; all images, where nothing divides them.
     test : ImageFolder or None
@@ -38,6 +40,7 @@ class Division:
         if there is one, then the others.
     """
 
+    images: ImageFolder
     training: ImageFolder
     test: ImageFolder | None = None
     where: str = ""
@@ -50,11 +53,11 @@ class Division:
             return cls._of_folders(images, classes_from)
         cells = None if images.table is None else images.table.column(SPLIT_COLUMN)
         if cells is None or images.table is None:
-            return cls(images)
+            return cls(images, images)
         names = ["" if cell != cell or cell is None else str(cell).strip() for cell in cells]
         spelled = {role_of(name): name for name in reversed(names) if name}
         if "train" not in spelled or None in spelled or len(spelled) < 2:  # folds, say
-            return cls(images)
+            return cls(images, images)
         names = [spelled.get(role_of(name), "") for name in names]
         return cls._of_parts(images, names, f"the column `{SPLIT_COLUMN}` of {images.table.name}")
 
@@ -71,7 +74,8 @@ class Division:
             below = [path.partition("/")[2] for path in inner]
             divided = divided.with_labels([class_folder(path, classes_from) for path in below])
         made = cls._of_parts(divided, names, repr(images.root))
-        return made if any(made.training.labels) else cls(images)
+        labelled = made.where and any(label is not None for label in made.training.labels)
+        return replace(made, images=images) if labelled else cls(images, images)
 
     @classmethod
     def _of_parts(cls, images: ImageFolder, names: Sequence[str], where: str) -> Division:
@@ -80,7 +84,8 @@ class Division:
             return (names[rows[0]], images.select(rows)) if rows else None
 
         learned, measured = part("train"), part("test") or part("val")
-        assert learned is not None, "there is a part to learn from"
+        if learned is None:  # all of it is left out
+            return cls(images, images)
         test = measured[1] if measured and None not in measured[1].labels else None
         sizes = Counter(names)
         first = [learned[0], *([measured[0]] if measured and test else [])]
@@ -89,7 +94,7 @@ class Division:
             bare = measured and name == measured[0] and test is None
             number = f"{count(sizes[name], 'image')}{' without classes' if bare else ''}"
             parts.append(f"{name or 'no part'} ({number})")
-        return cls(learned[1], test, where, tuple(parts))
+        return cls(images, learned[1], test, where, tuple(parts))
 
     def to_learn(self, *, measuring: bool = True) -> ImageFolder:
         """Return the images to learn from; their notes say what becomes of each part."""
@@ -103,9 +108,9 @@ class Division:
         return self._noted(self.training, uses, self.parts[n:])
 
     def to_measure(self) -> ImageFolder:
-        """Return the images to be measured on, all where nothing divides them."""
+        """Return the images to be measured on; all of them where none are there for it."""
         if self.test is None:
-            return self.training
+            return self.images
         learned, measured, *others = self.parts
         return self._noted(self.test, [f"measured on {measured}"], [learned, *others])
 

@@ -62,10 +62,11 @@ def test_val_is_measured_on_where_there_is_no_test(tmp_path):
 
 
 def test_a_test_without_classes_is_left_alone(tmp_path):
-    division = Division.of(ImageFolder.of(plant(tmp_path, "train/cat/1.jpg", "test/2.jpg")))
+    images = ImageFolder.of(plant(tmp_path, "train/cat/1.jpg", "test/2.jpg"))
+    division = Division.of(images)
     assert division.test is None
     assert "left alone: test (1 image without classes)" in division.to_learn().notes[0]
-    assert division.to_measure() is division.training
+    assert division.to_measure() is images, "training images are no test"
 
 
 @pytest.mark.parametrize("planted", [["train/1.jpg", "test/2.jpg"], ["cat/1.jpg", "dog/2.jpg"]])
@@ -110,3 +111,16 @@ def test_labels_of_a_table_hold_in_the_parts_of_a_folder(tmp_path):
     division = Division.of(ImageFolder.of(root, labels=labels))
     assert division.training.labels == division.test.labels == ("cat", "dog")
     assert names(division.training, root) == ["train/1.jpg", "train/2.jpg"]
+
+
+def test_a_list_may_leave_out_the_whole_part_to_learn_from(tmp_path):
+    root = plant(tmp_path, "train/cat/1.jpg", "test/cat/2.jpg")
+    images = ImageFolder.of(root, exclude=["train/cat/1.jpg"])
+    assert Division.of(images).to_learn() is images
+
+
+def test_labels_that_are_the_number_0_are_labels(tmp_path):
+    root = plant(tmp_path, "train/1.jpg", "test/2.jpg")
+    labels = pd.DataFrame({"path": ["train/1.jpg", "test/2.jpg"], "label": [0, 0]})
+    division = Division.of(ImageFolder.of(root, labels=labels))
+    assert division.training.labels == division.test.labels == (0,)
