@@ -15,6 +15,7 @@ from featx.charts.style import (
     INK,
     MUTED,
     NARROW,
+    check_width,
     dress,
     own_axes,
     write_beside,
@@ -62,6 +63,7 @@ def plot_comparison(comparison: Compared, ax: Axes | None = None, *, width: floa
     matplotlib.axes.Axes
         `ax.figure.savefig("comparison.pdf")` writes it, to scale in .pdf and .svg.
     """
+    check_width(width)
     frame = comparison.to_frame()
     looks = looks_of(frame)
     unbeaten = frame.unbeaten.to_numpy(dtype=bool)

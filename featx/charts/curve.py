@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from featx.charts.looks import HUES, MARKERS, named
-from featx.charts.style import FONT, INK, MUTED, NARROW, RIGHT, dress, own_axes, write_legend
+from featx.charts.style import (
+    FONT,
+    INK,
+    MUTED,
+    NARROW,
+    RIGHT,
+    check_width,
+    dress,
+    own_axes,
+    write_legend,
+)
 from featx.errors import OptionError
 
 if TYPE_CHECKING:
@@ -103,6 +113,7 @@ def plot_learning_curves(
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
+    check_width(width)
     pairs = list(curves.items()) if isinstance(curves, Mapping) else list(curves)
     if not pairs:
         raise OptionError("no learning curves to draw: expected at least one")

@@ -9,7 +9,7 @@ import numpy as np
 
 from featx.charts.fonts import fonts_for
 from featx.charts.looks import looks_of, named
-from featx.charts.style import FONT, INK, LINE, MUTED, NARROW, dress, own_axes
+from featx.charts.style import FONT, INK, LINE, MUTED, NARROW, check_width, dress, own_axes
 from featx.text import speed
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def plot_forest(comparison: Compared, ax: Axes | None = None, *, width: float = 
     matplotlib.axes.Axes
         `ax.figure.savefig("forest.pdf")` writes it, to scale in .pdf and .svg.
     """
+    check_width(width)
     frame = comparison.to_frame()
     ax = own_axes(ax, width, forest_height(len(frame)))
     rows = np.arange(len(frame))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -65,7 +66,12 @@ def _neighbours_kept(scores: np.ndarray, method: str) -> np.ndarray:
 
 
 def _umap() -> Any:
-    """Return the library that has UMAP, or say how to get it."""
+    """Return the library that has UMAP, or say how to get it.
+
+    It imports TensorFlow where that is installed, which would say so on the screen.
+    """
+    loud = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     try:
         return import_module("umap")
     except ImportError as error:
@@ -73,6 +79,11 @@ def _umap() -> Any:
             "method 'umap' needs umap-learn, which is not installed: pip install 'featx[umap]', or "
             "take 'tsne'"
         ) from error
+    finally:
+        if loud is None:
+            del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+        else:
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = loud
 
 
 def sample_rows(labels: Sequence[object], most: int = MOST, *, seed: int = 0) -> np.ndarray:

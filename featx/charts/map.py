@@ -10,7 +10,7 @@ import numpy as np
 from featx.charts.gallery import thumbnail
 from featx.charts.layout import METHODS, lay_out_scores, principal_components, sample_rows
 from featx.charts.looks import HUES, MARKERS, named
-from featx.charts.style import LINE, MUTED, NARROW, dress, own_axes, write_legend
+from featx.charts.style import LINE, MUTED, NARROW, check_width, dress, own_axes, write_legend
 from featx.errors import OptionError, check_choice
 from featx.images.quiet import quiet_pillow
 
@@ -69,6 +69,7 @@ def plot_map(
         There are fewer than two rows, the method is unknown, or its library is not installed.
     """
     check_choice("method", method, METHODS)
+    check_width(width)
     total = len(features.matrix)
     if total < 2:
         raise OptionError(f"a map of {total} rows: expected at least two pictures")

@@ -6,10 +6,12 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from io import StringIO
+from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from featx.charts.fonts import fonts_for, quiet_boxes
+from featx.errors import OptionError
 from featx.files import written
 from featx.text import printable
 
@@ -22,6 +24,12 @@ INK, MUTED, LINE, RIGHT, WRONG = "#1f2933", "#5b6770", "#d9dee2", "#0b5fa5", "#b
 FONT = 9.0
 DPI = 150  # of a file in pixels
 NARROW = 4.6  # inches of a figure; in a narrower one a legend stands below the axes
+
+
+def check_width(width: Any) -> None:
+    """Raise an `OptionError` for a width of a figure that cannot be drawn."""
+    if not isinstance(width, Real) or not 2 <= float(width) <= 100:
+        raise OptionError(f"width {width!r}: expected 2 to 100 inches, such as 3.5 for a column")
 
 
 def own_axes(ax: Axes | None, width: float, height: float) -> Axes:

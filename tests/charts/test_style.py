@@ -2,9 +2,11 @@
 
 import xml.etree.ElementTree as ElementTree
 
+import pytest
 from matplotlib.figure import Figure
 
 from featx.charts.style import FONT, INK, RIGHT, dress, inline_svg
+from featx.errors import OptionError
 
 
 def drawing() -> Figure:
@@ -37,6 +39,12 @@ def test_an_inline_drawing_has_ids_of_its_own_the_colours_of_the_page_and_no_sty
     assert "http" not in svg
     assert "DejaVu" not in svg
     assert "measured" in "".join(root.itertext())
+
+
+@pytest.mark.parametrize("width", [0, -3.5, 1000, "wide", None, float("nan")])
+def test_a_width_that_cannot_be_drawn_is_refused(cloud, width):
+    with pytest.raises(OptionError, match=r"expected 2 to 100 inches, such as 3\.5 for a column"):
+        cloud().plot(width=width)
 
 
 def test_drawing_it_touches_no_figure_or_setting_of_the_user(pyplot_untouched):
