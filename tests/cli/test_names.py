@@ -53,7 +53,6 @@ COMMANDS = {
     "evaluate": ["\x1b\n.featx {photos} --report e\x1b\n.html", "\x1b\n.featx \x1bnone\n"],
     "compare": ["{photos} --backbones efficientnet_lite0 --out c\x1b.csv --report r\u2066\n.html"],
     "tune": ["{photos} --backbones efficientnet_lite0 --budget 1 --out t\x1b\n.featx"],
-    "check": ["{photos}", "{photos} --list \x1b\u202e.txt", "\x1bnone\n"],
     "cache": ["info", "verify", "clear --all", "clear \x1b\u202e", "\x1b"],
     "demo": ["--out demo\x1b\n"],
     "label": ["{photos}", "\x1b\u202e\n"],
