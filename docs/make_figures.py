@@ -182,7 +182,6 @@ def _keep(picture: Path, name: str, width: int) -> None:
 
 def _examples() -> dict[str, Callable[[Path], None]]:
     """Return the part of each picture that an example makes, by the name of the picture."""
-    fruit = ("--each", "4")
     flowers = (
         *("--each", "5", "--backbones", "efficientnet_lite0", "resnet50", "xception"),
         *("--classifiers", "logistic", "knn", "centroid"),
@@ -190,12 +189,12 @@ def _examples() -> dict[str, Callable[[Path], None]]:
     top3 = ("--networks", "efficientnet_lite0", "resnet50")
     pictures: dict[str, tuple[int, tuple[str, ...]]] = {
         "twenty_images.jpg": (760, ()),
-        "cats_and_dogs.jpg": (760, fruit),
+        "cats_and_dogs.jpg": (760, ("--each", "4")),
         "imagenet_top3.jpg": (710, top3),
         "small_pictures.png": (900, ()),
         "flowers.png": (750, flowers),
         "per_class.png": (950, ()),
-        "augmentation.jpg": (800, fruit),
+        "augmentation.jpg": (800, ("--each", "2")),
         "save_load_predict.jpg": (760, ()),
     }
     return {name: partial(example, name, width, words) for name, (width, words) in pictures.items()}
