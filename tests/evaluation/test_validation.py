@@ -195,6 +195,7 @@ def test_a_cross_validation_is_plain_values(cloud):
         "accuracy_low": interval.low,
         "accuracy_high": interval.high,
         **result.balance.to_dict(),
+        "n_unfamiliar": None,
         "n_images": 24,
         "n_failed": 0,
         "failed": [],
