@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from featx.errors import warn_of_images
+from featx.evaluation.candidates import timed_alike
 from featx.evaluation.groups import Grouping
 from featx.evaluation.splits import split
 from featx.features.duplicates import find_duplicates, narrowest
@@ -60,7 +61,7 @@ class Search:
         """
         plain: list[Features] = []
         race: Race | None = None
-        for features in self.networks.features():
+        for features in map(timed_alike, self.networks.features()):
             race = race or self._race(features)
             plain += features
             self._judge(race, [*self._joined(plain), *features], self.learners[:1])
