@@ -180,8 +180,9 @@ class Race:
     def accuracy(self, trials: Sequence[Trial], chosen: Trial) -> Estimate:
         """Estimate the accuracy of the chosen candidate, without the luck of the choice.
 
-        The choice is made again on images drawn with replacement and judged on those that were
-        not drawn; see `accuracy_of_best`.
+        There is none where the favourite stays: it was settled before anything was measured. Where
+        another one took its place, the choice is made again on images drawn with replacement and
+        judged on those that were not drawn; see `accuracy_of_best`.
 
         Parameters
         ----------
@@ -190,8 +191,11 @@ class Race:
         chosen : Trial
             The one of these that was chosen.
         """
-        value = accuracy_of_best(self._shares(trials), self.splits.groups, self._chooser(trials))
-        return accuracy_interval(min(value, chosen.accuracy), self._size)
+        value = chosen.accuracy
+        if chosen is not trials[0]:
+            choose, groups = self._chooser(trials), self.splits.groups
+            value = min(value, accuracy_of_best(self._shares(trials), groups, choose))
+        return accuracy_interval(value, self._size)
 
     def leads(self, trials: Sequence[Trial]) -> list[Estimate]:
         """Return by how much the first of some candidates leads each of them."""
