@@ -42,7 +42,11 @@ COMMANDS = {
         "{photos} --exclude \x1bnone\u202e",
         "{photos} --fail-on \x1b\u202e",
     ],
-    "embed": ["{photos} --out out\x1b\n.csv", "{photos}/none --out out.csv", "{photos} --out \x1b"],
+    "embed": [
+        "{photos} --out out\x1b\n.csv --map m\x1b\n.svg",
+        "{photos}/none --out out.csv",
+        "{photos} --out \x1b",
+    ],
     "train": [
         "{photos} --out \x1b\n.featx --test {photos} --report \x1b\u202e.html --reject 0.9",
         "{photos} --labels \x1b\u202e.tsv --out \x1b.featx",
@@ -51,7 +55,10 @@ COMMANDS = {
     ],
     "predict": ["\x1b\n.featx {photos} --out p\x1b\u202e.csv --gallery \x9b.png", "\x1bno.featx x"],
     "evaluate": ["\x1b\n.featx {photos} --report e\x1b\n.html", "\x1b\n.featx \x1bnone\n"],
-    "compare": ["{photos} --backbones efficientnet_lite0 --out c\x1b.csv --report r\u2066\n.html"],
+    "compare": [
+        "{photos} --backbones efficientnet_lite0 --out c\x1b.csv --report r\u2066\n.html",
+        "{photos} --backbones efficientnet_lite0 --plot p\x1b.svg --curves c\u2066\n.pdf",
+    ],
     "tune": ["{photos} --backbones efficientnet_lite0 --budget 1 --out t\x1b\n.featx"],
     "cache": ["info", "verify", "clear --all", "clear \x1b\u202e", "\x1b"],
     "demo": ["--out demo\x1b\n"],
