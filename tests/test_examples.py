@@ -28,6 +28,7 @@ from featx.errors import WeightsError
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 ACCURACY = r"\d+\.\d % \(\d+\.\d to \d+\.\d\)"
+STRANGE = r"(?:, \d+ unfamiliar)?"
 
 
 @pytest.fixture
@@ -331,7 +332,9 @@ def test_small_pictures_name_damaged_files_and_open_no_more_than_they_need(run, 
 @pytest.mark.keras
 def test_per_class_finds_its_way_in_cifar10(run, shared):
     printed = run("per_class.py", shared / "data" / "cifar10")
-    accuracy = re.search(rf"^test accuracy ({ACCURACY}): \d+ of 80 images right$", printed, re.M)
+    accuracy = re.search(
+        rf"^test accuracy ({ACCURACY}): \d+ of 80 images right{STRANGE}$", printed, re.M
+    )
     assert float(accuracy[1].partition(" ")[0]) > 40, printed
     assert re.search(r"^frog +\d\.\d+ +\d\.\d+ +\d\.\d+ +8$", printed, re.M), printed
 
@@ -349,7 +352,9 @@ def test_cats_and_dogs_without_a_folder_are_drawn_fruit_and_that_is_said(run, fa
     printed = run("cats_and_dogs.py")
     assert "no folder of cats and dogs is named: these are the drawn bananas" in printed
     assert "20 images: 20 embedded" in printed
-    assert re.search(rf"^test accuracy {ACCURACY}: \d of 8 images right$", printed, re.M), printed
+    assert re.search(
+        rf"^test accuracy {ACCURACY}: \d of 8 images right{STRANGE}$", printed, re.M
+    ), printed
 
 
 @pytest.mark.parametrize("layout", ["Kaggle", "PetImages", "filtered"])
@@ -409,13 +414,17 @@ def test_tuning_ends_with_a_model_and_says_what_to_expect(run, fake_engine, tmp_
         rf"expect {ACCURACY} on photographs like the training ones, \d+\.\d % on such as look"
     )
     assert re.search(expected, printed), printed
-    assert re.search(rf"^test accuracy {ACCURACY}: \d of 8 images right$", printed, re.M), printed
+    assert re.search(
+        rf"^test accuracy {ACCURACY}: \d of 8 images right{STRANGE}$", printed, re.M
+    ), printed
     assert model.is_file()
 
 
 def test_per_class_tells_digits_apart_and_shows_mistakes(run, fake_engine):
     printed = run("per_class.py")
-    assert re.search(rf"^test accuracy {ACCURACY}: \d+ of 150 images right$", printed, re.M)
+    assert re.search(
+        rf"^test accuracy {ACCURACY}: \d+ of 150 images right{STRANGE}$", printed, re.M
+    )
     assert len(re.findall(r"^\d +\d\.\d+ +\d\.\d+ +\d\.\d+ +15$", printed, re.M)) == 10, printed
     assert len(re.findall(r"^\d\d\.png: taken for \d, is \d$", printed, re.M)) == 5, printed
 
@@ -485,9 +494,9 @@ def test_per_class_lines_up_confusions_and_bars_of_twenty_classes_with_long_name
     for number in range(20):  # all alike, so that many are mistaken
         for part, seed in (("train", 0), ("test", 20)):
             for row in range(3):
-                color = (90, 120, 100 + number)
                 name = f"Golden-Delicious-{number:02}"
-                fakes.draw(folder / part / name / f"{row}.png", color, seed=seed + row)
+                noise = 100 * number + seed + row
+                fakes.draw(folder / part / name / f"{row}.png", (90, 120, 100), seed=noise)
     run("per_class.py", folder)
     figure = plt.gcf()
     matrix, bars, *mistakes = [ax for ax in figure.axes if ax.axison or ax.images]

@@ -104,6 +104,21 @@ def test_without_truths_nothing_is_judged(pictures):
     assert list(figure.texts) == []
 
 
+def test_what_is_unfamiliar_is_marked_and_counted(pictures):
+    figure = plot_gallery(
+        pictures(3),
+        ["cat", "cat", "dog"],
+        true=["cat", "cat", None],
+        answered=[True, True, False],
+        unfamiliar=[False, True, True],
+    )
+    assert [ax.get_title() for ax in figure.axes] == [
+        *("cat", "cat (unfamiliar)", "unfamiliar (dog?)")
+    ]
+    assert [frame_color(ax) for ax in figure.axes] == [GREEN, GREEN, GREY]
+    assert figure.texts[0].get_text() == "2 of 2 right; 2 unfamiliar"
+
+
 def test_what_is_unsure_is_grey_a_question_and_not_counted(pictures):
     figure = plot_gallery(
         pictures(4),

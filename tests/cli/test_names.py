@@ -53,7 +53,12 @@ COMMANDS = {
         "\x1b\u202e.tsv --path-column \x9b --out \x1b.featx",
         "\x1b*\u202e\n --out \x1b.featx",
     ],
-    "predict": ["\x1b\n.featx {photos} --out p\x1b\u202e.csv --gallery \x9b.png", "\x1bno.featx x"],
+    "predict": [
+        "\x1b\n.featx {photos} --out p\x1b\u202e.csv --gallery \x9b.png",
+        "\x1b\n.featx {photos} --only-new --out p\x1b\u202e.csv --copy-to c\x1b\n\u202e",
+        "\x1b\n.featx {photos} --copy-to {photos}/\x1b\u202e",
+        "\x1bno.featx x",
+    ],
     "evaluate": ["\x1b\n.featx {photos} --report e\x1b\n.html", "\x1b\n.featx \x1bnone\n"],
     "compare": [
         "{photos} --backbones efficientnet_lite0 --out c\x1b.csv --report r\u2066\n.html",
