@@ -160,11 +160,11 @@ class Comparison:
         """Whether there is a clear winner, and which candidate to take, in one sentence."""
         if len(self.candidates) == 1:
             return f"{self.best.name} scores {self.best.accuracy}; there is nothing to compare with"
-        return f"{self._leader}; {self.recommend().verdict}"
+        return f"{self.lead_verdict}; {self.recommend().verdict}"
 
     @property
-    def _leader(self) -> str:
-        """Whether there is a clear winner."""
+    def lead_verdict(self) -> str:
+        """Whether there is a clear winner, in one sentence."""
         rivals = [each.name for each in self.rivals]
         if len(rivals) == 1:
             return f"{self.best.name} leads by {self.leads[1].points}"
@@ -287,7 +287,7 @@ class Comparison:
         if count == 1:
             return self.verdict
         lines = [
-            self._leader,
+            self.lead_verdict,
             taken.verdict,
             f"{self.best.name} was chosen as the best of {count}: without that luck, expect "
             f"{self.best_accuracy}",

@@ -133,14 +133,13 @@ def _reason(
     if len(candidates) == 1:
         return "the only candidate"
     high = f"at most {points(highs[chosen])} behind the best (95 % sure)"
-    if highs[chosen] < 0.0005:
-        high = "surely the best"
     if chosen > 0:
         faster = _faster(speeds, chosen)
         return f"{high}, and {faster} as {printable(candidates[0].name)}, the most accurate"
+    first = "the most accurate" if highs[0] < 0.0005 else f"the most accurate, {high}"
     if (speeds > _AS_FAST * speeds[0]).any():
-        return f"the most accurate, {high}; no faster one is shown to be within {margin}"
-    return f"the most accurate, {high}, and none is faster"
+        return f"{first}; no faster one is shown to be within {margin}"
+    return f"{first}, and none is faster"
 
 
 def _doubt(

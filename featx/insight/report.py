@@ -106,7 +106,7 @@ def write_report(
         "shift": _shift(evaluation, test),
         "next_steps": steps_from(evaluation, curve) if next_steps is None else next_steps,
         "run": _run(features, evaluation, [*notes, *(test.notes if test else ())], short),
-        "comparison": None if comparison is None else _compared(comparison),
+        "comparison": None if comparison is None else _compared(comparison, features),
         "curve": None if curve is None else _curve(curve),
         "map": map_of(features, evaluation, album, short),
         "suspects": _suspects(evaluation, album, short),
@@ -218,14 +218,19 @@ def _run(
     }
 
 
-def _compared(comparison: Comparison) -> dict[str, Any]:
-    """Gather the rows of the comparison, its plot and what it says."""
+def _compared(comparison: Comparison, features: Features) -> dict[str, Any]:
+    """Gather the rows of the comparison, its plots and what it says.
+
+    What to take is said unless the report is of other features, which were chosen otherwise.
+    """
     frame = comparison.to_frame()
     low, high = float(frame.accuracy_low.min()), float(frame.accuracy_high.max())
     taken = comparison.recommend()
+    own = taken.candidate.features.recipe == features.recipe
+    other = own and taken.candidate is not comparison.best
     return {
-        "verdict": comparison.verdict,
-        "taken": None if taken.candidate is comparison.best else (taken.name, taken.accuracy),
+        "verdict": comparison.verdict if own else comparison.lead_verdict,
+        "taken": (taken.name, taken.accuracy) if other else None,
         "transfer": comparison.transfer_verdict,
         "best": comparison.best.name,
         "expected": comparison.best_accuracy if len(frame) > 1 else None,

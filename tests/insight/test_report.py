@@ -274,6 +274,17 @@ def test_the_numbers_are_those_of_the_results(full, insects):
     assert re.search(rf"\b{len(evaluation.mistakes)} mistakes?\b", text)
 
 
+def test_what_to_take_is_not_said_where_other_features_were_chosen(insects, tmp_path):
+    comparison = insects["comparison"]
+    other = dataclasses.replace(insects["features"], recipe=fakes.recipe("xception"))
+    made = written(
+        tmp_path, features=other, evaluation=insects["evaluation"], comparison=comparison
+    )
+    text = made.text.replace("\xa0", " ")
+    assert comparison.lead_verdict.removeprefix("no ") in text
+    assert comparison.recommend().verdict not in text
+
+
 def test_what_was_left_out_is_told_with_its_reason(full):
     assert "1 file that could not be read: train/ant/bad.jpg truncated: 3 bytes" in full.text
     assert "2 other files are no images by their names." in full.text
