@@ -45,8 +45,8 @@ def size(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time in seconds, a short one with two digits after the point."""
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
+    """Write a time in seconds, a short one with two digits after the point, never as nothing."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{max(seconds, 0.01):.2f} s"
 
 
 def speed(images_per_second: float) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from featx.text import (
     count,
+    duration,
     listed,
     percent,
     printable,
@@ -21,6 +22,14 @@ from featx.text import (
     text_of_cell,
     width,
 )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0004, "0.01 s"), (0.126, "0.13 s"), (0.999, "1.00 s"), (5.43, "5.4 s"), (75, "75.0 s")],
+)
+def test_times_are_written_for_a_person(seconds, text):
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
