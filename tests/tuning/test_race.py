@@ -109,6 +109,12 @@ def test_the_estimate_is_without_the_luck_of_the_choice():
     assert covered >= 4, f"chance is in {covered} of 6 intervals"
 
 
+def test_the_favourite_was_settled_before_and_has_no_luck_in_its_estimate():
+    race, trials, ranked = run(noise(6, 3))
+    assert ranked[0] is trials[0]
+    assert race.accuracy(trials, ranked[0]).value == trials[0].accuracy
+
+
 @pytest.mark.parametrize("costs", [(2.0, 1.0), (1.0, 2.0)])
 def test_of_equals_the_one_with_the_fastest_networks_is_chosen(cloud, costs):
     features = cloud(each=300, distance=3.0)
