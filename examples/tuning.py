@@ -38,7 +38,8 @@ def main() -> None:
         print(f"test {tuning.test.summary}")
     if model:
         tuning.model.save(model)
-    tuning.plot().figure.savefig(out, dpi=100, bbox_inches="tight")
+    figure = tuning.finalists.plot(kind="forest", width=8).figure
+    figure.savefig(out, dpi=100, bbox_inches="tight")
     print(f"look at {out}")
 
 
