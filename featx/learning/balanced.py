@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
-# Chosen by `python -m tests.benchmarks.classifiers --unequal`: with less, pictures of small classes
+# Chosen by `python -m tests.benchmarks.unequal`: with less, pictures of small classes
 # are missed, with more those of large ones.
 _BONUS = 6.0
 
