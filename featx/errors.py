@@ -51,8 +51,8 @@ class NoImagesError(ImageSourceError):
         What became of the files, where there are some.
     """
 
-    def __init__(self, message: str, outcomes: tuple[Any, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, *message: str, outcomes: tuple[Any, ...] = ()) -> None:
+        super().__init__(*message)
         self.outcomes = outcomes
 
 

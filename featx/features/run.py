@@ -372,7 +372,7 @@ def _matrix(
             f"none of {len(outcomes)} images can be read ({first.path}: {first.reason})"
             if len(outcomes) > 1
             else f"the image cannot be read ({first.path}: {first.reason})",
-            tuple(outcomes),
+            outcomes=tuple(outcomes),
         )
     assert store.shape is not None
     X = _allocate(len(rows), int(np.prod(store.shape)), store.folder)

@@ -60,7 +60,8 @@ def test_what_embed_says_in_json_has_the_same_keys_however_fast(
     assert list(fast) == list(plain)
     assert list(fast) == [
         *("n_images", "n_features", "n_embedded", "n_cached", "n_failed", "failed", "n_other"),
-        *("notes", "n_views", "shape", "seconds", "images_per_second", "fingerprint", "out"),
+        *("notes", "n_views", "shape", "seconds", "startup_seconds"),
+        *("images_per_second", "fingerprint", "out", "sidecar", "map"),
     ]
 
 

@@ -41,7 +41,8 @@ def test_a_report_tells_each_note_once(featx_run, photos, tmp_path, command):
     page = tmp_path / "page.html"
     out = featx_run(command, photos, *options, "--report", page).out
     [note] = [line for line in out.splitlines() if "fewer" in line or "folds:" in line]
-    assert page.read_text().count(note.split(":")[0].split(";")[0]) == 1, note
+    said = note.split(":")[0].split(";")[0]
+    assert page.read_text().count(said[0].upper() + said[1:]) == 1, note
 
 
 @pytest.mark.parametrize(

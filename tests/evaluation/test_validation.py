@@ -200,7 +200,7 @@ def test_a_cross_validation_is_plain_values(cloud):
         "n_failed": 0,
         "failed": [],
         "contradictions": [],
-        "notes": ["copies of one photograph, kept together: photos/ant/0.jpg = photos/ant/1.jpg"],
+        "notes": ["copies of one photograph, kept together: ant/0.jpg = ant/1.jpg"],
         "classes": [
             {"class": name, **result.by_class.loc[name].to_dict()} for name in features.classes
         ],

@@ -1,5 +1,7 @@
 """Balanced classifiers find pictures of small classes as well as those of large ones."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from fakes import as_features
@@ -43,6 +45,22 @@ def test_small_classes_are_found_nearly_as_well_as_large_ones(sizes):
     assert plain[0] - plain[-1] > 0.7, "small classes would have been found without weights"
     assert balanced[0] - balanced[-1] < 0.2, balanced
     assert balanced.mean() > plain.mean() + 0.2, (plain, balanced)
+
+
+@pytest.mark.keras
+def test_of_twenty_and_four_photographs_both_are_recognised_alike(shared):
+    """Every pair of ten classes, cross-validated: within ten points in the mean."""
+    features = featx.embed(shared / "data" / "cifar10" / "train", progress=False)
+    random, found = np.random.default_rng(5), []
+    for large, small in permutations(features.classes, 2):
+        few = random.permutation(np.flatnonzero(features.y == small))[:4]
+        rows = [*np.flatnonzero(features.y == large), *few]
+        pair = as_features(features.X[rows], features.y[rows])
+        result = featx.cross_validate(pair, class_weight="balanced", repeats=1, n_jobs=1)
+        recall = result.by_class.recall
+        found.append((recall[large], recall[small]))
+    means = np.mean(found, axis=0)
+    assert abs(means[0] - means[1]) < 0.1, means
 
 
 def test_a_class_of_two_pictures_is_found_where_it_never_was():
