@@ -81,7 +81,7 @@ def complain(message: str) -> None:
 
 def is_quiet() -> bool:
     """Whether the command is to print nothing but its result and errors."""
-    return not logging.getLogger("featx").isEnabledFor(logging.WARNING)
+    return logging.getLogger("featx").level == logging.ERROR  # its own, not one that others set
 
 
 class _Lines(logging.Handler):
@@ -100,6 +100,7 @@ def short_warnings() -> Iterator[None]:
     """
     handler, logger = _Lines(), logging.getLogger("featx")
     level = logger.level
+    logger.setLevel(level or logging.WARNING)  # its own, whatever a library has set for all
     logger.addHandler(handler)
     try:
         with warnings.catch_warnings():

@@ -67,6 +67,19 @@ def test_warnings_are_lines_unless_the_command_is_quiet(capsys):
         assert logger.level == level
 
 
+def test_the_level_that_a_library_sets_for_all_makes_no_command_quiet(capsys):
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with short_warnings():
+            logging.getLogger("featx").warning("hot")
+            emit({}, "done", as_json=False, out="x.npz")
+    finally:
+        root.setLevel(level)
+    assert tuple(capsys.readouterr()) == ("done\nwrote x.npz\n", "featx: warning: hot\n")
+
+
 def test_a_quiet_command_prints_its_result_unless_a_file_has_it(featx_run, photos, tmp_path):
     out = tmp_path / "x.npz"
     ended = featx_run("embed", photos, "-q", "--out", out)
