@@ -17,7 +17,7 @@ from featx.features.duplicates import Contradiction, notes_on
 from featx.images.decode import Outcome
 from featx.images.labels import Label
 from featx.learning.classes import resemblance
-from featx.text import count, listed, percent, printable
+from featx.text import count, listed, percent, printable, shortener
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -375,7 +375,9 @@ class Evaluation:
         """Name images that are copies of training images, and give the accuracy without them."""
         if not self.leaks:
             return []
-        named = listed([f"{copy} is {original}" for copy, original in self.leaks.items()], 6)
+        short = shortener([*self.leaks, *self.leaks.values()])
+        pairs = [f"{short(copy)} is {short(original)}" for copy, original in self.leaks.items()]
+        named = listed(pairs, 6)
         of = count(len(self.y_true), "test image")
         known = f"{len(self.leaks)} of {of} are copies of training images"
         fair = self.without_leaks

@@ -22,7 +22,7 @@ from featx.images.labels import Label
 from featx.learning.classes import labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
-from featx.text import count, listed
+from featx.text import count, listed, shortener
 
 # What says something where new images were tested.
 _OF_TESTS = ("leaks", "accuracy_without_leaks", "unknown_classes", "accuracy_without_unknown")
@@ -111,7 +111,12 @@ class CrossValidation(Evaluation):
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of the splits and the images, a line each."""
         several = {tuple(path for path, _ in each) for each in self.contradictions}
-        twins = [" = ".join(paths) for paths in self.twins if paths not in several]
+        short = shortener(self.paths.tolist())
+        twins = [
+            " = ".join(short(path) for path in paths)
+            for paths in self.twins
+            if paths not in several
+        ]
         copies = [f"copies of one photograph, kept together: {listed(twins, 6)}"] if twins else []
         about = (*self.about_balance, *self.about_series, *self.splits.notes)
         return (*about, *copies, *notes_on(self.contradictions))

@@ -20,7 +20,7 @@ import numpy as np
 from featx.backbones.kinds import PIXELS
 from featx.features.matrix import Features
 from featx.features.neighbours import NearPairs, Space, near_pairs, nearest
-from featx.text import count, listed
+from featx.text import count, listed, shortener
 
 # Chosen on five sets x four backbones x two poolings, with one copy each of a third (50 %, 70 %,
 # JPEG 60, 10 % brighter, PNG, 3 % cropped). Found: fruit_pair 1.00, grocery20 0.89-1.00, drawn
@@ -186,9 +186,12 @@ def leaked_contradictions(
 
 def notes_on(contradictions: Sequence[Contradiction]) -> list[str]:
     """Say which pictures lie in several classes, in a line or none."""
-    named = [" = ".join(f"{path} ({label})" for path, label in each) for each in contradictions]
-    if not named:
+    if not contradictions:
         return []
+    short = shortener([path for each in contradictions for path, _ in each])
+    named = [
+        " = ".join(f"{short(path)} ({label})" for path, label in each) for each in contradictions
+    ]
     pictures = count(len(named), "picture")
     return [
         f"a contradiction, {pictures} in several classes, as copies or nearly so: "
