@@ -131,5 +131,5 @@ def _reason(error: Exception, path: str) -> str:
     known = getattr(error, "strerror", None)
     reason = known.lower() if known else str(error) or "out of memory"
     if isinstance(error, FileNotFoundError) and not os.path.isabs(path):
-        reason += f" in {os.getcwd()}; root says where paths begin"
+        reason += f" in {os.getcwd()}; --root (in Python root=) says where paths begin"
     return reason

@@ -70,7 +70,7 @@ def rows_of(
 
 
 def notes_on_others(paths: Sequence[str], table: Table) -> list[str]:
-    """Say how many pictures stand beside those of a table without a row, in a line at most."""
+    """Say how many pictures beside those of a table have no row in it, in a line at most."""
     known = {_key(path) for path in paths if not isinstance(path, MemoryImage)}
     others = []
     for folder in sorted({os.path.dirname(path) for path in known}):
@@ -81,8 +81,8 @@ def notes_on_others(paths: Sequence[str], table: Table) -> list[str]:
         others += [path for name in names if _key(path := os.path.join(folder, name)) not in known]
     if not others:
         return []
-    verb = "stands beside them and has" if len(others) == 1 else "stand beside them and have"
-    return [f"{count(len(others), 'picture')} {verb} no row in {table.name}{_first(others)}"]
+    which = f"{count(len(others), 'picture')} beside those of {table.name}"
+    return [f"{which} {'has' if len(others) == 1 else 'have'} no row in it{_first(others)}"]
 
 
 def _by_name(

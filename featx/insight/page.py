@@ -15,8 +15,8 @@ from featx.text import printable
 # Words that begin a note or a verdict and are no names of candidates.
 _OPENINGS = frozenset(
     (
-        *("add", "classes", "compare", "copies", "expect", "it", "look", "more"),
-        *("no", "none", "pictures", "precision", "take", "the", "took", "trained", "with"),
+        *("add", "classes", "compare", "copies", "expect", "it", "let", "look"),
+        *("more", "no", "none", "pictures", "precision", "take", "the", "took", "trained", "with"),
     )
 )
 

@@ -15,7 +15,7 @@ from featx.errors import NoImagesError, OptionError, one_line
 from featx.files import check_suffix, written
 from featx.images.folder import ImageFolder
 from featx.images.memory import MemoryImage
-from featx.text import count, printable, spreadsheet_cell, text_of_cell
+from featx.text import count, listed, printable, spreadsheet_cell, text_of_cell
 
 #: How the name of a table of predictions may end.
 TABLES = (".csv", ".xlsx")
@@ -110,8 +110,9 @@ def read_rows(path: str | PathLike[str]) -> tuple[list[str], list[dict[str, str]
     columns = cells[0] if cells else []
     if cells and "path" not in columns:
         raise OptionError(
-            f"{os.fspath(path)} has the columns {columns}: expected `path`, as in a table that "
-            "`featx predict` wrote; name another file"
+            f"{os.fspath(path)} has the columns {listed(columns)}: expected `path`, as in a "
+            "table that `featx predict` wrote (.csv: with commas between the columns); name another "
+            "file"
         )
     return columns, [
         dict.fromkeys(columns, "") | dict(zip(columns, row, strict=False)) for row in cells[1:]

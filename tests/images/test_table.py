@@ -151,7 +151,7 @@ def test_a_column_is_found_whatever_its_case_unless_two_are_alike():
 
 def test_pictures_beside_those_of_a_table_are_counted(place):
     (place / "table.csv").write_text(text(","))
-    note = f"1 picture stands beside them and has no row in table.csv: {place / 'b' / '3.jpg'}"
+    note = f"1 picture beside those of table.csv has no row in it: {place / 'b' / '3.jpg'}"
     assert ImageFolder.of(place / "table.csv").notes == (note,)
 
 

@@ -243,10 +243,13 @@ def test_what_is_not_given_is_left_out(insects, tmp_path):
 
 def test_notes_are_sentences_but_begin_with_names_as_they_are(insects, tmp_path):
     notes = ["knn was chosen as the best of 3", "expect 90 % on photographs like these", "took 5 s"]
-    made = written(
-        tmp_path, features=insects["features"], evaluation=insects["evaluation"], notes=notes
-    )
-    for sentence in ("knn was chosen as the best of 3.", "Expect 90 % on photo", "Took 5 s."):
+    steps = ["let each class count alike"]
+    given = {"features": insects["features"], "evaluation": insects["evaluation"]}
+    made = written(tmp_path, **given, notes=notes, next_steps=steps)
+    for sentence in (
+        *("knn was chosen as the best of 3.", "Expect 90 % on photo", "Took 5 s."),
+        "Let each class count alike.",
+    ):
         assert sentence in made.text.replace("\xa0", " ")
 
 

@@ -56,7 +56,8 @@ def test_without_openpyxl_a_line_says_what_to_install(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("name,label\na,b\n", r"x\.csv has the columns \['name', 'label'\]: expected `path`"),
+        ("name,label\na,b\n", r"x\.csv has the columns name, label: expected `path`"),
+        ("path;label\na;b\n", r"the columns path;label: .* \(\.csv: with commas between"),
         ("path\n" + "x" * 200_000, r"x\.csv is no table that can be read \(field larger"),
     ],
 )
