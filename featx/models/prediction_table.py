@@ -110,9 +110,8 @@ def read_rows(path: str | PathLike[str]) -> tuple[list[str], list[dict[str, str]
     columns = cells[0] if cells else []
     if cells and "path" not in columns:
         raise OptionError(
-            f"{os.fspath(path)} has the columns {listed(columns)}: expected `path`, as in a "
-            "table that `featx predict` wrote (.csv: with commas between the columns); name another "
-            "file"
+            f"{os.fspath(path)} has the columns {listed(columns)}: expected `path`, as in a table "
+            "that `featx predict` wrote (.csv: with commas between columns); name another file"
         )
     return columns, [
         dict.fromkeys(columns, "") | dict(zip(columns, row, strict=False)) for row in cells[1:]

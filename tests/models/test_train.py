@@ -491,7 +491,7 @@ def test_a_table_of_paths_in_another_folder_trains_and_tests(photos, new_photos,
     assert train(learned, "knn", test=new_photos, root="..").training.test.accuracy == 1.0
     assert model.evaluate(tested, root="..").accuracy == 1.0
     assert model.predict(["blue/000.png", "red/000.png"], root=photos).tolist() == ["blue", "red"]
-    with pytest.raises(ImageSourceError, match=f"no such file or directory in {photos}; root "):
+    with pytest.raises(ImageSourceError, match=f"no such file or directory in {photos}; --root "):
         train(learned, "knn")
 
 
