@@ -64,10 +64,13 @@ class Comparison:
         Sorted by accuracy; of two that are equal, the faster network is first.
     within : float, default=0.02
         How far behind the best is good enough, as a share of 1, for what is recommended.
+    chosen : Candidate, optional
+        What a search chose by rules of its own, and tables and charts mark as recommended.
     """
 
     candidates: tuple[Candidate, ...]
     within: float = WITHIN
+    chosen: Candidate | None = None
 
     @property
     def best(self) -> Candidate:
@@ -160,7 +163,14 @@ class Comparison:
         """Whether there is a clear winner, and which candidate to take, in one sentence."""
         if len(self.candidates) == 1:
             return f"{self.best.name} scores {self.best.accuracy}; there is nothing to compare with"
-        return f"{self.lead_verdict}; {self.recommend().verdict}"
+        advice = self._advice
+        return "; ".join([self.lead_verdict, *([advice] if advice else [])])
+
+    @property
+    def _advice(self) -> str | None:
+        """What to take; nothing where a search chose otherwise."""
+        taken = self.recommend()
+        return taken.verdict if self.chosen in (None, taken.candidate) else None
 
     @property
     def lead_verdict(self) -> str:
@@ -244,7 +254,8 @@ class Comparison:
             )
         frame = pd.DataFrame(rows)
         frame["unbeaten"] = _unbeaten(frame.accuracy, frame.images_per_second)
-        frame["recommended"] = [each is self.recommend().candidate for each in self.candidates]
+        marked = self.chosen or self.recommend().candidate
+        frame["recommended"] = [each is marked for each in self.candidates]
         balances = [each.validation.balance for each in self.candidates]
         frame["balanced_accuracy"] = [each.balanced_accuracy.value for each in balances]
         frame["weakest_class"] = [each.weakest_class for each in balances]
@@ -288,7 +299,7 @@ class Comparison:
             return self.verdict
         lines = [
             self.lead_verdict,
-            taken.verdict,
+            *([self._advice] if self._advice else []),
             f"{self.best.name} was chosen as the best of {count}: without that luck, expect "
             f"{self.best_accuracy}",
         ]

@@ -129,7 +129,7 @@ class Tuning:
 
     @cached_property
     def finalists(self) -> Comparison:
-        """The candidates of the last round."""
+        """The candidates of the last round; tables and charts mark the chosen one."""
         candidates = [
             Candidate(
                 each.name,
@@ -140,7 +140,8 @@ class Tuning:
             )
             for each in self._final
         ]
-        return Comparison(tuple(sorted(candidates, key=lambda each: -each.accuracy.value)))
+        ranked = tuple(sorted(candidates, key=lambda each: -each.accuracy.value))
+        return Comparison(ranked, chosen=candidates[0])
 
     @property
     def verdict(self) -> str:

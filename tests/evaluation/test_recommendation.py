@@ -51,6 +51,16 @@ def test_what_is_expected_of_it_is_no_more_than_it_scored(many):
     assert chosen.accuracy.value == pytest.approx(chosen.candidate.validation.accuracy, abs=0.005)
 
 
+def test_what_a_search_chose_is_marked_and_nothing_else_is_advised(many):
+    searched = dataclasses.replace(many, chosen=many.best)
+    assert many.to_frame().recommended.tolist() == [False, True, False]
+    assert searched.to_frame().recommended.tolist() == [True, False, False]
+    assert searched.verdict == many.lead_verdict
+    assert "take " not in searched.summary
+    agreed = dataclasses.replace(many, chosen=many.recommend().candidate)
+    assert (agreed.verdict, agreed.summary) == (many.verdict, many.summary)
+
+
 def test_the_luck_of_the_recommended_is_taken_away():
     random = np.random.default_rng(0)
     scored, expected = [], []

@@ -71,6 +71,7 @@ def test_the_search_ends_with_a_model_that_predicts(photos, new_photos, fake_eng
     assert html.count("<tr") == 1 + len(EVERY)
     assert "on such as look like none of them" in html
     assert len(tuning.finalists.candidates) == len(EVERY)
+    assert tuning.finalists.chosen.name == tuning.best.name
     assert {each.validation.splits.repeats for each in tuning.finalists.candidates} == {5}
     assert tuning.validation.accuracy == frame.accuracy[0]
 
