@@ -38,7 +38,7 @@ def lay_out(matrix: np.ndarray, method: str = "tsne") -> np.ndarray:
 def lay_out_scores(scores: np.ndarray, method: str) -> np.ndarray:
     """Lay rows out whose principal components are known; see `lay_out`."""
     n = len(scores)
-    if n >= _FEW and scores.any() and method != "pca":
+    if n >= _FEW and scores.shape[1] > 1 and method != "pca":
         scores = _neighbours_kept(scores, method)
     plane = np.zeros((n, 2))
     plane[:, : scores.shape[1]] = scores[:, :2]

@@ -38,7 +38,12 @@ from featx.features.options import CheckOptions
     ],
     help="End with status 1 if there is a finding of these kinds; any means whichever.",
 )
-@file_option("--list", "FILE", "Write the paths to leave out, for --exclude of every command.")
+@file_option(
+    "--list",
+    "FILE",
+    "Write the paths to leave out, for --exclude of every command.",
+    what="a list of paths",
+)
 @file_option(
     "--report", "FILE.html", "Write a page that shows the findings.", suffixes=(".html", ".htm")
 )

@@ -20,9 +20,10 @@ from featx.cli.flags import (
     report_option,
 )
 from featx.cli.help import command
-from featx.cli.output import emit, save_plot, working
+from featx.cli.output import complain, emit, save_plot, working
 from featx.cli.report import curve_for, short_name, write_report
 from featx.cli.sources import source_arguments
+from featx.errors import ImageSourceError
 from featx.evaluation.margin import WITHIN, check_within
 from featx.features.options import CompareOptions
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
@@ -87,7 +88,11 @@ def compare(
                 comparison.to_frame().map(spreadsheet_cell).to_csv(file, index=False)
         save_plot(plot, comparison, kind="forest")
         if curves:
-            save_plot(curves, featx.learning_curves(comparison))
+            try:
+                save_plot(curves, featx.learning_curves(comparison))
+            except ImageSourceError as error:  # too few, which takes nothing from the comparison
+                complain(f"warning: no learning curves: {error}")
+                curves = None
         taken = comparison.recommend().candidate
         write_report(
             report,

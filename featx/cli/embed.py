@@ -13,7 +13,7 @@ from featx.cli.flags import (
     labels_option,
 )
 from featx.cli.help import command
-from featx.cli.output import emit, save_plot, working
+from featx.cli.output import complain, emit, save_plot, working
 from featx.cli.sources import source_arguments
 from featx.features.formats import SUFFIXES, files_of
 from featx.features.options import EmbedOptions
@@ -45,6 +45,9 @@ def embed(
     with working():
         features = featx.embed(source, **options)
         features.save(out)
+        if map and len(features) < 2:
+            complain("warning: no map, which takes at least two pictures that can be read")
+            map = None
         save_plot(map, features)
     _, *beside = files_of(out)
     sidecar = str(beside[0]) if beside else None

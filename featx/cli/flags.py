@@ -15,6 +15,7 @@ from featx.cli.output import is_quiet
 from featx.features.options import OPTIONS, Option, options_of, type_of
 from featx.features.store.store import cache_folder
 from featx.files import check_writable
+from featx.images.table import check_no_source
 from featx.learning.classifiers import CLASS_WEIGHTS
 
 Command = Callable[..., Any]
@@ -111,12 +112,23 @@ def list_option(
 
 
 def file_option(
-    flag: str, metavar: str, help: str, *, suffixes: Sequence[str] = (), required: bool = False
+    flag: str,
+    metavar: str,
+    help: str,
+    *,
+    suffixes: Sequence[str] = (),
+    what: str = "",
+    required: bool = False,
 ) -> Callable[[Command], Command]:
-    """Return an option that names a file to write, which is checked before any work is done."""
+    """Return an option that names a file to write, which is checked before any work is done.
+
+    Where any name will do, but for one of a picture or a table, `what` is to be written.
+    """
 
     def check(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
         if path is not None:
+            if what:
+                check_no_source(path, what)
             check_writable(path, suffixes)
         return path
 

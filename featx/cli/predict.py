@@ -13,6 +13,7 @@ from featx.cli.output import complain, emit, table, working
 from featx.cli.sources import listed_alone, source_arguments
 from featx.features.options import RunOptions
 from featx.files import PICTURES
+from featx.images.pattern import is_pattern, root_of
 from featx.models.prediction_table import TABLES, require_excel
 from featx.text import count, printable
 
@@ -107,10 +108,17 @@ def predict(
 
 
 def _check_apart(folder: str, sources: list[str]) -> None:
-    """Refuse to copy into a folder of pictures to predict: the copies would be predicted, too."""
+    """Refuse to copy into no folder, or into one to predict: the copies would be predicted, too."""
+    if not folder or (os.path.lexists(folder) and not os.path.isdir(folder)):
+        found = "is a file" if folder else "names none"
+        raise click.UsageError(
+            f"--copy-to {folder!r} {found}: expected a folder, or . for this one"
+        )
     target = os.path.realpath(folder)
-    for source in filter(os.path.isdir, sources):
-        place = os.path.realpath(source)
+    for source in sources:
+        if not os.path.isdir(source) and not is_pattern(source):
+            continue
+        place = os.path.realpath(source if os.path.isdir(source) else root_of(source))
         if os.path.commonpath([target, place]) == place:
             raise click.UsageError(
                 f"--copy-to {folder!r} is in {source!r}, so that copies would be predicted "

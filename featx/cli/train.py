@@ -30,7 +30,7 @@ from featx.text import count
 @command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
 @source_arguments
 @labels_option
-@file_option("--out", "MODEL", "The model file to write.", required=True)
+@file_option("--out", "MODEL", "The model file to write.", what="a model", required=True)
 @option(
     "--classifier",
     type=click.Choice(list(CLASSIFIERS)),

@@ -34,7 +34,7 @@ from featx.text import count
     metavar="TIME",
     help="The time for the search: 90s, 5m, 1h, or seconds.",
 )
-@file_option("--out", "MODEL", "The model file to write.")
+@file_option("--out", "MODEL", "The model file to write.", what="a model")
 @backbones_option
 @list_option(
     "--classifiers",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -163,10 +163,11 @@ def learning_curves(
 
 
 def _candidates(
-    source: Sequence[Features], learners: dict[str, Learner]
+    source: object, learners: dict[str, Learner]
 ) -> list[tuple[str, Features, Learner]]:
     """Name each of several features with each of the classifiers."""
-    given = [source] if isinstance(source, Features) else list(source)
+    several = list(source) if isinstance(source, Iterable) else []
+    given = [source] if isinstance(source, Features) else several
     if not given or not all(isinstance(each, Features) for each in given):
         raise OptionError(
             "learning curves need a comparison or features: expected "

@@ -113,9 +113,9 @@ def _files(source: object) -> list[Path]:
     path = Path(os.path.expanduser(os.fsdecode(source)))
     if named_as_image(path.name):
         return []
-    if path.is_file():
+    if os.path.isfile(path):  # unlike that of a Path, no error for a name that cannot be one
         return [path] if _is_file_of_features(path) else []
-    return _inside(path) if path.is_dir() else []
+    return _inside(path) if os.path.isdir(path) else []
 
 
 def _inside(folder: Path) -> list[Path]:

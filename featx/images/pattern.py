@@ -22,6 +22,13 @@ def is_pattern(path: str) -> bool:
     return glob.has_magic(path) and not is_name
 
 
+def root_of(pattern: str) -> str:
+    """Return the folder before the first wild card of a pattern; empty for the current one."""
+    names = pattern.replace(os.sep, "/").split("/")
+    first = next(place for place, name in enumerate(names) if glob.has_magic(name))
+    return "/".join(names[:first]) or ("/" if first else "")
+
+
 def matching(pattern: str) -> tuple[str, list[str], int]:
     """Find the pictures that a pattern matches, and those in folders that it matches.
 
@@ -29,10 +36,9 @@ def matching(pattern: str) -> tuple[str, list[str], int]:
     wild card, the paths below it, with "/" between names and sorted by code points, and how many
     matching files are no pictures by their names.
     """
+    root = root_of(pattern)
     names = pattern.replace(os.sep, "/").split("/")
-    first = next(place for place, name in enumerate(names) if glob.has_magic(name))
-    root = "/".join(names[:first]) or ("/" if first else "")
-    wild = names[first:]
+    wild = names[next(place for place, name in enumerate(names) if glob.has_magic(name)) :]
     if "**" in wild:
         found = _below(root, wild)
     else:

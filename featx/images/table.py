@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import ImageSourceError, one_line
+from featx.errors import ImageSourceError, OptionError, one_line
+from featx.images.listing import named_as_image
 from featx.images.memory import MemoryImage
 from featx.text import listed, printable, text_of_cell
 
@@ -68,12 +69,21 @@ class Table:
         return [str(name) for name in self.frame.columns]
 
     def column(self, name: str) -> pd.Series[Any] | None:
-        """Return the column of a name, whatever its case where it is the only one; else None."""
-        names = [each for each in self.frame.columns if str(each) == name]
+        """Return the column of a name, whatever its case where it is the only one; else None.
+
+        Raises an `ImageSourceError` where several have the name.
+        """
+        known = list(enumerate(map(str, self.frame.columns)))
         folded = name.strip().casefold()
-        alike = [each for each in self.frame.columns if str(each).strip().casefold() == folded]
-        found = names or (alike if len(alike) == 1 else [])
-        return self.frame[found[0]] if found else None
+        exact = [place for place, each in known if each == name]
+        alike = [place for place, each in known if each.strip().casefold() == folded]
+        if len(exact) > 1:
+            raise ImageSourceError(
+                f"{self.name} has {len(exact)} columns that are called `{printable(name)}`: "
+                "expected one; rename the others or leave them out"
+            )
+        found = exact or (alike if len(alike) == 1 else [])
+        return self.frame.iloc[:, found[0]] if found else None
 
     def require(self, name: str, what: str, option: str) -> pd.Series[Any]:
         """Return a column, or raise an `ImageSourceError` that says which there are.
@@ -119,6 +129,18 @@ def is_table(source: object) -> bool:
         return _in_memory(source)
     path = os.path.expanduser(os.fsdecode(source))
     return path.lower().endswith(TABLE_SUFFIXES) and os.path.isfile(path)
+
+
+def check_no_source(path: str | os.PathLike[str], what: str) -> None:
+    """Raise an `OptionError` where a file to write is called as pictures and tables are.
+
+    It could take the place of one, which nobody would get back. `what` is to be written.
+    """
+    if named_as_image(os.fspath(path)) or os.fspath(path).lower().endswith(TABLE_SUFFIXES):
+        raise OptionError(
+            f"cannot write {what} to {os.fspath(path)}: a picture or a table is called so, and "
+            "could be lost; choose another name"
+        )
 
 
 def _in_memory(source: object) -> bool:
@@ -181,6 +203,9 @@ def _read_text(path: str, suffix: str) -> pd.DataFrame:
         "skiprows": n_before,
     }
     frame: pd.DataFrame = pd.read_csv(path, **settings)
+    written = pd.read_csv(path, **settings, header=None, nrows=1).iloc[0].tolist()
+    if len(set(written)) < len(written) == len(frame.columns):  # pandas writes label.1
+        frame.columns = written
     if isinstance(frame.index, pd.RangeIndex):
         return frame
     # A cell more than the header has: an empty one behind the last separator, or a row's name.

@@ -35,6 +35,7 @@ from featx.images.labels import Label, Labels
 from featx.images.measures import Measures
 from featx.images.memory import MemoryImage
 from featx.images.survey import survey
+from featx.images.table import check_no_source
 from featx.inspection.copies import find_copies
 from featx.inspection.findings import KINDS, Finding, check_kinds
 from featx.inspection.folders import find_class_sizes, find_names, find_unknown_classes
@@ -148,9 +149,12 @@ class Check:
 
         Raises
         ------
+        OptionError
+            The name is one of a picture or a table, which could be lost.
         StorageError
             The file cannot be written.
         """
+        check_no_source(path, "a list of paths")
         lines = [f"# {printable(self.verdict)}. Lines that begin with # leave nothing out."]
         done, short = set[str](), shortener(self.beginnings)
         for kind in self.counts:

@@ -10,7 +10,7 @@ from featx.features.duplicates import Duplicates, duplicates_in, groups_of
 from featx.features.matrix import Features
 from featx.images.labels import Label
 from featx.images.measures import MINIATURE, Measures
-from featx.inspection.findings import Finding
+from featx.inspection.findings import Finding, is_same_file
 
 # Shots of one scene have like features, too, but only copies have like pixels, at 14 x 14: on two
 # sets of photographs those of copies correlate by 0.99 and more, others by 0.91 and less.
@@ -92,6 +92,8 @@ def _finding(
     detail = "a copy of" if equal else "nearly the same as"
     if tested[0] and not tested[1]:  # the training picture is the one to leave out
         copy, original, kind = original, copy, "leak"
+    if is_same_file(copy[0], original[0]):
+        detail = "the same file as"
     if copy[1] != original[1]:
         kind = "contradiction"
     sizes = [measures.get(path) for path, _ in (copy, original)]

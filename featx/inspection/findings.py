@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from featx.errors import OptionError
 from featx.images.labels import Label
+from featx.images.memory import MemoryImage
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,13 @@ _KINDS = (
 KINDS = {kind.name: kind for kind in _KINDS}
 
 
+def is_same_file(path: str, other: str) -> bool:
+    """Tell a file that was named twice from a copy of it."""
+    if isinstance(path, MemoryImage) or not path or not other:
+        return False
+    return os.path.abspath(path) == os.path.abspath(other)
+
+
 def check_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     """Return names of kinds, "any" for all, after checking that there are such."""
     names = list(kinds)
@@ -160,4 +169,7 @@ class Finding:
         """The paths that are better left out."""
         if not KINDS[self.kind].leaves_out:
             return ()
-        return (self.path, self.other) if self.kind == "contradiction" else (self.path,)
+        if self.kind == "contradiction":
+            return (self.path, self.other)
+        # Of a file that was named twice nothing would be left.
+        return () if is_same_file(self.path, self.other) else (self.path,)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 
+from featx.errors import OptionError
 from featx.files import storage_errors, written
 from featx.images.labels import Label
 from featx.images.memory import MemoryImage
@@ -18,6 +19,7 @@ from featx.text import printable
 #: Where pictures without a label go, and unfamiliar ones.
 UNSURE, UNFAMILIAR, FAILED = "_unsure", "_unfamiliar", "_failed"
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*]')  # on some systems
+_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)  # of Windows
 _LONGEST = 120  # bytes
 
 
@@ -27,6 +29,7 @@ def folder_names(labels: Iterable[Label]) -> dict[Label, str]:
     names = {}
     for label in labels:
         plain = _NOT_IN_NAMES.sub("_", printable(label)).strip(" .")
+        plain = f"_{plain}" if _DEVICES.fullmatch(plain) else plain
         name = start = plain.encode()[:_LONGEST].decode(errors="ignore") or "_"
         number = 2
         while name.casefold() in taken:
@@ -42,6 +45,8 @@ def copy_all(places: Mapping[str, str], folder: str | PathLike[str]) -> dict[str
     `places` has the name of the folder of each file. A file that is not there is passed over, and
     so is one that was copied before. Of two different files of one name the second gets a number.
     """
+    if not os.fspath(folder):
+        raise OptionError("the folder for the copies is '': expected its name, or . for this one")
     copies = {}
     for path, name in places.items():
         if isinstance(path, MemoryImage) or not os.path.isfile(path):

@@ -35,6 +35,7 @@ from featx.features.saved import features_given, root_of_pictures, saved_feature
 from featx.images.exclusion import is_of_exclusion
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
+from featx.images.table import check_no_source
 from featx.learning.classes import (
     divided_images,
     per_file,
@@ -435,9 +436,11 @@ class ImageClassifier:
         StorageError
             The file cannot be written; an older one at `path` is left as it was.
         OptionError
-            A step of a pipeline of your own cannot be saved without pickle, or its type is not on
-            the list and not named; the message names it.
+            The name is one of a picture or a table, which could be lost; or a step of a pipeline
+            of your own cannot be saved without pickle, or its type is not on the list and not
+            named; the message names it.
         """
+        check_no_source(path, "a model")
         stored = model_file.StoredModel(
             self.pipeline,
             self.recipe,

@@ -157,10 +157,13 @@ def _read_excel(path: str | PathLike[str]) -> list[list[str]]:
     require_excel(path)
     import openpyxl
 
-    book = openpyxl.load_workbook(path, read_only=True)
-    rows = book.worksheets[0].iter_rows(values_only=True)
-    cells = [["" if each is None else text_of_cell(str(each)) for each in row] for row in rows]
-    book.close()
+    try:
+        book = openpyxl.load_workbook(path, read_only=True)
+        rows = book.worksheets[0].iter_rows(values_only=True)
+        cells = [["" if each is None else text_of_cell(str(each)) for each in row] for row in rows]
+        book.close()
+    except Exception as error:  # of zip, XML or openpyxl
+        raise ValueError(one_line(error)) from error
     return cells
 
 

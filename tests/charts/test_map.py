@@ -121,3 +121,14 @@ def test_many_classes_and_pictures_without_one_are_told_apart():
 def test_it_is_drawn_into_the_axes_given_and_touches_nothing_else(cloud, pyplot_untouched):
     ax = Figure().add_subplot()
     assert plot_map(cloud(), ax) is ax
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_features_of_one_column_are_laid_out_by_it(method):
+    column = np.random.default_rng(0).normal(size=(10, 1))
+    plane = lay_out(column, method)
+    assert np.argsort(np.abs(plane[:, 0] - plane[:, 0].min())).tolist() in (
+        np.argsort(column[:, 0]).tolist(),
+        np.argsort(-column[:, 0]).tolist(),
+    )
+    assert not plane[:, 1].any()

@@ -81,3 +81,14 @@ def test_features_cannot_be_looked_at(featx_ends, messy, featx_run, tmp_path):
     ended = featx_ends("check", tmp_path / "x.npz")
     assert ended.status == 2
     assert ended.err == ("featx: features cannot be looked at: expected the pictures themselves\n")
+
+
+@pytest.mark.parametrize("name", ["red/0.png", "labels.csv"])
+def test_no_picture_or_table_is_lost_to_a_file_of_its_name(featx_refuses, photos, name):
+    file = photos / name
+    file.write_bytes(b"mine")
+    line = f"to {file}: a picture or a table is called so, and could be lost; choose another name"
+    featx_refuses(f"cannot write a list of paths {line}", "check", photos, "--list", file)
+    featx_refuses(f"cannot write a model {line}", "train", photos, "--out", file)
+    featx_refuses(f"cannot write a model {line}", "tune", photos, "--budget=1s", "--out", file)
+    assert file.read_bytes() == b"mine"

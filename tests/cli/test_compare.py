@@ -124,3 +124,15 @@ def test_groups_are_a_column_of_a_table(featx_run, patients, tmp_path):
 def test_a_pattern_that_is_none_is_refused(featx_refuses, photos):
     message = "groups 'patient' has no part in parentheses: expected a pattern with a part in"
     featx_refuses(message, "compare", photos, *BACKBONES, "--groups", "patient")
+
+
+def test_too_few_photographs_for_curves_take_nothing_from_a_comparison(featx_run, photos, tmp_path):
+    for folder in photos.iterdir():
+        for path in sorted(folder.iterdir())[2:]:
+            path.unlink()
+    curves = tmp_path / "curves.png"
+    words = ("compare", photos, *BACKBONES, "--classifiers", "knn,centroid", "--curves", curves)
+    ended = featx_run(*words)
+    assert "featx: warning: no learning curves: " in ended.err
+    assert ended.out.startswith("rank")
+    assert not curves.exists()

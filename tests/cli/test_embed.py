@@ -155,3 +155,11 @@ def test_a_list_in_a_table_has_a_row_for_each_picture(featx_run, photos, tmp_pat
     frame = pd.read_csv(tmp_path / "x.csv")
     assert frame["label"].tolist() == ["blue"] * 6 + ["green"] * 6 + ["red"] * 6
     assert json.loads((tmp_path / "x.csv.json").read_text())["recipe"]["input_size"] == 224
+
+
+def test_a_picture_alone_has_no_map_and_its_features(featx_run, photos, tmp_path):
+    (one, *_) = sorted(photos.glob("*/*.png"))
+    ended = featx_run("embed", one, "--out", tmp_path / "x.npz", "--map", tmp_path / "map.svg")
+    assert "featx: warning: no map, which takes at least two pictures" in ended.err
+    assert ended.out.splitlines()[-1] == f"wrote {tmp_path / 'x.npz'}"
+    assert not (tmp_path / "map.svg").exists()

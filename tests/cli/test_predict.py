@@ -296,3 +296,15 @@ def test_pictures_are_copied_by_label(featx_run, featx_ends, model, new_photos, 
     assert ended.status == 2
     assert "so that copies would be predicted themselves" in ended.err
     assert not (new_photos / "sorted").exists()
+    pattern = f"{new_photos}/**/*.png"
+    ended = featx_ends("predict", model, pattern, "--copy-to", new_photos / "sorted")
+    assert (ended.status, f"is in {pattern!r}, so that copies" in ended.err) == (2, True)
+    assert not (new_photos / "sorted").exists()
+
+
+def test_copies_go_into_a_folder_that_has_a_name(featx_ends, model, new_photos, tmp_path):
+    (tmp_path / "x.csv").write_text("mine")
+    for wrong, found in (("", "names none"), (str(tmp_path / "x.csv"), "is a file")):
+        ended = featx_ends("predict", model, new_photos, "--copy-to", wrong)
+        line = f"featx: --copy-to {wrong!r} {found}: expected a folder, or . for this one"
+        assert (ended.status, ended.out, ended.err.startswith(line)) == (2, "", True)

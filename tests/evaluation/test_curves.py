@@ -64,7 +64,7 @@ def test_curves_are_a_table_plain_values_and_one_figure(two):
 
 
 def test_what_has_no_curves_is_told(two):
-    for wrong in ([], ["photos"]):
+    for wrong in ([], ["photos"], None, 3):
         with pytest.raises(OptionError, match="learning curves need a comparison or features"):
             learning_curves(wrong)
     with pytest.raises(OptionError, match="shares"):

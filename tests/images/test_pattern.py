@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from featx.errors import ImageSourceError
+from featx.features.embed import embed
 from featx.images.folder import ImageFolder
 
 NAMES = ("1.jpg", "cat/2.jpg", "cat/old/3.jpg", "cat/old/n.txt", "dog/4.png", "dog/.5.jpg")
@@ -61,3 +62,8 @@ def test_links_in_a_circle_are_followed_once(photos):
 def test_a_pattern_that_matches_nothing_is_told(photos, pattern):
     with pytest.raises(ImageSourceError, match=r"matches no picture in /.*: expected names that"):
         ImageFolder.of(pattern)
+
+
+def test_a_name_too_long_for_a_file_is_none_that_is_there():
+    with pytest.raises(ImageSourceError, match="does not exist"):
+        embed("x" * 5_000)

@@ -171,3 +171,13 @@ def test_classes_come_from_the_first_or_the_last_folder(tmp_path):
     assert ImageFolder.of([tmp_path], classes_from="last").classes == ("new", "old")
     with pytest.raises(OptionError, match="unknown classes_from 'middle': expected one of first,"):
         ImageFolder.of(tmp_path, classes_from="middle")
+
+
+def test_of_two_columns_of_one_name_none_is_taken(place):
+    rows = "path,label,label\na/1.jpg,x,y\nb/2.jpg,y,x\n"
+    (place / "twice.csv").write_text(rows)
+    with pytest.raises(ImageSourceError, match=r"twice\.csv has 2 columns that are called `label`"):
+        ImageFolder.of(place / "twice.csv")
+    others = rows.replace("label,label", "label,note,note").replace(",x\n", ",x,z\n")
+    (place / "others.csv").write_text(others.replace("x,y\n", "x,y,z\n"))
+    assert ImageFolder.of(place / "others.csv").labels == ("x", "y")

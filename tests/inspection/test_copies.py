@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes import as_features
@@ -113,3 +115,14 @@ def test_without_classes_copies_are_copies(measured):
     some = as_features(X, [None] * 20)
     ((found,), _) = find_copies(some, None, {})
     assert (found.kind, found.label) == ("duplicate", None)
+
+
+def test_a_file_that_was_named_twice_is_not_left_out():
+    X = vectors(20)
+    X[5] = X[2]
+    some = as_features(X, [None] * 20)
+    paths = some.paths.copy()
+    paths[5] = f"./{paths[2]}"
+    ((found,), _) = find_copies(replace(some, paths=paths), None, {})
+    assert (found.kind, found.detail) == ("duplicate", "the same file as")
+    assert found.leave_out == ()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import featx
+from featx.errors import OptionError
 from featx.images.decode import Outcome
 from featx.models.label_folders import folder_names
 from featx.models.predictions import Predictions
@@ -56,6 +57,16 @@ def test_each_picture_is_in_the_folder_of_its_label_and_stays_where_it_was(
         with open(source, "rb") as one, open(copy, "rb") as other:
             assert one.read() == other.read()
         assert os.stat(source).st_mtime_ns == os.stat(copy).st_mtime_ns
+
+
+def test_no_folder_is_called_as_a_device_of_windows():
+    names = folder_names(["CON", "nul.x", "com1", "cone", "_CON"])
+    assert list(names.values()) == ["_CON", "_nul.x", "_com1", "cone", "_CON-2"]
+
+
+def test_a_folder_without_a_name_is_refused(predictions):
+    with pytest.raises(OptionError, match="the folder for the copies is ''"):
+        predictions.copy_to("")
 
 
 def test_a_second_night_copies_nothing_again(predictions, tmp_path):

@@ -157,3 +157,10 @@ def test_pictures_in_memory_are_always_new(model, new_photos, tmp_path):
     for _ in range(2):
         model.predictions(pictures, only_new=table).save(table, add=True)
     assert [row["path"] for row in read_rows(table)[1]] == ["image[0]"]
+
+
+def test_a_damaged_workbook_is_told(tmp_path):
+    pytest.importorskip("openpyxl")
+    (tmp_path / "x.xlsx").write_bytes(b"PK damaged")
+    with pytest.raises(OptionError, match=r"x\.xlsx is no table that can be read \(File is not"):
+        read_rows(tmp_path / "x.xlsx")
