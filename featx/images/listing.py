@@ -96,7 +96,7 @@ def named_as_image(name: str) -> bool:
 
 
 def notes_on_folders(listing: Listing, images: Sequence[str]) -> list[str]:
-    """Say which folders are no class, since no image is in them, and which were met again."""
+    """Say which folders are no class or add nothing, and which were met again."""
     full = {name.partition("/")[0] for name in images if "/" in name}
     suffixes: dict[str, Counter[str]] = {each: Counter() for each in listing.folders}
     for name, _ in listing.files:
@@ -111,7 +111,8 @@ def notes_on_folders(listing: Listing, images: Sequence[str]) -> list[str]:
     again = [each for each in listing.again if each not in suffixes]
     notes = []
     if empty:
-        notes.append(f"no class, since no picture is in the folder: {listed(empty)}")
+        said = "no class, since no picture is in the folder" if full else "no picture in the folder"
+        notes.append(f"{said}: {listed(empty)}")
     if again:
         notes.append(
             f"counted once, since it is a link to a folder listed already: {listed(again)}"

@@ -315,6 +315,12 @@ def test_what_several_links_lead_to_counts_under_the_least_deep_then_the_first(t
     )
 
 
+def test_an_empty_folder_among_pictures_without_classes_is_no_missing_class(tmp_path):
+    plant(tmp_path, "1.jpg")
+    (tmp_path / "later").mkdir()
+    assert ImageFolder.scan(tmp_path).notes == ("no picture in the folder: later (it is empty)",)
+
+
 # ---------------------------------------------------------------- what other programs leave behind
 
 
