@@ -58,6 +58,15 @@ class FakeEngine:
         return vectors.reshape(len(images), *self.shape)
 
 
+def plant(root: Path, *names: str) -> Path:
+    """Make empty files, with their folders."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
 def offset(layer) -> np.float32:
     """Return what the fake engine adds to every number, by the layer."""
     return np.float32(len(layer or ""))

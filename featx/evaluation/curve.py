@@ -267,14 +267,13 @@ def curve_of(
     y = labels_to_learn(features)
     kept = sorted({share for share in (1.0, *shares) if share * _smallest(splits, y) >= 1})
     sizes, hits = _learned(features, splits, splits.parts, kept, learner, seed, n_jobs, progress)
-    distinct = np.flatnonzero(np.diff(sizes, prepend=0) > _APART)
-    if len(distinct) < 2:
+    curve = _through(features, splits, sizes, hits)
+    if curve is None:
         raise ImageSourceError(
             f"{len(y)} photographs of {len(features.classes)} classes are too few for a learning "
             "curve: expected at least three of each class; add photographs"
         )
-    per_class = len(y) / len(features.classes)
-    return LearningCurve(sizes[distinct], hits[distinct], splits, per_class, features.failed)
+    return curve
 
 
 def quick_curve(
@@ -293,10 +292,17 @@ def quick_curve(
     sizes, hits = _learned(features, splits, parts, kept, learner, 0, 1, None)
     whole = np.mean([len(train) for train, _ in splits.parts]) / len(features.classes)
     sizes, hits = np.append(sizes, whole), np.vstack([hits, validation.hits.mean(axis=0)])
+    return _through(features, splits, sizes, hits)
+
+
+def _through(
+    features: Features, splits: Splits, sizes: np.ndarray, hits: np.ndarray
+) -> LearningCurve | None:
+    """Return the curve through what was measured, or None of fewer than two sizes."""
     distinct = np.flatnonzero(np.diff(sizes, prepend=0) > _APART)
     if len(distinct) < 2:
         return None
-    per_class = len(y) / len(features.classes)
+    per_class = len(features) / len(features.classes)
     return LearningCurve(sizes[distinct], hits[distinct], splits, per_class, features.failed)
 
 

@@ -43,17 +43,13 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Measures:
+class Measures(Header):
     """What can be measured of a picture without knowing what it shows.
 
     Attributes
     ----------
-    width, height : int
-        In pixels, upright.
-    format : str
-        Of the file, as Pillow calls it.
-    camera : str
-        Make and model that the EXIF block names, or empty.
+    width, height, format, camera : int, int, str, str
+        Of the header.
     n_bytes : int
         Of the file.
     dark, light : float
@@ -70,10 +66,6 @@ class Measures:
         Brightness of 14 x 14 parts, by rows.
     """
 
-    width: int
-    height: int
-    format: str
-    camera: str
     n_bytes: int
     dark: float
     light: float

@@ -4,17 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fakes import plant
 
 from featx.images.division import Division
 from featx.images.folder import ImageFolder
-
-
-def plant(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
 
 
 def names(images: ImageFolder, root: Path) -> list[str]:

@@ -7,19 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fakes import plant
 
 from featx.errors import ImageSourceError, OptionError
 from featx.images.folder import ImageFolder
 from featx.images.listing import IMAGE_SUFFIXES, LEFT_BEHIND
-
-
-def plant(root: Path, *names: str) -> Path:
-    """Make empty files, with their folders."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
 
 
 def relative(images: ImageFolder, root: Path) -> list[str]:
