@@ -3,7 +3,7 @@
 TensorFlow and OpenVINO do not share a process here, as each has threads for every core. A worker
 that is not asked waits for a line and uses no processor.
 
-    python -m tests.benchmarks.worker keras|featx
+    python -m tests.benchmarks.worker keras|featx|timm
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _SIDES = {
     "keras": ".keras_side:KerasSide",
     "featx": ".featx_side:FeatxSide",
+    "timm": ".timm_side:TimmSide",
 }
 
 
@@ -31,7 +32,7 @@ class Worker:
 
     Parameters
     ----------
-    side : {"keras", "featx"}
+    side : {"keras", "featx", "timm"}
         Which.
     environment : dict of str to str
         Its environment variables.
