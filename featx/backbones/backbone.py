@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from featx.backbones.calibration import Calibration
 from featx.backbones.framework import imported
 from featx.backbones.kinds import KINDS, PIXELS
 from featx.backbones.weights import Weights
@@ -71,6 +72,8 @@ class Backbone:
         Where the Keras network comes from; None where there is none.
     weights : Weights or None
         Where the weights come from; None for a network of your own.
+    calibration : Calibration or None
+        The numbers that int8 needs; None where it is not asked for.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Backbone:
     kind: str = field(default="keras", compare=False, repr=False)
     source: Source | None = field(default=None, repr=False)
     weights: Weights | None = field(default=None, compare=False, repr=False)
+    calibration: Calibration | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def load(
