@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 POOLINGS = ("avg", "max", "flatten", "none")
 JOINT_POOLINGS = ("avg", "max")  # what one run of a network gives side by side
-PRECISIONS = ("float32", "bfloat16")
+FLOATS = ("float32", "bfloat16")
+PRECISIONS = (*FLOATS, "int8")  # int8 takes a calibration
 CLASSIFIER_LAYERS = ("predictions", "fc1", "fc2")
 
 
@@ -36,10 +37,15 @@ class Cut:
     layer: str | None = None
     pooling: str = "avg"
     precision: str = "float32"  # the number format that the network computes in
+    calibration: str | None = None  # in int8, the digest of its calibration; None before it is made
 
     def __post_init__(self) -> None:
         check_choice("pooling", self.pooling, POOLINGS)
         check_choice("precision", self.precision, PRECISIONS)
+        if self.calibration is not None and self.precision != "int8":
+            raise OptionError(
+                f"a calibration goes with int8, and the precision is {self.precision}"
+            )
 
 
 @usual_settings()
@@ -50,7 +56,8 @@ def cut_network(
 
     The model goes from RGB pixels of shape (n, input_size, input_size, 3), uint8, to features,
     float32. Where the backbone has a preprocessing function of its own, it goes from what that
-    gives, float32. See `featx.backbones.engines.engine.EngineRequest` for the parameters.
+    gives, float32. For int8 it is that of float32, which is quantized later. See
+    `featx.backbones.engines.engine.EngineRequest` for the parameters.
     """
     keras = import_keras()
     assert backbone.source is not None

@@ -35,6 +35,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "input_size": int,
     "layer": (str, type(None)),
     "preprocessing": str,
+    "calibration": (str, type(None)),
 }
 _LONGEST = 1000  # characters of a name
 _LARGEST = 1 << 14  # pixels of a side: of more, one picture takes some gigabytes
@@ -56,7 +57,7 @@ class RecipePart:
     square : Square
         The square of pixels that the network sees.
     cut : Cut
-        The layer that is read, its pooling, and the precision.
+        The layer that is read, its pooling, and the precision with its calibration.
     """
 
     backbone: str
@@ -133,7 +134,7 @@ class RecipePart:
             if settings.pop(name) != value:
                 raise OptionError(f"{name} {written[name]!r} of a recipe: expected {value!r}")
         for name, kind in _KINDS.items():
-            if not _is_kind(settings[name], kind):
+            if name in settings and not _is_kind(settings[name], kind):
                 wanted = f"a whole number up to {_LARGEST}" if kind is int else "a name"
                 value = shortened(repr(settings[name]), 40)
                 raise OptionError(f"{name} {value} of a recipe: expected {wanted}")
@@ -147,7 +148,9 @@ class RecipePart:
         scaled = " scaled" if square.decode == "scaled" else ""
         precision = f", {cut.precision}" if cut.precision != "float32" else ""
         written = self.to_dict()
-        later = "".join(f", {name} {written[name]}" for name in written if name not in _ALWAYS)
+        later = "".join(
+            f", {name} {_short(written[name])}" for name in written if name not in _ALWAYS
+        )
         return printable(
             f"{self.backbone}{layer}, {cut.pooling} pooling, {square.size} px "
             f"{square.resize} {square.interpolation}{scaled}{precision}{later}, "
@@ -238,8 +241,9 @@ class Recipe:
     def require(self, other: Recipe | None, what: str) -> None:
         """Check that `what`, made by the recipe `other`, may be used where this one is expected.
 
-        The precision may differ: features in bfloat16 are those in float32, rounded, and a
-        processor without bfloat16 has to use a model that was trained on such features.
+        float32 and bfloat16 may stand for each other: features in bfloat16 are those in float32,
+        rounded, and a processor without bfloat16 has to use a model that was trained on such
+        features. Those in int8 need its very calibration, and every processor can have them.
 
         Raises
         ------
@@ -258,16 +262,19 @@ class Recipe:
         differences = [
             f"{name} {_short(theirs)}, expected {_short(mine)}"
             for part, another in zip(self.parts, other.parts, strict=True)
-            for (name, mine), theirs in zip(
-                part.settings.items(), another.settings.values(), strict=True
-            )
-            if mine != theirs and name != "precision"
+            for name, theirs, mine in _differences(another, part)
         ]
-        if differences:
-            raise RecipeMismatchError(
-                f"{what} were made by another recipe ({'; '.join(differences)}); "
-                "use the same settings for both"
+        if not differences:
+            return
+        advice = "use the same settings for both"
+        if all(each.startswith("calibration ") for each in differences):
+            advice = (
+                "int8 was calibrated on other pictures: embed both with one cache, or give the "
+                "pictures in place of features"
             )
+        raise RecipeMismatchError(
+            f"{what} were made by another recipe ({'; '.join(differences)}); {advice}"
+        )
 
     def __str__(self) -> str:
         return " + ".join(map(str, self.parts))
@@ -283,6 +290,21 @@ def join(blocks: list[np.ndarray]) -> np.ndarray:
         lengths = np.linalg.norm(block, axis=1, keepdims=True)
         units.append(block / np.where(lengths > 0, lengths, 1))
     return np.concatenate(units, axis=1)
+
+
+def _differences(one: RecipePart, other: RecipePart) -> list[tuple[str, Any, Any]]:
+    """List the settings in which two parts give other vectors, with both values."""
+    both = one.settings, other.settings
+    alike = set()
+    if "int8" not in (one.cut.precision, other.cut.precision):
+        alike = {"precision"}
+    elif one.cut.precision != other.cut.precision:
+        alike = {"calibration"}  # which only one of them has
+    return [
+        (name, both[0][name], both[1][name])
+        for name in both[0]
+        if both[0][name] != both[1][name] and name not in alike
+    ]
 
 
 def _is_kind(value: object, kind: type | tuple[type, ...]) -> bool:

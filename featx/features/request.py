@@ -125,7 +125,7 @@ def _written(backbone: Backbone, settings: Mapping[str, Any]) -> RecipePart:
     if layer in CLASSIFIER_LAYERS:  # vectors already: no pooling changes them
         own["pooling"] = "none"
     if backbone.is_pixels:
-        own |= {"pooling": "none", "precision": "float32"}
+        own |= {"pooling": "none", "precision": "float32", "calibration": None}
     settings = {**settings, **own}
     names = {*Square.__dataclass_fields__, *Cut.__dataclass_fields__} & settings.keys()
     return RecipePart.of(

@@ -8,7 +8,7 @@ import pytest
 from featx.backbones.backbone import Backbone
 from featx.backbones.framework import import_keras
 from featx.backbones.graph import output_of
-from featx.backbones.network import PRECISIONS, Cut, cut_network
+from featx.backbones.network import FLOATS, Cut, cut_network
 from featx.errors import OptionError, UnknownLayerError
 
 pytestmark = pytest.mark.keras
@@ -27,7 +27,7 @@ def branches(keras):
     return pixels, [keras.layers.Conv2D(n, 3, name=f"head_{n}")(stem) for n in (2, 5)]
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", FLOATS)
 def test_a_layer_of_a_network_inside_a_network_has_a_name(precision, small_network, small_pictures):
     keras = import_keras()
     inner = small_network()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from featx.backbones.network import POOLINGS, PRECISIONS, Cut
+from featx.backbones.network import FLOATS, POOLINGS, Cut
 from featx.errors import OptionError, RecipeMismatchError
 from featx.features.recipe import Recipe, RecipePart
 from featx.images.square import DECODES, INTERPOLATIONS, RESIZES, Square
@@ -25,13 +25,16 @@ OTHER_VALUES = {  # as they are written; of any other setting "another" is one
     "precision": "bfloat16",
     "view": "1/1",
 }
-SETTINGS = list(RECIPE.settings)
+SETTINGS = [name for name in RECIPE.settings if name != "calibration"]  # which goes with int8
 FREE = {
     *inspect.signature(RecipePart.of).parameters,
     *Square.__dataclass_fields__,
     *Cut.__dataclass_fields__,
 }
 POLICIES = [name for name in SETTINGS if name not in FREE]  # which have one value today
+
+
+INT8 = {"precision": "int8", "calibration": "ab" * 32}
 
 
 def changed(recipe=RECIPE, **written) -> Recipe:
@@ -50,7 +53,7 @@ parts = st.builds(
     resize=st.sampled_from(RESIZES),
     interpolation=st.sampled_from(INTERPOLATIONS),
     decode=st.sampled_from(DECODES),
-    precision=st.sampled_from(PRECISIONS),
+    precision=st.sampled_from(FLOATS),
     view=st.integers(0, 64),
 )
 recipes = parts.map(lambda part: Recipe((part,)))
@@ -186,7 +189,8 @@ def test_an_unknown_precision_is_refused_in_one_line(precision):
     with pytest.raises(OptionError) as caught:
         changed(precision=precision)
     assert (
-        str(caught.value) == f"unknown precision {precision!r}: expected one of float32, bfloat16"
+        str(caught.value)
+        == f"unknown precision {precision!r}: expected one of float32, bfloat16, int8"
     )
 
 
@@ -194,7 +198,7 @@ def test_full_scaled_float32_and_bfloat16_are_four_recipes():
     four = {
         changed(decode=decode, precision=precision).fingerprint
         for decode in ("full/1", "scaled/1")
-        for precision in PRECISIONS
+        for precision in FLOATS
     }
     assert len(four) == 4
     assert RECIPE.fingerprint in four, "the default is full decoding and float32"
@@ -230,7 +234,7 @@ def test_another_recipe_is_refused_with_both_values(name):
     assert "\n" not in message, message
 
 
-@given(recipes, st.sampled_from(PRECISIONS))
+@given(recipes, st.sampled_from(FLOATS))
 def test_the_precision_alone_may_differ(recipe, precision):
     other = changed(recipe, precision=precision)
     recipe.require(other, "the features")
@@ -254,6 +258,42 @@ def test_a_precision_that_differs_too_is_not_among_the_reasons():
     )
 
 
+def test_the_calibration_of_int8_is_written_only_where_there_is_one():
+    assert "calibration" not in RECIPE.to_dict()
+    assert changed(**INT8).to_dict()["calibration"] == "ab" * 32
+    three = (
+        changed(precision="int8"),
+        changed(**INT8),
+        changed(**INT8 | {"calibration": "cd" * 32}),
+    )
+    assert len({each.fingerprint for each in (RECIPE, *three)}) == 4
+    for precision in FLOATS:
+        with pytest.raises(OptionError, match=f"goes with int8, and the precision is {precision}"):
+            changed(**INT8 | {"precision": precision})
+
+
+def test_two_calibrations_are_two_recipes_which_is_told_in_plain_words():
+    mine, theirs = changed(**INT8), changed(**INT8 | {"calibration": "cd" * 32})
+    mine.require(changed(**INT8), "these features")
+    with pytest.raises(RecipeMismatchError) as caught:
+        mine.require(theirs, "these features")
+    assert str(caught.value) == (
+        "these features were made by another recipe (calibration cdcdcdcdcdcd, expected "
+        "abababababab); int8 was calibrated on other pictures: embed both with one cache, or give "
+        "the pictures in place of features"
+    )
+
+
+@pytest.mark.parametrize("precision", FLOATS)
+def test_int8_and_floats_are_not_taken_for_each_other(precision):
+    one, other = changed(**INT8), changed(precision=precision)
+    for mine, theirs in ((one, other), (other, one)):
+        with pytest.raises(RecipeMismatchError) as caught:
+            mine.require(theirs, "these features")
+        told = [each.settings["precision"] for each in (theirs, mine)]
+        assert "(precision {}, expected {});".format(*told) in str(caught.value)
+
+
 def test_features_without_a_recipe_are_refused():
     with pytest.raises(RecipeMismatchError, match="the table carry no recipe, expected resnet50"):
         RECIPE.require(None, "the table")
@@ -263,7 +303,7 @@ def test_settings_of_several_parts_are_one_value_where_they_agree():
     one = fakes.recipe("resnet50", layer="conv", precision="bfloat16")
     other = fakes.recipe("xception", "1" * 64, 299, precision="bfloat16")
     settings = Recipe(one.parts + other.parts).settings
-    assert list(settings) == SETTINGS
+    assert list(settings) == list(RECIPE.settings)
     assert {name: each for name, each in settings.items() if each != one.settings[name]} == {
         "backbone": "resnet50+xception",
         "weights": f"{'0' * 64}+{'1' * 64}",
@@ -293,6 +333,7 @@ def test_a_recipe_reads_as_a_line():
         ({"precision": "bfloat16"}, "bilinear, bfloat16, weights"),
         ({"decode": "scaled/1", "precision": "bfloat16"}, "bilinear scaled, bfloat16, weights"),
         ({"view": "2/1"}, "bilinear, view 2/1, weights"),
+        (INT8, "bilinear, int8, calibration abababababab, weights"),
     ],
 )
 def test_the_line_names_what_is_fast_or_a_view(settings, part):

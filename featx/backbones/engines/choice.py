@@ -13,7 +13,7 @@ from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.framework import has_gpu, imported, keras_backend
 from featx.backbones.kinds import PIXELS
 from featx.backbones.network import PRECISIONS
-from featx.errors import ConversionError, check_choice, get_logger
+from featx.errors import ConversionError, OptionError, check_choice, get_logger
 from featx.forks import in_child, never_free, starting
 
 log = get_logger(__name__)
@@ -28,10 +28,15 @@ class EngineSpec:
     suits: Callable[[], bool]  # whether "auto" may choose it on this machine
     computes_in: Callable[[str], bool]  # whether this machine does so natively, by precision
     kinds: tuple[str, ...] = ("keras",)  # of networks
+    quantizes: bool = False  # whether it computes in int8, natively or not
 
 
 def _computes_in_bfloat16() -> bool:
     return bool(imported("featx.backbones.engines.openvino:computes_in_bfloat16")())
+
+
+def _computes_in_int8() -> bool:
+    return bool(imported("featx.backbones.engines.openvino:computes_in_int8")())
 
 
 #: "auto" takes the first that suits.
@@ -40,14 +45,19 @@ _ENGINES = [
         "openvino",
         "featx.backbones.engines.openvino:OpenVINOEngine",
         suits=lambda: keras_backend() == "tensorflow" and not has_gpu(),
-        computes_in=lambda precision: precision == "float32" or _computes_in_bfloat16(),
+        computes_in=lambda precision: (
+            precision == "float32"
+            or (_computes_in_int8() if precision == "int8" else _computes_in_bfloat16())
+        ),
+        quantizes=True,
     ),
     EngineSpec(
         "keras",
         "featx.backbones.engines.keras:KerasEngine",
         suits=lambda: True,
         computes_in=lambda precision: (
-            precision == "float32" or has_gpu() or _computes_in_bfloat16()
+            precision == "float32"
+            or (precision == "bfloat16" and (has_gpu() or _computes_in_bfloat16()))
         ),
     ),
     EngineSpec(
@@ -58,6 +68,7 @@ _ENGINES = [
         kinds=(PIXELS,),
     ),
 ]
+_QUICKEST = ("int8", "bfloat16", "float32")  # where a processor computes in all of them
 _KEPT_OPEN = 4
 _open: OrderedDict[tuple[EngineRequest, str], Engine] = OrderedDict()  # the last used is the last
 ENGINES = ("auto", *(spec.name for spec in _ENGINES if PIXELS not in spec.kinds))
@@ -75,28 +86,49 @@ def registered(spec: EngineSpec) -> Iterator[EngineSpec]:
         close_engines()
 
 
-def engines_for(kind: str = "keras", engine: str = "auto") -> list[EngineSpec]:
+def engines_for(
+    kind: str = "keras", engine: str = "auto", precision: str = "float32"
+) -> list[EngineSpec]:
     """List the engines to try for a kind of network, the first choice first.
 
     "auto" is Keras on a GPU, and where Keras was told to run on JAX or PyTorch; else OpenVINO, and
-    Keras for what OpenVINO does not know.
+    Keras for what OpenVINO does not know. In int8 it is OpenVINO everywhere: no other quantizes.
     """
     check_choice("engine", engine, ENGINES)
-    able = [spec for spec in _ENGINES if kind in spec.kinds]
-    return [spec for spec in able if spec.name == engine] or [spec for spec in able if spec.suits()]
+    able = [
+        spec for spec in _ENGINES if kind in spec.kinds and (spec.quantizes or precision != "int8")
+    ]
+    named = [spec for spec in able if spec.name == engine]
+    return named or [spec for spec in able if spec.suits()] or able
 
 
 def settle_precision(precision: str, engine: str = "auto") -> str:
     """Return the precision that this machine computes in when asked for `precision`.
 
     "bfloat16" needs a processor that computes in it natively; elsewhere a warning is logged and
-    "float32" returned.
+    "float32" returned. "int8" gives the same values everywhere, fast or not, but not on Keras: that
+    engine beside it is an `OptionError`.
     """
     check_choice("precision", precision, PRECISIONS)
+    if precision == "int8":
+        able = [spec.name for spec in engines_for(engine=engine, precision=precision)]
+        if engine not in ("auto", *able):
+            raise OptionError(
+                f"the engine {engine} does not compute in int8, OpenVINO does: take engine "
+                "'openvino' or 'auto', or another precision"
+            )
+        return precision
     if precision == "float32" or engines_for(engine=engine)[0].computes_in(precision):
         return precision
     log.warning("this processor does not compute in %s: float32 is used instead", precision)
     return "float32"
+
+
+def quickest_precision(engine: str = "auto", *, but: str | None = None) -> str:
+    """Return the quickest precision that this machine computes in natively, all `but` one."""
+    spec = engines_for(engine=engine)[0]
+    known = (each for each in _QUICKEST if spec.quantizes or each != "int8")
+    return next(each for each in known if each != but and spec.computes_in(each))
 
 
 def open_engine(request: EngineRequest, engine: str = "auto") -> Engine:
@@ -124,7 +156,7 @@ def close_engines() -> None:
 
 
 def _opened(request: EngineRequest, engine: str) -> Engine:
-    specs = engines_for(request.backbone.kind, engine)
+    specs = engines_for(request.backbone.kind, engine, request.cut.precision)
     for spec, following in zip_longest(specs, specs[1:]):
         build = imported(spec.builder) if isinstance(spec.builder, str) else spec.builder
         try:

@@ -55,7 +55,8 @@ def converted(request: EngineRequest) -> tuple[openvino.Model, Path | None]:
     logged. A network with an operation that OpenVINO does not know, or that gives other features
     there, raises `ConversionError`.
     """
-    backbone, cut = request.backbone, replace(request.cut, precision="float32")
+    backbone = request.backbone
+    cut = replace(request.cut, precision="float32", calibration=None)
     # Settings that came later are named where they are used, so that older networks stay known.
     changed = {name: each for name, each in asdict(cut).items() if each != getattr(Cut(), name)}
     settings = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import queue
 import zlib
 from functools import cache as cached
@@ -65,6 +66,17 @@ class OpenVINOEngine(BatchEngine):
 def computes_in_bfloat16() -> bool:
     """Whether this processor computes in bfloat16 natively (AMX, AVX512-BF16, ...)."""
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cached
+def computes_in_int8() -> bool:
+    """Whether this processor multiplies bytes faster than floats.
+
+    OpenVINO does so on every x86 processor: four times as fast with VNNI or AMX, and up to twice
+    with AVX2 alone. On others it is not known to gain.
+    """
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return is_x86 and "INT8" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @cached

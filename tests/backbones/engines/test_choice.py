@@ -17,6 +17,7 @@ from featx.backbones.engines.choice import (
     EngineSpec,
     engines_for,
     open_engine,
+    quickest_precision,
     registered,
     settle_precision,
 )
@@ -99,12 +100,13 @@ def test_every_kind_of_network_has_an_engine_whatever_is_asked_for(kind, engine)
 
 @pytest.fixture
 def processor(monkeypatch):
-    """Return a function that gives the machine a processor with or without bfloat16."""
+    """Return a function that gives the machine a processor with or without bfloat16 and int8."""
     monkeypatch.setattr(choice, "has_gpu", lambda: False)
 
-    def give(bfloat16):
-        name = "featx.backbones.engines.openvino.computes_in_bfloat16"
-        monkeypatch.setattr(name, lambda: bfloat16)
+    def give(bfloat16, int8=False):
+        module = "featx.backbones.engines.openvino"
+        monkeypatch.setattr(f"{module}.computes_in_bfloat16", lambda: bfloat16)
+        monkeypatch.setattr(f"{module}.computes_in_int8", lambda: int8)
 
     return give
 
@@ -133,6 +135,52 @@ def test_what_a_gpu_computes_in_counts_for_keras_only(name, expected, processor,
 def test_float32_is_taken_without_a_look_at_the_processor(processor, lines):
     processor(bfloat16=False)
     assert settle_precision("float32", "openvino") == "float32"
+    assert lines() == []
+
+
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_int8_is_taken_on_every_processor(engine, int8, processor, lines):
+    processor(bfloat16=False, int8=int8)
+    assert settle_precision("int8", engine) == "int8"
+    assert lines() == []
+
+
+def test_int8_on_keras_is_refused_in_one_line(processor):
+    processor(bfloat16=True, int8=True)
+    with pytest.raises(OptionError) as caught:
+        settle_precision("int8", "keras")
+    assert str(caught.value) == (
+        "the engine keras does not compute in int8, OpenVINO does: take engine 'openvino' or "
+        "'auto', or another precision"
+    )
+
+
+def test_int8_runs_on_openvino_also_where_a_gpu_runs_everything_else(processor, monkeypatch):
+    processor(bfloat16=False)
+    monkeypatch.setattr(choice, "has_gpu", lambda: True)
+    assert [spec.name for spec in engines_for(precision="int8")] == ["openvino"]
+    assert engines_for()[0].name == "keras"
+    assert quickest_precision() == "bfloat16", "what the GPU has"
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "int8", "engine", "expected"),
+    [
+        (True, True, "auto", ["int8", "bfloat16"]),
+        (False, True, "auto", ["int8", "float32"]),
+        (True, False, "auto", ["bfloat16", "bfloat16"]),
+        (False, False, "auto", ["float32", "float32"]),
+        (True, True, "keras", ["bfloat16", "bfloat16"]),
+        (False, True, "keras", ["float32", "float32"]),
+    ],
+)
+def test_the_quickest_precision_is_one_that_the_processor_has(
+    bfloat16, int8, engine, expected, processor, lines
+):
+    processor(bfloat16, int8)
+    found = [quickest_precision(engine), quickest_precision(engine, but="int8")]
+    assert found == expected
     assert lines() == []
 
 

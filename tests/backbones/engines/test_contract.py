@@ -16,7 +16,7 @@ import pytest
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import ENGINES, engines_for, open_engine
 from featx.backbones.kinds import KINDS, PIXELS
-from featx.backbones.network import JOINT_POOLINGS, POOLINGS, PRECISIONS
+from featx.backbones.network import FLOATS, JOINT_POOLINGS, POOLINGS
 
 SIZE = 16  # px
 
@@ -78,7 +78,7 @@ def noise(n, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, SIZE, SIZE, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", FLOATS)
 @pytest.mark.parametrize(
     "poolings", [*((each,) for each in POOLINGS), JOINT_POOLINGS], ids="+".join
 )
@@ -104,7 +104,7 @@ def test_a_batch_has_any_number_of_pictures_up_to_the_batch_size(opened, batch_s
         np.testing.assert_array_equal(engine.embed_batch(pictures[:n]), whole[:n], err_msg=f"{n=}")
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", FLOATS)
 def test_a_row_depends_on_its_own_picture_only(opened, precision):
     engine = opened(precision=precision, batch_size=4)
     pictures, others = noise(4), noise(4, seed=1)

@@ -18,7 +18,7 @@ import featx
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines import conversion
 from featx.backbones.framework import import_keras, import_openvino
-from featx.backbones.network import PRECISIONS
+from featx.backbones.network import FLOATS, PRECISIONS
 from featx.errors import ConversionError
 from featx.features.store.cache import engines as engines_in
 
@@ -115,7 +115,7 @@ def test_each_batch_size_and_precision_is_compiled_once_from_one_conversion(
     open_, own, tmp_path, counts
 ):
     for _ in range(2):
-        for precision in PRECISIONS:
+        for precision in FLOATS:
             for batch_size in (1, 8):
                 open_(own, tmp_path, precision=precision, batch_size=batch_size)
     assert counts == {"converted": 1, "compiled": 4}

@@ -19,7 +19,7 @@ from featx.backbones.engines.choice import ENGINES, close_engines, open_engine
 from featx.backbones.engines.openvino import computes_in_bfloat16
 from featx.backbones.framework import import_keras
 from featx.backbones.keras_weights import draw
-from featx.backbones.network import POOLINGS, PRECISIONS, named_layers
+from featx.backbones.network import FLOATS, POOLINGS, named_layers
 from featx.backbones.preprocessing import PREPROCESSINGS
 from featx.backbones.table import BACKBONES
 from featx.errors import OptionError, UnknownLayerError
@@ -42,7 +42,7 @@ def assert_parity(features, expected):
 # -- Rows ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", FLOATS)
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet50"])
 def test_a_vector_depends_neither_on_its_neighbours_nor_place_nor_batch_size(
     name, precision, pictures, engines, open_openvino
