@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -55,5 +59,39 @@ def test_the_batches_of_the_keras_engine_suit_the_device(monkeypatch, small_netw
     assert (cpu.batch_size, cpu.streams) == (8, 1)
     monkeypatch.setattr("featx.backbones.engines.keras.has_gpu", lambda: True)
     gpu = open_keras(backbone, pooling="max")
-    assert (gpu.batch_size, gpu.streams) == (64, 2)
+    assert (gpu.batch_size, gpu.streams) == (256, 2)
     assert open_keras(backbone, batch_size=3).batch_size == 3
+
+
+TOGETHER = """
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+import featx
+
+warnings.simplefilter("ignore")
+pixels = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)
+options = {"backbone": "mobilenet_v3_small", "weights": "random", "input_size": 32}
+
+
+def embed(images):
+    return featx.embed(images, cache=False, progress=False, **options).X
+
+
+together = embed(pixels)
+with ThreadPoolExecutor(8) as pool:
+    pairs = list(pool.map(embed, [pixels[i : i + 2] for i in range(14)]))
+assert all(np.allclose(pair, together[i : i + 2], rtol=1e-5) for i, pair in enumerate(pairs))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_threads_embed_together_on_every_backend(backend, tmp_path):
+    pytest.importorskip(backend)
+    environment = {**os.environ, "KERAS_BACKEND": backend, "FEATX_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", TOGETHER]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
