@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.backbones.torch_file import read_tensors
+from featx.backbones.tensor_file import read_tensors
 from featx.errors import OptionError, WeightsError
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _add_block(x: Any, block: _Block) -> Any:
 
 
 def load_pytorch_weights(model: keras.Model, path: str | Path) -> None:
-    """Load the `.pth` file of the PyTorch port into a model of `EfficientNetLite0`, `1` or `2`.
+    """Load a file of the PyTorch port into a model of `EfficientNetLite0`, `1` or `2`.
 
     The model may lack the classifier. It is left as it was where the file raises `WeightsError`:
     it cannot be read, or its tensors are not those of this network.

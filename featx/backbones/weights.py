@@ -60,7 +60,8 @@ def locate(
     - "imagenet": the folder `FEATX_WEIGHTS`, Keras's cache, the package that holds them, Keras's
       address (or its mirror `FEATX_WEIGHTS_URL`), whichever has them first;
     - "random": the same meaningless values everywhere, with a warning;
-    - a file: `.h5`, `.weights.h5`, `.keras`, or `.pth` for an EfficientNet-Lite;
+    - a file: `.h5`, `.weights.h5`, `.keras`, or one of PyTorch or safetensors for an
+      EfficientNet-Lite;
     - a folder of files under Keras's names.
     """
     if weights == "random":

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from tensor_files import save_safetensors
 
 import featx
 from featx.backbones import table
@@ -15,6 +16,7 @@ from featx.backbones.efficientnet_lite import (
     EfficientNetLite2,
     load_pytorch_weights,
 )
+from featx.backbones.tensor_file import read_tensors
 from featx.errors import OptionError, WeightsError
 
 pytestmark = pytest.mark.keras
@@ -111,6 +113,14 @@ def test_layers_have_names_to_pick_from(model):
     assert names[-5:] == ["top_conv", "top_bn", "top_activation", "avg_pool", "predictions"]
 
 
+def test_a_safetensors_file_gives_the_same_network(headless, weights_file, tmp_path):
+    path = save_safetensors(tmp_path / "a.safetensors", read_tensors(weights_file))
+    network = EfficientNetLite0(include_top=False)
+    load_pytorch_weights(network, path)
+    for array, expected in zip(network.get_weights(), headless.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
 @pytest.mark.parametrize("options", [{"weights": "imagenet"}, {"pooling": "sum"}])
 def test_an_option_that_cannot_be_says_what_can(options):
     with pytest.raises(OptionError, match="expected None"):
@@ -148,7 +158,7 @@ def test_the_wrong_tensors_are_named_and_nothing_is_loaded(
 ):
     from featx.backbones import efficientnet_lite
 
-    tensors = efficientnet_lite.read_tensors(weights_file)
+    tensors = read_tensors(weights_file)
     # Were one layer loaded before the error, the stem would be doubled.
     if "_conv_stem.weight" in tensors:
         tensors["_conv_stem.weight"] = 2 * tensors["_conv_stem.weight"]

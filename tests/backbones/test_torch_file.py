@@ -1,4 +1,4 @@
-"""The old PyTorch format is read; whatever else a file asks for is refused, and not done."""
+"""Files of PyTorch are read in both formats; what else they ask for is refused, and not done."""
 
 from __future__ import annotations
 
@@ -11,60 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tensor_files import DICT, STORAGES, dictionary, push, storage, tensor, write_old, write_zip
 
-from featx.backbones.torch_file import read_tensors
+from featx.backbones.tensor_file import read_tensors
 from featx.errors import WeightsError
 
-DICT = b"ccollections\nOrderedDict\n)R"
-STORAGES = {
-    "float64": b"ctorch\nDoubleStorage\n",
-    "float32": b"ctorch\nFloatStorage\n",
-    "float16": b"ctorch\nHalfStorage\n",
-    "int64": b"ctorch\nLongStorage\n",
-    "int32": b"ctorch\nIntStorage\n",
-    "uint8": b"ctorch\nByteStorage\n",
-}
 reuse_tmp_path = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+WRITERS = {"old": write_old, "zip": write_zip}
 
 
-def push(value):
-    """Opcodes that push a plain value."""
-    return pickle.dumps(value, 2)[2:-1]
-
-
-def storage(key="k", count=6, kind=STORAGES["float32"], view=None):
-    return (
-        b"(" + push("storage") + kind + push(key) + push("cpu") + push(count) + push(view) + b"tQ"
-    )
-
-
-def tensor(reference=None, offset=0, sizes=(2, 3), strides=(3, 1)):
-    shape = push(offset) + push(sizes) + push(strides)
-    reference = storage() if reference is None else reference
-    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + reference + shape + b"\x89" + DICT + b"tR"
-
-
-def dictionary(*pairs):
-    return DICT + b"(" + b"".join(push(name) + value for name, value in pairs) + b"u"
-
-
-def write(path, program, arrays=None, little_endian=True):
-    """Write a file of the old format around the opcodes of its third pickle."""
-    arrays = {"k": np.arange(6, dtype="f4")} if arrays is None else arrays
-    pickles = (
-        push(0x1950A86A20F9469CFC6C),
-        push(1001),
-        push({"protocol_version": 1001, "little_endian": little_endian}),
-        program,
-        push(list(arrays)),
-    )
-    data = b"".join(b"\x80\x02" + opcodes + b"." for opcodes in pickles)
-    for array in arrays.values():
-        data += (
-            struct.pack("<q", array.size) + array.astype(array.dtype.newbyteorder("<")).tobytes()
-        )
-    path.write_bytes(data)
-    return path
+@pytest.fixture(params=WRITERS)
+def write(request):
+    """Return the writer of a format."""
+    return WRITERS[request.param]
 
 
 def refusal(path):
@@ -73,7 +32,7 @@ def refusal(path):
     message = str(caught.value)
     assert "\n" not in message
     assert str(path) in message
-    assert "expected a dictionary of tensors in PyTorch's old" in message
+    assert "expected a dictionary of tensors" in message
     assert len(message) < 400
     return message
 
@@ -89,7 +48,7 @@ def refusal(path):
         max_size=4,
     )
 )
-def test_what_was_written_is_read(tmp_path, arrays):
+def test_what_was_written_is_read(write, tmp_path, arrays):
     pairs, stored = [], {}
     for number, (name, array) in enumerate(arrays.items()):
         key = str(number)
@@ -104,7 +63,7 @@ def test_what_was_written_is_read(tmp_path, arrays):
         np.testing.assert_array_equal(tensors[name], array)
 
 
-def test_a_permuted_tensor_and_a_slice_share_their_storage(tmp_path):
+def test_a_permuted_tensor_and_a_slice_share_their_storage(write, tmp_path):
     program = dictionary(
         ("permuted", tensor(sizes=(3, 2), strides=(1, 3))),
         ("slice", tensor(offset=2, sizes=(2,), strides=(2,))),
@@ -116,19 +75,19 @@ def test_a_permuted_tensor_and_a_slice_share_their_storage(tmp_path):
     assert not tensors["slice"].flags.writeable
 
 
-def test_the_metadata_of_modules_is_left_out(tmp_path):
+def test_the_metadata_of_modules_is_left_out(write, tmp_path):
     state = b"}" + push("_metadata") + push({"": {"version": 1}}) + b"s"
     tensors = read_tensors(write(tmp_path / "a.pth", dictionary(("w", tensor())) + state + b"b"))
     assert type(tensors) is dict
     assert list(tensors) == ["w"]
 
 
-def test_a_plain_dictionary_will_do(tmp_path):
+def test_a_plain_dictionary_will_do(write, tmp_path):
     tensors = read_tensors(write(tmp_path / "a.pth", b"}" + push("w") + tensor() + b"s"))
     np.testing.assert_array_equal(tensors["w"], [[0, 1, 2], [3, 4, 5]])
 
 
-def test_a_huge_memo_index_takes_no_memory(tmp_path):
+def test_a_huge_memo_index_takes_no_memory(write, tmp_path):
     program = dictionary(("w", tensor() + b"r\xff\xff\xff\xff"))
     assert list(read_tensors(write(tmp_path / "a.pth", program))) == ["w"]
 
@@ -137,9 +96,9 @@ def test_a_huge_memo_index_takes_no_memory(tmp_path):
     ("content", "words"),
     [
         (b"", "it is empty"),
-        (b"PK\x03\x04" + b"\0" * 100, "a zip file"),
+        (b"PK\x03\x04" + b"\0" * 100, "list of members is missing"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "begins with b'\\x89HDF"),
-        (pickle.dumps({"a": 1}), "not a PyTorch file"),
+        (pickle.dumps({"a": 1}), "neither a file of PyTorch nor of safetensors"),
     ],
 )
 def test_another_format_is_named(tmp_path, content, words):
@@ -190,12 +149,12 @@ def _registered_extension():
 
 @pytest.mark.usefixtures("_registered_extension")
 @pytest.mark.parametrize("kind", canary_programs())
-def test_nothing_in_a_file_is_run(tmp_path, monkeypatch, kind):
+def test_nothing_in_a_file_is_run(write, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     program = canary_programs()[kind]
     assert refusal(write(tmp_path / "a.pth", program))
-    # The same program in place of the first three pickles.
-    good = (tmp_path / "a.pth").read_bytes()
+    # The same program in place of the first three pickles of the old format.
+    good = write_old(tmp_path / "a.pth", program).read_bytes()
     for end in (0, 15, 21):
         (tmp_path / "b.pth").write_bytes(good[:end] + b"\x80\x02" + program + b".")
         refusal(tmp_path / "b.pth")
@@ -206,7 +165,7 @@ def test_nothing_in_a_file_is_run(tmp_path, monkeypatch, kind):
     "name",
     [
         b"ctorch\nload\n",
-        b"ctorch._utils\n_rebuild_parameter\n",
+        b"ctorch._utils\n_rebuild_qtensor\n",
         b"ctorch._utils _rebuild_tensor_v2\n\n",
         b"ctorch.cuda\nFloatStorage\n",
         b"ccollections\nOrderedDict.fromkeys\n",
@@ -214,7 +173,7 @@ def test_nothing_in_a_file_is_run(tmp_path, monkeypatch, kind):
         b"cfeatx.backbones.torch_file\nread_tensors\n",
     ],
 )
-def test_a_name_off_the_list_is_refused_and_named(tmp_path, name):
+def test_a_name_off_the_list_is_refused_and_named(write, tmp_path, name):
     module, attribute = name[1:].decode().split("\n")[:2]
     assert f"refers to {f'{module}.{attribute}'!r}" in refusal(write(tmp_path / "a.pth", name))
 
@@ -233,6 +192,7 @@ def test_a_name_off_the_list_is_refused_and_named(tmp_path, name):
         tensor(sizes=(2**40,), strides=(0,)),
         tensor(sizes=(2**62, 4), strides=(0, 0)),
         tensor(sizes=(0, 2**62), strides=(1, 1)),
+        tensor(sizes=(0, -1), strides=(1, 1)),
         tensor(sizes=(-1,), strides=(1,)),
         tensor(sizes=(2, 3), strides=(1,)),
         tensor(sizes=(1,) * 40, strides=(1,) * 40),
@@ -261,11 +221,11 @@ def test_a_name_off_the_list_is_refused_and_named(tmp_path, name):
         storage(),
     ],
 )
-def test_a_tensor_that_cannot_be_is_refused(tmp_path, value):
+def test_a_tensor_that_cannot_be_is_refused(write, tmp_path, value):
     assert refusal(write(tmp_path / "a.pth", dictionary(("w", value))))
 
 
-def test_a_storage_described_twice_is_refused(tmp_path):
+def test_a_storage_described_twice_is_refused(write, tmp_path):
     pairs = ("a", tensor()), ("b", tensor(storage(count=4), sizes=(4,), strides=(1,)))
     assert "twice" in refusal(write(tmp_path / "a.pth", dictionary(*pairs)))
 
@@ -299,37 +259,36 @@ WIDE = b")" + b"q\x00h\x00\x86" * 200  # as a key, it is hashed 2 ** 200 times
         b"",
     ],
 )
-def test_a_program_that_would_crash_or_hang_is_refused(tmp_path, program):
+def test_a_program_that_would_crash_or_hang_is_refused(write, tmp_path, program):
     assert refusal(write(tmp_path / "a.pth", program))
 
 
-def test_a_deep_state_is_dropped(tmp_path):
+def test_a_deep_state_is_dropped(write, tmp_path):
     program = dictionary(("w", tensor())) + DEEP + b"b"
     assert list(read_tensors(write(tmp_path / "a.pth", program))) == ["w"]
 
 
-def test_a_big_endian_file_is_refused(tmp_path):
+def test_a_big_endian_file_is_refused(write, tmp_path):
     path = write(tmp_path / "a.pth", dictionary(("w", tensor())), little_endian=False)
     assert "little-endian" in refusal(path)
 
 
-def test_a_file_cut_anywhere_or_with_a_tail_is_refused(tmp_path):
+def test_a_file_cut_anywhere_or_with_a_tail_is_refused(write, tmp_path):
     data = write(tmp_path / "a.pth", dictionary(("w", tensor()))).read_bytes()
     path = tmp_path / "b.pth"
     for end in range(len(data)):
         path.write_bytes(data[:end])
         refusal(path)
     path.write_bytes(data + b"\0")
-    assert "1 bytes too many" in refusal(path)
+    refusal(path)
 
 
 @reuse_tmp_path
 @given(st.data())
-def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path, data):
-    good = write(
-        tmp_path / "a.pth", dictionary(("w", tensor()), ("v", tensor(offset=0)))
-    ).read_bytes()
-    start = data.draw(st.integers(21, len(good) - 1))
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(write, tmp_path, data):
+    program = dictionary(("w", tensor()), ("v", tensor(offset=0)))
+    good = write(tmp_path / "a.pth", program).read_bytes()
+    start = data.draw(st.integers(4, len(good) - 1))
     patch = data.draw(st.binary(min_size=1, max_size=6))
     path = tmp_path / "b.pth"
     path.write_bytes(good[:start] + patch + good[start + len(patch) :])
@@ -339,3 +298,68 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path, data):
         return
     assert all(array.size <= 6 for array in tensors.values())
     assert all(array.copy().shape == array.shape for array in tensors.values())
+
+
+def checkpoint(**values):
+    """Opcodes of what a training script keeps: numbers, settings, an optimizer, and weights."""
+    settings = b"cargparse\nNamespace\n)\x81" + push({"lr": 0.1, "name": "run"}) + b"b"
+    best = b"cnumpy._core.multiarray\nscalar\ncnumpy\ndtype\n" + push(("f8", False, True))
+    best += b"R(K\x03" + push("<") + b"NNNtbc_codecs\nencode\n" + push(("\0" * 8, "latin1"))
+    best += b"R\x86R"
+    state = push({"state": {0: {"step": 3}}, "param_groups": [{"lr": 1e-3, "params": [0, 1]}]})
+    pairs = ("epoch", push(3)), ("args", settings), ("best", best), ("optimizer", state)
+    return b"}(" + b"".join(push(name) + value for name, value in (*pairs, *values.items())) + b"u"
+
+
+@pytest.mark.parametrize("name", ["state_dict", "model", "model_state_dict", "teacher"])
+def test_the_weights_of_a_checkpoint_are_found(write, tmp_path, name):
+    program = checkpoint(**{name: dictionary(("w", tensor()))})
+    tensors = read_tensors(write(tmp_path / "a.pth", program))
+    np.testing.assert_array_equal(tensors["w"], [[0, 1, 2], [3, 4, 5]])
+    assert list(tensors) == ["w"]
+
+
+def test_averaged_weights_go_before_the_last_ones(write, tmp_path):
+    last, averaged = dictionary(("w", tensor())), dictionary(("w", tensor(sizes=(1, 3))))
+    path = write(tmp_path / "a.pth", checkpoint(state_dict=last, state_dict_ema=averaged))
+    assert read_tensors(path)["w"].shape == (1, 3)
+
+
+def test_a_checkpoint_without_weights_is_refused(write, tmp_path):
+    assert "'epoch' is no tensor" in refusal(write(tmp_path / "a.pth", checkpoint()))
+
+
+def test_a_parameter_is_its_tensor(write, tmp_path):
+    parameter = b"ctorch._utils\n_rebuild_parameter\n(" + tensor() + b"\x88" + DICT + b"tR"
+    tensors = read_tensors(write(tmp_path / "a.pth", dictionary(("w", parameter))))
+    np.testing.assert_array_equal(tensors["w"], [[0, 1, 2], [3, 4, 5]])
+
+
+def test_bfloat16_becomes_float32(write, tmp_path):
+    numbers = np.array([1, -2.5, 0, 3e38, np.inf, 2**-130], "f4")
+    halves = {"k": (numbers.view("<u4") >> 16).astype("<u2")}
+    value = tensor(storage(kind=b"ctorch\nBFloat16Storage\n"))
+    tensors = read_tensors(write(tmp_path / "a.pth", dictionary(("w", value)), halves))
+    assert tensors["w"].dtype == np.float32
+    np.testing.assert_allclose(tensors["w"].ravel(), numbers, rtol=2**-7)
+
+
+def test_a_tensor_without_elements_is_read(write, tmp_path):
+    value = tensor(storage(count=0), sizes=(0, 3), strides=(3, 1))
+    arrays = {"k": np.zeros(0, "f4")}
+    assert read_tensors(write(tmp_path / "a.pth", dictionary(("w", value)), arrays))["w"].shape == (
+        0,
+        3,
+    )
+
+
+def test_tensors_that_are_much_larger_than_the_file_together_are_refused(write, tmp_path):
+    pairs = [(str(number), tensor(sizes=(5000,), strides=(1,))) for number in range(40)]
+    program = dictionary(*pairs).replace(push(6), push(5000))
+    path = write(tmp_path / "a.pth", program, {"k": np.zeros(5000, "f4")})
+    assert "much larger" in refusal(path)
+
+
+def test_an_endless_pickle_is_refused(write, tmp_path):
+    assert "damaged" in refusal(write(tmp_path / "a.pth", push("a" * (17 << 20))))
+    assert "refers to 'aaa" in refusal(write(tmp_path / "a.pth", b"c" + b"a" * (1 << 20)))
