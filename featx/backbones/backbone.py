@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.backbones.calibration import Calibration
 from featx.backbones.framework import imported
-from featx.backbones.kinds import KINDS, PIXELS
+from featx.backbones.kinds import PIXELS, kind_of
 from featx.backbones.weights import Weights
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ class Backbone:
         WeightsError
             The weights are not there and cannot be fetched.
         """
-        kind = next(kind for kind in KINDS if kind.claims(name))
-        loaded: Backbone = imported(kind.loader)(name, weights, layer)
+        loaded: Backbone = imported(kind_of(name).loader)(name, weights, layer)
         return loaded
 
     @classmethod

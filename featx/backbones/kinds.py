@@ -2,23 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import importlib.util
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+from featx.errors import UnknownBackboneError
 
 PIXELS = "pixels"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of network."""
+    """A kind of network.
+
+    Attributes
+    ----------
+    name : str
+        What to call the kind.
+    claims : callable
+        Whether it knows a backbone of a name.
+    loader : str
+        What loads one, "module:callable": from name, weights and layer to a `Backbone`.
+    form : str
+        The form of its networks, `Backbone.kind`, which says what engines run them.
+    usage : str
+        How its networks are named, such as "timm:NAME"; "" where it needs no mention.
+    text : str
+        What they are, in a few words.
+    modules : tuple of str
+        What has to be installed for it.
+    install : str
+        What to install, as `pip install` takes it.
+    lister : str or None
+        What lists its networks, "module:callable": names with their prefix, or None where there is
+        no end of them.
+    """
 
     name: str
-    claims: Callable[[str], bool]  # whether it knows a backbone of this name
-    loader: str  # "module:callable": from name, weights and layer to a `Backbone`
+    claims: Callable[[str], bool]
+    loader: str
+    form: str = "keras"
+    usage: str = ""
+    text: str = ""
+    modules: tuple[str, ...] = ()
+    install: str = ""
+    lister: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its networks begin with, such as "timm:"; "" where that is nothing."""
+        head, colon, _ = self.usage.partition(":")
+        return head + colon if colon else ""
+
+    @property
+    def installed(self) -> bool:
+        """Whether what it needs is installed; nothing is imported for that."""
+        return all(importlib.util.find_spec(each) for each in self.modules)
 
 
 #: The first that claims a name loads it.
-KINDS = (
-    Kind(PIXELS, lambda name: name == PIXELS, "featx.backbones.pixels:load"),
+KINDS = [
+    Kind(
+        PIXELS,
+        lambda name: name == PIXELS,
+        "featx.backbones.pixels:load",
+        form=PIXELS,
+        usage=PIXELS,
+        text="the pictures themselves, without a network",
+    ),
     Kind("keras", lambda name: True, "featx.backbones.applications:load"),
-)
+]
+_PREFIX = re.compile(r"([A-Za-z][\w-]+):")  # of one letter, it is a drive of Windows
+
+
+@contextmanager
+def registered(kind: Kind) -> Iterator[Kind]:
+    """Know a further kind of network, before all others, within the block."""
+    KINDS.insert(0, kind)
+    try:
+        yield kind
+    finally:
+        KINDS.remove(kind)
+
+
+def kind_of(name: str) -> Kind:
+    """Return the kind that loads a network of this name.
+
+    Raises
+    ------
+    UnknownBackboneError
+        The name begins as those of another kind do, and there is no such kind.
+    """
+    name = str(name)
+    kind = next(kind for kind in KINDS if kind.claims(name))
+    found = _PREFIX.match(name)
+    if kind is not KINDS[-1] or not found:
+        return kind
+    prefixes = [each.prefix for each in KINDS if each.prefix]
+    near = difflib.get_close_matches(found[0].lower(), prefixes, n=1)
+    guess = f"did you mean {near[0] + name[found.end() :]!r}? " if near else ""
+    usages = ", ".join(each.usage for each in KINDS if each.usage)
+    raise UnknownBackboneError(
+        f"unknown backbone {name!r}: {guess}expected a name of `featx backbones`, or {usages}"
+    )

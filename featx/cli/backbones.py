@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from featx.cli.flags import json_option
-from featx.cli.help import command
+from featx.cli.help import command, option
 from featx.cli.output import emit, table, working
+from featx.errors import OptionError, UnknownBackboneError
+
+if TYPE_CHECKING:
+    from featx.backbones.kinds import Kind
 
 
 @command(epilog="Example: featx backbones resnet50 --json")
 @click.argument("name", required=False)
+@option("--search", metavar="TEXT", help="List the networks of every kind whose name holds a text.")
 @json_option
-def backbones(name: str | None, as_json: bool) -> None:
+def backbones(name: str | None, search: str | None, as_json: bool) -> None:
     """List the networks, or the layers of one.
 
-    The networks stand with where their weights are. NAME is one: its layers are those that --layer
-    takes, with the size of their maps for pictures of its usual size, height x width x channels.
+    The networks stand with where their weights are, and below them the other kinds that there are.
+    NAME is one: its layers are those that --layer takes, with the size of their maps for pictures
+    of its usual size, height x width x channels. The beginning of a kind lists the networks of
+    that: `featx backbones timm:`.
     """
-    if name is None:
+    if search is not None:
+        if name is not None:
+            raise OptionError(f"--search looks through all networks: leave {name!r} out")
+        _list_names(_found(search), as_json)
+    elif name is None:
         _list_networks(as_json)
+    elif kind := _kind_with(name):
+        _list_names(_names_of(kind), as_json)
     else:
         _list_layers(name, as_json)
 
 
 def _list_networks(as_json: bool) -> None:
+    from featx.backbones.kinds import KINDS
     from featx.backbones.table import BACKBONES
     from featx.backbones.weights import at_hand
 
@@ -41,7 +57,70 @@ def _list_networks(as_json: bool) -> None:
         ]
         for row in rows
     ]
-    emit(rows, table(header, cells, right=("px", "features", "parameters")), as_json=as_json)
+    kinds = [
+        {
+            "name": kind.usage,
+            "what": kind.text,
+            "installed": kind.installed,
+            "install": kind.install or None,
+        }
+        for kind in KINDS
+        if kind.usage
+    ]
+    others = [
+        [
+            row["name"],
+            row["what"],
+            "yes" if row["installed"] else f"no: pip install {row['install']}",
+        ]
+        for row in kinds
+    ]
+    text = table(header, cells, right=("px", "features", "parameters"))
+    text += f"\n\n{table(['other networks', 'what they are', 'installed'], others)}"
+    emit({"networks": rows, "kinds": kinds}, text, as_json=as_json)
+
+
+def _kind_with(prefix: str) -> Kind | None:
+    """Return the kind whose names begin with a text and a colon, if that is all there is of it."""
+    from featx.backbones.kinds import KINDS
+
+    return next((kind for kind in KINDS if kind.prefix == prefix.lower() != ""), None)
+
+
+def _names_of(kind: Kind) -> list[str]:
+    """List the networks of a kind, with what their names begin with."""
+    from featx.backbones.framework import imported
+
+    if not kind.installed:
+        raise OptionError(
+            f"the networks of {kind.name} can be listed where it is installed: "
+            f"pip install {kind.install}"
+        )
+    assert kind.lister is not None
+    with working():
+        names: list[str] = imported(kind.lister)()
+    return names
+
+
+def _found(text: str) -> list[str]:
+    """Return the names of networks, of whatever kind, that hold a text."""
+    from featx.backbones.kinds import KINDS
+    from featx.backbones.table import BACKBONES
+
+    kinds = [kind for kind in KINDS if kind.lister]
+    names = [*BACKBONES, *(name for kind in kinds if kind.installed for name in _names_of(kind))]
+    found = [name for name in names if text.lower() in name.lower()]
+    if not found:
+        missing = [kind for kind in kinds if not kind.installed]
+        others = "".join(
+            f"; those of {kind.name} need pip install {kind.install}" for kind in missing
+        )
+        raise UnknownBackboneError(f"no name of a network holds {text!r}{others}")
+    return found
+
+
+def _list_names(names: list[str], as_json: bool) -> None:
+    emit(names, "\n".join(names), as_json=as_json)
 
 
 def _list_layers(name: str, as_json: bool) -> None:
@@ -51,7 +130,9 @@ def _list_layers(name: str, as_json: bool) -> None:
     spec = find(name)
     with working():
         shapes = layer_shapes(spec)
-    rows = [{"layer": layer, "shape": list(shape)} for layer, shape in shapes.items()]
+    rows: list[dict[str, Any]] = [
+        {"layer": layer, "shape": list(shape)} for layer, shape in shapes.items()
+    ]
     cells = [[layer, " x ".join(map(str, shape))] for layer, shape in shapes.items()]
     document = {"name": spec.name, "input_size": spec.input_size, "layers": rows}
     emit(document, table(["layer", "size"], cells, right=("size",)), as_json=as_json)

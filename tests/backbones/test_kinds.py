@@ -9,8 +9,9 @@ import pytest
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.framework import imported
-from featx.backbones.kinds import KINDS, PIXELS, Kind
+from featx.backbones.kinds import KINDS, PIXELS, Kind, kind_of, registered
 from featx.backbones.table import BACKBONES
+from featx.errors import UnknownBackboneError
 
 NAMES = [PIXELS, *BACKBONES]
 
@@ -22,7 +23,7 @@ def test_every_kind_has_a_loader_that_makes_backbones_of_this_kind(kind):
     assert claimed != [], "no name shows what this kind loads: add one to NAMES"
     load = imported(kind.loader)
     backbone = load(claimed[0], "random", None)
-    assert (backbone.kind, backbone.name) == (kind.name, claimed[0])
+    assert (backbone.kind, backbone.name) == (kind.form, claimed[0])
     assert Backbone.load(claimed[0], "random") == backbone
 
 
@@ -47,12 +48,56 @@ def test_the_first_kind_that_claims_a_name_loads_it_and_no_other_is_asked(monkey
 
     module = SimpleNamespace(first=loader("first"), second=loader("second"))
     monkeypatch.setitem(sys.modules, "kinds_of_a_test", module)
-    kinds = (
-        Kind("other", lambda name: name == "other", "no.such.module:load"),
-        Kind("first", lambda name: name.startswith("a"), "kinds_of_a_test:first"),
-        Kind("second", lambda name: True, "kinds_of_a_test:second"),
-    )
-    monkeypatch.setattr("featx.backbones.backbone.KINDS", kinds)
-    assert Backbone.load("ant") == "ant by first"
-    assert Backbone.load("bee", "random", layer="wing") == "bee by second"
+    second = Kind("second", lambda name: True, "kinds_of_a_test:second")
+    first = Kind("first", lambda name: name.startswith("a"), "kinds_of_a_test:first")
+    other = Kind("other", lambda name: name == "other", "no.such.module:load")
+    with registered(second), registered(first), registered(other):
+        assert Backbone.load("ant") == "ant by first"
+        assert Backbone.load("bee", "random", layer="wing") == "bee by second"
+    assert kind_of("ant") is KINDS[-1], "a kind is known within its block only"
     assert asked == [("first", "ant", "imagenet", None), ("second", "bee", "random", "wing")]
+
+
+@pytest.fixture
+def timid():
+    """A kind of network whose names begin with "timid:"."""
+    kind = Kind(
+        "timid",
+        lambda name: name.startswith("timid:"),
+        "no.such.module:load",
+        usage="timid:NAME",
+        modules=("no_such_module",),
+        install='"featx[timid]"',
+    )
+    with registered(kind):
+        yield kind
+
+
+def test_a_kind_is_installed_where_its_modules_are_and_nothing_is_imported_to_know(timid):
+    assert timid.prefix == "timid:"
+    assert not timid.installed
+    here = Kind("here", lambda name: False, "json:loads", modules=("xmlrpc", "tabnanny"))
+    assert here.installed
+    assert "tabnanny" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("timd:resnet", "unknown backbone 'timd:resnet': did you mean 'timid:resnet'? expected"),
+        ("TIMID:ResNet", "did you mean 'timid:ResNet'?"),
+        ("qqqqqq:resnet", "unknown backbone 'qqqqqq:resnet': expected a name of `featx backbones`"),
+    ],
+)
+def test_an_unknown_prefix_gets_the_nearest_and_all_there_are(timid, name, words):
+    with pytest.raises(UnknownBackboneError) as caught:
+        Backbone.load(name)
+    assert words in str(caught.value)
+    assert "timid:NAME" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["resnet5", "c:resnet", "", None, 7])
+def test_what_has_no_prefix_is_looked_for_in_the_table(name):
+    with pytest.raises(UnknownBackboneError, match="expected one of efficientnet_lite0"):
+        Backbone.load(name)

@@ -1,14 +1,53 @@
 """`featx backbones`."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
+from featx.backbones.kinds import KINDS, Kind, registered
 from featx.backbones.table import BACKBONES
+
+NAMES = ["made:small_net", "made:large_net"]
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """A kind of network whose names begin with "made:", and that is installed."""
+    monkeypatch.setitem(sys.modules, "makes_networks", SimpleNamespace(names=lambda: NAMES))
+    kind = Kind(
+        "made",
+        lambda name: name.startswith("made:"),
+        "makes_networks:load",
+        usage="made:NAME",
+        text="two networks of a test",
+        lister="makes_networks:names",
+    )
+    with registered(kind):
+        yield kind
+
+
+@pytest.fixture
+def missing():
+    """A kind of network that needs what is not installed."""
+    kind = Kind(
+        "missing",
+        lambda name: name.startswith("missing:"),
+        "no.such.module:load",
+        usage="missing:NAME",
+        text="networks of a package that is not there",
+        modules=("no_such_module",),
+        install='"featx[missing]"',
+        lister="no.such.module:names",
+    )
+    with registered(kind):
+        yield kind
 
 
 def test_backbones_are_listed_with_their_sizes_and_where_their_weights_are(
     featx_run, tmp_path, monkeypatch
 ):
-    rows = {row["name"]: row for row in featx_run("backbones", "--json").json}
+    rows = {row["name"]: row for row in featx_run("backbones", "--json").json["networks"]}
     assert list(rows) == list(BACKBONES)
     assert rows["efficientnet_lite0"] == {
         "name": "efficientnet_lite0",
@@ -21,13 +60,14 @@ def test_backbones_are_listed_with_their_sizes_and_where_their_weights_are(
     assert rows["resnet50"]["at_hand"] is None
     (tmp_path / BACKBONES["resnet50"].with_top.name).touch()
     monkeypatch.setenv("FEATX_WEIGHTS", str(tmp_path))
-    rows = {row["name"]: row for row in featx_run("backbones", "--json").json}
+    rows = {row["name"]: row for row in featx_run("backbones", "--json").json["networks"]}
     assert rows["resnet50"]["at_hand"] == "FEATX_WEIGHTS"
     assert rows["vgg16"]["at_hand"] is None
 
 
 def test_backbones_are_a_table_for_a_person(featx_run):
-    lines = featx_run("backbones").out.splitlines()
+    networks, kinds = featx_run("backbones").out.split("\n\n")
+    lines = networks.splitlines()
     assert lines[0].split() == [
         "name",
         "px",
@@ -43,6 +83,49 @@ def test_backbones_are_a_table_for_a_person(featx_run):
     assert {len(line.split()) for line in lines[1:]} == {7}
     ends = {line.index(" M ") for line in lines[1:]}
     assert len(ends) == 1, "the numbers are not aligned"
+    named = [line.split("  ")[0] for line in kinds.splitlines()]
+    assert named == ["other networks", *(kind.usage for kind in KINDS if kind.usage)]
+
+
+def test_every_kind_is_listed_with_whether_it_is_installed_and_what_to_install(
+    featx_run, made, missing
+):
+    rows = {row["name"]: row for row in featx_run("backbones", "--json").json["kinds"]}
+    assert rows["made:NAME"] == {
+        "name": "made:NAME",
+        "what": "two networks of a test",
+        "installed": True,
+        "install": None,
+    }
+    assert not rows["missing:NAME"]["installed"]
+    lines = featx_run("backbones").out.splitlines()
+    here, there = (next(line for line in lines if line.startswith(each)) for each in ("ma", "mi"))
+    assert here.split("  ")[-1].strip() == "yes"
+    assert there.endswith('that is not there  no: pip install "featx[missing]"')
+
+
+def test_the_networks_of_a_kind_are_listed_by_the_beginning_of_their_names(featx_run, made):
+    assert featx_run("backbones", "made:").out.splitlines() == NAMES
+    assert featx_run("backbones", "MADE:", "--json").json == NAMES
+
+
+def test_a_kind_that_is_not_installed_says_what_to_install(featx_refuses, missing):
+    featx_refuses('where it is installed: pip install "featx[missing]"', "backbones", "missing:")
+
+
+def test_a_search_goes_through_all_kinds_that_are_installed(featx_run, made, missing):
+    found = featx_run("backbones", "--search", "RESNET50", "--json").json
+    assert found == ["resnet50", "resnet50_v2"]
+    assert featx_run("backbones", "--search", "small_net").out.splitlines() == ["made:small_net"]
+
+
+def test_a_search_that_finds_nothing_says_where_it_could_not_look(featx_refuses, made, missing):
+    words = "no name of a network holds 'dinov2'; those of missing need pip install"
+    featx_refuses(words, "backbones", "--search", "dinov2")
+
+
+def test_a_search_takes_no_name_beside_it(featx_refuses):
+    featx_refuses("leave 'resnet50' out", "backbones", "resnet50", "--search", "net")
 
 
 @pytest.mark.keras

@@ -44,10 +44,10 @@ def no_network(build):
 def cases():
     """List every row of the table with each network that it runs, and the registered engine."""
     rows = {
-        (kind.name, spec.name)
-        for kind in KINDS
+        (form, spec.name)
+        for form in {kind.form for kind in KINDS}
         for name in ENGINES
-        for spec in engines_for(kind.name, name)
+        for spec in engines_for(form, name)
     }
     needs = {"keras": [pytest.mark.keras]}
     table = [
