@@ -1,7 +1,8 @@
-"""Files written whole or not at all, and nameless ones."""
+"""Files written whole or not at all, nameless ones, and the folder of the cache."""
 
 from __future__ import annotations
 
+import atexit
 import errno
 import math
 import os
@@ -10,10 +11,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featx.errors import FeatxError, OptionError, StorageError
+from featx.errors import FeatxError, OptionError, StorageError, get_logger
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +33,8 @@ _ADVICE = {
     errno.EEXIST: "a file of that name is in the way of a folder; choose another name",
     errno.EISDIR: "it is a folder; name a file",
 }
+
+log = get_logger(__name__)
 
 
 @contextmanager
@@ -113,3 +117,35 @@ def mapped_array(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarr
         if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
             os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
         return np.memmap(file, np.float32, "w+", shape=shape)
+
+
+def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:
+    """Return the cache folder; None and a bool stand for FEATX_CACHE, else the user's own.
+
+    Where a user has no home, as in some containers, that is a folder which goes with the process.
+    """
+    chosen = os.environ.get("FEATX_CACHE") if isinstance(cache, bool) or not cache else cache
+    if chosen:
+        return Path(os.path.expanduser(chosen))
+    import platformdirs
+
+    try:
+        return Path(platformdirs.user_cache_dir("featx", appauthor=False))
+    except RuntimeError:  # there is no home
+        return _temporary_folder()
+
+
+@cache
+def _temporary_folder() -> Path:
+    try:
+        folder = tempfile.mkdtemp(prefix="featx-")
+    except OSError as error:
+        raise StorageError(
+            "there is no home folder and no temporary one: set FEATX_CACHE to a folder"
+        ) from error
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    log.warning(
+        "there is no home folder to keep a cache in: features are kept until this process ends; "
+        "--cache or FEATX_CACHE names a folder for them, --no-cache keeps none"
+    )
+    return Path(folder)

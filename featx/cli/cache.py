@@ -10,7 +10,7 @@ import click
 from featx.cli.flags import cache_option, json_option
 from featx.cli.help import Group, option
 from featx.cli.output import emit, table
-from featx.features.store.store import cache_folder
+from featx.files import cache_folder
 from featx.text import count, printable, size
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from featx.backbones.table import DEFAULT_BACKBONE
 from featx.cli.help import GROUPS, option
 from featx.cli.output import is_quiet
 from featx.features.options import OPTIONS, Option, options_of, type_of
-from featx.features.store.store import cache_folder
-from featx.files import check_writable
+from featx.files import cache_folder, check_writable
 from featx.images.table import check_no_source
 from featx.learning.classifiers import CLASS_WEIGHTS
 

@@ -26,9 +26,9 @@ from featx.features.options import EmbedOptions
 from featx.features.reader import Reader, ReadFile
 from featx.features.recipe import Recipe, RecipePart, join
 from featx.features.request import Request
-from featx.features.store.store import FeatureStore, cache_folder
+from featx.features.store.store import FeatureStore
 from featx.features.writer import Picture, Writer
-from featx.files import mapped_array, storage_errors
+from featx.files import cache_folder, mapped_array, storage_errors
 from featx.images.decode import Outcome
 from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder

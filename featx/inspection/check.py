@@ -25,8 +25,7 @@ from featx.features.options import (
 from featx.features.request import Request
 from featx.features.run import run
 from featx.features.saved import is_saved
-from featx.features.store.store import cache_folder
-from featx.files import written
+from featx.files import cache_folder, written
 from featx.images.decode import Outcome
 from featx.images.division import PARTS
 from featx.images.exclusion import NOTHING, is_of_exclusion, line_of_path

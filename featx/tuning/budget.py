@@ -20,7 +20,8 @@ from featx.features.options import EmbedOptions
 from featx.features.recipe import RecipePart
 from featx.features.request import Request
 from featx.features.run import run
-from featx.features.store.store import FeatureStore, cache_folder
+from featx.features.store.store import FeatureStore
+from featx.files import cache_folder
 from featx.images.digests import DigestMemo, digest_bytes, read_file
 from featx.images.folder import ImageFolder
 

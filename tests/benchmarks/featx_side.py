@@ -21,7 +21,8 @@ from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.features.options import settle
 from featx.features.recipe import RecipePart
 from featx.features.request import Request
-from featx.features.store.store import FeatureStore, cache_folder
+from featx.features.store.store import FeatureStore
+from featx.files import cache_folder
 from featx.images.decode import decode_all, decode_rgb
 from featx.images.digests import digest_bytes, read_file
 from featx.images.quiet import quiet_pillow

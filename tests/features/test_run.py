@@ -27,7 +27,8 @@ from featx.errors import StorageError
 from featx.features import reader
 from featx.features import run as run_module
 from featx.features.store.cache import contents
-from featx.features.store.store import FeatureStore, cache_folder
+from featx.features.store.store import FeatureStore
+from featx.files import cache_folder
 
 TESTS = Path(__file__).parents[1]
 

@@ -18,7 +18,7 @@ from featx.features.options import settle
 from featx.features.recipe import Recipe, join
 from featx.features.request import Request
 from featx.features.store.cache import contents
-from featx.features.store.store import cache_folder
+from featx.files import cache_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights of")
 

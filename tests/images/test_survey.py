@@ -6,7 +6,7 @@ import pytest
 from fakes import draw, open_pictures
 
 import featx
-from featx.features.store.store import cache_folder
+from featx.files import cache_folder
 from featx.images.folder import ImageFolder
 from featx.images.survey import survey
 

@@ -28,7 +28,7 @@ from featx.errors import (
 )
 from featx.features.store.cache import contents
 from featx.features.store.merge import MOST_ALIKE
-from featx.features.store.store import cache_folder
+from featx.files import cache_folder
 from featx.learning.classifiers import CLASSIFIERS
 from featx.models.model import ImageClassifier, load
 from featx.models.train import train

@@ -15,14 +15,11 @@ Every row carries a checksum that is verified before its vector is used.
 
 from __future__ import annotations
 
-import atexit
 import errno
 import json
 import math
 import os
 import secrets
-import shutil
-import tempfile
 import time
 import zlib
 from collections import defaultdict
@@ -57,38 +54,6 @@ _NOT_WRITABLE = {  # what does not keep a cache from being read
 HELD_BYTES = 32 << 20  # of vectors that cannot be written; more are in a temporary file
 
 log = get_logger(__name__)
-
-
-def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:
-    """Return the cache folder; None and a bool stand for FEATX_CACHE, else the user's own.
-
-    Where a user has no home, as in some containers, that is a folder which goes with the process.
-    """
-    chosen = os.environ.get("FEATX_CACHE") if isinstance(cache, bool) or not cache else cache
-    if chosen:
-        return Path(os.path.expanduser(chosen))
-    import platformdirs
-
-    try:
-        return Path(platformdirs.user_cache_dir("featx", appauthor=False))
-    except RuntimeError:  # there is no home
-        return _temporary_folder()
-
-
-@cache
-def _temporary_folder() -> Path:
-    try:
-        folder = tempfile.mkdtemp(prefix="featx-")
-    except OSError as error:
-        raise StorageError(
-            "there is no home folder and no temporary one: set FEATX_CACHE to a folder"
-        ) from error
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    log.warning(
-        "there is no home folder to keep a cache in: features are kept until this process ends; "
-        "--cache or FEATX_CACHE names a folder for them, --no-cache keeps none"
-    )
-    return Path(folder)
 
 
 @dataclass(frozen=True)

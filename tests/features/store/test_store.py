@@ -23,7 +23,8 @@ from featx.features.store import shard as shard_module
 from featx.features.store import store as store_module
 from featx.features.store.index import shard_paths
 from featx.features.store.merge import MOST_ALIKE
-from featx.features.store.store import FeatureStore, cache_folder
+from featx.features.store.store import FeatureStore
+from featx.files import cache_folder
 from featx.images.digests import digest_bytes
 
 RECIPE = RecipePart.of("resnet50", "0123456789abcdef" * 4, 224)
