@@ -71,6 +71,13 @@ class Request:
             _require_done(backbone, part)
         return cls(tuple(backbones), Recipe(parts), views)
 
+    @classmethod
+    def joined(cls, requests: Sequence[Request]) -> Request:
+        """Ask for the vectors of several requests side by side, as `Request.of` does with "+"."""
+        backbones = tuple(each for request in requests for each in request.backbones)
+        parts = tuple(each for request in requests for each in request.recipe.parts)
+        return cls(backbones, Recipe(parts), requests[0].views)
+
     def of_view(self, number: int) -> list[tuple[Backbone, RecipePart]]:
         """List the networks and parts of one view; 0 is the picture as it is."""
         parts = (part.of_view(number) for part in self.recipe.parts)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
 
+from featx.backbones.backbone import Backbone
 from featx.backbones.network import JOINT_POOLINGS
 from featx.backbones.table import BACKBONES
 from featx.errors import OptionError
@@ -27,6 +28,8 @@ from featx.images.folder import ImageFolder
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PACE = 5e10  # multiplications a second, where no network was timed yet: two slow cores
+_PARAMETERS = 25e6  # of a network of which nothing is known: those of a ResNet50
+_USES = 196  # of each parameter in a picture of 224 px: by a transformer, once for every patch
 
 
 def seconds_of(budget: str | float) -> float:
@@ -52,8 +55,8 @@ class Networks:
     ----------
     images : ImageFolder
         What to embed.
-    names : sequence of str
-        The networks.
+    asked : mapping of str to str
+        The networks: what recipes call each, and the name by which `embed` takes it.
     deadline : float
         When `time.monotonic` says so, no network is started any more.
     settled : EmbedOptions
@@ -65,12 +68,13 @@ class Networks:
     """
 
     images: ImageFolder
-    names: Sequence[str]
+    asked: Mapping[str, str]
     deadline: float
     settled: EmbedOptions
     step: Callable[[str], None] = lambda _: None
     skipped: dict[str, str] = field(default_factory=dict)
     _unreadable: set[str] = field(default_factory=set, init=False)
+    _known: dict[str, list[Request]] = field(default_factory=dict, init=False)
     _start_up: float = field(default=0.0, init=False)  # of the slowest: read, converted, compiled
 
     def features(self) -> Iterator[list[Features]]:
@@ -80,7 +84,7 @@ class Networks:
         every pooling that one run of it can. One that lacks only the maximum is not run for that.
         The first features are made whatever it takes, the others only if the time is enough.
         """
-        requests = {name: self._requests(name) for name in self.names}
+        requests = {name: self._requests(name) for name in self.asked}
         made = False
         while requests:
             free = [each for several in requests.values() for each in several if self._has(each)]
@@ -102,18 +106,20 @@ class Networks:
 
     def joined(self, names: Sequence[str], pooling: str) -> Features:
         """Join the features of networks that were run before."""
-        request = Request.of("+".join(names), {**self.settled, "pooling": pooling})
+        settled: EmbedOptions = {**self.settled, "pooling": pooling}
+        request = Request.joined([Request.of(self.asked[name], settled) for name in names])
         return run(self.images, [request], self.settled)[0]
 
     def _requests(self, name: str) -> list[Request]:
         """Return the request for the average, then those for other poolings of the same run."""
-        first = Request.of(name, {**self.settled, "pooling": JOINT_POOLINGS[0]})
-        if not first.backbones[0].joins_poolings(first.recipe.parts[0].cut.layer):
-            return [first]
-        return [
-            first,
-            *(Request.of(name, {**self.settled, "pooling": each}) for each in JOINT_POOLINGS[1:]),
-        ]
+        if name not in self._known:
+            asked, first_pooling, *others = self.asked[name], *JOINT_POOLINGS
+            first = Request.of(asked, {**self.settled, "pooling": first_pooling})
+            if not first.backbones[0].joins_poolings(first.recipe.parts[0].cut.layer):
+                others = []
+            more = [Request.of(asked, {**self.settled, "pooling": each}) for each in others]
+            self._known[name] = [first, *more]
+        return self._known[name]
 
     def _embed(self, name: str, requests: Sequence[Request]) -> list[Features]:
         self.step(name)
@@ -145,24 +151,26 @@ class Networks:
     def _seconds(self, requests: Sequence[Request]) -> float:
         """Predict how long networks take for what is missing."""
         seconds: dict[RecipePart, float] = {}
-        for part in (part for request in requests for _, part in request.parts):
+        for backbone, part in (pair for request in requests for pair in request.parts):
             once = replace(part, cut=replace(part.cut, pooling=JOINT_POOLINGS[0]))
-            needed = self._missing(part) / self._images_per_second(part)
+            needed = self._missing(part) / self._images_per_second(backbone, part)
             seconds[once] = max(seconds.get(once, 0.0), needed)  # one run gives every pooling
         return sum(seconds.values())
 
-    def _images_per_second(self, part: RecipePart) -> float:
+    def _images_per_second(self, backbone: Backbone, part: RecipePart) -> float:
         """Return the speed of a network on this machine; unknown, by its multiplications."""
         noted = self._noted_speed(part)
-        return self._pace() / _multiplications(part) if math.isnan(noted) else noted
+        if not math.isnan(noted):
+            return noted
+        return self._pace() / _multiplications(backbone, part.square.size)
 
     def _pace(self) -> float:
         """Return the multiplications in a second of the networks whose speed is noted."""
-        parts = [self._requests(name)[0].recipe.parts[0] for name in self.names]
-        speeds = {part: self._noted_speed(part) for part in parts}
+        pairs = [self._requests(name)[0].parts[0] for name in self.asked]
+        speeds = [(pair, self._noted_speed(pair[1])) for pair in pairs]
         known = [
-            speed * _multiplications(part)
-            for part, speed in speeds.items()
+            speed * _multiplications(backbone, part.square.size)
+            for (backbone, part), speed in speeds
             if not math.isnan(speed)
         ]
         return median(known) if known else _PACE
@@ -195,7 +203,19 @@ class Networks:
         return digests
 
 
-def _multiplications(part: RecipePart) -> float:
-    """Return how many a network takes for a picture."""
-    spec = BACKBONES[part.backbone]
-    return 1e9 * spec.multiplications * (part.square.size / spec.input_size) ** 2
+def _multiplications(backbone: Backbone, size: int) -> float:
+    """Return how many a network takes for a picture; not of the table, about how many."""
+    if spec := BACKBONES.get(backbone.name):
+        return 1e9 * spec.multiplications * (size / spec.input_size) ** 2
+    return _USES * _parameters(backbone) * (size / 224) ** 2
+
+
+def _parameters(backbone: Backbone) -> float:
+    """Return how many parameters a network has by the size of its file, four bytes for each."""
+    path = backbone.weights.path if backbone.weights else None
+    if path is None:
+        return _PARAMETERS
+    beside = path.with_suffix(".bin")  # of OpenVINO's .xml
+    with suppress(OSError):
+        return (beside if path.suffix == ".xml" else path).stat().st_size / 4
+    return _PARAMETERS

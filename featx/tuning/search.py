@@ -92,7 +92,7 @@ class Search:
         pooling = max(poolings, key=lambda name: len(poolings[name]))
         order = [_recipe(each).backbone for each in self._best_first(poolings[pooling])][:_JOINED]
         counts = range(2, len(order)) if fewer else [len(order)] * (len(order) > 1)
-        tops = (sorted(order[:n], key=self.networks.names.index) for n in counts)
+        tops = (sorted(order[:n], key=list(self.networks.asked).index) for n in counts)
         return [self.networks.joined(names, pooling) for names in tops]
 
     def _best_first(self, plain: Sequence[Features]) -> list[Features]:

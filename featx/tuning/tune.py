@@ -12,8 +12,8 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Unpack
 
+from featx.backbones.backbone import Backbone
 from featx.backbones.kinds import PIXELS
-from featx.backbones.table import find
 from featx.backbones.weights import chosen_backbones
 from featx.errors import OptionError, warn_of_images
 from featx.evaluation.candidates import Candidate
@@ -348,7 +348,7 @@ def tune(
     seconds = seconds_of(budget)
     check_counts(seed=seed)
     learners = list(settings_of(_checked_classifiers(classifiers)))
-    names = _checked_backbones(backbones, options.get("weights", "imagenet"))
+    asked = _checked_backbones(backbones, options.get("weights", "imagenet"))
     reading = options_in(SourceOptions, options)
     if is_saved(source):
         raise OptionError(
@@ -364,7 +364,7 @@ def tune(
         settled = settle(options)
         step = stack.enter_context(time_bar("tune", seconds, shown=settled["progress"]))
         quiet: EmbedOptions = {**settled, "progress": False}
-        networks = Networks(images, names, start + _EMBEDDING * seconds, quiet, step)
+        networks = Networks(images, asked, start + _EMBEDDING * seconds, quiet, step)
         search = Search(networks, learners, start + _FITTING * seconds, grouping, seed, n_jobs)
         race, trials = search.run()
         ranked = race.ranked(trials)
@@ -419,15 +419,23 @@ def _points(lead: float) -> str:
     return f"{100 * abs(lead):.1f} points {'behind' if lead < 0 else 'ahead'}"
 
 
-def _checked_backbones(backbones: Any, weights: Any) -> list[str]:
-    """Return the names of the networks, each once."""
-    names = chosen_backbones(backbones, weights)
-    for name in names:
+def _checked_backbones(backbones: Any, weights: Any) -> dict[str, str]:
+    """Return the networks, each once: what recipes call it, and the name that was given."""
+    asked: dict[str, str] = {}
+    found: dict[str, Backbone] = {}
+    for name in chosen_backbones(backbones, weights):
         if not isinstance(name, str) or len(joined_names(name, "backbone")) > 1 or name == PIXELS:
             raise OptionError(
                 f"backbone {name!r}: expected a name of `featx backbones`; tune joins them itself"
             )
-    return list(dict.fromkeys(find(name).name for name in names))
+        backbone = Backbone.load(name, weights)
+        if found.setdefault(backbone.name, backbone) != backbone:
+            raise OptionError(
+                f"{asked[backbone.name]} and {name} are different networks of one name, "
+                f"{backbone.name}: rename one of the files"
+            )
+        asked.setdefault(backbone.name, name)
+    return asked
 
 
 def _checked_classifiers(classifiers: Any) -> list[str]:

@@ -23,7 +23,8 @@ NAMES = ("vgg16", "resnet50")  # the second computes less, though it has more pa
 
 def networks_for(photos, seconds=1e6, names=NAMES, **options):
     settled = settle({"weights": "random", "progress": False, **options})
-    return Networks(ImageFolder.of(photos), names, time.monotonic() + seconds, settled)
+    asked = {name: name for name in names}
+    return Networks(ImageFolder.of(photos), asked, time.monotonic() + seconds, settled)
 
 
 def embed(photos, names=NAMES, **options):
