@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 from featx.backbones.calibration import Calibration
 from featx.backbones.framework import imported
 from featx.backbones.kinds import PIXELS, kind_of
+from featx.backbones.preprocessing import PreprocessLike
 from featx.backbones.weights import Weights
 
 if TYPE_CHECKING:
     import keras
+    import openvino
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 
@@ -42,12 +45,38 @@ class Source(Protocol):
         ...
 
 
+class OpenVINOSource(Protocol):
+    """Where a network in OpenVINO's form comes from, of a backbone of the kind "openvino"."""
+
+    @property
+    def pools_freely(self) -> bool:
+        """Whether several poolings can be taken of one run; see `Backbone.joins_poolings`."""
+        ...
+
+    @property
+    def prefix_tokens(self) -> int | None:
+        """How many tokens (class token, registers) stand before those of patches, if known."""
+        ...
+
+    def model(self, input_size: int) -> openvino.Model:
+        """Return the whole network for pictures of a size, with all its layers, as a fresh copy.
+
+        Its input takes prepared pictures, of shape (n, 3, size, size) or (n, size, size, 3).
+        """
+        ...
+
+    def digests(self) -> tuple[str, ...]:
+        """Return the digest of what the network computes now, then those of earlier versions."""
+        ...
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A pretrained network and its weights.
 
-    Make one with `Backbone.load` (a name from the table) or `Backbone.from_keras` (a network of
-    your own); `embed`, `train` and `ImageEmbedder` take it wherever they take a name.
+    Make one with `Backbone.load` (a name from the table, or a file), or of a network of your own
+    with `Backbone.from_keras`, `Backbone.from_onnx` or `Backbone.from_openvino`; `embed`, `train`
+    and `ImageEmbedder` take it wherever they take a name.
 
     Attributes
     ----------
@@ -64,12 +93,14 @@ class Backbone:
         Name and version of the scaling of pixels.
     layer : str or None
         The layer that is read when no other is asked for; None for the last one.
+    max_size : int or None
+        Largest side that it takes, in pixels; None for any.
     preprocess : callable
         The scaling of pixels itself.
     kind : str
         The kind of network, which says what engines run it; see `featx.backbones.kinds`.
-    source : Source or None
-        Where the Keras network comes from; None where there is none.
+    source : Source, OpenVINOSource or None
+        Where the network comes from; None where there is none.
     weights : Weights or None
         Where the weights come from; None for a network of your own.
     calibration : Calibration or None
@@ -82,9 +113,10 @@ class Backbone:
     min_size: int
     preprocessing: str
     layer: str | None = None
+    max_size: int | None = field(default=None, kw_only=True, compare=False)
     preprocess: Preprocess = field(kw_only=True, compare=False, repr=False)
     kind: str = field(default="keras", compare=False, repr=False)
-    source: Source | None = field(default=None, repr=False)
+    source: Source | OpenVINOSource | None = field(default=None, repr=False)
     weights: Weights | None = field(default=None, compare=False, repr=False)
     calibration: Calibration | None = field(default=None, compare=False, repr=False)
 
@@ -160,6 +192,82 @@ class Backbone:
         own_backbone: Callable[..., Backbone] = imported("featx.backbones.keras_model:own_backbone")
         return own_backbone(model, preprocess, layer, name)
 
+    @classmethod
+    def from_onnx(
+        cls,
+        path: str | os.PathLike[str],
+        preprocess: PreprocessLike | None = None,
+        layer: str | None = None,
+        name: str | None = None,
+    ) -> Backbone:
+        """Use a network in an ONNX file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file. Its network takes RGB pictures, (n, 3, size, size) or (n, size, size, 3).
+        preprocess : str, tuple or callable, optional
+            What its pixels go through first: "caffe", "tf", "torch", "lite", "clip", "unit" (0 to
+            1) or "none"; (mean, std) of each channel for pixels from 0 to 1, or (mean, std, scale)
+            for pixels times `scale`, also as text, "0.5,0.5,0.5/0.2,0.2,0.2"; or a function from
+            float32 RGB of shape (n, size, size, 3), 0 to 255, to what the network takes, with the
+            channels last.
+        layer : str, optional
+            The layer to read, by the name of its operation or of a tensor that it gives; by
+            default the output of the network. Of several outputs that is `image_embeds`, or else
+            `last_hidden_state`, or else `pooler_output`.
+        name : str, optional
+            What to call it in recipes; by default the name of the file.
+
+        Returns
+        -------
+        Backbone
+            Its digest is that of the file, and of what a function `preprocess` does to a set of
+            test pixels.
+
+        Raises
+        ------
+        OptionError
+            The network does not take one RGB picture, or `preprocess` is unknown.
+        WeightsError
+            There is no such file, or it holds no network.
+        """
+        backbone: Callable[..., Backbone] = imported("featx.backbones.network_file:file_backbone")
+        return backbone(path, preprocess, layer, name)
+
+    @classmethod
+    def from_openvino(
+        cls,
+        model: openvino.Model | str | os.PathLike[str],
+        preprocess: PreprocessLike | None = None,
+        layer: str | None = None,
+        name: str | None = None,
+    ) -> Backbone:
+        """Use a network in OpenVINO's form.
+
+        Parameters
+        ----------
+        model : openvino.Model, str or path
+            The network, or its file (.xml, with the .bin beside it).
+        preprocess, layer, name
+            As for `from_onnx`.
+
+        Returns
+        -------
+        Backbone
+
+        Raises
+        ------
+        OptionError
+            The network does not take one RGB picture, or `preprocess` is unknown.
+        WeightsError
+            There is no such file, or it holds no network.
+        """
+        if isinstance(model, str | os.PathLike):
+            return cls.from_onnx(model, preprocess, layer, name)
+        backbone: Callable[..., Backbone] = imported("featx.backbones.network_file:model_backbone")
+        return backbone(model, preprocess, layer, name)
+
     @property
     def is_pixels(self) -> bool:
         """Whether there is no network: pictures stand for themselves."""
@@ -167,7 +275,7 @@ class Backbone:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is a Keras network of a user's own."""
+        """Whether it is a network of a user's own, which no file holds."""
         return self.source is not None and self.weights is None
 
     def current(self, known: str | None = None) -> Backbone:

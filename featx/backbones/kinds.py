@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from featx.errors import UnknownBackboneError
 
 PIXELS = "pixels"
+OPENVINO = "openvino"  # in OpenVINO's form from the start, whatever it was made with
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Kind:
         return all(importlib.util.find_spec(each) for each in self.modules)
 
 
+def is_network_file(name: str) -> bool:
+    """Whether a name is that of a file of a network: ONNX, or OpenVINO's own."""
+    return name.lower().endswith((".onnx", ".xml"))
+
+
 #: The first that claims a name loads it.
 KINDS = [
     Kind(
@@ -72,6 +78,14 @@ KINDS = [
         form=PIXELS,
         usage=PIXELS,
         text="the pictures themselves, without a network",
+    ),
+    Kind(
+        "file",
+        is_network_file,
+        "featx.backbones.network_file:load",
+        form=OPENVINO,
+        usage="FILE.onnx",
+        text="a network in an ONNX file, or an .xml of OpenVINO",
     ),
     Kind("keras", lambda name: True, "featx.backbones.applications:load"),
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from featx.backbones.backbone import Backbone
+from featx.backbones.backbone import Backbone, Source
 from featx.backbones.framework import import_keras
 from featx.backbones.graph import data_format_of, output_of
 from featx.backbones.keras_settings import usual_settings
@@ -19,7 +19,7 @@ from featx.errors import OptionError, check_choice
 if TYPE_CHECKING:
     import keras
 
-POOLINGS = ("avg", "max", "flatten", "none")
+POOLINGS = ("avg", "max", "token", "flatten", "none")
 JOINT_POOLINGS = ("avg", "max")  # what one run of a network gives side by side
 FLOATS = ("float32", "bfloat16")
 PRECISIONS = (*FLOATS, "int8")  # int8 takes a calibration
@@ -31,7 +31,8 @@ class Cut:
     """Where a network is cut, and what it makes of that.
 
     The layer is the one whose output is taken; None is the last one before the classifier. Pooling
-    makes a vector of a map of shape (height, width, channels); vectors are taken as they are.
+    makes a vector of a map of shape (height, width, channels), or of the tokens of a transformer,
+    of which "token" is the class token; vectors are taken as they are.
     """
 
     layer: str | None = None
@@ -60,9 +61,9 @@ def cut_network(
     `featx.backbones.engines.engine.EngineRequest` for the parameters.
     """
     keras = import_keras()
-    assert backbone.source is not None
+    source = cast(Source, backbone.source)
     own = poolings[0] if cut.layer is None and poolings in (("avg",), ("max",)) else None
-    network, layers = backbone.source.network(cut.layer, own, input_size)
+    network, layers = source.network(cut.layer, own, input_size)
     output = output_of(network, layers, cut.layer, backbone.name)
     pooled = [_pooled(keras, output, each) for each in poolings]
     network = keras.Model(
@@ -114,6 +115,8 @@ def _pooled(keras: Any, output: Any, pooling: str) -> Any:
     rank = len(output.shape)
     if pooling == "none" or rank == 2:
         return output
+    if pooling == "token" and rank == 3:
+        return output[:, 0]
     if pooling == "flatten":
         return keras.layers.Flatten()(output)
     pools = {
@@ -123,9 +126,12 @@ def _pooled(keras: Any, output: Any, pooling: str) -> Any:
         ("max", 4): keras.layers.GlobalMaxPooling2D,
     }
     if (pooling, rank) not in pools:
+        taken, advice = (
+            ("tokens", "'avg'") if pooling == "token" else ("a map", "'flatten' or 'none'")
+        )
         raise OptionError(
-            f"{pooling} pooling takes a map: got a layer of shape {tuple(output.shape[1:])}; "
-            "use pooling='flatten' or 'none'"
+            f"{pooling} pooling takes {taken}: got a layer of shape {tuple(output.shape[1:])}; "
+            f"use pooling={advice}"
         )
     return pools[pooling, rank](data_format=data_format_of(output))(output)
 

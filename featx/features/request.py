@@ -123,10 +123,11 @@ def _part(
 def _written(backbone: Backbone, settings: Mapping[str, Any]) -> RecipePart:
     """Write what is done with a backbone where these settings, by name, are asked for."""
     size, layer = settings["input_size"], settings["layer"]
-    if not isinstance(size, int | np.integer) or not backbone.min_size <= size <= _MAX_INPUT_SIZE:
+    least, most = backbone.min_size, backbone.max_size or _MAX_INPUT_SIZE
+    if not isinstance(size, int | np.integer) or not least <= size <= most:
+        expected = f"{least}" if least == most else f"{least} to {most}"
         raise OptionError(
-            f"input size {size!r} does not fit {backbone.name}: "
-            f"expected {backbone.min_size} to {_MAX_INPUT_SIZE} pixels"
+            f"input size {size!r} does not fit {backbone.name}: expected {expected} pixels"
         )
     own: dict[str, Any] = {"view": 0}
     if layer in CLASSIFIER_LAYERS:  # vectors already: no pooling changes them

@@ -48,7 +48,10 @@ def test_joint_poolings_are_side_by_side_what_each_is_alone(small_network, small
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pooling": "mean"}, "unknown pooling 'mean': expected one of avg, max, flatten, none"),
+        (
+            {"pooling": "mean"},
+            "unknown pooling 'mean': expected one of avg, max, token, flatten, none",
+        ),
         ({"precision": "float16"}, "unknown precision 'float16': expected one of float32, bf"),
     ],
 )

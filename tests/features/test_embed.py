@@ -443,7 +443,10 @@ def test_images_of_which_none_can_be_read_are_an_error(run, tmp_path):
         ({"input_size": "224"}, "input size '224' does not fit fake"),
         ({"batch_size": 0}, "batch size 0: expected a whole number from 1 up"),
         ({"batch_size": 2.5}, "batch size 2.5: expected a whole number"),
-        ({"pooling": "mean"}, "unknown pooling 'mean': expected one of avg, max, flatten, none"),
+        (
+            {"pooling": "mean"},
+            "unknown pooling 'mean': expected one of avg, max, token, flatten, none",
+        ),
         ({"resize": "stretch"}, "unknown resize 'stretch': expected one of squash, crop, pad"),
         ({"interpolation": "box"}, "unknown interpolation 'box': expected one of bilinear"),
         ({"on_error": "ignore"}, "unknown on_error 'ignore': expected one of skip, raise"),

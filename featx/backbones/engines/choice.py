@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.framework import has_gpu, imported, keras_backend
-from featx.backbones.kinds import PIXELS
+from featx.backbones.kinds import OPENVINO, PIXELS
 from featx.backbones.network import PRECISIONS
 from featx.errors import ConversionError, OptionError, check_choice, get_logger
 from featx.forks import in_child, never_free, starting
@@ -27,7 +27,7 @@ class EngineSpec:
     builder: str | Callable[[EngineRequest], Engine]  # "module:callable"
     suits: Callable[[], bool]  # whether "auto" may choose it on this machine
     computes_in: Callable[[str], bool]  # whether this machine does so natively, by precision
-    kinds: tuple[str, ...] = ("keras",)  # of networks
+    kinds: tuple[str, ...] = ("keras", OPENVINO)  # of networks
     quantizes: bool = False  # whether it computes in int8, natively or not
 
 
@@ -59,6 +59,7 @@ _ENGINES = [
             precision == "float32"
             or (precision == "bfloat16" and (has_gpu() or _computes_in_bfloat16()))
         ),
+        kinds=("keras",),
     ),
     EngineSpec(
         PIXELS,
@@ -92,7 +93,8 @@ def engines_for(
     """List the engines to try for a kind of network, the first choice first.
 
     "auto" is Keras on a GPU, and where Keras was told to run on JAX or PyTorch; else OpenVINO, and
-    Keras for what OpenVINO does not know. In int8 it is OpenVINO everywhere: no other quantizes.
+    Keras for what OpenVINO does not know. In int8 it is OpenVINO everywhere: no other quantizes. A kind
+    that one engine alone runs is left to that.
     """
     check_choice("engine", engine, ENGINES)
     able = [

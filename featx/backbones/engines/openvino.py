@@ -40,6 +40,8 @@ class OpenVINOEngine(BatchEngine):
         network, folder = converted(request)
         precision = request.cut.precision
         batch_size = request.batch_size or _BATCH_SIZES[precision]
+        if network.input(0).partial_shape[0].is_static:  # the only number that it takes
+            batch_size = network.input(0).partial_shape[0].get_length()
         network.reshape([batch_size, request.input_size, request.input_size, 3])
         compiled = _compiled(network, folder, precision, batch_size)
         super().__init__(

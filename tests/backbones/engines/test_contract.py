@@ -11,12 +11,15 @@ from threading import Barrier
 
 import fakes
 import numpy as np
+import onnx_networks
 import pytest
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import ENGINES, engines_for, open_engine
-from featx.backbones.kinds import KINDS, PIXELS
+from featx.backbones.framework import import_openvino
+from featx.backbones.kinds import KINDS, OPENVINO, PIXELS
 from featx.backbones.network import FLOATS, JOINT_POOLINGS, POOLINGS
+from featx.errors import OptionError
 
 SIZE = 16  # px
 
@@ -27,12 +30,21 @@ def halved(pixels):
     return pixels
 
 
+def transformer(build):
+    """Return a network in OpenVINO's form, read from ONNX."""
+    pytest.importorskip("onnx")
+    model = onnx_networks.transformer(SIZE, patch=4).SerializeToString()
+    read = import_openvino().Core().read_model(model, b"")
+    return Backbone.from_openvino(read, "torch", name="transformer")
+
+
 #: What engines are tried with, by kind of network: functions of a builder of small Keras networks.
 NETWORKS = {
     "keras": {
         "network": lambda build: Backbone.from_keras(build(), preprocess="tf"),
         "network-with-own-preprocessing": lambda build: Backbone.from_keras(build(), halved),
     },
+    OPENVINO: {"transformer": transformer},
     PIXELS: {PIXELS: lambda build: Backbone.load(PIXELS)},
 }
 
@@ -71,6 +83,7 @@ def opened(request, small_network, engines, request_for):
             asked = request_for(backbone, engines, input_size=SIZE, **settings)
             return open_engine(asked, engine if engine in ENGINES else "auto")
 
+        open_.gives_maps = network in NETWORKS["keras"].values()
         yield open_
 
 
@@ -83,6 +96,10 @@ def noise(n, seed=0):
     "poolings", [*((each,) for each in POOLINGS), JOINT_POOLINGS], ids="+".join
 )
 def test_rows_have_the_shape_that_the_engine_says_and_are_float32(opened, poolings, precision):
+    if opened.gives_maps and "token" in poolings:
+        with pytest.raises(OptionError, match="token pooling takes tokens"):
+            opened(poolings=poolings, precision=precision)
+        return
     engine = opened(poolings=poolings, precision=precision)
     n = min(3, engine.batch_size)
     rows = engine.embed_batch(noise(n))
