@@ -70,8 +70,8 @@ class PoolingOptions(TypedDict, total=False):
         str,
         Option(
             "avg",
-            'How the last map becomes a vector. "none" keeps it: (height, width, channels). "token" '
-            "is the class token of a transformer, of which the others take the patch tokens.",
+            'How the last map becomes a vector. "none" keeps it: (height, width, channels). '
+            '"token" is the class token of a transformer; the others take its patch tokens.',
             choices=POOLINGS,
             group="Network",
         ),

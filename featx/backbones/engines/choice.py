@@ -93,8 +93,8 @@ def engines_for(
     """List the engines to try for a kind of network, the first choice first.
 
     "auto" is Keras on a GPU, and where Keras was told to run on JAX or PyTorch; else OpenVINO, and
-    Keras for what OpenVINO does not know. In int8 it is OpenVINO everywhere: no other quantizes. A kind
-    that one engine alone runs is left to that.
+    Keras for what OpenVINO does not know. In int8 it is OpenVINO everywhere: no other quantizes. A
+    kind that one engine alone runs is left to that.
     """
     check_choice("engine", engine, ENGINES)
     able = [
