@@ -14,6 +14,7 @@ import numpy as np
 
 from featx.backbones.engines.conversion import converted, key_of
 from featx.backbones.engines.engine import BatchEngine, EngineRequest
+from featx.backbones.engines.reversal import quicken_reversals
 from featx.backbones.framework import import_openvino
 from featx.errors import StorageError, get_logger
 from featx.files import written
@@ -109,10 +110,12 @@ def _compiled(
         "ENABLE_CPU_PINNING": False,  # the threads that decode share the cores
         "CACHE_MODE": "OPTIMIZE_SIZE",  # without the weights, which stand beside
     }
+    quickened = quicken_reversals(network)
     if folder is None:
         return _core().compile_model(network, "CPU", config)
     shape = {
         "config": config,
+        **({"reversals": "quick"} if quickened else {}),
         "batch_size": batch_size,
         "processor": _core().get_property("CPU", "FULL_DEVICE_NAME"),
         "capabilities": _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
