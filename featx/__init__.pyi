@@ -1,5 +1,6 @@
 # The public names, listed once: what is imported here can be imported from featx.
 from .backbones.backbone import Backbone as Backbone
+from .backbones.calibration import Calibration as Calibration
 from .backbones.table import BACKBONES as BACKBONES
 from .backbones.table import BackboneSpec as BackboneSpec
 from .backbones.weights import Weights as Weights

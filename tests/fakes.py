@@ -19,6 +19,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
+from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import EngineSpec, registered
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.recipe import Recipe, RecipePart
@@ -36,6 +37,7 @@ class FakeEngine:
 
     embedded = 0  # pictures since the last `fake_engine`
     opened: ClassVar[list] = []  # requests since the last `fake_engine`
+    calibrated: ClassVar[list] = []  # the pictures of each calibration since then
     seconds_per_batch = 0.0
     streams = 2
     native = ("float32", "bfloat16")  # precisions that this machine computes in
@@ -47,6 +49,10 @@ class FakeEngine:
         self.shape = (1, 3, 3) if request.poolings == ("none",) else (9 * self.times,)
         self.batch_size = request.batch_size or 8
         self.offset = offset(request.cut.layer)
+        if request.cut.precision == "int8":  # the vectors show the calibration
+            calibration = request.backbone.calibration
+            assert calibration.digest == request.cut.calibration
+            self.offset += np.float32(calibration.settings["mean"])
 
     def embed_batch(self, images):
         assert images.dtype == np.uint8
@@ -56,6 +62,19 @@ class FakeEngine:
             FakeEngine.embedded += len(images)
         vectors = np.concatenate([colours(images)] * self.times, axis=1) + self.offset
         return vectors.reshape(len(images), *self.shape)
+
+
+def calibrate(request, pictures) -> Calibration:
+    """Calibrate a network by the mean of some pictures."""
+    FakeEngine.calibrated.append(pictures)
+    mean = round(float(pictures.mean()), 3)
+    return calibration(request.backbone, mean, request.cut.layer, request.input_size)
+
+
+def calibration(backbone, mean, layer=None, input_size=16) -> Calibration:
+    """Make a calibration up, which the fake engine adds to every number."""
+    name, digest = backbone.name, backbone.digest
+    return Calibration(name, digest, layer, input_size, 128, {"mean": mean})
 
 
 def plant(root: Path, *names: str) -> Path:
@@ -78,15 +97,16 @@ def colours(images) -> np.ndarray:
     return np.concatenate([pixels.mean(axis=1), pixels.min(axis=1), pixels.max(axis=1)], axis=1)
 
 
-def install(engine=FakeEngine, seconds_per_batch=0.0):
+def install(engine=FakeEngine, seconds_per_batch=0.0, calibrator=calibrate):
     """Let every network run on the fake engine, or another, as long as the block lasts."""
-    FakeEngine.embedded, FakeEngine.opened = 0, []
+    FakeEngine.embedded, FakeEngine.opened, FakeEngine.calibrated = 0, [], []
     FakeEngine.seconds_per_batch = seconds_per_batch
     spec = EngineSpec(
         "fake",
         engine,
         suits=lambda: True,
         computes_in=lambda precision: precision in FakeEngine.native,
+        calibrator=calibrator,
     )
     return registered(spec)
 

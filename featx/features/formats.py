@@ -7,6 +7,7 @@ ties the description to the matrix, and to each row of a table, which others may
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import zlib
@@ -20,14 +21,15 @@ from typing import Any
 
 import numpy as np
 
+from featx.backbones.calibration import Calibration
 from featx.errors import FeatxError, OptionError, StorageError, one_line, warn
 from featx.features.archive import read_archive, write_archive
 from featx.features.edited import in_blocks, path_digest, row_digests, saved_rows
 from featx.files import written
 from featx.text import count, listed, spreadsheet_cell, text_of_cell
 
-FORMAT = 2  # of saved features; raised when their layout changes
-_READABLE = (1, 2)
+FORMATS = (1, 2, 3)  # of saved features; 3 has calibrations, which an older featx does not know
+FORMAT = 2
 SUFFIXES = (".npz", ".npy", ".parquet", ".csv")
 _ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")  # how pandas saves an index without a name
 _CHECKED_BYTES = 1 << 20  # at a time
@@ -112,6 +114,21 @@ def load(path: Path) -> Stored:
     return stored
 
 
+def about_calibrations(calibrations: Sequence[Calibration]) -> dict[str, Any]:
+    """Return calibrations as a description holds them, plain values."""
+    texts = [base64.b64encode(each.to_bytes()).decode() for each in calibrations]
+    return {"format": FORMATS[-1], "calibrations": texts}
+
+
+def calibrations_of(about: dict[str, Any]) -> tuple[Calibration, ...]:
+    """Return the calibrations of a description, or raise a `ValueError`."""
+    texts = about.get("calibrations", [])
+    try:
+        return tuple(Calibration.from_bytes(base64.b64decode(text)) for text in texts)
+    except (StorageError, TypeError, ValueError) as error:
+        raise ValueError(f"a calibration is {one_line(error)}") from error
+
+
 def files_of(path: str | PathLike[str]) -> list[Path]:
     """Return the files that `save` writes: the one named, and its sidecar where it has one."""
     file = Path(path)
@@ -151,9 +168,9 @@ def _are_numbered(names: Sequence[str]) -> bool:
 
 def _checked(path: Path, stored: Stored, about: dict[str, Any]) -> Stored:
     """Return what a file holds as it was saved, as far as it is still there."""
-    if about.get("format") not in _READABLE:
+    if about.get("format") not in FORMATS:
         raise StorageError(
-            f"{path} is of format {about.get('format')}, expected {FORMAT} or an older one; "
+            f"{path} is of format {about.get('format')}, expected {FORMATS[-1]} or an older one; "
             "update featx or embed the images again"
         )
     paths = [row[0] for row in about.get("rows", ())]

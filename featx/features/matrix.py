@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.backbones.calibration import Calibration
 from featx.errors import OptionError, StorageError, one_line, warn_of_images
 from featx.features import formats
 from featx.features.recipe import Recipe
@@ -82,6 +83,9 @@ class Features:
         no picture, names that are one class or look alike, links that were not followed twice.
     name : str or None
         What comparisons call them; None for the network of the recipe.
+    calibrations : tuple of Calibration
+        Of the networks that computed in int8; a file holds them, so that a model that learns from
+        it can embed new pictures.
     """
 
     X: np.ndarray
@@ -97,6 +101,7 @@ class Features:
     views: tuple[np.ndarray, ...] = ()
     notes: tuple[str, ...] = ()
     name: str | None = None
+    calibrations: tuple[Calibration, ...] = ()
 
     def __post_init__(self) -> None:
         for field, value in _as_arrays(self.X, self.y, self.paths).items():
@@ -258,6 +263,7 @@ class Features:
             views=tuple(view[positions] for view in self.views),
             notes=self.notes,
             name=self.name,
+            calibrations=self.calibrations,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -318,6 +324,8 @@ class Features:
             about["notes"] = list(self.notes)
         if self.name:
             about["name"] = self.name
+        if self.calibrations:
+            about |= formats.about_calibrations(self.calibrations)
         place = Whereabouts.of(self.paths.tolist(), Path(path))
         about["pictures"] = None if place is None else asdict(place)
         if not math.isnan(self.images_per_second):
@@ -393,6 +401,7 @@ class Features:
                 notes=(*notes, *renamed),
                 images_per_second=float(about.get("images_per_second", math.nan)),
                 name=None if name is None else str(name),
+                calibrations=formats.calibrations_of(about),
             )
             place = Whereabouts.from_dict(about.get("pictures"), stored.paths[:n])
         except (OptionError, ArithmeticError, KeyError, TypeError, ValueError) as error:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get
 
 import numpy as np
 
-from featx.backbones.engines.choice import ENGINES, settle_precision
+from featx.backbones.engines.choice import ENGINES, quickest_precision, settle_precision
 from featx.backbones.network import POOLINGS, PRECISIONS
 from featx.errors import OptionError, check_choice
 from featx.images.folder import CLASSES_FROM
@@ -342,15 +342,15 @@ def refuse_options(given: Mapping[str, object]) -> None:
 def settle(given: Mapping[str, Any]) -> EmbedOptions:
     """Check options and fill in what was not given; what is settled already stays as it is.
 
-    Returns every option but `fast`, which has become `decode` and `precision`; the precision is
-    one that this machine computes in.
+    `fast` becomes `decode` and `precision`, and stays: where int8 cannot be calibrated, it means
+    the next quickest. The precision is one that this machine computes in.
     """
     settled: Any = {name: option.default for name, option in OPTIONS.items()}
     settled.update(given)
     for name, option in OPTIONS.items():
         option.check(name, settled[name])
-    if settled.pop("fast"):
-        settled |= {"decode": "scaled", "precision": "bfloat16"}
+    if settled["fast"]:
+        settled |= {"decode": "scaled", "precision": quickest_precision(settled["engine"])}
     settled["precision"] = settle_precision(settled["precision"], settled["engine"])
     result: EmbedOptions = settled
     return result

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from featx.backbones.backbone import Backbone
+from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import settle_precision
 from featx.backbones.network import CLASSIFIER_LAYERS, Cut
 from featx.errors import OptionError, RecipeMismatchError
 from featx.features.options import EmbedOptions
 from featx.features.recipe import Recipe, RecipePart
+from featx.features.store.calibrations import known_calibration
+from featx.files import cache_folder
 from featx.images.square import Square
 
 _MAX_INPUT_SIZE = 4096  # px
@@ -32,7 +35,9 @@ class Request:
     def of(cls, backbone: str | Backbone, settled: EmbedOptions) -> Request:
         """Find the weights of a backbone, as `embed` takes one, and write the recipe.
 
-        `settled` is what `featx.features.options.settle` gave. It raises what `embed` does.
+        `settled` is what `featx.features.options.settle` gave. A network in int8 whose calibration
+        is not known has none yet; see `featx.features.calibration.calibrated`. It raises what
+        `embed` does.
         """
         names = joined_names(backbone, "backbone")
         layers = joined_names(settled["layer"], "layer")
@@ -89,6 +94,29 @@ class Request:
         return [part for view in range(self.views + 1) for part in self.of_view(view)]
 
 
+def with_calibration(
+    backbone: Backbone, part: RecipePart, calibration: Calibration
+) -> tuple[Backbone, RecipePart]:
+    """Give a network its calibration, and let its part of the recipe name it."""
+    cut = replace(part.cut, calibration=calibration.digest)
+    return replace(backbone, calibration=calibration), replace(part, cut=cut)
+
+
+def calibration_of(part: RecipePart, calibrations: Sequence[Calibration]) -> Calibration | None:
+    """Return the calibration that a part of a recipe names, None where it names none.
+
+    Raises a `RecipeMismatchError` if it is not among these.
+    """
+    digest = part.cut.calibration
+    known = {each.digest: each for each in calibrations}
+    if digest is not None and digest not in known:
+        raise RecipeMismatchError(
+            f"the calibration {digest[:12]} of these int8 features of {part.backbone} is not "
+            "there: embed the images again, and train on that"
+        )
+    return None if digest is None else known[digest]
+
+
 def joined_names(value: Any, option: str) -> list[Any]:
     """Return the names that a "+" joins, all different; what is no text stays as it is."""
     if not isinstance(value, str) or "+" not in value:
@@ -117,7 +145,11 @@ def _part(
     size = settled["input_size"]
     size = backbone.input_size if size is None else size
     settings = settled | {"input_size": size, "layer": layer or backbone.layer}
-    return backbone, _written(backbone, settings)
+    part = _written(backbone, settings)
+    known = None
+    if part.cut.precision == "int8":
+        known = known_calibration(cache_folder(settled["cache"]), backbone, part)
+    return (backbone, part) if known is None else with_calibration(backbone, part, known)
 
 
 def _written(backbone: Backbone, settings: Mapping[str, Any]) -> RecipePart:

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines.choice import engines_for, open_engine
+from featx.backbones.calibration import Calibration
+from featx.backbones.engines.choice import open_engine, quickest_precision
 from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.network import JOINT_POOLINGS
 from featx.errors import ImageError, NoImagesError, StorageError, get_logger
 from featx.features.batches import Batches
+from featx.features.calibration import calibrated
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.options import EmbedOptions
 from featx.features.reader import Reader, ReadFile
@@ -80,6 +82,7 @@ def run(
     """
     settings = RunSettings.of(settled)
     began = time.perf_counter()
+    requests = calibrated(requests, images, settled)
     parts = list(dict.fromkeys(part for request in requests for part in request.parts))
     folder, memo = _cache(settings.cache)
     networks = _networks(parts, folder, settings)
@@ -250,8 +253,8 @@ class _Filling:
         precise = any(each.part.cut.precision == "float32" for each in self._networks)
         if count < _MANY or not precise:  # before the machine is asked, which may import Keras
             return
-        engine = engines_for(self._networks[0].backbone.kind, self._settings.engine)[0]
-        if engine.computes_in("bfloat16"):
+        kind = self._networks[0].backbone.kind
+        if quickest_precision(self._settings.engine, kind=kind) != "float32":
             log.warning(
                 "--fast (in Python fast=True) is several times faster on this processor, for "
                 "nearly the same features"
@@ -387,7 +390,15 @@ def _matrix(
         notes=(*images.notes, *_lost(images, rows)),
         weights=backbone.weights.source if backbone.weights else "imagenet",
         images_per_second=store.images_per_second,
+        calibrations=_calibrations([backbone], Recipe((store.recipe,))),
     )
+
+
+def _calibrations(backbones: Sequence[Backbone], recipe: Recipe) -> tuple[Calibration, ...]:
+    """Return the calibrations that a recipe names."""
+    named = {part.cut.calibration for part in recipe.parts}
+    known = (backbone.calibration for backbone in backbones)
+    return tuple(dict.fromkeys(each for each in known if each and each.digest in named))
 
 
 def _lost(images: ImageFolder, rows: Sequence[int]) -> list[str]:
@@ -430,4 +441,5 @@ def _joined(request: Request, made: Mapping[tuple[Backbone, RecipePart], Feature
         views=tuple(others),
         recipe=request.recipe,
         images_per_second=1 / slowness,
+        calibrations=_calibrations(request.backbones, request.recipe),
     )

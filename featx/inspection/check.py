@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import ImageSourceError, NoImagesError, OptionError
+from featx.features.calibration import calibrated
 from featx.features.matrix import Features
 from featx.features.options import (
     CheckOptions,
@@ -328,7 +329,7 @@ def check(
         tested, more = _without_notes(ImageFolder.of(test, **options_of_test(test, reading)))
         notes += [note for note in more if not note.startswith(NOTHING)]
         require_classes(tested)
-    request = Request.of(backbone, settled)
+    (request,) = calibrated([Request.of(backbone, settled)], images, settled)
     both = [_Read.of(each, request, settled) for each in (images, tested) if each is not None]
     paths = [path for each in both for path in each.images.paths]
     folder = None if settled["cache"] is False else cache_folder(settled["cache"])

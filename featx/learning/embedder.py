@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -9,11 +10,14 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from featx.backbones.backbone import Backbone
+from featx.backbones.engines.choice import settle_precision
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import ImageSourceError, OptionError
+from featx.features.calibration import calibrated
 from featx.features.matrix import feature_names
 from featx.features.options import EmbedderOptions, EmbedOptions, Option, options_of, settle, takes
-from featx.features.request import Request
+from featx.features.recipe import Recipe
+from featx.features.request import Request, calibration_of
 from featx.features.run import run
 from featx.images.folder import ImageFolder
 from featx.learning.classes import per_file
@@ -47,6 +51,9 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
         What makes the features.
     n_features_out_ : int
         Columns of the output.
+    calibrations_ : tuple of Calibration
+        Of the networks that compute in int8, from the pictures of the first `fit` where they are
+        not known.
 
     Examples
     --------
@@ -84,7 +91,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
         """
         _OPTIONS["on_error"].check("on_error", self.on_error)
         images, settled = _images(X), self._settled()
-        request = Request.of(self.backbone, settled)
+        (request,) = calibrated([Request.of(self.backbone, settled)], images, settled)
         for path in images.paths:
             try:
                 features = run(ImageFolder((path,), (None,)), [request], settled)[0]
@@ -93,7 +100,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
                 unreadable = error
         else:
             raise unreadable
-        self.recipe_ = request.recipe
+        self.recipe_, self.calibrations_ = request.recipe, features.calibrations
         self.n_features_out_ = features.matrix.shape[1]
         return self
 
@@ -119,7 +126,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
         """
         check_is_fitted(self)
         images, settled = _images(X), self._settled()
-        request = Request.of(self.backbone, settled)
+        request = self._as_fitted(Request.of(self.backbone, settled), settled)
         self.recipe_.require(request.recipe, "with these parameters features")
         try:
             features = run(images, [request], settled)[0]
@@ -131,6 +138,21 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
         """Name the columns of the output, such as resnet50_0, resnet50_1."""
         check_is_fitted(self)
         return np.array(feature_names(self.recipe_, self.n_features_out_), dtype=object)
+
+    def _as_fitted(self, request: Request, settled: EmbedOptions) -> Request:
+        """Take the precision and calibrations of `fit`, which depend on its pictures for int8."""
+        fitted, asked = self.recipe_.parts, request.recipe.parts
+        chosen = settled["fast"] or any(part.cut.precision == "int8" for part in asked)
+        if not chosen or len(fitted) != len(asked):
+            return request
+        parts = []
+        for backbone, part, own in zip(request.backbones, asked, fitted, strict=True):
+            precision = settle_precision(own.cut.precision, settled["engine"])
+            cut = replace(part.cut, precision=precision, calibration=own.cut.calibration)
+            calibration = calibration_of(own, self.calibrations_)
+            parts.append((replace(backbone, calibration=calibration), replace(part, cut=cut)))
+        backbones, recipes = zip(*parts, strict=True)
+        return replace(request, backbones=backbones, recipe=Recipe(recipes))
 
     def _settled(self) -> EmbedOptions:
         options: Any = {name: getattr(self, name) for name in options_of(EmbedderOptions)}

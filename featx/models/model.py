@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from featx.backbones.backbone import Backbone
+from featx.backbones.calibration import Calibration
 from featx.errors import (
     NoImagesError,
     OptionError,
     RecipeMismatchError,
-    UnknownBackboneError,
     warn_of_images,
 )
 from featx.evaluation.evaluation import Evaluation
@@ -45,6 +45,7 @@ from featx.learning.classes import (
 from featx.models import model_file
 from featx.models.familiarity import Familiarity
 from featx.models.inference import Inference, features_of_nothing, infer
+from featx.models.networks import loaded_network, trained_network
 from featx.models.prediction_table import new_files
 from featx.models.predictions import Predictions, check_top
 from featx.models.rejection import UNSURE, Rejection
@@ -77,6 +78,8 @@ class ImageClassifier:
         What calibrates the probabilities, and from which certainty up the model answers.
     familiarity : Familiarity, optional
         What tells pictures that are unlike those of training.
+    calibrations : sequence of Calibration, default=()
+        Of the networks that compute in int8.
     training : Training, optional
         What it was trained on and how good it is; a model file does not hold it.
 
@@ -97,6 +100,7 @@ class ImageClassifier:
         views: int = 0,
         rejection: Rejection | None = None,
         familiarity: Familiarity | None = None,
+        calibrations: Sequence[Calibration] = (),
         training: Training | None = None,
     ) -> None:
         self.pipeline = pipeline
@@ -105,6 +109,7 @@ class ImageClassifier:
         self.views = views
         self.rejection = rejection
         self.familiarity = familiarity
+        self.calibrations = tuple(calibrations)
         self.training = training
         self._path: str | PathLike[str] | None = None  # of the file that it was loaded from
         self._backbones = {} if backbone is None else {recipe.parts[0]: backbone}
@@ -130,7 +135,8 @@ class ImageClassifier:
         Raises
         ------
         RecipeMismatchError
-            The weights found have another digest; the message names both.
+            The weights found have another digest, and the message names both; or a calibration is
+            not there.
         UnknownBackboneError
             The model was trained on a network of your own, and loaded without it.
         WeightsError
@@ -139,32 +145,10 @@ class ImageClassifier:
         return tuple(self._backbone_of(part) for part in self.recipe.parts)
 
     def _backbone_of(self, part: RecipePart) -> Backbone:
-        if part not in self._backbones:
-            try:
-                self._backbones[part] = Backbone.load(
-                    part.backbone, self.weights, layer=part.cut.layer
-                )
-            except UnknownBackboneError as error:
-                raise UnknownBackboneError(
-                    f"the model was trained on a network of your own, {part.backbone!r}: "
-                    "load it in Python, with backbone= that network"
-                ) from error
-        found = self._backbones[part].current(part.weights)
-        if found.digest == part.weights:
-            return found
-        trained = f"the model was trained on {part.backbone} weights {part.weights[:12]}, but the"
-        if found.is_own:
-            raise RecipeMismatchError(
-                f"{trained} network given ({found.name}) has {found.digest[:12]}: it was trained "
-                "or changed since, or is another; train the model again, or give it the network as "
-                "it was"
-            )
-        del self._backbones[part]
-        place = found.weights.path if found.weights else found.name
-        raise RecipeMismatchError(
-            f"{trained} weights found ({place}) are {found.digest[:12]}; load the model with "
-            "weights= the file it was trained on"
-        )
+        backbone = self._backbones.get(part) or loaded_network(part, self.weights)
+        found = trained_network(part, backbone, self.calibrations)
+        self._backbones.setdefault(part, backbone)
+        return found
 
     @property
     def history(self) -> pd.DataFrame:
@@ -448,6 +432,7 @@ class ImageClassifier:
             self.views,
             self.rejection,
             self.familiarity,
+            self.calibrations,
         )
         model_file.write(Path(path), stored, trusted)
 
@@ -494,6 +479,7 @@ def load(
         views=stored.views,
         rejection=stored.rejection,
         familiarity=stored.familiarity,
+        calibrations=stored.calibrations,
     )
     model._path = path
     return model

@@ -6,15 +6,17 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from featx.backbones.calibration import Calibration
 from featx.errors import ModelFileError, OptionError, StorageError, one_line
 from featx.features.options import MAX_VIEWS
 from featx.features.recipe import Recipe
+from featx.features.request import calibration_of
 from featx.files import written
 from featx.learning.scratch.architecture import ArchitectureError
 from featx.models.audited import TRUSTED_TYPES
@@ -24,11 +26,14 @@ from featx.models.fitted import check_fitted
 from featx.models.rejection import Rejection
 from featx.text import listed, shortened, size
 
-# 2 rejects or has views, 3 knows unfamiliar pictures: an older featx would pass over them.
-FORMATS = (1, 2, 3)
+# 2 rejects or has views, 3 knows unfamiliar pictures, 4 has calibrations: an older featx would pass
+# over them.
+FORMATS = (1, 2, 3, 4)
 ABOUT = "model.json"  # format, recipe, weights, classes and so on: readable by a person
 PIPELINE = "pipeline.skops"
 PROTOTYPES = "prototypes.npy"  # what it keeps of its training pictures, from format 3 on
+CALIBRATION = ".calibration"  # behind the digest: of a network that computes in int8, in format 4
+_MOST_CALIBRATIONS = 64
 
 # A file may not unpack to more than so many times its size, or this: a deflated zip member of
 # zeros shrinks a thousand times, features of networks (half of them zeros) not four times.
@@ -56,6 +61,7 @@ class StoredModel:
     views: int = 0
     rejection: Rejection | None = None
     familiarity: Familiarity | None = None
+    calibrations: tuple[Calibration, ...] = ()
 
 
 def write(path: Path, model: StoredModel, trusted: Sequence[str] = ()) -> None:
@@ -78,6 +84,10 @@ def write(path: Path, model: StoredModel, trusted: Sequence[str] = ()) -> None:
     if model.familiarity is not None:
         about |= {"format": FORMATS[2], "familiarity": model.familiarity.to_dict()}
         members[PROTOTYPES] = _as_bytes(model.familiarity.prototypes)
+    for part in model.recipe.parts:
+        if (calibration := calibration_of(part, model.calibrations)) is not None:
+            about["format"] = FORMATS[3]
+            members[f"{calibration.digest}{CALIBRATION}"] = calibration.to_bytes()
     members[ABOUT] = json.dumps(about, indent=2)
     with written(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(members.items()):
@@ -128,7 +138,8 @@ def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
         members = _unpacked(path)
         about = json.loads(members[ABOUT])
         pipeline = _rebuild(members[PIPELINE], trusted)
-        return _stored(path, about, pipeline, members.get(PROTOTYPES))
+        stored = _stored(path, about, pipeline, members.get(PROTOTYPES))
+        return replace(stored, calibrations=_calibrations(about, stored.recipe, members))
     except (ModelFileError, MemoryError):
         raise
     except OSError as error:
@@ -157,7 +168,7 @@ def _unpacked(path: Path) -> dict[str, bytes]:
         raise ValueError("no archive") from error
     with opened as archive:
         members = archive.infolist()
-        if len(members) > 3:
+        if len(members) > 3 + _MOST_CALIBRATIONS:
             raise ValueError(f"{len(members)} members instead of 3")
         most = max(_MOST_AT_LEAST, _MOST_TIMES * path.stat().st_size)
         if missing := {ABOUT, PIPELINE} - {member.filename for member in members}:
@@ -165,8 +176,12 @@ def _unpacked(path: Path) -> dict[str, bytes]:
         unpacked = sum(member.file_size for member in members)
         if archive.getinfo(ABOUT).file_size > _MOST_ABOUT or unpacked > most:
             raise ValueError(f"it would unpack to {size(unpacked)}")
-        known = {ABOUT, PIPELINE, PROTOTYPES}
-        return {each.filename: archive.read(each) for each in members if each.filename in known}
+        known = (ABOUT, PIPELINE, PROTOTYPES)
+        return {
+            each.filename: archive.read(each)
+            for each in members
+            if each.filename in known or each.filename.endswith(CALIBRATION)
+        }
 
 
 def _stored(
@@ -196,6 +211,27 @@ def _stored(
     if number == FORMATS[2] and familiarity is None:
         raise ValueError("it knows no prototypes")
     return StoredModel(pipeline, recipe, weights, views, rejection, familiarity)
+
+
+def _calibrations(
+    about: dict[str, Any], recipe: Recipe, members: dict[str, bytes]
+) -> tuple[Calibration, ...]:
+    """Read the calibrations that a recipe names, all of which a file has to hold."""
+    named = dict.fromkeys(part.cut.calibration for part in recipe.parts)
+    found = []
+    for digest in filter(None, named):
+        name = f"{digest}{CALIBRATION}"
+        if name not in members:
+            raise ValueError("it has no calibration of its network")
+        calibration = Calibration.from_bytes(members[name])
+        if calibration.digest != digest:
+            raise ValueError("its calibration is another one")
+        found.append(calibration)
+    if any(part.cut.precision == "int8" and not part.cut.calibration for part in recipe.parts):
+        raise ValueError("its recipe names no calibration")
+    if bool(found) != (about["format"] == FORMATS[3]):
+        raise ValueError(f"a calibration is for format {FORMATS[3]} alone")
+    return tuple(found)
 
 
 def _familiarity(

@@ -174,6 +174,7 @@ def train(
         views=len(views),
         rejection=rejection,
         familiarity=familiarity,
+        calibrations=features.calibrations,
     )
     how = options_in(RunOptions, options)
     evaluation = None if test is None else model.evaluate(test, training=features, **how)

@@ -10,10 +10,11 @@ import click
 import fakes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import featx
+from featx.backbones.engines.choice import quickest_precision
 from featx.backbones.network import Cut
 from featx.cli.commands import cli
 from featx.errors import OptionError
@@ -263,24 +264,26 @@ given_options = st.fixed_dictionaries(
 
 
 def test_what_is_not_given_is_filled_in_with_the_defaults(fake_engine):
-    usual = {name: option.default for name, option in OPTIONS.items() if name != "fast"}
+    usual = {name: option.default for name, option in OPTIONS.items()}
     assert settle({}) == usual
-    for name in usual:
+    for name in usual.keys() - {"fast"}:
         assert settle({name: another(name)}) == usual | {name: another(name)}
 
 
 @settings(deadline=None)  # an engine is imported the first time that it is asked
 @given(given_options)
 def test_what_is_settled_stays_as_it_is(options):
+    engine = options.get("engine", "auto")
+    assume((options.get("precision"), engine) != ("int8", "keras") or options.get("fast"))
     with fakes.install():
         before = dict(options)
         settled = settle(options)
         assert options == before, "what was given has changed"
-        assert settled.keys() == OPTIONS.keys() - {"fast"}
+        assert settled.keys() == OPTIONS.keys()
         assert settle(settled) == settled
-        kept = {name: each for name, each in options.items() if name not in ("fast", "precision")}
+        kept = {name: each for name, each in options.items() if name != "precision"}
         if options.get("fast"):
-            kept |= {"decode": "scaled", "precision": "bfloat16"}
+            kept |= {"decode": "scaled", "precision": quickest_precision(engine)}
         if settled["engine"] == "auto":  # the fake one, which has both precisions
             kept.setdefault("precision", options.get("precision", "float32"))
         assert {name: settled[name] for name in kept} == kept
@@ -291,12 +294,24 @@ def test_fast_is_scaled_and_rounded_whatever_is_said_beside_it(fake_engine):
     assert (fast["decode"], fast["precision"]) == ("scaled", "bfloat16")
     assert settle({"fast": True, "decode": "full", "precision": "float32"}) == fast
     slow = settle({"fast": False, "decode": "scaled", "precision": "bfloat16"})
-    assert slow == fast
+    assert slow == fast | {"fast": False}
+
+
+def test_fast_is_the_quickest_precision_of_the_processor(native, fake_engine, caplog):
+    native("float32", "bfloat16", "int8")
+    assert settle({"fast": True})["precision"] == "int8"
+    assert settle({"precision": "bfloat16"})["precision"] == "bfloat16"
+    native("float32", "int8")
+    assert settle({"fast": True})["precision"] == "int8"
+    native("float32")
+    fast = settle({"fast": True})
+    assert (fast["decode"], fast["precision"]) == ("scaled", "float32")
+    assert caplog.records == [], "as fast as it can be"
 
 
 def test_the_precision_is_one_that_the_machine_computes_in(native, fake_engine, caplog):
     native("float32")
-    assert settle({"fast": True})["precision"] == "float32"
+    assert settle({"precision": "bfloat16"})["precision"] == "float32"
     assert [record.getMessage() for record in caplog.records] == [
         "this processor does not compute in bfloat16: float32 is used instead"
     ]

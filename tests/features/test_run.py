@@ -13,7 +13,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import fakes
 import numpy as np
@@ -436,8 +435,7 @@ def test_a_run_leaves_nothing_for_the_garbage_collector(run, photos):
 def test_no_machine_is_asked_whether_few_pictures_could_be_faster(run, photos, monkeypatch):
     """It may import Keras, where there is a GPU."""
     asked = []
-    engine = SimpleNamespace(computes_in=lambda precision: bool(asked.append(precision)))
-    monkeypatch.setattr(run_module, "engines_for", lambda *_: asked.append("") or [engine])
+    monkeypatch.setattr(run_module, "quickest_precision", lambda *_, **__: asked.append(""))
     run(photos)
     assert asked == []
 

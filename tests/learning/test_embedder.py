@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import warnings
 from contextlib import ExitStack
 from functools import partial
@@ -33,6 +34,7 @@ from featx.errors import (
     UnknownBackboneError,
 )
 from featx.features.options import OPTIONS
+from featx.files import cache_folder
 from featx.learning.embedder import ImageEmbedder
 
 pytestmark = [
@@ -358,6 +360,51 @@ def test_a_pickle_from_a_machine_with_bfloat16_works_without(paths, native):
     )
     with pytest.raises(RecipeMismatchError, match="decode full, expected scaled"):
         embedder.set_params(fast=False).transform(paths)
+
+
+# ---------------------------------------------------------------- int8
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Paths of enough pictures to calibrate on."""
+    return sorted(map(str, fakes.draw_folder(tmp_path / "many", each=8).rglob("*.png")))
+
+
+@pytest.mark.parametrize("parameters", [{"precision": "int8"}, {"fast": True}], ids=str)
+def test_int8_is_calibrated_by_fit_and_kept_by_a_pickle(
+    many, paths, native, fake_engine, tmp_path, parameters
+):
+    native("float32", "bfloat16", "int8")
+    embedder = ImageEmbedder(**parameters).fit(many)
+    assert len(fake_engine.calibrated) == 1
+    (part,), (calibration,) = embedder.recipe_.parts, embedder.calibrations_
+    assert (part.cut.precision, part.cut.calibration) == ("int8", calibration.digest)
+    data, expected = pickle.dumps(embedder), embedder.transform(paths)
+    native("float32")
+    shutil.rmtree(cache_folder())
+    there = pickle.loads(data)
+    assert np.array_equal(there.transform(paths), expected)
+    assert len(fake_engine.calibrated) == 1
+    again = clone(there).fit(paths)
+    assert again.recipe_.parts[0].cut.precision == "float32", "too few pictures"
+
+
+def test_what_fit_took_in_place_of_int8_is_what_transform_takes(many, paths, native, caplog):
+    """Whatever the pictures of `transform` would do for."""
+    native("float32", "bfloat16", "int8")
+    for parameters, expected in (({"precision": "int8"}, "float32"), ({"fast": True}, "bfloat16")):
+        embedder = ImageEmbedder(cache=False, **parameters).fit(paths[:5])
+        assert embedder.recipe_.parts[0].cut.precision == expected
+        assert f": {expected} is used instead" in caplog.records[-1].getMessage()
+        expected = featx.embed(many, precision=expected, progress=False).X
+        assert np.array_equal(embedder.transform(many), expected)
+
+
+def test_a_precision_changed_after_fit_in_int8_is_told(many, native):
+    embedder = ImageEmbedder(precision="int8").fit(many).set_params(precision="float32")
+    with pytest.raises(RecipeMismatchError, match="precision float32, expected int8"):
+        embedder.transform(many)
 
 
 # ---------------------------------------------------------------- as a citizen

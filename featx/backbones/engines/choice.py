@@ -9,6 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 
+import numpy as np
+
+from featx.backbones.calibration import Calibration
 from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.framework import has_gpu, imported, keras_backend
 from featx.backbones.kinds import OPENVINO, PIXELS
@@ -28,7 +31,7 @@ class EngineSpec:
     suits: Callable[[], bool]  # whether "auto" may choose it on this machine
     computes_in: Callable[[str], bool]  # whether this machine does so natively, by precision
     kinds: tuple[str, ...] = ("keras", OPENVINO)  # of networks
-    quantizes: bool = False  # whether it computes in int8, natively or not
+    calibrator: str | Callable[[EngineRequest, np.ndarray], Calibration] | None = None  # for int8
 
 
 def _computes_in_bfloat16() -> bool:
@@ -49,7 +52,7 @@ _ENGINES = [
             precision == "float32"
             or (_computes_in_int8() if precision == "int8" else _computes_in_bfloat16())
         ),
-        quantizes=True,
+        calibrator="featx.backbones.engines.quantization:calibrate",
     ),
     EngineSpec(
         "keras",
@@ -98,7 +101,7 @@ def engines_for(
     """
     check_choice("engine", engine, ENGINES)
     able = [
-        spec for spec in _ENGINES if kind in spec.kinds and (spec.quantizes or precision != "int8")
+        spec for spec in _ENGINES if kind in spec.kinds and (spec.calibrator or precision != "int8")
     ]
     named = [spec for spec in able if spec.name == engine]
     return named or [spec for spec in able if spec.suits()] or able
@@ -126,11 +129,40 @@ def settle_precision(precision: str, engine: str = "auto") -> str:
     return "float32"
 
 
-def quickest_precision(engine: str = "auto", *, but: str | None = None) -> str:
-    """Return the quickest precision that this machine computes in natively, all `but` one."""
-    spec = engines_for(engine=engine)[0]
-    known = (each for each in _QUICKEST if spec.quantizes or each != "int8")
+def quickest_precision(engine: str = "auto", *, kind: str = "keras", but: str | None = None) -> str:
+    """Return the quickest precision that this machine computes in natively, all `but` one.
+
+    `kind` is that of the network.
+    """
+    spec = engines_for(kind, engine)[0]
+    known = (each for each in _QUICKEST if spec.calibrator or each != "int8")
     return next(each for each in known if each != but and spec.computes_in(each))
+
+
+def calibrate(request: EngineRequest, pictures: np.ndarray, engine: str = "auto") -> Calibration:
+    """Measure on pictures what a network needs to be computed in int8.
+
+    Parameters
+    ----------
+    request : EngineRequest
+        The network and its layer.
+    pictures : ndarray of shape (n, size, size, 3), uint8
+        RGB, 0 to 255, as the network will see them.
+    engine : str
+        What will run it.
+
+    Raises
+    ------
+    OptionError
+        What measures is not installed.
+    ConversionError
+        The network cannot be converted or quantized.
+    """
+    calibrator = engines_for(request.backbone.kind, engine, "int8")[0].calibrator
+    measure = imported(calibrator) if isinstance(calibrator, str) else calibrator
+    assert measure is not None
+    calibration: Calibration = measure(request, pictures)
+    return calibration
 
 
 def open_engine(request: EngineRequest, engine: str = "auto") -> Engine:

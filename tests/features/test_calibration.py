@@ -1,0 +1,385 @@
+"""Where calibrations come from: featx, the cache, the pictures of the run; or another precision."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import fakes
+import numpy as np
+import pytest
+
+import featx
+from featx.backbones import shipped
+from featx.errors import ConversionError, OptionError, RecipeMismatchError, StorageError
+from featx.features import formats
+from featx.features.calibration import FEWEST, N_PICTURES
+from featx.features.formats import SUFFIXES
+from featx.features.store.calibrations import calibrations_folder
+from featx.files import cache_folder
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A folder of enough pictures to calibrate on."""
+    return fakes.draw_folder(tmp_path / "many", each=10)
+
+
+@pytest.fixture(autouse=True)
+def _processor(native):
+    native("float32", "bfloat16", "int8")
+
+
+@pytest.fixture
+def lines(caplog):
+    """Return a function that gives the warnings so far."""
+    return lambda: [record.getMessage() for record in caplog.records if record.levelno >= 30]
+
+
+def embed(source, backbone, **options):
+    return featx.embed(source, backbone, progress=False, **{"precision": "int8"} | options)
+
+
+def calibration_of(features) -> str:
+    return features.recipe.parts[0].cut.calibration
+
+
+def kept() -> list[str]:
+    return sorted(path.name for path in calibrations_folder(cache_folder()).glob("*"))
+
+
+# -- From the pictures of the run ----------------------------------------------------------------
+
+
+def test_a_network_is_calibrated_once_on_pictures_of_the_first_run(many, backbone, fake_engine):
+    features = embed(many, backbone)
+    (pictures,) = fake_engine.calibrated
+    assert pictures.shape == (30, 16, 16, 3)
+    assert pictures.dtype == np.uint8
+    mean = np.float32(round(float(pictures.mean()), 3))
+    plain = featx.embed(many, backbone, progress=False)
+    np.testing.assert_allclose(features.X, plain.X + mean, rtol=1e-6)
+    assert str(features.recipe).endswith(
+        f", int8, calibration {calibration_of(features)[:12]}, weights abababababab"
+    )
+
+
+def test_features_of_two_folders_and_every_pooling_go_together(many, photos, backbone, fake_engine):
+    first, other = embed(many, backbone), embed(photos, backbone)
+    assert len(photos and other) == 18, "fewer than it takes to calibrate"
+    assert calibration_of(first) == calibration_of(other)
+    pooled = embed(many, backbone, pooling="max", views=2, resize="crop")
+    assert calibration_of(pooled) == calibration_of(first)
+    assert len(fake_engine.calibrated) == 1
+    assert len(kept()) == 1
+    first.recipe.require(other.recipe, "the features")
+
+
+@pytest.mark.parametrize("change", [{"layer": "conv"}, {"input_size": 24}], ids=str)
+def test_each_layer_and_size_has_its_own_calibration(many, backbone, fake_engine, change):
+    features = [embed(many, backbone, **options) for options in ({}, change, {}, change)]
+    assert len(fake_engine.calibrated) == len(kept()) == 2
+    assert len({calibration_of(each) for each in features}) == 2
+
+
+def test_several_networks_and_poolings_of_one_run_are_each_calibrated_once(many, fake_engine):
+    options = {"weights": "random", "precision": "int8", "progress": False, "input_size": 32}
+    featx.embed(many, ["resnet50", "xception"], **options | {"input_size": 72})
+    assert len(fake_engine.calibrated) == 2
+    joined = featx.embed(many, "resnet50+xception", **options | {"input_size": 72})
+    assert len(fake_engine.calibrated) == 2
+    one, other = (part.cut.calibration for part in joined.recipe.parts)
+    assert None not in (one, other)
+    assert one != other
+    assert len(joined.calibrations) == 2
+
+
+def test_the_pictures_lie_evenly_over_those_that_can_be_read(tmp_path, backbone, fake_engine):
+    for number in range(400):
+        path = tmp_path / "many" / f"{number:03d}.png"
+        fakes.draw(path, (number // 2, number % 2, 0), size=(16, 16))
+    for number in (0, 200, 399):
+        (tmp_path / "many" / f"{number:03d}.png").write_bytes(b"no picture")
+    with pytest.warns(featx.ImageSourceWarning, match="3 of 400 images cannot be read"):
+        embed(tmp_path / "many", backbone)
+    (pictures,) = fake_engine.calibrated
+    assert len(pictures) == N_PICTURES
+    numbers = 2 * pictures[:, 0, 0, 0].astype(int) + pictures[:, 0, 0, 1]
+    counts, _ = np.histogram(numbers, bins=4, range=(0, 400))
+    assert counts.min() >= 30, counts
+
+
+def test_pictures_in_memory_serve_and_copies_count_once(backbone, fake_engine, lines):
+    pictures, _ = fakes.draw_array(each=FEWEST)
+    embed(pictures, backbone)
+    assert [len(each) for each in fake_engine.calibrated] == [3 * FEWEST]
+    copies = np.repeat(pictures[: FEWEST - 1], 5, axis=0)
+    embed(copies, backbone, input_size=20)
+    assert lines() == [
+        "19 pictures that can be read are too few to calibrate fake for int8, which takes 20: "
+        "float32 is used instead"
+    ]
+
+
+def test_without_a_cache_of_features_calibrations_are_kept_all_the_same(
+    many, photos, backbone, fake_engine
+):
+    """As converted networks are: else two runs could not go together."""
+    one, other = embed(many, backbone, cache=False), embed(photos, backbone, cache=False)
+    assert calibration_of(one) == calibration_of(other)
+    assert len(fake_engine.calibrated) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_the_calibration_held(
+    many, photos, backbone, fake_engine, tmp_path, lines
+):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "calibrations").write_bytes(b"in the way")
+    one, other = (embed(each, backbone, cache=cache) for each in (many, photos))
+    assert calibration_of(one) == calibration_of(other)
+    (line,) = lines()
+    assert line.startswith(f"cannot write {cache / 'calibrations'}"), line
+    assert line.endswith("; the calibration is kept until this process ends")
+
+
+def test_a_damaged_calibration_is_told_and_measured_again(many, backbone, fake_engine, lines):
+    first = embed(many, backbone)
+    (path,) = calibrations_folder(cache_folder()).iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40])
+    again = embed(many, backbone)
+    assert calibration_of(again) == calibration_of(first), "the same pictures, the same numbers"
+    assert path.read_bytes() == whole
+    assert len(lines()) >= 1
+    assert all(line.startswith(f"the calibration {path} cannot be used: ") for line in lines())
+
+
+# -- Another precision ---------------------------------------------------------------------------
+
+
+def test_too_few_pictures_are_a_line_and_float32(photos, backbone, fake_engine, lines):
+    features = embed(photos, backbone)
+    assert features.recipe == featx.embed(photos, backbone, progress=False).recipe
+    assert lines() == [
+        "18 pictures that can be read are too few to calibrate fake for int8, which takes 20: "
+        "float32 is used instead"
+    ]
+    assert kept() == []
+
+
+def test_fast_takes_the_next_quickest_where_int8_cannot_be_calibrated(
+    photos, backbone, native, lines
+):
+    assert embed(photos, backbone, fast=True).recipe.settings["precision"] == "bfloat16"
+    native("float32", "int8")
+    assert embed(photos, backbone, fast=True).recipe.settings["precision"] == "float32"
+    assert [line.partition(": ")[2] for line in lines()] == [
+        "bfloat16 is used instead",
+        "float32 is used instead",
+    ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OptionError("int8 needs nncf, which is not installed: pip install 'featx[int8]'"),
+        ConversionError("fake cannot be quantized: an odd operation"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_cannot_be_calibrated_is_refused_or_with_fast_done_otherwise(
+    many, backbone, lines, error
+):
+    def fail(request, pictures):
+        raise error
+
+    with fakes.install(calibrator=fail):
+        with pytest.raises(type(error), match=str(error)[:20]):
+            embed(many, backbone)
+        assert lines() == []
+        features = embed(many, backbone, fast=True)
+    assert features.recipe.settings["precision"] == "bfloat16"
+    assert lines() == [f"{error}: bfloat16 is used instead"]
+
+
+def test_fast_says_int8_in_the_recipe(many, backbone):
+    (part,) = embed(many, backbone, fast=True).recipe.parts
+    assert (part.square.decode, part.cut.precision) == ("scaled", "int8")
+
+
+def test_pixels_stay_as_they_are(many, fake_engine):
+    features = embed(many, "pixels", input_size=8)
+    assert features.recipe.settings["precision"] == "float32"
+    assert fake_engine.calibrated == []
+
+
+# -- Brought along -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def brought(monkeypatch, tmp_path, backbone):
+    """A calibration of the fake network that featx brings along."""
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "shipped")
+    calibration = fakes.calibration(backbone, 7.0)
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "fake.calibration").write_bytes(calibration.to_bytes())
+    return calibration
+
+
+def test_what_featx_brings_along_needs_no_pictures(photos, backbone, fake_engine, brought):
+    features = embed(photos / "red" / "000.png", backbone)
+    assert calibration_of(features) == brought.digest
+    assert features.calibrations == (brought,)
+    assert (fake_engine.calibrated, kept()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("network", "options"),
+    [
+        ({}, {"layer": "conv"}),
+        ({}, {"input_size": 24}),
+        ({"digest": "cd" * 32}, {}),
+        ({"name": "another"}, {}),
+    ],
+    ids=str,
+)
+def test_it_serves_its_own_weights_layer_and_size_alone(
+    many, backbone, fake_engine, brought, network, options
+):
+    features = embed(many, replace(backbone, **network), **options)
+    assert calibration_of(features) != brought.digest
+    assert len(fake_engine.calibrated) == 1
+
+
+def test_a_backbone_with_a_calibration_of_its_own_is_run_by_that(photos, backbone, brought):
+    own = fakes.calibration(backbone, 9.0)
+    features = embed(photos, replace(backbone, calibration=own))
+    assert calibration_of(features) == own.digest
+    ours = embed(photos, backbone)
+    with pytest.raises(RecipeMismatchError, match="int8 was calibrated on other pictures"):
+        features.recipe.require(ours.recipe, "these features")
+
+
+# -- Saved ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_saved_features_hold_their_calibration(many, backbone, tmp_path, suffix):
+    features = embed(many, backbone)
+    path = tmp_path / f"features{suffix}"
+    features.save(path)
+    shutil.rmtree(cache_folder())
+    loaded = featx.Features.load(path)
+    assert loaded.calibrations == features.calibrations
+    assert loaded.recipe == features.recipe
+    model = featx.train(loaded, "knn", backbone=backbone)
+    new = model.features(many, progress=False)
+    assert new.recipe == features.recipe
+    np.testing.assert_array_equal(new.X, features.X)
+
+
+def test_features_of_part_of_the_rows_hold_it_too(many, backbone):
+    features = embed(many, backbone)
+    assert features.select([0, 3]).calibrations == features.calibrations
+
+
+def test_features_in_float32_are_saved_in_the_format_that_they_were(photos, backbone, tmp_path):
+    featx.embed(photos, backbone, progress=False).save(tmp_path / "features.csv")
+    about = json.loads((tmp_path / "features.csv.json").read_text())
+    assert about["format"] == 2
+    assert "calibrations" not in about
+
+
+@pytest.mark.parametrize("odd", ["x", ["x"], [5], [""], ["AAAA"], None, 5, {"a": 1}], ids=repr)
+def test_a_file_whose_calibration_is_damaged_is_refused_in_one_line(many, backbone, tmp_path, odd):
+    features = embed(many, backbone)
+    path = tmp_path / "features.csv"
+    features.save(path)
+    beside = tmp_path / "features.csv.json"
+    about = json.loads(beside.read_text())
+    assert about["format"] == 3
+    table = path.read_bytes()
+    about["calibrations"] = odd
+    stored = formats.Stored(
+        features.X, features.paths.tolist(), features.labels, about | {"format": 3}
+    )
+    for name in ("checksum", "description_checksum", "rows", "exact"):
+        stored.about.pop(name)
+    formats.save(path, stored, features.feature_names)
+    assert path.read_bytes() == table
+    with pytest.raises(StorageError, match="calibration") as caught:
+        featx.Features.load(path)
+    assert "\n" not in str(caught.value)
+
+
+# -- Models --------------------------------------------------------------------------------------
+
+
+def test_a_model_holds_its_calibration_and_predicts_the_same_with_an_empty_cache(
+    many, new_photos, backbone, tmp_path, fake_engine
+):
+    model = featx.train(many, backbone=backbone, precision="int8", progress=False)
+    expected = model.predict_proba(new_photos, progress=False)
+    model.save(tmp_path / "m.featx")
+    shutil.rmtree(cache_folder())
+    loaded = featx.load(tmp_path / "m.featx", backbone=backbone)
+    np.testing.assert_array_equal(loaded.predict_proba(new_photos, progress=False), expected)
+    assert len(fake_engine.calibrated) == 1
+    assert kept() == []
+    again = tmp_path / "again.featx"
+    loaded.save(again)
+    assert featx.load(again, backbone=backbone).calibrations == model.calibrations
+
+
+def test_a_model_in_int8_predicts_in_int8_on_every_processor(
+    many, new_photos, backbone, tmp_path, native
+):
+    model = featx.train(many, backbone=backbone, fast=True, progress=False)
+    expected = model.predict_proba(new_photos, progress=False)
+    model.save(tmp_path / "m.featx")
+    native("float32")
+    shutil.rmtree(cache_folder())
+    loaded = featx.load(tmp_path / "m.featx", backbone=backbone)
+    np.testing.assert_array_equal(loaded.predict_proba(new_photos, progress=False), expected)
+
+
+def test_a_model_takes_no_features_of_another_calibration(many, photos, backbone):
+    model = featx.train(many, "knn", backbone=backbone, precision="int8", progress=False)
+    other = embed(photos, replace(backbone, calibration=fakes.calibration(backbone, 3.0)))
+    with pytest.raises(RecipeMismatchError, match="int8 was calibrated on other pictures"):
+        model.predict(other)
+    plain = featx.embed(photos, backbone, progress=False)
+    with pytest.raises(RecipeMismatchError, match="precision float32, expected int8"):
+        model.predict(plain)
+
+
+def test_a_model_without_its_calibration_says_so_in_one_line(many, backbone, tmp_path):
+    features = replace(embed(many, backbone), calibrations=())
+    model = featx.train(features, "knn", backbone=backbone)
+    for act in (
+        lambda: model.predict(many, progress=False),
+        lambda: model.save(tmp_path / "m.featx"),
+    ):
+        with pytest.raises(RecipeMismatchError) as caught:
+            act()
+        digest = calibration_of(features)[:12]
+        assert str(caught.value) == (
+            f"the calibration {digest} of these int8 features of fake is not there: embed the "
+            "images again, and train on that"
+        )
+
+
+def test_models_of_floats_are_of_the_format_that_they_were(photos, backbone, tmp_path):
+    model = featx.train(photos, "knn", backbone=backbone, progress=False)
+    model.save(tmp_path / "m.featx")
+    assert fakes.about(tmp_path / "m.featx")["format"] == 3
+    assert model.calibrations == ()
+
+
+def test_a_check_judges_both_folders_by_one_calibration(many, photos, fake_engine):
+    options = {"backbone": "vgg16", "weights": "random"}
+    featx.check(photos, test=many, precision="int8", progress=False, **options)
+    assert {request.cut.precision for request in fake_engine.opened} == {"float32"}
+    assert fake_engine.calibrated == []
