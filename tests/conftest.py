@@ -67,6 +67,13 @@ def fake_engine():
 
 
 @pytest.fixture
+def made(fake_engine):
+    """Know a kind of network of its own, run by the fake engine; see `fakes.made_kind`."""
+    with fakes.made_kind() as kind:
+        yield kind
+
+
+@pytest.fixture
 def native(monkeypatch):
     """Return a function that says which precisions the processor of the fake engine has."""
     return lambda *precisions: monkeypatch.setattr(fakes.FakeEngine, "native", precisions)

@@ -12,6 +12,7 @@ import threading
 import time
 import zipfile
 from dataclasses import replace
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import ClassVar
@@ -19,8 +20,12 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
+from featx.backbones import kinds
+from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import EngineSpec, registered
+from featx.backbones.weights import Weights
+from featx.errors import WeightsError
 from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.recipe import Recipe, RecipePart
 from featx.images.decode import Outcome, decode_all
@@ -109,6 +114,41 @@ def install(engine=FakeEngine, seconds_per_batch=0.0, calibrator=calibrate):
         calibrator=calibrator,
     )
     return registered(spec)
+
+
+def load_made(name, weights, layer) -> Backbone:
+    """Load a network of the kind of `made_kind`: "made:NAME", or the path of a file "….made"."""
+    path = Path(name).resolve() if name.endswith(".made") else None
+    if path and not path.is_file():
+        raise WeightsError(f"no network at {path}: expected a file that ends in .made")
+    return Backbone(
+        path.name if path else name,
+        sha256(path.read_bytes() if path else name.encode()).hexdigest(),
+        input_size=16,
+        min_size=8,
+        preprocessing="none/1",
+        layer=layer,
+        preprocess=lambda pixels: pixels,
+        weights=Weights(str(path or weights), path, ""),
+    )
+
+
+def made_kind():
+    """Know networks "made:NAME" and files "….made" within the block; the fake engine runs them."""
+    return kinds.registered(
+        kinds.Kind(
+            "made",
+            lambda name: name.startswith("made:") or name.endswith(".made"),
+            "fakes:load_made",
+            usage="made:NAME",
+            text="networks of a test",
+            lister="fakes:made_names",
+        )
+    )
+
+
+def made_names() -> list[str]:
+    return ["made:small_net", "made:large_net"]
 
 
 def fail_from_batch(monkeypatch, first, error, *, layer=None, last=10**9):

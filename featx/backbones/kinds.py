@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,6 +101,18 @@ def registered(kind: Kind) -> Iterator[Kind]:
         yield kind
     finally:
         KINDS.remove(kind)
+
+
+def divided(text: str, separator: str) -> list[str]:
+    """Divide names of networks at a separator, which the path of a file may hold."""
+    pieces, names = text.split(separator), []
+    while pieces:
+        beginnings = {n: separator.join(pieces[:n]).strip() for n in range(len(pieces), 0, -1)}
+        files = (n for n, name in beginnings.items() if os.path.isfile(os.path.expanduser(name)))
+        length = next(files, 1)
+        names.append(beginnings[length])
+        del pieces[:length]
+    return names
 
 
 def kind_of(name: str) -> Kind:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import click
 from click.core import ParameterSource
 
+from featx.backbones.kinds import divided
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.cli.help import GROUPS, option
 from featx.cli.output import is_quiet
@@ -66,7 +67,7 @@ model_weights_option = option(
 
 
 def _one_network(context: click.Context, option: click.Parameter, text: str) -> str:
-    if "," in text:
+    if any(len(divided(name, ",")) > 1 for name in divided(text, "+")):
         raise click.BadParameter(
             f"{text!r} names several networks: expected one, or several joined by +"
         )
@@ -88,8 +89,8 @@ def backbone_option(*, joined: bool = True) -> Callable[[Command], Command]:
 
 
 def listed(name: str, text: str) -> list[str]:
-    """Split a list at its commas."""
-    names = [each.strip() for each in text.split(",")]
+    """Split a list at its commas, but for those of the path of a network's file."""
+    names = divided(text, ",")
     if not all(names) or len(set(names)) < len(names):
         raise click.UsageError(f"{name} {text!r}: expected different names with a comma between")
     return names

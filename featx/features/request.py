@@ -12,6 +12,7 @@ import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import settle_precision
+from featx.backbones.kinds import divided
 from featx.backbones.network import CLASSIFIER_LAYERS, Cut
 from featx.errors import OptionError, RecipeMismatchError
 from featx.features.options import EmbedOptions
@@ -121,7 +122,7 @@ def joined_names(value: Any, option: str) -> list[Any]:
     """Return the names that a "+" joins, all different; what is no text stays as it is."""
     if not isinstance(value, str) or "+" not in value:
         return [value]
-    names = [name.strip() for name in value.split("+")]
+    names = divided(value, "+")
     if not all(names) or len(set(names)) < len(names):
         raise OptionError(f"{option} {value!r}: expected different names with + between")
     return names

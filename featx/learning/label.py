@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from featx.backbones.imagenet import classes
-from featx.backbones.kinds import PIXELS
+from featx.backbones.kinds import KINDS, kind_of
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError
 from featx.features.options import (
@@ -112,10 +112,11 @@ def label(
     """
     if not isinstance(top, int | np.integer) or not 1 <= top <= len(classes()):
         raise OptionError(f"top {top!r}: expected a whole number from 1 to {len(classes())}")
-    if backbone == PIXELS or len(joined_names(backbone, "backbone")) > 1:
+    one = len(joined_names(backbone, "backbone")) == 1
+    if not one or kind_of(backbone) is not KINDS[-1]:
         raise OptionError(
-            f"backbone {backbone!r}: expected one network of `featx backbones`, which brings its "
-            "classifier along"
+            f"backbone {backbone!r}: expected one network of the table of `featx backbones`, which "
+            "brings the classifier of ImageNet along"
         )
     settled = settle({"resize": "crop", "layer": "predictions", **options})
     request = Request.of(backbone, settled)

@@ -29,6 +29,7 @@ from featx.images.folder import ImageFolder
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PACE = 5e10  # multiplications a second, where no network was timed yet: two slow cores
 _PARAMETERS = 25e6  # of a network of which nothing is known: those of a ResNet50
+_FEWEST_PARAMETERS = 1e6
 _USES = 196  # of each parameter in a picture of 224 px: by a transformer, once for every patch
 
 
@@ -165,13 +166,13 @@ class Networks:
         return self._pace() / _multiplications(backbone, part.square.size)
 
     def _pace(self) -> float:
-        """Return the multiplications in a second of the networks whose speed is noted."""
+        """Return the multiplications in a second of networks of the table whose speed is noted."""
         pairs = [self._requests(name)[0].parts[0] for name in self.asked]
         speeds = [(pair, self._noted_speed(pair[1])) for pair in pairs]
         known = [
             speed * _multiplications(backbone, part.square.size)
             for (backbone, part), speed in speeds
-            if not math.isnan(speed)
+            if backbone.name in BACKBONES and not math.isnan(speed)
         ]
         return median(known) if known else _PACE
 
@@ -217,5 +218,6 @@ def _parameters(backbone: Backbone) -> float:
         return _PARAMETERS
     beside = path.with_suffix(".bin")  # of OpenVINO's .xml
     with suppress(OSError):
-        return (beside if path.suffix == ".xml" else path).stat().st_size / 4
+        size = (beside if path.suffix == ".xml" else path).stat().st_size
+        return max(size / 4, _FEWEST_PARAMETERS)
     return _PARAMETERS

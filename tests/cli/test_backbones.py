@@ -1,30 +1,12 @@
 """`featx backbones`."""
 
-import sys
-from types import SimpleNamespace
-
+import fakes
 import pytest
 
 from featx.backbones.kinds import KINDS, Kind, registered
 from featx.backbones.table import BACKBONES
 
-NAMES = ["made:small_net", "made:large_net"]
-
-
-@pytest.fixture
-def made(monkeypatch):
-    """A kind of network whose names begin with "made:", and that is installed."""
-    monkeypatch.setitem(sys.modules, "makes_networks", SimpleNamespace(names=lambda: NAMES))
-    kind = Kind(
-        "made",
-        lambda name: name.startswith("made:"),
-        "makes_networks:load",
-        usage="made:NAME",
-        text="two networks of a test",
-        lister="makes_networks:names",
-    )
-    with registered(kind):
-        yield kind
+NAMES = fakes.made_names()
 
 
 @pytest.fixture
@@ -93,7 +75,7 @@ def test_every_kind_is_listed_with_whether_it_is_installed_and_what_to_install(
     rows = {row["name"]: row for row in featx_run("backbones", "--json").json["kinds"]}
     assert rows["made:NAME"] == {
         "name": "made:NAME",
-        "what": "two networks of a test",
+        "what": "networks of a test",
         "installed": True,
         "install": None,
     }

@@ -189,7 +189,7 @@ MISTAKES = {
     "no labels": ("label photos --top 0", "Invalid value for '--top': 0 is not in the range"),
     "labels of joined networks": (
         "label photos --backbone resnet50+xception",
-        "backbone 'resnet50+xception': expected one network of `featx backbones`",
+        "backbone 'resnet50+xception': expected one network of the table",
     ),
     "labels of pixels": ("label photos --backbone pixels", "backbone 'pixels': expected one net"),
     "labels of an unknown network": ("label photos --backbone vgg", "unknown backbone 'vgg'"),
