@@ -14,7 +14,7 @@ from featx.files import cache_folder
 from featx.text import count, printable, size
 
 if TYPE_CHECKING:
-    from featx.features.store.cache import CachedEngine, CachedRecipe
+    from featx.features.store.cache import CachedCalibration, CachedEngine, CachedRecipe
 
 
 @click.group(cls=Group, invoke_without_command=True, epilog="Example: featx cache info")
@@ -37,19 +37,25 @@ def cache(context: click.Context, cache: str | None, as_json: bool) -> None:
 @cache_option
 @json_option
 def info(cache: str | None = None, as_json: bool = False) -> None:
-    """List what is stored for each recipe, and the networks converted for OpenVINO."""
-    from featx.features.store.cache import contents, engines
+    """List what is stored for each recipe, the networks converted for OpenVINO, and calibrations.
+
+    A calibration is what int8 needs of a network.
+    """
+    from featx.features.store.cache import calibrations, contents, engines
 
     folder = cache_folder(cache)
-    recipes, networks = contents(folder), engines(folder)
+    recipes, networks, measured = contents(folder), engines(folder), calibrations(folder)
     document = {
         "cache": str(folder),
         "recipes": [recipe.to_dict() for recipe in recipes],
         "engines": [network.to_dict() for network in networks],
+        "calibrations": [each.to_dict() for each in measured],
     }
     counts = [count(len(recipes), "recipe")]
     counts += [count(len(networks), "converted network")] if networks else []
+    counts += [count(len(measured), "calibration")] if measured else []
     total = sum(each.bytes for each in recipes) + sum(each.bytes for each in networks)
+    total += sum(each.bytes for each in measured)
     lines = [f"{printable(folder)}: {', '.join(counts)}, {size(total)}"]
     if recipes:
         rows = [[each.fingerprint[:12], f"{each.rows:,}", *_about(each)] for each in recipes]
@@ -59,6 +65,13 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
         rows = [[each.key[:12], *_about(each)] for each in networks]
         header = ["network", "size", "age", "settings"]
         lines.append(table(header, rows, right=header[1:3]))
+    if measured:
+        rows = [
+            [each.calibration.digest[:12], str(len(each.recipes)), *_about(each)]
+            for each in measured
+        ]
+        header = ["calibration", "recipes", "size", "age", "settings"]
+        lines.append(table(header, rows, right=header[1:4]))
     emit(document, "\n".join(lines), as_json=as_json)
 
 
@@ -75,9 +88,10 @@ def clear(
     cache: str | None,
     as_json: bool,
 ) -> None:
-    """Remove features and converted networks: by name, by age, or all.
+    """Remove features, converted networks and calibrations: by name, by age, or all.
 
-    NAME is the fingerprint of a recipe or a network, or its first characters, or a backbone.
+    NAME is the fingerprint of a recipe, a network or a calibration, or its first characters, or a
+    backbone. A calibration stays as long as features are there that it made.
     """
     from featx.features.store.cache import clear as clear_cache
 
@@ -119,7 +133,7 @@ def verify(cache: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _about(stored: CachedRecipe | CachedEngine) -> list[str]:
+def _about(stored: CachedRecipe | CachedEngine | CachedCalibration) -> list[str]:
     """Write the size, the age and the settings of something stored."""
     return [size(stored.bytes), _age(stored.newest), stored.text]
 

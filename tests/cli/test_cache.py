@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+import fakes
 import pytest
 
 import featx
@@ -208,3 +209,26 @@ def test_converted_networks_are_listed_and_cleared_like_recipes(featx_run, cache
     removed = featx_run("cache", "clear", "0a0a0a", "--json").json["bytes_removed"]
     assert removed == network["bytes"]
     assert featx_run("cache", "info", "--json").json["engines"] == []
+
+
+@pytest.mark.filterwarnings("ignore:the weights of")
+def test_calibrations_are_listed_and_go_with_their_features(
+    featx_run, featx_ends, cache, native, tmp_path, fake_engine
+):
+    native("float32", "int8")
+    many = fakes.draw_folder(tmp_path / "many", each=8)
+    words = ["--backbone", "vgg16", "--weights", "random", "--precision", "int8"]
+    featx_run("embed", many, *words, "--out", tmp_path / "x.npz")
+    lines = featx_run("cache", "info").out.splitlines()
+    assert ": 3 recipes, 1 calibration, " in lines[0]
+    assert lines[-2].split() == ["calibration", "recipes", "size", "age", "settings"]
+    digest, recipes, *_ = lines[-1].split()
+    assert recipes == "1"
+    assert "vgg16, 224 px, 128 pictures, weights " in lines[-1]
+    (known,) = featx_run("cache", "info", "--json").json["calibrations"]
+    assert known["calibration"].startswith(digest)
+    ended = featx_ends("cache", "clear", digest)
+    assert ended.status == 2
+    assert "were made by this calibration: clear these first" in ended.err
+    featx_run("cache", "clear", "vgg16")
+    assert featx_run("cache", "info", "--json").json["calibrations"] == []

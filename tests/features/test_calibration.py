@@ -16,6 +16,7 @@ from featx.errors import ConversionError, OptionError, RecipeMismatchError, Stor
 from featx.features import formats
 from featx.features.calibration import FEWEST, N_PICTURES
 from featx.features.formats import SUFFIXES
+from featx.features.store.cache import calibrations, clear
 from featx.features.store.calibrations import calibrations_folder
 from featx.files import cache_folder
 
@@ -383,3 +384,59 @@ def test_a_check_judges_both_folders_by_one_calibration(many, photos, fake_engin
     featx.check(photos, test=many, precision="int8", progress=False, **options)
     assert {request.cut.precision for request in fake_engine.opened} == {"float32"}
     assert fake_engine.calibrated == []
+
+
+# -- In the cache --------------------------------------------------------------------------------
+
+
+def test_the_cache_lists_calibrations_with_the_recipes_that_name_them(many, backbone):
+    features = embed(many, backbone)
+    embed(many, backbone, layer="conv")
+    embed(many, backbone, pooling="max")
+    last, first = calibrations(cache_folder())
+    assert first.calibration == features.calibrations[0]
+    assert first.text == "fake, 16 px, 128 pictures, weights abababababab"
+    assert last.text == "fake at conv, 16 px, 128 pictures, weights abababababab"
+    assert (len(first.recipes), len(last.recipes)) == (2, 1)
+    document = first.to_dict()
+    assert features.recipe.fingerprint in document["recipes"]
+    assert document["calibration"] == calibration_of(features)
+    assert document["settings"]["n_pictures"] == 128
+
+
+def test_a_calibration_stays_as_long_as_there_are_features_of_it(many, backbone):
+    features = embed(many, backbone)
+    digest = calibration_of(features)
+    for name in (digest[:12], digest):
+        with pytest.raises(OptionError) as caught:
+            clear(cache_folder(), (name,))
+        assert str(caught.value) == (
+            "features of 1 recipe in the cache were made by this calibration: clear these first "
+            f"({features.recipe.fingerprint[:12]})"
+        )
+    assert clear(cache_folder(), older_than=1) == 0
+    assert len(calibrations(cache_folder())) == 1
+    assert clear(cache_folder(), (features.recipe.fingerprint,)) > 0
+    assert len(calibrations(cache_folder())) == 1, "only what was named"
+    assert clear(cache_folder(), (digest[:12],), older_than=1) == 0, "it is new"
+    assert clear(cache_folder(), (digest[:12],)) > 0
+    assert calibrations(cache_folder()) == []
+
+
+@pytest.mark.parametrize("names", [("fake",), ()], ids=["by name", "everything"])
+def test_a_calibration_goes_with_its_features(many, backbone, names):
+    embed(many, backbone)
+    embed(many, replace(backbone, name="other"))
+    clear(cache_folder(), names)
+    left = [each.calibration.network for each in calibrations(cache_folder())]
+    assert left == (["other"] if names else [])
+
+
+def test_a_damaged_calibration_is_not_listed(many, backbone, lines):
+    embed(many, backbone)
+    (path,) = calibrations_folder(cache_folder()).iterdir()
+    path.write_bytes(b"damaged")
+    assert calibrations(cache_folder()) == []
+    assert lines()[-1].startswith(f"the calibration {path} cannot be used: ")
+    clear(cache_folder())
+    assert not path.exists()

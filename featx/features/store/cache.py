@@ -7,18 +7,24 @@ import math
 import re
 import shutil
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.backbones.calibration import Calibration
 from featx.backbones.engines.conversion import DESCRIPTION, engines_folder
+from featx.backbones.shipped import SUFFIX
 from featx.errors import FeatxError, OptionError
 from featx.features.recipe import Recipe
+from featx.features.store.calibrations import calibrations_folder, read_calibration
 from featx.features.store.index import shard_paths
 from featx.features.store.shard import DamagedShardError, verify_shard
 from featx.features.store.store import Damage, shards_folder
 from featx.files import storage_errors
+from featx.text import count, listed
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")  # other folders are not ours
 _WRITING_SECONDS = 3600  # no shard takes longer to write
@@ -87,6 +93,42 @@ class CachedEngine:
         }
 
 
+@dataclass(frozen=True)
+class CachedCalibration:
+    """A calibration that is kept in a cache for networks in int8."""
+
+    path: Path
+    calibration: Calibration
+    bytes: int  # on disk
+    newest: float  # when it was made, in seconds since 1970
+    recipes: tuple[Path, ...]  # the folders of the recipes that name it
+
+    @property
+    def text(self) -> str:
+        """What it is of, as people read it."""
+        own = self.calibration
+        layer = f" at {own.layer}" if own.layer else ""
+        pictures = count(own.n_pictures, "picture")
+        return f"{own.network}{layer}, {own.input_size} px, {pictures}, weights {own.weights[:12]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what it is of as plain values."""
+        own = self.calibration
+        return {
+            "calibration": own.digest,
+            "bytes": self.bytes,
+            "days_old": round(days_since(self.newest), 2),
+            "recipes": [folder.name for folder in self.recipes],
+            "settings": {
+                "backbone": own.network,
+                "weights": own.weights,
+                "layer": own.layer,
+                "input_size": own.input_size,
+                "n_pictures": own.n_pictures,
+            },
+        }
+
+
 def days_since(moment: float) -> float:
     """Return the days since a moment that is given in seconds since 1970."""
     return (time.time() - moment) / 86_400
@@ -127,22 +169,45 @@ def engines(cache: Path) -> list[CachedEngine]:
     return found
 
 
-def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = None) -> int:
-    """Remove vectors and converted networks from a cache, and return how many bytes that were.
+def calibrations(cache: Path) -> list[CachedCalibration]:
+    """List the calibrations of a cache, sorted by network."""
+    naming = defaultdict(list)
+    for folder in _folders(shards_folder(cache)):
+        naming[(_settings(folder / "recipe.json") or {}).get("calibration")].append(folder)
+    found = []
+    for path in calibrations_folder(cache).glob(f"*{SUFFIX}"):
+        if (known := read_calibration(path)) is not None:
+            with suppress(FileNotFoundError):  # cleared meanwhile
+                state, recipes = path.stat(), tuple(naming[known.digest])
+                each = CachedCalibration(path, known, state.st_size, state.st_mtime, recipes)
+                found.append(each)
+    return sorted(found, key=lambda each: (each.text, each.calibration.digest))
 
-    The names are fingerprints of recipes, keys of networks (or their first characters) or names
-    of backbones; none for everything. Given `older_than`, what is younger, in days, is kept.
+
+def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = None) -> int:
+    """Remove vectors, converted networks and calibrations, and return how many bytes that were.
+
+    The names are fingerprints of recipes, keys of networks, digests of calibrations (or their first
+    characters) or names of backbones; none for everything. Given `older_than`, what is younger, in
+    days, is kept. A calibration stays as long as a recipe of the cache names it: without it, new
+    pictures would not go with those vectors any more.
     """
     recipes, networks = _folders(shards_folder(cache)), _folders(engines_folder(cache))
+    measured = calibrations(cache)
     chosen = [] if names else [*recipes, *networks]
+    no_longer = [] if names else measured
     for name in names:
         found = [folder for folder in recipes if _is_of(folder, "recipe.json", name)]
         found += [folder for folder in networks if _is_of(folder, DESCRIPTION, name)]
-        if not found:
+        of_name = [each for each in measured if _is_calibration_of(each, name)]
+        no_longer += of_name
+        if not found and not of_name:
             raise OptionError(
                 f"nothing of {name!r} in the cache {cache}: expected a fingerprint or a backbone "
                 "that `featx cache info` lists"
             )
+        if not found:
+            _require_unused(of_name)
         chosen.extend(found)
     now = time.time()
     limit = math.inf if older_than is None else now - older_than * 86_400
@@ -156,7 +221,33 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
     if not names and engines_folder(cache).is_dir():
         for folder in engines_folder(cache).glob(".*"):  # left half-written
             removed += _clear_engine(folder, now - _WRITING_SECONDS)
+    removed += sum(_clear_calibration(each, limit) for each in no_longer)
+    if not names:
+        sound = {each.path for each in measured}
+        damaged = [path for path in calibrations_folder(cache).glob("*") if path not in sound]
+        removed += sum(_remove(path, limit) for path in damaged if path.is_file())
     return removed
+
+
+def _clear_calibration(kept: CachedCalibration, limit: float) -> int:
+    """Remove a calibration that no recipe of the cache names any more."""
+    return 0 if any(folder.is_dir() for folder in kept.recipes) else _remove(kept.path, limit)
+
+
+def _require_unused(measured: Sequence[CachedCalibration]) -> None:
+    """Raise an `OptionError` where recipes of the cache name each of some calibrations."""
+    if not all(each.recipes for each in measured):
+        return
+    fingerprints = [folder.name[:12] for each in measured for folder in each.recipes]
+    raise OptionError(
+        f"features of {count(len(fingerprints), 'recipe')} in the cache were made by this "
+        f"calibration: clear these first ({listed(fingerprints)})"
+    )
+
+
+def _is_calibration_of(kept: CachedCalibration, name: str) -> bool:
+    own = kept.calibration
+    return own.network == name or (len(name) >= 6 and own.digest.startswith(name))
 
 
 def _clear_recipe(folder: Path, limit: float, now: float) -> int:
