@@ -9,10 +9,11 @@ from typing import Any, get_args
 import click
 from click.core import ParameterSource
 
-from featx.backbones.kinds import divided
+from featx.backbones.engines.choice import quickest_precision
+from featx.backbones.kinds import PIXELS, divided
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.cli.help import GROUPS, option
-from featx.cli.output import is_quiet
+from featx.cli.output import complain, is_quiet
 from featx.features.options import OPTIONS, Option, options_of, type_of
 from featx.files import cache_folder, check_writable
 from featx.images.table import check_no_source
@@ -207,6 +208,9 @@ def embedding_options(kind: type, **changed: Option) -> Callable[[Command], Comm
             given = {name: each for name, each in values.items() if name not in usual}
             if shows_progress and is_quiet():
                 given["progress"] = False
+            if given.get("fast") and given.get("backbone") != PIXELS and not is_quiet():
+                precision = quickest_precision(given.get("engine", "auto"))
+                complain(f"--fast: this processor is quickest in {precision}")
             return command(**given)
 
         decorated: Command = called

@@ -119,6 +119,7 @@ def _every_engine(build: Callable) -> Iterator[list[tuple]]:
                 builder(name),
                 suits=lambda: True,
                 computes_in=lambda precision: precision in fakes.FakeEngine.native,
+                calibrator=None if name == "keras" else fakes.calibrate,
             )
             stack.enter_context(registered(spec))
         yield opened

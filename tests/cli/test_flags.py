@@ -104,7 +104,55 @@ def test_a_run_over_many_images_hints_at_fast_in_one_line(featx_run, tmp_path, f
     ]
     (tmp_path / "many" / "0.png").unlink()
     assert featx_run("embed", tmp_path / "many", *words).err == "", "one fewer is not many"
-    assert featx_run("embed", tmp_path / "many", "--fast", *words).err == ""
+    fast = featx_run("embed", tmp_path / "many", "--fast", *words)
+    assert fast.err == "featx: --fast: this processor is quickest in bfloat16\n"
+
+
+@pytest.mark.parametrize("units", [("int8", "bfloat16"), ("bfloat16",), ()], ids=str)
+def test_fast_says_in_one_line_what_it_takes(featx_run, photos, tmp_path, engines, native, units):
+    native("float32", *units)
+    words = ["embed", photos, "--fast", "--out", tmp_path / "x.npz"]
+    took = next(iter(units), "float32")
+    expected = [f"featx: --fast: this processor is quickest in {took}"]
+    err = featx_run(*words).err.splitlines()
+    assert err[:1] == expected
+    if took == "int8":
+        expected.append(
+            "featx: warning: 18 pictures that can be read are too few to calibrate "
+            "efficientnet_lite0 for int8, which takes 20: bfloat16 is used instead"
+        )
+    assert err == expected
+    assert "quickest" not in featx_run(*words, "--quiet").err
+    assert featx_run(*words, "--backbone", "pixels").err == ""
+
+
+def test_int8_goes_into_the_recipe_and_through_a_model(
+    featx_run, new_photos, tmp_path, engines, native
+):
+    many = fakes.draw_folder(tmp_path / "many", each=8)
+    model, out = tmp_path / "m.featx", tmp_path / "x.npz"
+    words = ["--precision", "int8"]
+    text = featx_run("embed", many, *words, "--out", out).out
+    (calibration,) = featx.Features.load(out).calibrations
+    assert f", int8, calibration {calibration.digest[:12]}, weights " in text
+    featx_run("train", many, *words, "--classifier", "knn", "--out", model)
+    assert featx.load(model).calibrations == (calibration,)
+    rows = featx_run("predict", model, new_photos, "--json").json
+    labels = [row["label"] for row in rows if row["label"]]
+    assert labels == ["blue", "blue", "green", "green", "red", "red"]
+    ended = featx_run("evaluate", model, new_photos, "--json").json
+    assert ended["accuracy"] == 1.0
+    assert {precision for _, precision, _ in engines} == {"int8"}
+
+
+def test_int8_on_keras_is_refused_in_one_line(featx_ends, photos, tmp_path):
+    words = ["--precision", "int8", "--engine", "keras", "--out", tmp_path / "x.npz"]
+    ended = featx_ends("embed", photos, *words)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == (
+        "featx: the engine keras does not compute in int8, OpenVINO does: take engine 'openvino' "
+        "or 'auto', or another precision\n"
+    )
 
 
 # ---------------------------------------------------------------- models and labels
