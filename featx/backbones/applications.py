@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.backbones import table
 from featx.backbones.backbone import Backbone
-from featx.backbones.graph import calls
+from featx.backbones.graph import shapes_of
 from featx.backbones.keras_settings import usual_settings
 from featx.backbones.keras_weights import load_weights
 from featx.backbones.network import CLASSIFIER_LAYERS, named_layers
@@ -97,19 +96,6 @@ def build(spec: BackboneSpec, input_size: int, *, top: bool, pooling: str | None
 
 @usual_settings()
 def layer_shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
-    """Return the shape of what each layer of a network gives, by name, as the layers follow.
-
-    For pictures of its usual size: (height, width, channels) of a map, (columns,) of a vector.
-    Layers that are called twice or give several outputs, which cannot be read, are left out.
-    """
+    """Return what `featx.backbones.layers.layer_shapes` does, without any weights."""
     network = build(spec, spec.input_size, top=False, pooling=None)
-    made = calls(network)
-    names = {id(layer): name for name, layer in named_layers(network).items()}
-    often = Counter(id(call.operation) for call in made)
-    return {
-        names[id(call.operation)]: tuple(call.output_tensors[0].shape[1:])
-        for call in made
-        if call.input_tensors  # not the pixels themselves
-        and often[id(call.operation)] == len(call.output_tensors) == 1
-        and id(call.operation) in names
-    }
+    return shapes_of(network, named_layers(network))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import numbers
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,23 @@ def calls(network: keras.Model) -> list[Any]:
     graph = getattr(network, "_functional", None) or network
     by_depth = graph._nodes_by_depth
     return [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
+
+
+def shapes_of(network: keras.Model, layers: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of what each of some named layers gives for a picture, as they follow.
+
+    Layers that are called twice or give several outputs, which cannot be read, are left out.
+    """
+    made = calls(network)
+    names = {id(layer): name for name, layer in layers.items()}
+    often = Counter(id(call.operation) for call in made)
+    return {
+        names[id(call.operation)]: tuple(call.output_tensors[0].shape[1:])
+        for call in made
+        if call.input_tensors  # not the pixels themselves
+        and often[id(call.operation)] == len(call.output_tensors) == 1
+        and id(call.operation) in names
+    }
 
 
 def output_of(

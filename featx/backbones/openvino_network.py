@@ -10,7 +10,7 @@ import numpy as np
 from featx.backbones.backbone import Backbone, OpenVINOSource
 from featx.backbones.framework import import_openvino
 from featx.backbones.network import Cut
-from featx.backbones.openvino_graph import ancestors_of, channel_axis, output_of
+from featx.backbones.openvino_graph import ancestors_of, channel_axis, layers_of, output_of
 from featx.backbones.preprocessing import Preprocessing
 from featx.errors import OptionError, one_line
 from featx.text import listed
@@ -38,6 +38,25 @@ def cut_openvino_network(
     tokens = source.prefix_tokens
     features = [_pooled(output, each, tokens, backbone.name) for each in poolings]
     return _with_pixels(entry, features, backbone, input_size)
+
+
+def layer_shapes(backbone: Backbone) -> dict[str, tuple[int, ...]]:
+    """Return the shape of what each layer of a network gives, as the network has it.
+
+    Layers go by the names of the tensors that they give; those of which the shape varies, or that
+    give no numbers of 1 to 3 axes for a picture, are left out.
+    """
+    source = cast(OpenVINOSource, backbone.source)
+    output = output_of(source.model(backbone.input_size), None, backbone.name)
+    entry = _entry(output, backbone.name)
+    network = import_openvino().Model([output], [entry])
+    _set_size(network, entry, backbone.name, backbone.input_size)
+    shapes = {}
+    for each in dict.fromkeys(layers_of(network).values()):
+        shape, names = each.get_partial_shape(), each.get_names()
+        if names and each.get_element_type().is_real() and shape.is_static and 2 <= len(shape) <= 4:
+            shapes[min(names, key=lambda name: (len(name), name))] = tuple(shape.to_shape())[1:]
+    return shapes
 
 
 def channels_first(shape: openvino.PartialShape) -> bool:

@@ -123,16 +123,29 @@ def _list_names(names: list[str], as_json: bool) -> None:
     emit(names, "\n".join(names), as_json=as_json)
 
 
-def _list_layers(name: str, as_json: bool) -> None:
-    from featx.backbones.applications import layer_shapes
+def _layers_of(name: str) -> tuple[str, int, dict[str, tuple[int, ...]]]:
+    """Return what recipes call a network, its input size, and the shapes of its layers."""
+    from featx.backbones import applications, layers
+    from featx.backbones.backbone import Backbone
+    from featx.backbones.kinds import KINDS, kind_of
     from featx.backbones.table import find
 
-    spec = find(name)
+    kind = kind_of(name)
+    if kind is KINDS[-1]:
+        spec = find(name)
+        with working():
+            return spec.name, spec.input_size, applications.layer_shapes(spec)
     with working():
-        shapes = layer_shapes(spec)
+        # What pixels go through first plays no part in the layers of a file, which may not say it.
+        backbone = Backbone.from_onnx(name, "none") if kind.name == "file" else Backbone.load(name)
+        return backbone.name, backbone.input_size, layers.layer_shapes(backbone)
+
+
+def _list_layers(name: str, as_json: bool) -> None:
+    network, size, shapes = _layers_of(name)
     rows: list[dict[str, Any]] = [
         {"layer": layer, "shape": list(shape)} for layer, shape in shapes.items()
     ]
     cells = [[layer, " x ".join(map(str, shape))] for layer, shape in shapes.items()]
-    document = {"name": spec.name, "input_size": spec.input_size, "layers": rows}
+    document = {"name": network, "input_size": size, "layers": rows}
     emit(document, table(["layer", "size"], cells, right=("size",)), as_json=as_json)

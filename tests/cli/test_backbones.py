@@ -1,9 +1,13 @@
 """`featx backbones`."""
 
 import fakes
+import onnx_networks
 import pytest
 
+import featx
 from featx.backbones.kinds import KINDS, Kind, registered
+from featx.backbones.network import Cut
+from featx.backbones.openvino_network import cut_openvino_network
 from featx.backbones.table import BACKBONES
 
 NAMES = fakes.made_names()
@@ -121,6 +125,24 @@ def test_the_layers_of_a_network_are_listed_with_their_sizes(featx_run):
     lines = featx_run("backbones", "resnet50").out.splitlines()
     assert lines[0].split() == ["layer", "size"]
     assert "  ".join(lines[1:]).split("conv4_block6_out", 1)[1].strip().startswith("14 x 14 x 1024")
+
+
+def test_the_layers_of_a_network_in_a_file_are_listed_as_the_network_has_them(featx_run, tmp_path):
+    pytest.importorskip("onnx")
+    path = onnx_networks.write(tmp_path / "net.onnx", onnx_networks.convolutional())
+    document = featx_run("backbones", path, "--json").json
+    assert (document["name"], document["input_size"]) == ("net.onnx", 224)
+    sizes = {row["layer"]: row["shape"] for row in document["layers"]}
+    assert {len(shape) for shape in sizes.values()} == {1, 3}
+    for layer, shape in sizes.items():
+        backbone = featx.Backbone.from_onnx(path, "none", layer=layer)
+        cut = cut_openvino_network(backbone, Cut(layer, "none"), ("none",), 224)
+        read = [each.get_length() for each in list(cut.output(0).get_partial_shape())[1:]]
+        assert sorted(read) == sorted(shape), layer
+
+
+def test_pixels_have_no_layers(featx_refuses):
+    featx_refuses("pixels are no network", "backbones", "pixels")
 
 
 def test_layers_of_a_network_that_is_not_there_are_one_line_of_error(featx_refuses):
