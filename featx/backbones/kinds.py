@@ -90,6 +90,10 @@ KINDS = [
     ),
     Kind("keras", lambda name: True, "featx.backbones.applications:load"),
 ]
+# Files that are no networks by themselves, or not in a form that can be run.
+_WEIGHTS_FILES = (".pt", ".pth", ".safetensors", ".bin", ".ckpt")
+_KERAS_FILES = (".keras", ".h5", ".hdf5")
+_OTHER_FILES = (".tflite", ".pb", ".pt2", ".mlmodel", ".engine")
 _PREFIX = re.compile(r"([A-Za-z][\w-]+):")  # of one letter, it is a drive of Windows
 
 
@@ -121,17 +125,45 @@ def kind_of(name: str) -> Kind:
     Raises
     ------
     UnknownBackboneError
-        The name begins as those of another kind do, and there is no such kind.
+        The name begins as those of another kind do, and there is no such kind; or it is that of a
+        file that is no network.
     """
     name = str(name)
     kind = next(kind for kind in KINDS if kind.claims(name))
+    if kind is KINDS[-1]:
+        _refuse_prefix(name)
+        _refuse_file(name)
+    return kind
+
+
+def _refuse_prefix(name: str) -> None:
+    """Raise an error for a name that begins as those of another kind do, and say what is near."""
     found = _PREFIX.match(name)
-    if kind is not KINDS[-1] or not found:
-        return kind
+    if not found:
+        return
     prefixes = [each.prefix for each in KINDS if each.prefix]
     near = difflib.get_close_matches(found[0].lower(), prefixes, n=1)
     guess = f"did you mean {near[0] + name[found.end() :]!r}? " if near else ""
     usages = ", ".join(each.usage for each in KINDS if each.usage)
     raise UnknownBackboneError(
         f"unknown backbone {name!r}: {guess}expected a name of `featx backbones`, or {usages}"
+    )
+
+
+def _refuse_file(name: str) -> None:
+    """Raise an error for the name of a file that is no network, and say what to do with it."""
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in _WEIGHTS_FILES:
+        advice = "it holds weights: name the network that they are of, and give the file as weights"
+    elif suffix in _KERAS_FILES:
+        advice = (
+            "a Keras model is given in Python, Backbone.from_keras(keras.saving.load_model(path)); "
+            "weights of a network of the table are given as weights, beside its name"
+        )
+    elif suffix in _OTHER_FILES:
+        advice = "export the network to ONNX"
+    else:
+        return
+    raise UnknownBackboneError(
+        f"unknown backbone {name!r}: of files, expected one that ends in .onnx or .xml; {advice}"
     )

@@ -383,5 +383,5 @@ def find(name: str) -> BackboneSpec:
     guess = f"did you mean {_BY_SIMPLE_NAME[near[0]].name!r}? " if near else ""
     raise UnknownBackboneError(
         f"unknown backbone {name!r}: {guess}expected one of {', '.join(BACKBONES)} "
-        "(`featx backbones` lists them)"
+        "(`featx backbones` lists them, and the other kinds of networks)"
     )

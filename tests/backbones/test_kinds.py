@@ -104,3 +104,21 @@ def test_an_unknown_prefix_gets_the_nearest_and_all_there_are(timid, name, words
 def test_what_has_no_prefix_is_looked_for_in_the_table(name):
     with pytest.raises(UnknownBackboneError, match="expected one of efficientnet_lite0"):
         Backbone.load(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nets/resnet50.pth", "name the network that they are of, and give the file as weights"),
+        ("model.SAFETENSORS", "it holds weights"),
+        ("my model.keras", "Backbone.from_keras(keras.saving.load_model(path))"),
+        ("net.tflite", "export the network to ONNX"),
+    ],
+)
+def test_a_file_that_is_no_network_says_what_to_do_with_it(name, words):
+    with pytest.raises(UnknownBackboneError) as caught:
+        Backbone.load(name)
+    message = str(caught.value)
+    assert message.startswith(f"unknown backbone {name!r}: of files, expected one that ends in")
+    assert words in message
+    assert "\n" not in message
