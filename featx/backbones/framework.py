@@ -45,17 +45,24 @@ def import_keras() -> Any:
 
 def import_openvino() -> Any:
     """Import OpenVINO, without the report of its use that it would send to its makers."""
-    reporter = "openvino_telemetry"
     with starting:
-        known = reporter in sys.modules or "openvino" in sys.modules
-        if not known:
-            sys.modules[reporter] = None  # type: ignore[assignment]  # "there is no such module"
-        try:
+        with without_reports():
             import openvino
-        finally:
-            if not known:
-                del sys.modules[reporter]
         return openvino
+
+
+@contextmanager
+def without_reports() -> Iterator[None]:
+    """Keep libraries of OpenVINO that are imported in the block from reports to their makers."""
+    reporter = "openvino_telemetry"
+    known = reporter in sys.modules
+    if not known:
+        sys.modules[reporter] = None  # type: ignore[assignment]  # "there is no such module"
+    try:
+        yield
+    finally:
+        if not known:
+            del sys.modules[reporter]
 
 
 def keras_backend() -> str:

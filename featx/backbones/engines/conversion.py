@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
@@ -58,11 +58,26 @@ def converted(request: EngineRequest) -> tuple[openvino.Model, Path | None]:
     logged. A network with an operation that OpenVINO does not know, or that gives other features
     there, raises `ConversionError`.
     """
-    backbone = request.backbone
-    cut = replace(request.cut, precision="float32", calibration=None)
+    return kept(request.cache, settings_of(request), lambda: float_network(request))
+
+
+def float_network(request: EngineRequest) -> openvino.Model:
+    """Convert a network now, in float32; see `converted`."""
+    backbone, cut = request.backbone, _float(request.cut)
+    reason = f"converting {backbone.name} for this processor, once: that may take a minute"
+    shape = request.poolings, request.input_size
+    with waiting(reason, shown=request.progress):
+        if backbone.kind == OPENVINO:
+            return _checked(cut_openvino_network(backbone, cut, *shape), backbone.name)
+        return _convert(cut_network(backbone, cut, *shape), backbone.name)
+
+
+def settings_of(request: EngineRequest) -> dict[str, Any]:
+    """Return all that shapes a converted network, as plain values."""
+    backbone, cut = request.backbone, _float(request.cut)
     # Settings that came later are named where they are used, so that older networks stay known.
     changed = {name: each for name, each in asdict(cut).items() if each != getattr(Cut(), name)}
-    settings = {
+    return {
         "backbone": backbone.name,
         "weights": backbone.digest,
         "preprocessing": backbone.preprocessing,
@@ -73,23 +88,26 @@ def converted(request: EngineRequest) -> tuple[openvino.Model, Path | None]:
         "conversion": CONVERSION_VERSION,
         **{name: metadata.version(name) for name in _MAKERS[backbone.kind]},
     }
-    folder = engines_folder(request.cache) / key_of(settings)
+
+
+def kept(
+    cache: Path, settings: Mapping[str, Any], make: Callable[[], openvino.Model]
+) -> tuple[openvino.Model, Path | None]:
+    """Return the network of these settings, from the cache or made now, and its folder there.
+
+    The folder is None where the cache cannot be written, which is logged.
+    """
+    folder = engines_folder(cache) / key_of(settings)
     if (network := _read(folder)) is not None:
         return network, folder
-    shape = request.poolings, request.input_size
-    reason = f"converting {backbone.name} for this processor, once: that may take a minute"
-    with waiting(reason, shown=request.progress):
-        if backbone.kind == OPENVINO:
-            network = _checked(cut_openvino_network(backbone, cut, *shape), backbone.name)
-        else:
-            network = _convert(cut_network(backbone, cut, *shape), backbone.name)
+    network = make()
     try:
         _write(folder, network, settings)
     except StorageError as error:
         log.warning("%s; the network is not kept, and converted again next time", error)
         return network, None
-    kept = _read(folder)
-    return (network, None) if kept is None else (kept, folder)
+    again = _read(folder)
+    return (network, None) if again is None else (again, folder)
 
 
 def engines_folder(cache: Path) -> Path:
@@ -101,6 +119,11 @@ def key_of(settings: Mapping[str, Any]) -> str:
     """Return 32 hexadecimal characters that differ wherever the settings do."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _float(cut: Cut) -> Cut:
+    """Return a cut as every precision begins."""
+    return replace(cut, precision="float32", calibration=None)
 
 
 @usual_settings()

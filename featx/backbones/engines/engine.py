@@ -53,12 +53,21 @@ class Engine(Protocol):
         ...
 
 
+def network_input(backbone: Backbone, images: np.ndarray) -> np.ndarray:
+    """Return what the network of a backbone takes of decoded pictures, uint8.
+
+    A `Preprocessing` is part of the network; any other function is called here.
+    """
+    if isinstance(backbone.preprocess, Preprocessing):
+        return images
+    return backbone.preprocess(images.astype(np.float32))
+
+
 class BatchEngine(ABC):
     """An engine whose batches all have one size.
 
     A short batch is filled up, so that the vector of a picture does not depend on how many are
-    beside it, and the network is compiled once. A `Preprocessing` is part of the network; any
-    other function is called here.
+    beside it, and the network is compiled once.
     """
 
     def __init__(
@@ -67,8 +76,7 @@ class BatchEngine(ABC):
         self.shape = shape
         self.batch_size = batch_size
         self.streams = streams
-        folded = isinstance(backbone.preprocess, Preprocessing)
-        self._preprocess = None if folded else backbone.preprocess
+        self._backbone = backbone
 
     def embed_batch(self, images: np.ndarray) -> np.ndarray:
         """Embed a batch of decoded pictures; see `Engine`."""
@@ -76,8 +84,7 @@ class BatchEngine(ABC):
         if n < self.batch_size:
             blank = np.zeros((self.batch_size - n, *images.shape[1:]), images.dtype)
             images = np.concatenate([images, blank])
-        pixels = self._preprocess(images.astype(np.float32)) if self._preprocess else images
-        return self._compute(pixels, n)
+        return self._compute(network_input(self._backbone, images), n)
 
     @abstractmethod
     def _compute(self, pixels: np.ndarray, n: int) -> np.ndarray:
