@@ -15,6 +15,7 @@ from featx.backbones.framework import imported
 from featx.backbones.kinds import PIXELS, kind_of
 from featx.backbones.preprocessing import PreprocessLike
 from featx.backbones.weights import Weights
+from featx.errors import OptionError
 
 if TYPE_CHECKING:
     import keras
@@ -122,7 +123,12 @@ class Backbone:
 
     @classmethod
     def load(
-        cls, name: str, weights: str | Path = "imagenet", *, layer: str | None = None
+        cls,
+        name: str,
+        weights: str | Path = "imagenet",
+        *,
+        layer: str | None = None,
+        preprocess: PreprocessLike | None = None,
     ) -> Backbone:
         """Take a network by its name and find its weights; the network is not built yet.
 
@@ -130,12 +136,16 @@ class Backbone:
         ----------
         name : str
             A name of the table (`featx backbones`), in Keras's spelling too; or "pixels", which
-            stands for the pixels themselves, 0 to 255, without any network.
+            stands for the pixels themselves, 0 to 255, without any network; or the path of a
+            network in a file (`from_onnx`), which holds its own weights.
         weights : str or path, default="imagenet"
             "imagenet", "random", a weights file, or a folder of files under Keras's names. Pixels
             have none.
         layer : str, optional
             The layer to read. "predictions" is the classifier: 1000 ImageNet probabilities.
+        preprocess : str, tuple or callable, optional
+            What pixels go through before a network in a file, as for `from_onnx`. Other networks
+            have their own.
 
         Returns
         -------
@@ -143,6 +153,8 @@ class Backbone:
 
         Raises
         ------
+        OptionError
+            `preprocess` is unknown, or the network has its own.
         UnknownBackboneError
             No network has this name.
         UnknownLayerError
@@ -150,7 +162,14 @@ class Backbone:
         WeightsError
             The weights are not there and cannot be fetched.
         """
-        loaded: Backbone = imported(kind_of(name).loader)(name, weights, layer)
+        kind, own = kind_of(name), {}
+        if preprocess is not None:
+            if not kind.preprocesses:
+                raise OptionError(
+                    f"preprocess is for networks in files: {name} has its own preprocessing"
+                )
+            own["preprocess"] = preprocess
+        loaded: Backbone = imported(kind.loader)(name, weights, layer, **own)
         return loaded
 
     @classmethod
@@ -207,7 +226,9 @@ class Backbone:
         path : str or path
             The file. Its network takes RGB pictures, (n, 3, size, size) or (n, size, size, 3).
         preprocess : str, tuple or callable, optional
-            What its pixels go through first: "caffe", "tf", "torch", "lite", "clip", "unit" (0 to
+            What its pixels go through first; by default what the JSON file beside it says,
+            `preprocessor_config.json` as Hugging Face writes it, or the name of the file with
+            `.json`. "caffe", "tf", "torch", "lite", "clip", "unit" (0 to
             1) or "none"; (mean, std) of each channel for pixels from 0 to 1, or (mean, std, scale)
             for pixels times `scale`, also as text, "0.5,0.5,0.5/0.2,0.2,0.2"; or a function from
             float32 RGB of shape (n, size, size, 3), 0 to 255, to what the network takes, with the

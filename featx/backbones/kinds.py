@@ -41,6 +41,9 @@ class Kind:
     lister : str or None
         What lists its networks, "module:callable": names with their prefix, or None where there is
         no end of them.
+    preprocesses : bool
+        Whether its loader takes `preprocess`, what pixels go through first, as its networks may
+        not say it themselves.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Kind:
     modules: tuple[str, ...] = ()
     install: str = ""
     lister: str | None = None
+    preprocesses: bool = False
 
     @property
     def prefix(self) -> str:
@@ -87,6 +91,7 @@ KINDS = [
         form=OPENVINO,
         usage="FILE.onnx",
         text="a network in an ONNX file, or an .xml of OpenVINO",
+        preprocesses=True,
     ),
     Kind("keras", lambda name: True, "featx.backbones.applications:load"),
 ]

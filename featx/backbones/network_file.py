@@ -23,6 +23,7 @@ from featx.backbones.preprocessing import (
     preprocessing_of,
     written_name,
 )
+from featx.backbones.processor import NAME, processor_beside
 from featx.backbones.weights import Weights
 from featx.errors import OptionError, WeightsError, one_line
 
@@ -123,13 +124,19 @@ def _backbone_of_file(
         raise OptionError(f"{path} is no network: expected a file that ends in .onnx or .xml")
     if not path.is_file():
         raise WeightsError(f"no network at {path}: expected an ONNX file, or OpenVINO's .xml")
+    processor = processor_beside(path) if preprocess is None else None
+    if processor:
+        preprocess = processor.preprocessing
     if preprocess is None:
         raise OptionError(
-            f"{name} does not say what its pixels go through first: give preprocess=, such as "
-            "'torch', or the mean and the standard deviation of each channel"
+            f"{name} does not say what its pixels go through first, and has no {NAME} beside it: "
+            "give preprocess, such as 'torch', 'clip', or the mean and the standard deviation of "
+            "each channel, 0.5,0.5,0.5/0.2,0.2,0.2"
         )
     function = preprocessing_of(preprocess)
     size, fixed = _size(_read(path), name)
+    if processor and processor.input_size and not fixed:
+        size = processor.input_size
     digest = _with_function(_digest_of_file(path), function, size)
     return Backbone(
         name=name,

@@ -113,6 +113,23 @@ def written_name(preprocess: Callable[[np.ndarray], np.ndarray]) -> str:
     return "custom"
 
 
+def preprocessing_in(written: str) -> Preprocessing | None:
+    """Return the scaling that `written_name` wrote; None for a function of a user's own.
+
+    Raises `OptionError` if it is that of another version.
+    """
+    name, _, version = written.rpartition("/")
+    if not name:
+        return None
+    known = preprocessing_of(name) if version == str(PREPROCESSING_VERSION) else None
+    if not isinstance(known, Preprocessing):
+        raise OptionError(
+            f"preprocessing {shortened(repr(written), 60)} of a recipe: expected one of version "
+            f"{PREPROCESSING_VERSION}; update featx"
+        )
+    return known
+
+
 def _numbers(given: Any) -> tuple[float, ...]:
     """Return numbers of one or three channels, which may be text."""
     values = (given,) if isinstance(given, int | float | str) else tuple(given)

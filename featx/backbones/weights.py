@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -48,6 +48,21 @@ class Weights:
     path: Path | None
     digest: str
     rescaled: bool = False
+
+
+def written_sources(sources: Sequence[str]) -> str:
+    """Write where the weights of each part of a recipe come from: one text where they agree."""
+    if len(set(sources)) == 1:
+        return sources[0]
+    return "+".join(each.replace("%", "%25").replace("+", "%2B") for each in sources)
+
+
+def sources_of(written: str, parts: int) -> list[str]:
+    """Return the source of the weights of each part, as `written_sources` wrote them."""
+    sources = written.split("+")
+    if parts == 1 or len(sources) != parts:
+        return [written] * parts
+    return [each.replace("%2B", "+").replace("%25", "%") for each in sources]
 
 
 def locate(

@@ -17,7 +17,7 @@ from featx.evaluation.intervals import Estimate
 from featx.evaluation.validation import CrossValidation
 from featx.features.matrix import Features
 from featx.features.options import CompareOptions, EmbedOptions, settle
-from featx.features.request import Request
+from featx.features.request import Request, check_preprocess
 from featx.features.run import run
 from featx.features.several import distinct_names
 from featx.images.folder import ImageFolder
@@ -86,9 +86,11 @@ def embedded_pairs(
     wanted = [poolings] if isinstance(poolings, str) else list(poolings)
     if not wanted:
         raise OptionError("poolings is empty: expected at least one, such as 'avg'")
+    chosen = chosen_backbones(backbones, settled["weights"]) if others else []
+    check_preprocess(chosen, settled["preprocess"])
     requests = [
         Request.of(backbone, {**settled, "pooling": pooling})
-        for backbone in (chosen_backbones(backbones, settled["weights"]) if others else ())
+        for backbone in chosen
         for pooling in wanted
     ]
     alone = None if others else settled["input_size"]

@@ -11,7 +11,7 @@ from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, warn_of_images
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, SourceOptions, options_in, settle, takes
-from featx.features.request import Request
+from featx.features.request import Request, check_preprocess
 from featx.features.run import run
 from featx.images.division import Division
 from featx.images.folder import ImageFolder, ImageSource
@@ -107,6 +107,7 @@ def embed(
             f"backbone is {backbone!r}: expected a name of `featx backbones`, "
             "Backbone.from_keras(model) for a network of your own, or a list of them"
         )
+    check_preprocess(backbones, settled["preprocess"])
     requests = [Request.of(each, settled) for each in backbones]
     features = run(images, requests, settled)
     warn_of_images(features[0].losses)

@@ -174,6 +174,19 @@ class PictureOptions(TypedDict, total=False):
             group="Speed",
         ),
     ]
+    preprocess: Annotated[
+        str | None,
+        Option(
+            None,
+            "What pixels go through before a network in a file, which does not say it itself. A "
+            'name, "torch", "clip", "tf", "unit", "caffe", "lite" or "none", or the mean and the '
+            'standard deviation of each channel: "0.5,0.5,0.5/0.2,0.2,0.2". Other networks have '
+            "their own.",
+            metavar="NAME|MEAN/STD",
+            unset="that of the JSON file beside it",
+            group="Network",
+        ),
+    ]
     weights: Annotated[
         str | PathLike[str],
         Option(

@@ -12,7 +12,7 @@ import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import settle_precision
-from featx.backbones.kinds import divided
+from featx.backbones.kinds import divided, kind_of
 from featx.backbones.network import CLASSIFIER_LAYERS, Cut
 from featx.errors import OptionError, RecipeMismatchError
 from featx.features.options import EmbedOptions
@@ -119,7 +119,10 @@ def calibration_of(part: RecipePart, calibrations: Sequence[Calibration]) -> Cal
 
 
 def joined_names(value: Any, option: str) -> list[Any]:
-    """Return the names that a "+" joins, all different; what is no text stays as it is."""
+    """Return the names that a "+" joins, all different; what is no text stays as it is.
+
+    The path of a file may have a "+" in it.
+    """
     if not isinstance(value, str) or "+" not in value:
         return [value]
     names = divided(value, "+")
@@ -133,7 +136,8 @@ def _part(
 ) -> tuple[Backbone, RecipePart]:
     weights = settled["weights"]
     if isinstance(backbone, str):
-        backbone = Backbone.load(backbone, os.fspath(weights), layer=layer)
+        preprocess = settled["preprocess"] if kind_of(backbone).preprocesses else None
+        backbone = Backbone.load(backbone, os.fspath(weights), layer=layer, preprocess=preprocess)
     elif not isinstance(backbone, Backbone):
         raise OptionError(
             f"backbone is a {type(backbone).__name__}: expected a name of `featx backbones`, or "
@@ -151,6 +155,18 @@ def _part(
     if part.cut.precision == "int8":
         known = known_calibration(cache_folder(settled["cache"]), backbone, part)
     return (backbone, part) if known is None else with_calibration(backbone, part, known)
+
+
+def check_preprocess(backbones: Sequence[Any], preprocess: str | None) -> None:
+    """Check that one of the networks asked for together takes the preprocessing that is given."""
+    names = [name for each in backbones for name in joined_names(each, "backbone")]
+    if preprocess is not None and not any(
+        isinstance(name, str) and kind_of(name).preprocesses for name in names
+    ):
+        raise OptionError(
+            f"preprocess {preprocess!r} is for networks in files, such as net.onnx: the others "
+            "have their own; leave it out"
+        )
 
 
 def _written(backbone: Backbone, settings: Mapping[str, Any]) -> RecipePart:

@@ -20,6 +20,7 @@ from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import open_engine, quickest_precision
 from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.network import JOINT_POOLINGS
+from featx.backbones.weights import written_sources
 from featx.errors import ImageError, NoImagesError, StorageError, get_logger
 from featx.features.batches import Batches
 from featx.features.calibration import calibrated
@@ -440,6 +441,7 @@ def _joined(request: Request, made: Mapping[tuple[Backbone, RecipePart], Feature
         outcomes=outcomes,
         views=tuple(others),
         recipe=request.recipe,
+        weights=written_sources([each.weights for each in views[0]]),
         images_per_second=1 / slowness,
         calibrations=_calibrations(request.backbones, request.recipe),
     )

@@ -23,7 +23,7 @@ from featx.features.options import (
     settle,
     takes,
 )
-from featx.features.request import Request
+from featx.features.request import Request, check_preprocess
 from featx.features.run import run
 from featx.features.saved import is_saved
 from featx.files import cache_folder, written
@@ -329,6 +329,7 @@ def check(
         tested, more = _without_notes(ImageFolder.of(test, **options_of_test(test, reading)))
         notes += [note for note in more if not note.startswith(NOTHING)]
         require_classes(tested)
+    check_preprocess([backbone], settled["preprocess"])
     (request,) = calibrated([Request.of(backbone, settled)], images, settled)
     both = [_Read.of(each, request, settled) for each in (images, tested) if each is not None]
     paths = [path for each in both for path in each.images.paths]

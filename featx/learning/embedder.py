@@ -17,7 +17,7 @@ from featx.features.calibration import calibrated
 from featx.features.matrix import feature_names
 from featx.features.options import EmbedderOptions, EmbedOptions, Option, options_of, settle, takes
 from featx.features.recipe import Recipe
-from featx.features.request import Request, calibration_of
+from featx.features.request import Request, calibration_of, check_preprocess
 from featx.features.run import run
 from featx.images.folder import ImageFolder
 from featx.learning.classes import per_file
@@ -91,6 +91,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # u
         """
         _OPTIONS["on_error"].check("on_error", self.on_error)
         images, settled = _images(X), self._settled()
+        check_preprocess([self.backbone], settled["preprocess"])
         (request,) = calibrated([Request.of(self.backbone, settled)], images, settled)
         for path in images.paths:
             try:

@@ -19,7 +19,7 @@ from featx.features.options import (
     settle,
     takes,
 )
-from featx.features.request import Request, joined_names
+from featx.features.request import Request, check_preprocess, joined_names
 from featx.features.run import run
 from featx.images.decode import Outcome
 from featx.images.folder import ImageFolder, ImageSource
@@ -119,6 +119,7 @@ def label(
             "brings the classifier of ImageNet along"
         )
     settled = settle({"resize": "crop", "layer": "predictions", **options})
+    check_preprocess([backbone], settled["preprocess"])
     request = Request.of(backbone, settled)
     images = ImageFolder.of(source, **options_in(SourceOptions, settled))
     features = run(images, [request], settled)[0]

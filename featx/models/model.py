@@ -13,6 +13,7 @@ import numpy as np
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
+from featx.backbones.weights import sources_of
 from featx.errors import (
     NoImagesError,
     OptionError,
@@ -45,7 +46,7 @@ from featx.learning.classes import (
 from featx.models import model_file
 from featx.models.familiarity import Familiarity
 from featx.models.inference import Inference, features_of_nothing, infer
-from featx.models.networks import loaded_network, trained_network
+from featx.models.networks import find_network, moved_sources, trained_network
 from featx.models.prediction_table import new_files
 from featx.models.predictions import Predictions, check_top
 from featx.models.rejection import UNSURE, Rejection
@@ -145,7 +146,10 @@ class ImageClassifier:
         return tuple(self._backbone_of(part) for part in self.recipe.parts)
 
     def _backbone_of(self, part: RecipePart) -> Backbone:
-        backbone = self._backbones.get(part) or loaded_network(part, self.weights)
+        if (backbone := self._backbones.get(part)) is None:
+            sources = sources_of(self.weights, len(self.recipe.parts))
+            source = sources[self.recipe.parts.index(part)]
+            backbone = find_network(part, source, self._path)
         found = trained_network(part, backbone, self.calibrations)
         self._backbones.setdefault(part, backbone)
         return found
@@ -471,10 +475,13 @@ def load(
         The file is missing, is no model, or holds types that are not on the list.
     """
     stored = model_file.read(Path(path), trusted)
+    place = stored.weights
+    if weights is not None:
+        place = moved_sources(place, str(weights), stored.recipe.parts)
     model = ImageClassifier(
         stored.pipeline,
         stored.recipe,
-        weights=stored.weights if weights is None else str(weights),
+        weights=place,
         backbone=backbone,
         views=stored.views,
         rejection=stored.rejection,

@@ -1,26 +1,85 @@
-"""Networks of a model: with the very weights and calibrations that it was trained on."""
+"""Networks of a model, found again: with the very weights and calibrations of its training."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
-from featx.errors import RecipeMismatchError, UnknownBackboneError
+from featx.backbones.kinds import is_network_file
+from featx.backbones.preprocessing import preprocessing_in
+from featx.backbones.weights import sources_of, written_sources
+from featx.errors import RecipeMismatchError, UnknownBackboneError, WeightsError
 from featx.features.recipe import RecipePart
 from featx.features.request import calibration_of
 
 
-def loaded_network(part: RecipePart, weights: str) -> Backbone:
-    """Load the network of a part of a recipe by its name, from where its weights are."""
-    try:
-        return Backbone.load(part.backbone, weights, layer=part.cut.layer)
-    except UnknownBackboneError as error:
+def find_network(part: RecipePart, source: str, model: str | os.PathLike[str] | None) -> Backbone:
+    """Return the network of a part of a recipe, by where its weights were when it was written.
+
+    A network in a file that is not there any more is looked for beside the file of the model.
+
+    Raises
+    ------
+    UnknownBackboneError
+        It is a network of a user's own.
+    WeightsError
+        There are no weights.
+    """
+    if not is_network_file(source):
+        try:
+            return Backbone.load(part.backbone, source, layer=part.cut.layer)
+        except UnknownBackboneError as error:
+            raise UnknownBackboneError(
+                f"the model was trained on a network of your own, {part.backbone!r}: "
+                "load it in Python, with backbone= that network"
+            ) from error
+    preprocess = preprocessing_in(part.preprocessing)
+    if preprocess is None:
         raise UnknownBackboneError(
-            f"the model was trained on a network of your own, {part.backbone!r}: "
-            "load it in Python, with backbone= that network"
-        ) from error
+            f"the model was trained on {part.backbone} with a function that prepares pixels: load "
+            "it in Python, with backbone= that network"
+        )
+    path = Path(source)
+    if model is not None and not path.is_file():
+        path = Path(model).parent / path.name
+    if not path.is_file():
+        raise WeightsError(
+            f"the model was trained on the network in {source}, which is there no more: give "
+            "weights= (--weights) where it is now, or put it beside the model"
+        )
+    return Backbone.from_onnx(path, preprocess, part.cut.layer, part.backbone)
+
+
+def moved_sources(written: str, weights: str, parts: Sequence[RecipePart]) -> str:
+    """Say where the weights of the parts of a recipe are, once a user has named a new place.
+
+    The file of a network stands for the networks in files alone, of several for that of its name;
+    a folder holds them.
+    """
+    sources = sources_of(written, len(parts))
+    files = [is_network_file(source) for source in sources]
+    if not any(files):
+        return weights
+    if is_network_file(weights):
+        alone = len({source for source in sources if is_network_file(source)}) == 1
+        return written_sources(
+            [
+                os.path.abspath(weights)
+                if file and (alone or os.path.basename(source) == os.path.basename(weights))
+                else source
+                for source, file in zip(sources, files, strict=True)
+            ]
+        )
+    return written_sources(
+        [
+            os.path.join(os.path.abspath(weights), os.path.basename(source)) if file else weights
+            for source, file in zip(sources, files, strict=True)
+        ]
+    )
 
 
 def trained_network(

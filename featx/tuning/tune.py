@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Unpack
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.kinds import PIXELS
+from featx.backbones.kinds import PIXELS, kind_of
 from featx.backbones.weights import chosen_backbones
 from featx.errors import OptionError, warn_of_images
 from featx.evaluation.candidates import Candidate
@@ -39,7 +40,7 @@ from featx.features.options import (
     settle,
     takes,
 )
-from featx.features.request import joined_names
+from featx.features.request import check_preprocess, joined_names
 from featx.features.saved import is_saved, saved_features
 from featx.images.decode import Outcome
 from featx.images.folder import ImageSource
@@ -348,7 +349,7 @@ def tune(
     seconds = seconds_of(budget)
     check_counts(seed=seed)
     learners = list(settings_of(_checked_classifiers(classifiers)))
-    asked = _checked_backbones(backbones, options.get("weights", "imagenet"))
+    asked = _checked_backbones(backbones, options)
     reading = options_in(SourceOptions, options)
     if is_saved(source):
         raise OptionError(
@@ -419,16 +420,20 @@ def _points(lead: float) -> str:
     return f"{100 * abs(lead):.1f} points {'behind' if lead < 0 else 'ahead'}"
 
 
-def _checked_backbones(backbones: Any, weights: Any) -> dict[str, str]:
+def _checked_backbones(backbones: Any, options: TuneOptions) -> dict[str, str]:
     """Return the networks, each once: what recipes call it, and the name that was given."""
+    weights, preprocess = options.get("weights", "imagenet"), options.get("preprocess")
+    names = chosen_backbones(backbones, weights)
+    check_preprocess(names, preprocess)
     asked: dict[str, str] = {}
     found: dict[str, Backbone] = {}
-    for name in chosen_backbones(backbones, weights):
+    for name in names:
         if not isinstance(name, str) or len(joined_names(name, "backbone")) > 1 or name == PIXELS:
             raise OptionError(
                 f"backbone {name!r}: expected a name of `featx backbones`; tune joins them itself"
             )
-        backbone = Backbone.load(name, weights)
+        own = preprocess if kind_of(name).preprocesses else None
+        backbone = Backbone.load(name, os.fspath(weights), preprocess=own)
         if found.setdefault(backbone.name, backbone) != backbone:
             raise OptionError(
                 f"{asked[backbone.name]} and {name} are different networks of one name, "

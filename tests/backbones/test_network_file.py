@@ -1,0 +1,179 @@
+"""Networks in files: where their preprocessing and size come from, and how they are told apart."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import onnx_networks
+import pytest
+
+import featx
+from featx.backbones.backbone import Backbone
+from featx.backbones.preprocessing import PREPROCESSINGS
+from featx.errors import OptionError, WeightsError
+
+pytest.importorskip("onnx")
+
+CLIP = {
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+    "rescale_factor": 0.00392156862745098,
+    "size": {"shortest_edge": 32},
+    "crop_size": {"height": 32, "width": 32},
+}
+OPTIONS = {"progress": False, "cache": False}
+
+
+@pytest.fixture
+def network(tmp_path):
+    """A small network in a file, which takes pictures of any size."""
+    return onnx_networks.write(tmp_path / "net.onnx", onnx_networks.convolutional())
+
+
+def test_the_json_beside_a_file_says_preprocessing_and_size(network):
+    network.with_name("preprocessor_config.json").write_text(json.dumps(CLIP))
+    backbone = Backbone.load(str(network))
+    assert (backbone.name, backbone.kind) == ("net.onnx", "openvino")
+    assert (backbone.preprocessing, backbone.input_size) == ("clip/1", 32)
+    network.with_suffix(".json").write_text(json.dumps({"do_normalize": False, "size": 48}))
+    backbone = Backbone.load(str(network))
+    assert (backbone.preprocessing, backbone.input_size) == ("unit/1", 48)
+    assert Backbone.load(str(network), preprocess="torch").preprocessing == "torch/1"
+
+
+def test_the_json_of_an_export_is_in_the_folder_above(tmp_path):
+    path = onnx_networks.write(tmp_path / "onnx" / "model.onnx", onnx_networks.convolutional())
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(CLIP))
+    assert Backbone.load(str(path)).preprocessing == "clip/1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no JSON",
+        "[]",
+        '"x"',
+        "{}",
+        '{"image_mean": 1, "image_std": 0}',
+        '{"image_mean": "x", "image_std": [1, 2]}',
+        '{"image_mean": 1, "image_std": 1, "rescale_factor": "x"}',
+        "[" * 100_000,
+        " " * (1 << 20) + "{}",
+    ],
+)
+def test_a_json_that_says_nothing_is_told_in_a_line(network, text):
+    network.with_suffix(".json").write_text(text)
+    with pytest.raises(WeightsError, match=r"net\.json does not say how pictures are prepared"):
+        Backbone.load(str(network))
+
+
+def test_without_a_word_on_preprocessing_there_is_no_guess(network):
+    with pytest.raises(OptionError, match=r"net\.onnx does not say what .*: give preprocess"):
+        Backbone.load(str(network))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ((0.5, 0.5), "tf/1"),
+        ("0.5/0.5", "tf/1"),
+        (((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "torch/1"),
+        ((0, 1, 1), "none/1"),
+        ("0.1,0.2,0.3/0.4", "0.1,0.2,0.3/0.4/1"),
+        ((0.25, 0.5, 0.125), "0.25/0.5/0.125/1"),
+    ],
+)
+def test_a_recipe_names_the_numbers(network, given, name):
+    backbone = Backbone.from_onnx(network, given)
+    assert backbone.preprocessing == name
+    pixels = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    if isinstance(given, tuple):
+        mean, std, scale = (*given, 1 / 255)[:3]
+        expected = (pixels * scale - np.array(mean)) / np.array(std)
+        np.testing.assert_allclose(backbone.preprocess(pixels), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("given", ["torchvision", "1/0", "1,2/1", "a/b", (1,), (1, 2, 3, 4), 5])
+def test_a_preprocessing_that_is_none_is_told_with_what_there_is(network, given):
+    with pytest.raises(OptionError, match=r"preprocess .*: expected one of caffe, tf, torch"):
+        Backbone.from_onnx(network, given)
+
+
+def test_a_file_is_embedded_by_its_path_wherever_a_name_goes(network, photos, tmp_path):
+    path = str(network)
+    alone = featx.embed(photos, path, preprocess="torch", input_size=32, **OPTIONS)
+    assert alone.X.shape == (18, onnx_networks.CLASSES)
+    assert alone.recipe.parts[0].preprocessing == "torch/1"
+    plus = onnx_networks.write(tmp_path / "a+b.onnx", onnx_networks.transformer())
+    joined = featx.embed(photos, f"{plus}+{path}", preprocess="torch", input_size=32, **OPTIONS)
+    assert joined.recipe.backbone == "a+b.onnx+net.onnx"
+    assert joined.X.shape == (18, 12 + onnx_networks.CLASSES)
+    assert "keras" not in sys.modules or "tensorflow" in sys.modules
+
+
+def test_a_network_with_its_own_preprocessing_is_given_no_other(photos):
+    with pytest.raises(OptionError, match="preprocess 'tf' is for networks in files"):
+        featx.embed(photos, "resnet50", preprocess="tf", **OPTIONS)
+    with pytest.raises(OptionError, match="resnet50 has its own preprocessing"):
+        Backbone.load("resnet50", preprocess="tf")
+
+
+def test_the_digest_is_that_of_the_file_and_of_a_function(network):
+    torch = Backbone.from_onnx(network, "torch")
+    assert torch.digest == Backbone.from_onnx(network, "clip", name="other").digest
+    halved = Backbone.from_onnx(network, lambda pixels: pixels / 2)
+    assert halved.preprocessing == "custom"
+    assert len({torch.digest, halved.digest, Backbone.from_onnx(network, np.sqrt).digest}) == 3
+
+
+def test_a_function_of_pixels_prepares_them(network, photos):
+    torch = featx.embed(photos, Backbone.from_onnx(network, "torch"), input_size=32, **OPTIONS)
+    backbone = Backbone.from_onnx(network, lambda pixels: PREPROCESSINGS["torch"](pixels))
+    own = featx.embed(photos, backbone, input_size=32, **OPTIONS)
+    np.testing.assert_allclose(own.X, torch.X, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_of_one_size_says_so(tmp_path, photos):
+    path = onnx_networks.write(tmp_path / "net.onnx", onnx_networks.convolutional(48))
+    backbone = Backbone.from_onnx(path, "torch")
+    assert (backbone.input_size, backbone.min_size, backbone.max_size) == (48, 48, 48)
+    with pytest.raises(
+        OptionError, match=r"input size 64 does not fit net\.onnx: expected 48 pixels"
+    ):
+        featx.embed(photos, backbone, input_size=64, **OPTIONS)
+
+
+def test_a_model_finds_its_network_where_it_was_beside_it_or_where_it_is_told(
+    network, photos, tmp_path
+):
+    options = {"input_size": 32, "progress": False}
+    model = featx.train(photos, backbone=str(network), preprocess="torch", **options)
+    saved = tmp_path / "models" / "model.featx"
+    saved.parent.mkdir()
+    model.save(saved)
+    expected = model.predict_proba(photos)
+    np.testing.assert_array_equal(featx.load(saved).predict_proba(photos), expected)
+    moved = network.rename(tmp_path / "moved.onnx")
+    with pytest.raises(WeightsError, match=r"trained on the network in .*net\.onnx, which is"):
+        featx.load(saved).predict(photos)
+    np.testing.assert_array_equal(featx.load(saved, weights=moved).predict_proba(photos), expected)
+    moved.rename(saved.with_name("net.onnx"))
+    np.testing.assert_array_equal(featx.load(saved).predict_proba(photos), expected)
+    onnx_networks.write(saved.with_name("net.onnx"), onnx_networks.convolutional(32))
+    with pytest.raises(featx.errors.RecipeMismatchError, match="weights found"):
+        featx.load(saved).predict(photos)
+
+
+def test_a_model_of_joined_networks_finds_each(network, photos, tmp_path):
+    other = onnx_networks.write(tmp_path / "other.onnx", onnx_networks.transformer())
+    options = {"input_size": 32, "progress": False, "preprocess": "0.4/0.3"}
+    model = featx.train(photos, backbone=f"{network}+{other}", **options)
+    model.save(tmp_path / "model.featx")
+    expected = model.predict_proba(photos)
+    elsewhere = other.rename(tmp_path / "elsewhere.onnx")
+    (tmp_path / "sub").mkdir()
+    sub = elsewhere.rename(tmp_path / "sub" / "other.onnx")
+    again = featx.load(tmp_path / "model.featx", weights=sub)
+    np.testing.assert_array_equal(again.predict_proba(photos), expected)
