@@ -50,7 +50,7 @@ MISTAKES = {
     ),
     "unknown pooling": (
         "embed photos --pooling mean --out x.npz",
-        "Invalid value for '--pooling': 'mean' is not one of 'avg', 'max', 'token', 'flatten', 'none'",
+        "Invalid value for '--pooling': 'mean' is not one of 'avg', 'max', 'token', 'flatten'",
     ),
     "unknown resize": ("embed photos --resize zoom --out x.npz", "Invalid value for '--resize'"),
     "unknown filter": (
