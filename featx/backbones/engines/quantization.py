@@ -111,7 +111,7 @@ def calibrate(request: EngineRequest, pictures: np.ndarray) -> Calibration:
     backbone, cut = request.backbone, request.cut
     nncf = _nncf()
     # Poolings would be quantized, too, and differently where there are two.
-    network = float_network(replace(request, poolings=("none",)))
+    network = float_network(replace(request, poolings=("none",), progress=False))
     settings = settings_for(backbone.name)
     measured = _measured(nncf, network, settings, network_input(backbone, pictures))
     before, after = Operations(network), Operations(measured)

@@ -78,9 +78,12 @@ class CachedEngine:
             return "unreadable engine.json"
         known = {name: str(value) for name, value in self.settings.items() if value is not None}
         layer = f" at {known['layer']}" if "layer" in known else ""
+        calibration = known.get("calibration", "")[:12]
+        precision = f", {known['precision']}" if "precision" in known else ""
         return (
             f"{known.get('backbone')}{layer}, {known.get('pooling')} pooling, "
-            f"{known.get('input_size')} px, weights {known.get('weights', '')[:12]}"
+            f"{known.get('input_size')} px{precision}{calibration and ', calibration '}"
+            f"{calibration}, weights {known.get('weights', '')[:12]}"
         )
 
     def to_dict(self) -> dict[str, Any]:

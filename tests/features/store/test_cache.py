@@ -263,6 +263,10 @@ def test_converted_networks_are_listed_with_what_shaped_them(networks):
     settings = {"backbone": "resnet50", "layer": None, "pooling": "avg", "input_size": 224}
     for more, text in (
         ({}, described),
+        (
+            {"precision": "int8", "calibration": "ef" * 32},
+            described.replace("px", "px, int8, calibration efefefefefef"),
+        ),
         ({"layer": "conv"}, described.replace(",", " at conv,", 1)),
     ):
         about = json.dumps(settings | {"weights": RESNET.weights} | more)
