@@ -24,7 +24,6 @@ from featx.images.folder import ImageFolder
 from featx.images.quiet import quiet_pillow
 from featx.images.square import Square
 from featx.progress import waiting
-from featx.text import count
 
 N_PICTURES = 128  # that a network is calibrated on
 FEWEST = 20
@@ -91,8 +90,8 @@ def _made(
                 measured = calibrate(request, np.stack(pictures), settled["engine"])
                 return keep_calibration(cache, backbone, part, measured)
         why = (
-            f"{count(len(pictures), 'picture')} that can be read are too few to calibrate "
-            f"{backbone.name} for int8, which takes {FEWEST}"
+            f"calibrating {backbone.name} for int8 takes {FEWEST} different pictures, and "
+            f"{len(pictures)} can be read"
         )
     except (ConversionError, OptionError) as error:
         if not settled["fast"]:

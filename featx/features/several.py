@@ -59,7 +59,7 @@ def distinct_names(several: Sequence[Features]) -> list[str]:
     settings = [_told_settings(each) for each in several]
     values: dict[str, dict[str, set[object]]] = defaultdict(lambda: defaultdict(set))
     for own in settings:
-        for key in own:
+        for key in (each for each in own if own[each] is not None or each != "calibration"):
             values[key][own["backbone"]].add(own[key])
     told = [key for key in values if any(len(own) > 1 for own in values[key].values())]
     names = []
@@ -82,4 +82,7 @@ def _told_settings(features: Features) -> dict[str, Any]:
         for name, each in settings.items()
         if name not in _UNTOLD
     }
+    if told["calibration"]:  # "1a2b…+None" where one of two networks is in int8
+        digests = str(told["calibration"]).split("+")
+        told["calibration"] = f"calibration {'+'.join(each[:12] for each in digests)}"
     return told | {"views": f"{len(features.views)} views" if features.views else None}

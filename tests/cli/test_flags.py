@@ -118,8 +118,8 @@ def test_fast_says_in_one_line_what_it_takes(featx_run, photos, tmp_path, engine
     assert err[:1] == expected
     if took == "int8":
         expected.append(
-            "featx: warning: 18 pictures that can be read are too few to calibrate "
-            "efficientnet_lite0 for int8, which takes 20: bfloat16 is used instead"
+            "featx: warning: calibrating efficientnet_lite0 for int8 takes 20 different pictures, "
+            "and 18 can be read: bfloat16 is used instead"
         )
     assert err == expected
     assert "quickest" not in featx_run(*words, "--quiet").err

@@ -118,7 +118,7 @@ def test_pictures_in_memory_serve_and_copies_count_once(backbone, fake_engine, l
     copies = np.repeat(pictures[: FEWEST - 1], 5, axis=0)
     embed(copies, backbone, input_size=20)
     assert lines() == [
-        "19 pictures that can be read are too few to calibrate fake for int8, which takes 20: "
+        "calibrating fake for int8 takes 20 different pictures, and 19 can be read: "
         "float32 is used instead"
     ]
 
@@ -164,7 +164,7 @@ def test_too_few_pictures_are_a_line_and_float32(photos, backbone, fake_engine, 
     features = embed(photos, backbone)
     assert features.recipe == featx.embed(photos, backbone, progress=False).recipe
     assert lines() == [
-        "18 pictures that can be read are too few to calibrate fake for int8, which takes 20: "
+        "calibrating fake for int8 takes 20 different pictures, and 18 can be read: "
         "float32 is used instead"
     ]
     assert kept() == []
@@ -440,3 +440,39 @@ def test_a_damaged_calibration_is_not_listed(many, backbone, lines):
     assert lines()[-1].startswith(f"the calibration {path} cannot be used: ")
     clear(cache_folder())
     assert not path.exists()
+
+
+# -- Other doors ---------------------------------------------------------------------------------
+
+
+def test_compare_calibrates_each_network_once_for_all_poolings(many, fake_engine):
+    compared = featx.compare(
+        many,
+        ["vgg16", "resnet50"],
+        poolings=["avg", "max"],
+        classifiers=["knn"],
+        weights="random",
+        precision="int8",
+        progress=False,
+    )
+    assert len(fake_engine.calibrated) == 2
+    named = {each.features.recipe.parts[0].cut.calibration for each in compared.candidates}
+    assert len(named) == 2
+    assert None not in named
+    winner = compared.candidates[0]
+    model = featx.train(winner.features, winner.learner)
+    assert model.calibrations == winner.features.calibrations != ()
+
+
+def test_tune_calibrates_the_networks_that_it_runs(many, fake_engine):
+    tuning = featx.tune(
+        many, budget="60s", backbones=["vgg16"], weights="random", fast=True, progress=False
+    )
+    assert len(fake_engine.calibrated) == 1
+    assert tuning.model.recipe.settings["precision"] == "int8"
+    assert len(tuning.model.calibrations) == 1
+    again = featx.tune(
+        many, budget="60s", backbones=["vgg16"], weights="random", fast=True, progress=False
+    )
+    assert again.model.recipe == tuning.model.recipe
+    assert len(fake_engine.calibrated) == 1

@@ -67,3 +67,16 @@ def test_what_is_no_matrix_is_refused(X, message):
 def test_the_same_features_twice_are_told_apart(vectors):
     network = Features(vectors, LABELS, PATHS, recipe=recipe("vgg16"))
     assert distinct_names([network, network.select(range(20))]) == ["vgg16 1", "vgg16 2"]
+
+
+def test_features_in_int8_are_told_by_that_and_by_their_calibration(vectors):
+    one, other = ({"precision": "int8", "calibration": each * 32} for each in ("ab", "cd"))
+    plain, first, second = (
+        Features(vectors, LABELS, PATHS, recipe=recipe("vgg16", **each))
+        for each in ({}, one, other)
+    )
+    assert distinct_names([plain, first]) == ["vgg16 float32", "vgg16 int8"]
+    assert distinct_names([first, second]) == [
+        "vgg16 calibration abababababab",
+        "vgg16 calibration cdcdcdcdcdcd",
+    ]
