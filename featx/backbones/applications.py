@@ -47,6 +47,7 @@ class Application:
 
     spec: BackboneSpec = field(compare=False)
     weights: Weights = field(compare=False)
+    prefix_tokens: int | None = field(default=None, compare=False)
 
     @property
     def pools_freely(self) -> bool:

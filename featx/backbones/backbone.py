@@ -32,6 +32,11 @@ class Source(Protocol):
         """Whether the network has no pooling of its own; see `Backbone.joins_poolings`."""
         ...
 
+    @property
+    def prefix_tokens(self) -> int | None:
+        """How many tokens (class token, registers) stand before those of patches, if known."""
+        ...
+
     def network(
         self, layer: str | None, pooling: str | None, input_size: int
     ) -> tuple[keras.Model, Mapping[str, keras.layers.Layer]]:
@@ -75,9 +80,10 @@ class OpenVINOSource(Protocol):
 class Backbone:
     """A pretrained network and its weights.
 
-    Make one with `Backbone.load` (a name from the table, or a file), or of a network of your own
-    with `Backbone.from_keras`, `Backbone.from_onnx` or `Backbone.from_openvino`; `embed`, `train`
-    and `ImageEmbedder` take it wherever they take a name.
+    Make one with `Backbone.load` (a name from the table, or a file), of a network of KerasHub with
+    `Backbone.from_keras_hub`, or of one of your own with `Backbone.from_keras`,
+    `Backbone.from_onnx` or `Backbone.from_openvino`; `embed`, `train` and `ImageEmbedder` take it
+    wherever they take a name.
 
     Attributes
     ----------
@@ -288,6 +294,51 @@ class Backbone:
             return cls.from_onnx(model, preprocess, layer, name)
         backbone: Callable[..., Backbone] = imported("featx.backbones.network_file:model_backbone")
         return backbone(model, preprocess, layer, name)
+
+    @classmethod
+    def from_keras_hub(
+        cls,
+        name: str | os.PathLike[str],
+        weights: str | os.PathLike[str] = "imagenet",
+        preprocess: PreprocessLike | None = None,
+        layer: str | None = None,
+    ) -> Backbone:
+        """Use a network of KerasHub, by the name of its preset.
+
+        Parameters
+        ----------
+        name : str or path
+            The name of a preset, such as "resnet_50_imagenet", a handle ("kaggle://...",
+            "hf://..."), or the folder of a preset.
+        weights : str or path, default="imagenet"
+            "imagenet" for those of the preset, "random", a file (.weights.h5), or the folder of a
+            preset.
+        preprocess : str, tuple or callable, optional
+            What its pixels go through first, as for `from_onnx`; by default what the preset says.
+        layer : str, optional
+            The layer to read; by default the last map or the tokens, and of networks that know
+            pictures and texts, such as CLIP, the embedding of the picture.
+
+        Returns
+        -------
+        Backbone
+            Its digest covers the architecture and the weights. KerasHub is imported only where the
+            network has to be built.
+
+        Raises
+        ------
+        OptionError
+            KerasHub is needed and not installed, the network does not take one RGB picture, or the
+            preset does not say what pixels go through.
+        UnknownBackboneError
+            KerasHub has no such preset.
+        WeightsError
+            The preset or its weights are not there and cannot be fetched, or are no preset.
+        """
+        backbone: Callable[..., Backbone] = imported(
+            "featx.backbones.keras_hub_network:hub_backbone"
+        )
+        return backbone(name, weights, preprocess, layer)
 
     @property
     def is_pixels(self) -> bool:

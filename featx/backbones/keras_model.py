@@ -31,6 +31,7 @@ class KerasModel:
     preprocess: Preprocess = field(compare=False)
     input_size: int = field(compare=False)  # side of the pictures that it was made for, in pixels
     pools_freely: bool = field(default=True, compare=False)
+    prefix_tokens: int | None = field(default=None, compare=False)
 
     def network(
         self, layer: str | None, pooling: str | None, input_size: int

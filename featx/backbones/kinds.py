@@ -93,6 +93,15 @@ KINDS = [
         text="a network in an ONNX file, or an .xml of OpenVINO",
         preprocesses=True,
     ),
+    Kind(
+        "keras_hub",
+        lambda name: name.startswith("keras_hub:"),
+        "featx.backbones.keras_hub_network:load",
+        usage="keras_hub:NAME",
+        text="a preset of KerasHub, or the folder of one",
+        modules=("keras_hub",),
+        install="featx[hub]",
+    ),
     Kind("keras", lambda name: True, "featx.backbones.applications:load"),
 ]
 # Files that are no networks by themselves, or not in a form that can be run.

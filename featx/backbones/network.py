@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from featx.backbones.framework import import_keras
 from featx.backbones.graph import data_format_of, output_of
 from featx.backbones.keras_settings import usual_settings
 from featx.backbones.preprocessing import Preprocessing
-from featx.errors import OptionError, check_choice
+from featx.errors import OptionError, check_choice, one_line
 
 if TYPE_CHECKING:
     import keras
@@ -65,12 +66,18 @@ def cut_network(
     own = poolings[0] if cut.layer is None and poolings in (("avg",), ("max",)) else None
     network, layers = source.network(cut.layer, own, input_size)
     output = output_of(network, layers, cut.layer, backbone.name)
-    pooled = [_pooled(keras, output, each) for each in poolings]
+    prefix = source.prefix_tokens if len(output.shape) == 3 else None
+    pooled = [
+        _pooled(keras, output, each)
+        if prefix is None
+        else _pooled_tokens(keras, output, each, prefix)
+        for each in poolings
+    ]
     network = keras.Model(
         network.inputs, pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
     )
     if cut.precision == "bfloat16":
-        network = _in_bfloat16(keras, network)
+        network = _in_bfloat16(keras, network, backbone.name)
 
     shape = (input_size, input_size, 3)
     if isinstance(backbone.preprocess, Preprocessing):
@@ -136,6 +143,28 @@ def _pooled(keras: Any, output: Any, pooling: str) -> Any:
     return pools[pooling, rank](data_format=data_format_of(output))(output)
 
 
+def _pooled_tokens(keras: Any, output: Any, pooling: str, prefix: int) -> Any:
+    """Take the class token, which is the first, or pool those of patches behind the prefix."""
+    tokens, channels = output.shape[1:]
+    side = math.isqrt(max((tokens or 0) - prefix, 0))
+    if side * side + prefix != tokens:
+        raise OptionError(
+            f"a layer gives {tokens} tokens, which are no square grid of patches with {prefix} "
+            "before it; choose another layer"
+        )
+    if pooling == "token":
+        if not prefix:
+            raise OptionError(
+                f"there is no class token: the {tokens} tokens are those of {side} x {side} "
+                "patches; use pooling='avg'"
+            )
+        return output[:, 0]
+    patches = output[:, prefix:]
+    if pooling == "none":
+        return keras.layers.Reshape((side, side, channels))(patches)
+    return _pooled(keras, patches, pooling)
+
+
 def _preprocessed(keras: Any, pixels: Any, preprocessing: Preprocessing) -> Any:
     """Do inside the network what `Preprocessing.__call__` does to an array."""
     pixels = keras.ops.cast(pixels, "float32")
@@ -148,7 +177,7 @@ def _preprocessed(keras: Any, pixels: Any, preprocessing: Preprocessing) -> Any:
     return pixels
 
 
-def _in_bfloat16(keras: Any, network: keras.Model) -> keras.Model:
+def _in_bfloat16(keras: Any, network: keras.Model, name: str) -> keras.Model:
     """Copy a network to one that computes in bfloat16; its weights stay float32."""
 
     def copy(layer: Any) -> Any:
@@ -157,8 +186,14 @@ def _in_bfloat16(keras: Any, network: keras.Model) -> keras.Model:
             config["dtype"] = "mixed_bfloat16"
         return type(layer).from_config(config)
 
-    mixed = keras.models.clone_model(network, clone_function=copy, recursive=True)
-    mixed.set_weights(network.get_weights())
+    try:
+        mixed = keras.models.clone_model(network, clone_function=copy, recursive=True)
+        mixed.set_weights(network.get_weights())
+    except (TypeError, ValueError) as error:  # a layer that does not say how it was made
+        raise OptionError(
+            f"{name} cannot compute in bfloat16 on Keras ({one_line(error)}): use float32, or the "
+            "engine openvino"
+        ) from error
     for layer in mixed._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it keeps a copy of its weights

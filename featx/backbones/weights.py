@@ -94,7 +94,7 @@ def locate(
 
 def describe(spec: BackboneSpec, source: str, path: Path) -> Weights:
     """Describe a weights file; under Keras's name it may give other features than under another."""
-    digest = _digest(path)
+    digest = file_digest(path)
     if spec.stddev is None or path.name not in (spec.with_top.name, spec.without_top.name):
         return Weights(source, path, digest)
     rescaled = hashlib.sha256(f"{digest} {spec.stddev}".encode()).hexdigest()
@@ -189,7 +189,7 @@ def _is_as_published(path: Path, file: WeightsFile) -> bool:
     if file.checksum is None:
         return True
     algorithm = "md5" if len(file.checksum) == 32 else "sha256"
-    return _digest(path, algorithm) == file.checksum
+    return file_digest(path, algorithm) == file.checksum
 
 
 def _own_file(spec: BackboneSpec, path: Path, top: bool) -> Path:
@@ -214,7 +214,8 @@ def _own_file(spec: BackboneSpec, path: Path, top: bool) -> Path:
     return path
 
 
-def _digest(path: Path, algorithm: str = "sha256") -> str:
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return the digest of a file in hexadecimal; an unchanged file is read once."""
     try:
         stat = path.stat()
         return _digest_once(path, algorithm, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

@@ -14,7 +14,7 @@ from featx.backbones.table import BACKBONES
 from featx.errors import UnknownBackboneError
 
 NAMES = [PIXELS, *BACKBONES]
-FILES = ["file"]  # kinds of networks in files, which tests of their own load
+FILES = ["file", "keras_hub"]  # kinds of networks in files, which tests of their own load
 
 
 @pytest.mark.parametrize(

@@ -332,6 +332,7 @@ class NoNetwork:
     """A source of a network that was converted already."""
 
     pools_freely = True
+    prefix_tokens = None
 
     def network(self, layer, pooling, input_size):
         raise WantedError
