@@ -137,7 +137,7 @@ def _layers_of(name: str) -> tuple[str, int, dict[str, tuple[int, ...]]]:
             return spec.name, spec.input_size, applications.layer_shapes(spec)
     with working():
         # What pixels go through first plays no part in the layers of a file, which may not say it.
-        backbone = Backbone.from_onnx(name, "none") if kind.name == "file" else Backbone.load(name)
+        backbone = Backbone.load(name, preprocess="none" if kind.preprocesses else None)
         return backbone.name, backbone.input_size, layers.layer_shapes(backbone)
 
 
