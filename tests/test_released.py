@@ -120,6 +120,8 @@ OUTCOMES = (
 ONE = fakes.recipe("resnet50", "0" * 64, 224)
 TWO = fakes.recipe("xception", "1" * 64, 299, "tf/1")
 PIXELS = fakes.recipe("pixels", "pixels-1", 8, pooling="none")
+CALIBRATION = "acde4e37f9b4b3ed2d510550c91b495cab524b6ef2762124ea6d41b49c1c0fa5"
+INT8 = fakes.recipe("resnet50", "0" * 64, 224, precision="int8", calibration=CALIBRATION)
 BOTH = Recipe(ONE.parts + TWO.parts)
 TABLE = np.round(np.random.default_rng(0).normal(size=(6, 5)), 3).astype(np.float32)
 
@@ -176,6 +178,17 @@ def test_saved_features_of_format_2_are_loaded_with_their_name_and_views(suffix)
     assert (features.outcomes, features.recipe, features.name) == (OUTCOMES, ONE, "clip")
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+def test_saved_features_of_format_3_are_loaded_with_their_calibration(suffix):
+    features = Features.load(RELEASED / "features" / f"int8{suffix}")
+    assert np.array_equal(features.X, TABLE)
+    assert features.recipe == INT8
+    (calibration,) = features.calibrations
+    assert calibration.digest == CALIBRATION
+    assert (calibration.network, calibration.n_pictures) == ("resnet50", 128)
+    assert [each.high.tolist() for each in calibration.ranges] == [[2.75]]
+
+
 def test_saved_maps_are_loaded_in_their_shape():
     features = Features.load(RELEASED / "features" / "map.npz")
     assert np.array_equal(features.X, TABLE.reshape(6, 1, 5, 1))
@@ -202,6 +215,7 @@ def test_features_are_saved_again_byte_for_byte(name, tmp_path):
 
 MODELS = RELEASED / "models"
 EXPECTED = json.loads((MODELS / "expected.json").read_text())
+RECIPE_OF = {"joined_views": BOTH, "cnn": PIXELS, "int8": INT8}
 NAMES = [
     pytest.param(name, marks=pytest.mark.keras) if name == "cnn" else name for name in EXPECTED
 ]
@@ -218,7 +232,7 @@ def new_features(recipe: Recipe, views: int) -> Features:
 def test_models_of_every_format_are_held():
     files = {path.stem: fakes.about(path)["format"] for path in MODELS.glob("*.featx")}
     assert files.keys() == EXPECTED.keys()
-    assert set(files.values()) == {1, 2, 3}
+    assert set(files.values()) == {1, 2, 3, 4}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -238,11 +252,12 @@ def test_a_model_predicts_what_it_predicted(name):
 def test_a_model_says_of_itself_what_it_said_and_is_saved_as_such(name, tmp_path):
     about = fakes.about(MODELS / f"{name}.featx")
     model = featx.load(MODELS / f"{name}.featx")
-    assert model.recipe == {"joined_views": BOTH, "cnn": PIXELS}.get(name, ONE)
+    assert model.recipe == RECIPE_OF.get(name, ONE)
     assert model.recipe.to_dict() == about["recipe"]
     assert list(model.classes) == about["classes"] == ["ant", "bee", "cat"]
     assert model.views == about.get("views", 0) == (2 if name == "joined_views" else 0)
     assert (model.rejection is not None) == ("rejection" in about) == (name == "reject")
+    assert [each.digest for each in model.calibrations] == [CALIBRATION] * (name == "int8")
     model.save(tmp_path / "again.featx")
     again = fakes.about(tmp_path / "again.featx")
     assert again | {"scikit-learn": None} == about | {"scikit-learn": None}
