@@ -223,7 +223,10 @@ def _calibrations(
         name = f"{digest}{CALIBRATION}"
         if name not in members:
             raise ValueError("it has no calibration of its network")
-        calibration = Calibration.from_bytes(members[name])
+        try:
+            calibration = Calibration.from_bytes(members[name])
+        except StorageError as error:
+            raise ValueError(f"its calibration is {error}") from error
         if calibration.digest != digest:
             raise ValueError("its calibration is another one")
         found.append(calibration)
