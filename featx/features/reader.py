@@ -1,22 +1,34 @@
-"""The reader of pictures: files read and decoded by threads, ahead of the networks."""
+"""The reader of pictures: files read and decoded ahead of the networks.
+
+Threads do that, as long as they keep up with the networks. Python lets one of them at a time do
+what is not decoding, so beyond some thousand pictures a second more threads gain nothing. Where a
+GPU or many cores wait for them, processes take over.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
+from multiprocessing import resource_tracker
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
+from featx.errors import get_logger
+from featx.images import limits
 from featx.images.decode import Outcome, decode_all
 from featx.images.digests import MAX_FILE_BYTES, Stamp, digest_bytes, read_file
 from featx.images.limits import Room
 from featx.images.measures import SIDE, Header, measures_of
 from featx.images.memory import MemoryImage
+from featx.images.quiet import quiet_pillow
 from featx.images.square import Square
 
 DECODED_AHEAD = 32  # pictures at least,
@@ -24,7 +36,14 @@ BATCHES_AHEAD = 4
 _AHEAD_BYTES = 256 << 20  # but no more than this
 _MOST_MEASURED = 20_000  # pictures; 14 MB
 
+PROCESSES_FROM = 6  # cores: with fewer, threads keep them busy
+WORTH_PROCESSES = 4000  # pictures left to read: processes take a second or two to start
+WATCHED = 256  # pictures by which it is told whether the networks wait
+_CHUNK = 16  # pictures that a process reads at a time
+
 _READ = Room(MAX_FILE_BYTES)  # for the bytes of the files that all threads have read
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,23 +82,91 @@ class Reader:
     def files(self, todo: Sequence[int]) -> Generator[ReadFile, None, None]:
         """Yield files by their places, in order."""
         threads = os.cpu_count() or 1
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="featx-decode")
         waiting: deque[Future[ReadFile]] = deque()
-        try:
-            for index in todo:
+        late: deque[bool] = deque(maxlen=WATCHED)  # whether no decoded pictures were left
+        by_processes: Iterable[ReadFile] = ()
+        starting: _Starting | None = None
+        with ExitStack() as stack:
+            pool = ThreadPoolExecutor(threads, thread_name_prefix="featx-decode")
+            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            for number, index in enumerate(todo):
+                if not starting and self._is_behind(late) and self._gain(threads, todo[number:]):
+                    starting = stack.enter_context(_processes(threads))
+                if starting and starting.done():
+                    log.info("%d processes decode from here on", threads)
+                    by_processes = self._files_by_processes(todo[number:], starting.pool, threads)
+                    break
                 waiting.append(pool.submit(self._file, index))
-                if len(waiting) > self._ahead(threads):
+                while len(waiting) > (2 * threads if starting else self._ahead(threads)):
+                    late.append(not waiting[min(threads, len(waiting) - 1)].done())
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            yield from by_processes
+
+    def _is_behind(self, late: deque[bool]) -> bool:
+        """Whether the networks have waited for half of the last files."""
+        return len(late) == WATCHED and 2 * sum(late) >= WATCHED
+
+    def _gain(self, n: int, todo: Sequence[int]) -> bool:
+        """Whether `n` processes gain anything over threads, and can be started here."""
+        return (
+            n >= PROCESSES_FROM
+            and len(todo) >= WORTH_PROCESSES
+            and self._most_ahead >= n * _CHUNK
+            and not multiprocessing.current_process().daemon  # which may have no children
+            and not any(isinstance(self._paths[index], MemoryImage) for index in todo)
+        )
+
+    def _files_by_processes(
+        self, todo: Sequence[int], pool: Executor, n: int
+    ) -> Iterator[ReadFile]:
+        """Yield files by their places, in order, that `n` processes read a chunk at a time."""
+        most = min(2 * n, self._most_ahead // _CHUNK)
+        waiting: deque[tuple[Sequence[int], Future[list[_Read]]]] = deque()
+        for start in range(0, len(todo), _CHUNK):
+            chunk = todo[start : start + _CHUNK]
+            paths = [self._paths[index] for index in chunk]
+            work = partial(_read_chunk, paths, self._squares, self._measures_more())
+            waiting.append((chunk, _submitted(pool, work)))
+            if len(waiting) > most:
+                yield from self._taken_over(*waiting.popleft())
+        while waiting:
+            yield from self._taken_over(*waiting.popleft())
+
+    def _taken_over(self, places: Sequence[int], chunk: Future[list[_Read]]) -> Iterator[ReadFile]:
+        """Yield what a process has read; what went wrong there is done again here.
+
+        So a failure is told by the process that has all the room there is, and a process that was
+        killed costs time alone.
+        """
+        try:
+            files = chunk.result()
+        except Exception as error:  # of the pool: what a file can do wrong is in its outcome
+            log.info("a process that decodes has ended: %r", error)
+            yield from map(self._file, places)
+            return
+        for place, (file, stamp, measures) in zip(places, files, strict=True):
+            if file.digest is None or not file.outcome.ok:
+                yield self._file(place)
+                continue
+            self.read.append((self._paths[place], file.digest, stamp))
+            if measures is not None:
+                self.measured[file.digest] = measures
+            claimed = self._claim(file.digest)
+            outcome = file.outcome if claimed else Outcome(status="cached")
+            pixels = {number: file.pixels[number] for number in claimed}
+            yield replace(file, index=place, outcome=outcome, pixels=pixels)
 
     def _ahead(self, threads: int) -> int:
         """Return how many pictures may be decoded and not yet embedded."""
         wanted = max(DECODED_AHEAD, 2 * threads, BATCHES_AHEAD * self.batch_size)
-        bytes_ = sum(3 * square.size**2 for square in self._squares)
-        return max(threads, min(wanted, _AHEAD_BYTES // bytes_))
+        return max(threads, min(wanted, self._most_ahead))
+
+    @property
+    def _most_ahead(self) -> int:
+        """How many decoded pictures the memory for them holds."""
+        return _AHEAD_BYTES // sum(3 * square.size**2 for square in self._squares)
 
     def _file(self, index: int) -> ReadFile:
         """Read one file and decode it for those that claim it.
@@ -102,10 +189,14 @@ class Reader:
         if not claimed:
             return ReadFile(index, digest, Outcome(status="cached"))
         measure = None
-        if len(self.measured) < _MOST_MEASURED and self._measuring():
+        if self._measures_more():
             measure = partial(self._measure, digest, len(data))
         pixels, outcome = decode_all(data, [self._squares[number] for number in claimed], measure)
         return ReadFile(index, digest, outcome, dict(zip(claimed, pixels, strict=False)))
+
+    def _measures_more(self) -> bool:
+        """Whether pictures are measured now."""
+        return len(self.measured) < _MOST_MEASURED and self._measuring()
 
     def _measure(
         self, digest: str, n_bytes: int, header: Header, square: Square, made: Image.Image
@@ -114,6 +205,84 @@ class Reader:
         shows_all = square.resize == "squash" and square.view == 0 and square.size >= SIDE
         if shows_all and digest not in self.measured:
             self.measured[digest] = measures_of(made, header, n_bytes).to_bytes()
+
+
+# What a process tells of a file: what it read, and the stamp and the measures of it.
+_Read = tuple[ReadFile, Stamp | None, bytes | None]
+
+
+@dataclass(frozen=True)
+class _Starting:
+    """Processes that are being started."""
+
+    pool: Executor
+    first: Future[list[_Read]]  # work that is nothing: done once one of them is there
+
+    def done(self) -> bool:
+        """Whether they can be used."""
+        return self.first.done() and self.first.exception() is None
+
+
+@contextmanager
+def _processes(n: int) -> Iterator[_Starting]:
+    """Start processes that read and decode, and end them with the block."""
+    from joblib.externals.loky import ProcessPoolExecutor  # which never runs a user's own script
+
+    settings = (n, ImageFile.LOAD_TRUNCATED_IMAGES)
+    resource_tracker.ensure_running()  # else it is started within, and lets Ctrl-C through again
+    with _uninterrupted():
+        pool = ProcessPoolExecutor(n, initializer=_begin_process, initargs=settings)
+    try:
+        yield _Starting(pool, _submitted(pool, list))
+    finally:
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def _submitted(pool: Executor, work: Callable[[], list[_Read]]) -> Future[list[_Read]]:
+    """Hand work to the processes; where they are gone, the future says so."""
+    try:
+        with _uninterrupted():
+            return pool.submit(work)
+    except Exception as error:
+        lost: Future[list[_Read]] = Future()
+        lost.set_exception(error)
+        return lost
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let processes that are started here never hear of Ctrl-C: this one ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_process(n: int, load_truncated: bool) -> None:
+    """Give a process its share of the room, and the one setting of Pillow that users change."""
+    limits.ROOM.size //= n
+    _READ.size //= n
+    ImageFile.LOAD_TRUNCATED_IMAGES = load_truncated
+
+
+def _read_chunk(paths: Sequence[str], squares: Sequence[Square], measuring: bool) -> list[_Read]:
+    """Read and decode files in a process; one that is larger than its share fails."""
+    reader = Reader(paths, squares, lambda digest: list(range(len(squares))), lambda: measuring)
+    made: list[_Read] = []
+    with quiet_pillow():
+        for index in range(len(paths)):
+            noted = len(reader.read)
+            try:
+                file = reader._file(index)
+            except limits.RefusedError as error:
+                file = ReadFile(index, None, Outcome(status="failed", reason=str(error)))
+            stamp = reader.read[noted][2] if len(reader.read) > noted else None
+            made.append((file, stamp, reader.measured.get(file.digest or "")))
+    return made
 
 
 def _size(path: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,3 +130,103 @@ def test_a_picture_is_measured_on_the_way_where_there_is_time_and_all_of_it_is_s
     reader = Reader(paths, squares, lambda digest: [*range(len(squares))], lambda: time)
     digests = {file.digest for file in reader.files(range(len(paths)))}
     assert set(reader.measured) == (digests if measured else set())
+
+
+@pytest.fixture
+def mixed(fruit, tmp_path):
+    """Pictures, copies of them, a damaged one, an empty one and what is no picture; ten times."""
+    sound = sorted(str(path) for path in fruit.rglob("*.jpg"))
+    (tmp_path / "cut.jpg").write_bytes(Path(sound[0]).read_bytes()[:2000])
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.png").write_text("no picture")
+    odd = [str(tmp_path / name) for name in ("cut.jpg", "empty.jpg", "text.png", "missing.jpg")]
+    return [*sound, *odd] * 10
+
+
+@pytest.fixture
+def by_processes(monkeypatch):
+    """Let processes take over from the first file on; lists what the log says of them."""
+    for name, value in {"PROCESSES_FROM": 1, "WORTH_PROCESSES": 1, "WATCHED": 0}.items():
+        monkeypatch.setattr(reader, name, value)
+    said = []
+    monkeypatch.setattr(reader.log, "info", lambda text, *values: said.append(text % values))
+    return said
+
+
+def _read(paths, noticed=lambda: None, taken=lambda: None):
+    """Read files for two networks, which lack some vectors; return the files, and the reader."""
+
+    def claim(digest):
+        noticed()
+        return [[], [0], [1], [0, 1]][int(digest, 16) % 4]
+
+    squares = [Square(64, decode="scaled"), Square(32, resize="crop")]
+    made = Reader(paths, squares, claim, lambda: True)
+    files = []
+    for file in made.files(range(len(paths))):
+        files.append(file)
+        taken()
+    return files, made
+
+
+def _wait_for(said):
+    """Take files slowly until processes are there."""
+    return lambda: said or time.sleep(0.05)
+
+
+def _assert_same(actual, expected):
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected, strict=True):
+        assert (one.index, one.digest, one.outcome) == (other.index, other.digest, other.outcome)
+        assert one.pixels.keys() == other.pixels.keys()
+        assert all(np.array_equal(one.pixels[each], other.pixels[each]) for each in one.pixels)
+
+
+def test_processes_read_what_threads_do(mixed, monkeypatch, request):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    expected, by_threads = _read(mixed)
+    said = request.getfixturevalue("by_processes")
+    actual, by_processes = _read(mixed, taken=_wait_for(said))
+    assert said == ["2 processes decode from here on"]
+    _assert_same(actual, expected)
+    old = [each for each in by_threads.read if each[2] is not None]  # stamps of new files settle
+    assert set(old) <= set(by_processes.read)
+    assert sorted(each[:2] for each in by_processes.read) == sorted(
+        each[:2] for each in by_threads.read
+    )
+    assert by_processes.measured == by_threads.measured
+    assert not _children(), "they are gone when the last file is read"
+
+
+def test_processes_that_are_killed_cost_time_alone(mixed, monkeypatch, request):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    expected, _ = _read(mixed)
+    said = request.getfixturevalue("by_processes")
+
+    def kill():
+        for child in _children() if said else ():
+            os.kill(child, signal.SIGKILL)
+
+    actual, _ = _read(mixed, noticed=kill, taken=_wait_for(said))
+    _assert_same(actual, expected)
+    assert any("has ended" in text for text in said), said
+
+
+def test_pictures_in_memory_are_read_by_threads(by_processes):
+    images = array_images(np.zeros((40, 8, 8, 3), np.uint8))
+    files, _ = _read(images)
+    assert len(files) == 40
+    assert by_processes == []
+
+
+def _children():
+    """List the processes that decode for this one."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, rest = status.read_text().partition(" (")
+            parent = int(rest.rpartition(") ")[2].split()[1])
+            command = status.with_name("cmdline").read_bytes()
+            if parent == os.getpid() and b"loky" in command and b"tracker" not in command:
+                found.append(int(pid))
+    return found
