@@ -299,10 +299,10 @@ def test_a_missing_file_is_an_error(tmp_path, suffix):
 def test_a_file_of_a_later_format_is_refused_by_its_number(tmp_path, monkeypatch):
     for suffix in SUFFIXES:
         with monkeypatch.context() as patch:
-            patch.setattr(formats, "FORMAT", 3)
+            patch.setattr(formats, "FORMAT", formats.FORMATS[-1] + 1)
             sample().save(tmp_path / f"x.{suffix}")
         with pytest.raises(
-            StorageError, match="is of format 3, expected 2 or an older one; update featx"
+            StorageError, match="is of format 4, expected 3 or an older one; update featx"
         ):
             Features.load(tmp_path / f"x.{suffix}")
 
