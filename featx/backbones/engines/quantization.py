@@ -36,7 +36,6 @@ from featx.backbones.engines.operations import WEIGHTED, Operations, attends, co
 from featx.backbones.framework import import_openvino, without_reports
 from featx.errors import ConversionError, OptionError, one_line
 from featx.forks import starting
-from featx.text import printable
 
 if TYPE_CHECKING:
     import openvino
@@ -310,9 +309,7 @@ def _left_out(operations: Operations, settings: CalibrationSettings) -> list[str
     """Name the operations that stay float: those that prepare pixels, and those of the settings."""
     nodes = leading(operations)
     for kind, order in settings.left_out:
-        if not (found := operations.of_kind(kind, order)):
-            raise ConversionError(f"there is no {printable(kind)} {order} to leave out")
-        nodes += found
+        nodes += operations.of_kind(kind, order)  # none, where it is cut before
     return sorted({node.get_friendly_name() for node in nodes})
 
 
