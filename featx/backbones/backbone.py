@@ -20,6 +20,7 @@ from featx.errors import OptionError
 if TYPE_CHECKING:
     import keras
     import openvino
+    import torch
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 
@@ -81,9 +82,9 @@ class Backbone:
     """A pretrained network and its weights.
 
     Make one with `Backbone.load` (a name from the table, or a file), of a network of KerasHub with
-    `Backbone.from_keras_hub`, or of one of your own with `Backbone.from_keras`,
-    `Backbone.from_onnx` or `Backbone.from_openvino`; `embed`, `train` and `ImageEmbedder` take it
-    wherever they take a name.
+    `Backbone.from_keras_hub`, of one of timm with `Backbone.from_timm`, or of one of your own with
+    `Backbone.from_keras`, `Backbone.from_torch`, `Backbone.from_onnx` or `Backbone.from_openvino`;
+    `embed`, `train` and `ImageEmbedder` take it wherever they take a name.
 
     Attributes
     ----------
@@ -339,6 +340,86 @@ class Backbone:
             "featx.backbones.keras_hub_network:hub_backbone"
         )
         return backbone(name, weights, preprocess, layer)
+
+    @classmethod
+    def from_timm(
+        cls, name: str, weights: str | Path = "imagenet", *, layer: str | None = None
+    ) -> Backbone:
+        """Use a network of timm (PyTorch Image Models); the same as `load` with "timm:" before it.
+
+        timm and PyTorch are imported the first time only; what they made is kept in the user's
+        cache (FEATX_CACHE). Scaling and size of pictures are those that timm says.
+
+        Parameters
+        ----------
+        name : str
+            A name of `timm.list_models()`, such as "vit_small_patch14_dinov2", with or without a
+            tag of weights.
+        weights : str or path, default="imagenet"
+            "imagenet" stands for the weights that timm publishes, whatever they were trained on;
+            else "random", or a file (.safetensors, .pth).
+        layer : str, optional
+            The module to read, such as "blocks.5" or "stages.2"; by default what timm's
+            `forward_features` gives.
+
+        Returns
+        -------
+        Backbone
+
+        Raises
+        ------
+        UnknownBackboneError
+            timm has no network of this name.
+        WeightsError
+            The weights cannot be found, fetched or fitted to the network.
+        OptionError
+            timm is not installed, or cannot be imported.
+        """
+        return cls.load(f"timm:{name}", weights, layer=layer)
+
+    @classmethod
+    def from_torch(
+        cls,
+        module: torch.nn.Module,
+        preprocess: PreprocessLike,
+        input_size: int = 224,
+        layer: str | None = None,
+        name: str | None = None,
+    ) -> Backbone:
+        """Use a PyTorch network of your own.
+
+        It is converted for OpenVINO, as it computes for inference (`module.eval()`), and itself
+        left as it is.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A network that takes RGB pictures, (n, 3, input_size, input_size), float32.
+        preprocess : str, tuple or callable
+            What its pixels go through first, as for `from_onnx`.
+        input_size : int, default=224
+            Side of the pictures that it was made for, in pixels.
+        layer : str, optional
+            The module to read, by its name of `module.named_modules()`; by default the output of
+            the network. Of several outputs that is `image_embeds`, or else `last_hidden_state`, or
+            else `pooler_output`.
+        name : str, optional
+            What to call it in recipes; by default the name of its class.
+
+        Returns
+        -------
+        Backbone
+            Its digest covers the architecture, the weights, and what a function `preprocess` does
+            to a set of test pixels. It is taken again whenever pictures are embedded, so that a
+            network that was trained on gives its new features.
+
+        Raises
+        ------
+        OptionError
+            The network does not take such pictures or gives no tensor, or `preprocess` is unknown.
+        """
+        backbone: Callable[..., Backbone] = imported("featx.backbones.torch_module:own_backbone")
+        return backbone(module, preprocess, input_size, layer, name)
 
     @property
     def is_pixels(self) -> bool:

@@ -102,6 +102,28 @@ KINDS = [
         modules=("keras_hub",),
         install="featx[hub]",
     ),
+    Kind(
+        "timm",
+        lambda name: name.startswith("timm:"),
+        "featx.backbones.libraries:load",
+        form=OPENVINO,
+        usage="timm:NAME",
+        text="a network of PyTorch Image Models",
+        modules=("torch", "timm"),
+        install='"featx[timm]"',
+        lister="featx.backbones.timm_library:names",
+    ),
+    Kind(
+        "torchvision",
+        lambda name: name.startswith("torchvision:"),
+        "featx.backbones.libraries:load",
+        form=OPENVINO,
+        usage="torchvision:NAME",
+        text="a classifier of torchvision, cut before its last layer",
+        modules=("torch", "torchvision"),
+        install='"featx[timm]"',
+        lister="featx.backbones.torchvision_library:names",
+    ),
     Kind("keras", lambda name: True, "featx.backbones.applications:load"),
 ]
 # Files that are no networks by themselves, or not in a form that can be run.

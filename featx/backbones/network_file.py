@@ -102,7 +102,7 @@ def model_backbone(
     function = preprocessing_of(preprocess)
     name = name or model.get_friendly_name()
     size, fixed = _size(model, name)
-    digest = _with_function(_digest_of_model(model), function, size)
+    digest = digest_with_function(_digest_of_model(model), function, size)
     return Backbone(
         name=name,
         digest=digest,
@@ -137,7 +137,7 @@ def _backbone_of_file(
     size, fixed = _size(_read(path), name)
     if processor and processor.input_size and not fixed:
         size = processor.input_size
-    digest = _with_function(_digest_of_file(path), function, size)
+    digest = digest_with_function(_digest_of_file(path), function, size)
     return Backbone(
         name=name,
         digest=digest,
@@ -192,7 +192,9 @@ def _digest_of_model(model: openvino.Model) -> str:
     return hashlib.sha256(f"{digest}\n{text}".encode()).hexdigest()
 
 
-def _with_function(digest: str, preprocess: Callable[[np.ndarray], np.ndarray], size: int) -> str:
+def digest_with_function(
+    digest: str, preprocess: Callable[[np.ndarray], np.ndarray], size: int
+) -> str:
     """Add what a function does to a fixed set of pixels, as it has no digest of its own."""
     if isinstance(preprocess, Preprocessing):
         return digest

@@ -16,7 +16,7 @@ _NO_LAYERS = ("Parameter", "Constant", "Result")
 # OpenVINO has these with the channels before rows and columns only.
 _CHANNELS_FIRST = ("Convolution", "GroupConvolution", "MaxPool", "AvgPool")
 # Of several outputs, the one that others build on: vectors made to be compared (CLIP), the tokens.
-_USUAL_OUTPUTS = ("image_embeds", "last_hidden_state", "pooler_output")
+_USUAL_OUTPUTS = ("features", "image_embeds", "last_hidden_state", "pooler_output")
 
 
 def layers_of(model: openvino.Model) -> dict[str, openvino.Output]:
@@ -104,14 +104,14 @@ def _only_output(model: openvino.Model, backbone: str) -> openvino.Output:
 
 
 def _unknown_layer(layers: Mapping[str, Any], name: str, backbone: str) -> UnknownLayerError:
-    each_once = {
-        (each.get_node().get_name(), each.get_index()): known for known, each in layers.items()
+    places = {
+        known: (each.get_node().get_name(), each.get_index()) for known, each in layers.items()
     }
-    names = list(each_once.values())
-    inside = [each for each in names if name in each]  # ONNX writes whole paths: /layer4/conv/Conv
-    close = difflib.get_close_matches(name, names, cutoff=0.5)
-    near = list(dict.fromkeys([*inside[-2:], *close]))[:3] or names[-3:]
+    inside = [each for each in layers if name in each]  # ONNX writes whole paths: /layer4/conv/Conv
+    close = difflib.get_close_matches(name, layers, cutoff=0.5)
+    near = [*inside[-2:], *close] or list(layers)[-3:]
+    near = list({places[each]: each for each in reversed(near)}.values())[::-1][:3]
+    number = count(len(set(places.values())), "layer")
     return UnknownLayerError(
-        f"{backbone} has no layer {name!r}: expected one of its {count(len(names), 'layer')}, "
-        f"such as {listed(near, 3)}"
+        f"{backbone} has no layer {name!r}: expected one of its {number}, such as {listed(near, 3)}"
     )

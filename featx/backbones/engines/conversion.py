@@ -13,12 +13,7 @@ renamed into place; one whose checksums do not hold is made anew.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import tempfile
 import warnings
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -32,9 +27,9 @@ from featx.backbones.framework import import_openvino, keras_backend
 from featx.backbones.keras_settings import usual_settings
 from featx.backbones.kinds import OPENVINO
 from featx.backbones.network import Cut, cut_network
+from featx.backbones.network_store import key_of, read_network, write_network
 from featx.backbones.openvino_network import cut_openvino_network
 from featx.errors import ConversionError, StorageError, get_logger, one_line
-from featx.files import storage_errors
 from featx.progress import waiting
 
 if TYPE_CHECKING:
@@ -43,7 +38,6 @@ if TYPE_CHECKING:
 
 CONVERSION_VERSION = 1  # raise it where a change below changes a converted network
 DESCRIPTION = "engine.json"
-_FILES = ("network.xml", "network.bin")
 _MAKERS = {"keras": ("keras", "openvino"), OPENVINO: ("openvino",)}  # packages, by kind
 TOLERANCE = 1e-3  # of the scale of the features, between Keras and the converted network
 
@@ -98,27 +92,21 @@ def kept(
     The folder is None where the cache cannot be written, which is logged.
     """
     folder = engines_folder(cache) / key_of(settings)
-    if (network := _read(folder)) is not None:
+    if (network := read_network(folder, DESCRIPTION)) is not None:
         return network, folder
     network = make()
     try:
-        _write(folder, network, settings)
+        write_network(folder, DESCRIPTION, network, settings)
     except StorageError as error:
         log.warning("%s; the network is not kept, and converted again next time", error)
         return network, None
-    again = _read(folder)
+    again = read_network(folder, DESCRIPTION)
     return (network, None) if again is None else (again, folder)
 
 
 def engines_folder(cache: Path) -> Path:
     """Return the folder of a cache below which each converted network has its own."""
     return cache / "engines"
-
-
-def key_of(settings: Mapping[str, Any]) -> str:
-    """Return 32 hexadecimal characters that differ wherever the settings do."""
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _float(cut: Cut) -> Cut:
@@ -196,46 +184,3 @@ def _computed(network: openvino.Model, pixels: np.ndarray) -> np.ndarray:
 def _alike(actual: np.ndarray, expected: np.ndarray) -> bool:
     difference = np.abs(actual - expected).max() / (np.abs(expected).max() or 1)
     return bool(difference < TOLERANCE)
-
-
-def _read(folder: Path) -> openvino.Model | None:
-    """Read a converted network; None where there is none, or a damaged one."""
-    try:
-        sums = json.loads((folder / DESCRIPTION).read_text())["crc32"]
-        if all(_crc32(folder / name) == sums[name] for name in _FILES):
-            return import_openvino().Core().read_model(folder / _FILES[0])
-    except (FileNotFoundError, NotADirectoryError):  # or another process clears the cache
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        log.info("%s cannot be read: %s", folder, one_line(error))
-    log.warning("the converted network %s is damaged; it is converted again", folder)
-    return None
-
-
-def _write(folder: Path, network: openvino.Model, settings: Mapping[str, Any]) -> None:
-    with storage_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as beside:
-            work = Path(beside) / "engine"
-            work.mkdir()
-            try:
-                import_openvino().save_model(network, work / _FILES[0], compress_to_fp16=False)
-            except RuntimeError as error:  # a full disk, in OpenVINO's words
-                raise OSError(one_line(error)) from error
-            sums = {name: _crc32(work / name) for name in _FILES}
-            text = json.dumps({**settings, "crc32": sums}, indent=2)
-            (work / DESCRIPTION).write_text(text + "\n")
-            shutil.rmtree(folder, ignore_errors=True)
-            try:
-                work.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was quicker
-                    raise
-
-
-def _crc32(path: Path) -> int:
-    total = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            total = zlib.crc32(block, total)
-    return total

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.backbones.engines.conversion import converted, key_of
+from featx.backbones.engines.conversion import converted
 from featx.backbones.engines.engine import BatchEngine, EngineRequest
 from featx.backbones.engines.quantization import greatest_sums, quantized_network
 from featx.backbones.engines.reversal import quicken_reversals
 from featx.backbones.framework import import_openvino
+from featx.backbones.network_store import key_of
 from featx.errors import StorageError, get_logger
 from featx.files import written
 from featx.forks import in_child, never_free, starting

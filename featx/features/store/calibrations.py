@@ -17,7 +17,7 @@ from pathlib import Path
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
-from featx.backbones.engines.conversion import key_of
+from featx.backbones.network_store import key_of
 from featx.backbones.shipped import SUFFIX, fits, shipped_calibration
 from featx.errors import StorageError, get_logger, one_line
 from featx.features.recipe import RecipePart
