@@ -193,18 +193,22 @@ def slow(*case):
         slow("grocery20", "resnet50", 5),
     ],
 )
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 def test_fast_features_are_as_good_for_every_classifier(
-    data, backbone, most, shared, weights_dir, engines, monkeypatch
+    data, backbone, most, precision, shared, weights_dir, engines, monkeypatch
 ):
     """Of 120 photographs a few are on the edge and fall to either side, which evens out."""
     monkeypatch.setenv("FEATX_WEIGHTS", str(weights_dir))
     monkeypatch.setenv("FEATX_CACHE", str(engines))
-    if settle_precision("bfloat16", "openvino") != "bfloat16":
-        pytest.skip("this processor does not compute in bfloat16")
+    if settle_precision(precision, "openvino") != precision:
+        pytest.skip(f"this processor does not compute in {precision}")
+    faster = {"decode": "scaled", "precision": precision}
     right = {}
     for fast in (False, True):
         train, test = (
-            featx.embed(shared / "data" / data / part, backbone, fast=fast, progress=False)
+            featx.embed(
+                shared / "data" / data / part, backbone, progress=False, **(faster if fast else {})
+            )
             for part in ("train", "test")
         )
         for classifier in PIPELINES:

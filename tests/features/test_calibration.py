@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -16,8 +18,14 @@ from featx.errors import ConversionError, OptionError, RecipeMismatchError, Stor
 from featx.features import formats
 from featx.features.calibration import FEWEST, N_PICTURES
 from featx.features.formats import SUFFIXES
+from featx.features.options import settle
+from featx.features.request import Request
 from featx.features.store.cache import calibrations, clear
-from featx.features.store.calibrations import calibrations_folder
+from featx.features.store.calibrations import (
+    calibrations_folder,
+    keep_calibration,
+    known_calibration,
+)
 from featx.files import cache_folder
 
 
@@ -143,6 +151,25 @@ def test_a_cache_that_cannot_be_written_is_told_and_the_calibration_held(
     (line,) = lines()
     assert line.startswith(f"cannot write {cache / 'calibrations'}"), line
     assert line.endswith("; the calibration is kept until this process ends")
+
+
+def test_of_two_processes_the_first_calibration_is_kept(backbone, monkeypatch):
+    part = Request.of(backbone, settle({"precision": "int8"})).recipe.parts[0]
+    first, second = (fakes.calibration(backbone, mean) for mean in (1.0, 2.0))
+    cache = cache_folder()
+    assert known_calibration(cache, backbone, part) is None
+    for each in (first, second):
+        assert keep_calibration(cache, backbone, part, each) == first
+    assert known_calibration(cache, backbone, part) == first
+    assert len(kept()) == 1, "nothing is left beside it"
+
+
+def test_a_file_system_without_links_keeps_the_first_too(backbone, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    test_of_two_processes_the_first_calibration_is_kept(backbone, monkeypatch)
 
 
 def test_a_damaged_calibration_is_told_and_measured_again(many, backbone, fake_engine, lines):
