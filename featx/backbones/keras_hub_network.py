@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 PREFIX = "keras_hub:"
 _NO_PLACES = ("imagenet", "random")  # of weights
+_OF_TEXTS = re.compile(r"BLIP2|\w*Gemma|Qwen|VideoPrism|PARSeq")  # or of pictures and texts
 _SMALLEST_SIZE = 32  # px, of networks that take pictures of any size
 
 log = get_logger(__name__)
@@ -157,6 +159,15 @@ def import_keras_hub() -> Any:
     return keras_hub
 
 
+def names() -> list[str]:
+    """List the networks of KerasHub that take pictures."""
+    layers = import_keras_hub().layers
+    converters = [getattr(layers, each) for each in dir(layers) if each.endswith("ImageConverter")]
+    seeing = [each.backbone_cls for each in converters if getattr(each, "backbone_cls", None)]
+    found = {name for each in seeing if not _OF_TEXTS.match(each.__name__) for name in each.presets}
+    return [f"{PREFIX}{name}" for name in sorted(found)]
+
+
 def _found(name: str, weights: str | os.PathLike[str]) -> tuple[Path, str, str]:
     """Return the folder of a preset, what to call the network, and where its weights come from."""
     weights = weights if weights in _NO_PLACES else os.path.abspath(os.path.expanduser(weights))
@@ -259,7 +270,7 @@ def _asked(name: str, files: tuple[str, ...]) -> Path:
         near = difflib.get_close_matches(name, hub.models.Backbone.presets, n=3)
         hint = f": did you mean {listed(near)}?" if near else ""
         raise UnknownBackboneError(
-            f"KerasHub has no preset {name!r}{hint} (keras_hub.models.Backbone.presets lists all; "
+            f"KerasHub has no preset {name!r}{hint} (`featx backbones keras_hub:` lists all; "
             "a folder of a preset will do, too)"
         )
     try:

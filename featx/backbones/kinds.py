@@ -37,7 +37,7 @@ class Kind:
     modules : tuple of str
         What has to be installed for it.
     install : str
-        What to install, as `pip install` takes it.
+        What to install, such as "featx[timm]".
     lister : str or None
         What lists its networks, "module:callable": names with their prefix, or None where there is
         no end of them.
@@ -62,6 +62,11 @@ class Kind:
         """What the names of its networks begin with, such as "timm:"; "" where that is nothing."""
         head, colon, _ = self.usage.partition(":")
         return head + colon if colon else ""
+
+    @property
+    def advice(self) -> str:
+        """What to type where it is not installed."""
+        return f'pip install "{self.install}"'
 
     @property
     def installed(self) -> bool:
@@ -101,6 +106,7 @@ KINDS = [
         text="a preset of KerasHub, or the folder of one",
         modules=("keras_hub",),
         install="featx[hub]",
+        lister="featx.backbones.keras_hub_network:names",
     ),
     Kind(
         "timm",

@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 @command(epilog="Example: featx backbones resnet50 --json")
 @click.argument("name", required=False)
 @option("--search", metavar="TEXT", help="List the networks of every kind whose name holds a text.")
+@option(
+    "--weights",
+    default="imagenet",
+    show_default=True,
+    metavar="imagenet|random|PATH",
+    help="Weights of the network whose layers are listed, where it is none of the table.",
+)
 @json_option
-def backbones(name: str | None, search: str | None, as_json: bool) -> None:
+def backbones(name: str | None, search: str | None, weights: str, as_json: bool) -> None:
     """List the networks, or the layers of one.
 
     The networks stand with where their weights are, and below them the other kinds that there are.
@@ -36,7 +43,7 @@ def backbones(name: str | None, search: str | None, as_json: bool) -> None:
     elif kind := _kind_with(name):
         _list_names(_names_of(kind), as_json)
     else:
-        _list_layers(name, as_json)
+        _list_layers(name, weights, as_json)
 
 
 def _list_networks(as_json: bool) -> None:
@@ -62,7 +69,7 @@ def _list_networks(as_json: bool) -> None:
             "name": kind.usage,
             "what": kind.text,
             "installed": kind.installed,
-            "install": kind.install or None,
+            "install": kind.advice if kind.install else None,
         }
         for kind in KINDS
         if kind.usage
@@ -71,7 +78,7 @@ def _list_networks(as_json: bool) -> None:
         [
             row["name"],
             row["what"],
-            "yes" if row["installed"] else f"no: pip install {row['install']}",
+            "yes" if row["installed"] else f"no: {row['install']}",
         ]
         for row in kinds
     ]
@@ -84,7 +91,7 @@ def _kind_with(prefix: str) -> Kind | None:
     """Return the kind whose names begin with a text and a colon, if that is all there is of it."""
     from featx.backbones.kinds import KINDS
 
-    return next((kind for kind in KINDS if kind.prefix == prefix.lower() != ""), None)
+    return next((kind for kind in KINDS if kind.lister and kind.prefix == prefix.lower()), None)
 
 
 def _names_of(kind: Kind) -> list[str]:
@@ -92,10 +99,7 @@ def _names_of(kind: Kind) -> list[str]:
     from featx.backbones.framework import imported
 
     if not kind.installed:
-        raise OptionError(
-            f"the networks of {kind.name} can be listed where it is installed: "
-            f"pip install {kind.install}"
-        )
+        raise OptionError(f"{kind.name} lists its networks once it is installed: {kind.advice}")
     assert kind.lister is not None
     with working():
         names: list[str] = imported(kind.lister)()
@@ -112,9 +116,7 @@ def _found(text: str) -> list[str]:
     found = [name for name in names if text.lower() in name.lower()]
     if not found:
         missing = [kind for kind in kinds if not kind.installed]
-        others = "".join(
-            f"; those of {kind.name} need pip install {kind.install}" for kind in missing
-        )
+        others = "".join(f"; to look in {kind.name}, {kind.advice}" for kind in missing)
         raise UnknownBackboneError(f"no name of a network holds {text!r}{others}")
     return found
 
@@ -123,7 +125,7 @@ def _list_names(names: list[str], as_json: bool) -> None:
     emit(names, "\n".join(names), as_json=as_json)
 
 
-def _layers_of(name: str) -> tuple[str, int, dict[str, tuple[int, ...]]]:
+def _layers_of(name: str, weights: str) -> tuple[str, int, dict[str, tuple[int, ...]]]:
     """Return what recipes call a network, its input size, and the shapes of its layers."""
     from featx.backbones import applications, layers
     from featx.backbones.backbone import Backbone
@@ -137,12 +139,13 @@ def _layers_of(name: str) -> tuple[str, int, dict[str, tuple[int, ...]]]:
             return spec.name, spec.input_size, applications.layer_shapes(spec)
     with working():
         # What pixels go through first plays no part in the layers of a file, which may not say it.
-        backbone = Backbone.load(name, preprocess="none" if kind.preprocesses else None)
+        preprocess = "none" if kind.preprocesses else None
+        backbone = Backbone.load(name, weights, preprocess=preprocess)
         return backbone.name, backbone.input_size, layers.layer_shapes(backbone)
 
 
-def _list_layers(name: str, as_json: bool) -> None:
-    network, size, shapes = _layers_of(name)
+def _list_layers(name: str, weights: str, as_json: bool) -> None:
+    network, size, shapes = _layers_of(name, weights)
     rows: list[dict[str, Any]] = [
         {"layer": layer, "shape": list(shape)} for layer, shape in shapes.items()
     ]

@@ -72,7 +72,7 @@ def timid():
         "no.such.module:load",
         usage="timid:NAME",
         modules=("no_such_module",),
-        install='"featx[timid]"',
+        install="featx[timid]",
     )
     with registered(kind):
         yield kind

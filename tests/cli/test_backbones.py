@@ -23,7 +23,7 @@ def missing():
         usage="missing:NAME",
         text="networks of a package that is not there",
         modules=("no_such_module",),
-        install='"featx[missing]"',
+        install="featx[missing]",
         lister="no.such.module:names",
     )
     with registered(kind):
@@ -96,7 +96,11 @@ def test_the_networks_of_a_kind_are_listed_by_the_beginning_of_their_names(featx
 
 
 def test_a_kind_that_is_not_installed_says_what_to_install(featx_refuses, missing):
-    featx_refuses('where it is installed: pip install "featx[missing]"', "backbones", "missing:")
+    featx_refuses(
+        'lists its networks once it is installed: pip install "featx[missing]"',
+        "backbones",
+        "missing:",
+    )
 
 
 def test_a_search_goes_through_all_kinds_that_are_installed(featx_run, made, missing):
@@ -106,7 +110,9 @@ def test_a_search_goes_through_all_kinds_that_are_installed(featx_run, made, mis
 
 
 def test_a_search_that_finds_nothing_says_where_it_could_not_look(featx_refuses, made, missing):
-    words = "no name of a network holds 'dinov2'; those of missing need pip install"
+    words = (
+        "no name of a network holds 'dinov2'; to look in missing, pip install \"featx[missing]\""
+    )
     featx_refuses(words, "backbones", "--search", "dinov2")
 
 
