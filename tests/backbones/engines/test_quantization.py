@@ -25,12 +25,12 @@ SIZE = 32
 class Layers:
     """Builds small networks of random weights in OpenVINO's form, whose names vary as asked."""
 
-    def __init__(self, prefix="", seed=0):
+    def __init__(self, prefix="", seed=0, at_once=-1):
         from openvino import opset14
 
         self.opset, self.prefix = opset14, prefix
         self.random = np.random.default_rng(seed)
-        self.pixels = opset14.parameter([-1, 3, SIZE, SIZE], np.float32, name="pixels")
+        self.pixels = opset14.parameter([at_once, 3, SIZE, SIZE], np.float32, name="pixels")
 
     def numbers(self, *shape, scale=1.0):
         return (self.random.normal(size=shape) * scale).astype(np.float32)
@@ -63,9 +63,9 @@ class Layers:
         return import_openvino().Model([output], [self.pixels], f"{self.prefix}network")
 
 
-def convolutional(prefix="", seed=0, width=16):
+def convolutional(prefix="", seed=0, width=16, at_once=-1):
     """A network with residuals, a depthwise layer, two kinds of branches and a pooling inside."""
-    layers = Layers(prefix, seed)
+    layers = Layers(prefix, seed, at_once)
     opset = layers.opset
     stem = layers.relu(layers.convolution(layers.pixels, 3, width))
     stem = opset.max_pool(stem, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
@@ -201,6 +201,16 @@ def test_operations_are_left_out_by_the_name_of_the_network(nncf, request_of, pi
     assert kinds["efficientnet_lite0"] == [
         each for row, each in enumerate(kinds["vgg16"]) if row != first and each in kinds["mine"]
     ], "the network has fewer layers than the settings name"
+
+
+def test_a_network_that_takes_so_many_pictures_at_once_and_no_others_is_calibrated(
+    nncf, request_of, pictures
+):
+    found = [
+        calibrate(request_of(convolutional(at_once=at_once)), pictures[:20]) for at_once in (-1, 2)
+    ]
+    assert [each.before for each in found[0].ranges] == [each.before for each in found[1].ranges]
+    assert found[0].kernels == found[1].kernels
 
 
 def test_nothing_is_printed_or_logged_while_it_calibrates(
