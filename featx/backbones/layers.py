@@ -7,6 +7,8 @@ from typing import cast
 from featx.backbones.backbone import Backbone, Source
 from featx.backbones.graph import shapes_of
 from featx.backbones.kinds import OPENVINO
+from featx.backbones.network_child import layers_of_file
+from featx.backbones.network_file import NetworkFile
 from featx.backbones.openvino_network import layer_shapes as shapes_in_openvino
 from featx.errors import OptionError
 
@@ -19,6 +21,8 @@ def layer_shapes(backbone: Backbone) -> dict[str, tuple[int, ...]]:
     """
     if backbone.is_pixels:
         raise OptionError("pixels are no network and have no layers")
+    if isinstance(backbone.source, NetworkFile):
+        return layers_of_file(backbone)
     if backbone.kind == OPENVINO:
         return shapes_in_openvino(backbone)
     source = cast(Source, backbone.source)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.backbones.backbone import Backbone
+from featx.backbones.backbone import Backbone, Preprocess
 from featx.backbones.framework import import_openvino
 from featx.backbones.kinds import OPENVINO
-from featx.backbones.openvino_network import channels_first
+from featx.backbones.network_header import Header, Shape, read_header
 from featx.backbones.preprocessing import (
     Preprocessing,
     PreprocessLike,
@@ -24,7 +25,7 @@ from featx.backbones.preprocessing import (
     written_name,
 )
 from featx.backbones.processor import NAME, processor_beside
-from featx.backbones.weights import Weights
+from featx.backbones.weights import Weights, file_digest
 from featx.errors import OptionError, WeightsError, one_line
 
 if TYPE_CHECKING:
@@ -42,17 +43,43 @@ class NetworkFile:
     """
 
     path: Path = field(compare=False)
-    digest: str = field(compare=False)
+    digest: str = field(compare=False)  # of the files alone
+    preprocess: Preprocess = field(compare=False)
+    input_size: int = field(compare=False)
     pools_freely: bool = field(default=True, compare=False)
     prefix_tokens: int | None = field(default=None, compare=False)
 
+    @property
+    def files(self) -> list[Path]:
+        """The file, and those beside it that hold weights."""
+        return [self.path, *(self.path.with_name(each) for each in read_header(self.path).beside)]
+
     def model(self, input_size: int) -> openvino.Model:
-        """Read the network; see `featx.backbones.backbone.OpenVINOSource`."""
-        return _read(self.path)
+        """Read the network; see `featx.backbones.backbone.OpenVINOSource`.
+
+        A damaged file may end the process: it is read in one of its own, as
+        `featx.backbones.network_child` does.
+        """
+        header = read_header(self.path)
+        if digest_of_files(self.path, header) != self.digest:
+            raise WeightsError(
+                f"{self.path} was replaced by another file after it was loaded: load it again"
+            )
+        core = import_openvino().Core()
+        try:
+            if self.path.suffix.lower() == ".xml":
+                return core.read_model(self.path)
+            reader = importlib.import_module("openvino.frontend").FrontEndManager()
+            onnx = reader.load_by_framework("onnx")  # no other is to try its luck with it
+            model: openvino.Model = onnx.convert(onnx.load(str(self.path)))
+            return model
+        except Exception as error:  # of many types, as the readers have their own
+            raise WeightsError(f"cannot read the network {self.path}: {one_line(error)}") from error
 
     def digests(self) -> tuple[str, ...]:
-        """Return the digest of the file; see `featx.backbones.backbone.OpenVINOSource`."""
-        return (self.digest,)
+        """Return the digest of the file now; see `featx.backbones.backbone.OpenVINOSource`."""
+        digest = digest_of_files(self.path, read_header(self.path))
+        return (digest_with_function(digest, self.preprocess, self.input_size),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +128,8 @@ def model_backbone(
     """Make a backbone of a network of a user's own; see `Backbone.from_openvino`."""
     function = preprocessing_of(preprocess)
     name = name or model.get_friendly_name()
-    size, fixed = _size(model, name)
+    shapes = [each.partial_shape for each in model.inputs]
+    size, fixed = _size([_sides(shape) for shape in shapes if shape.rank.is_static], name)
     digest = digest_with_function(_digest_of_model(model), function, size)
     return Backbone(
         name=name,
@@ -134,10 +162,12 @@ def _backbone_of_file(
             "each channel, 0.5,0.5,0.5/0.2,0.2,0.2"
         )
     function = preprocessing_of(preprocess)
-    size, fixed = _size(_read(path), name)
+    header = read_header(path)
+    size, fixed = _size(list(header.inputs.values()), name)
     if processor and processor.input_size and not fixed:
         size = processor.input_size
-    digest = digest_with_function(_digest_of_file(path), function, size)
+    files = digest_of_files(path, header)
+    digest = digest_with_function(files, function, size)
     return Backbone(
         name=name,
         digest=digest,
@@ -148,38 +178,45 @@ def _backbone_of_file(
         layer=layer,
         preprocess=function,
         kind=OPENVINO,
-        source=NetworkFile(path, digest),
+        source=NetworkFile(path, files, function, size),
         weights=Weights(str(path), path, digest),
     )
 
 
-def _read(path: Path) -> openvino.Model:
-    try:
-        return import_openvino().Core().read_model(path)
-    except RuntimeError as error:
-        raise WeightsError(f"cannot read the network {path}: {one_line(error)}") from error
-
-
-def _size(model: openvino.Model, name: str) -> tuple[int, bool]:
+def _size(inputs: Sequence[Shape], name: str) -> tuple[int, bool]:
     """Return the side of the pictures that a network is made for, and whether it takes no other."""
-    shapes = [each.partial_shape for each in model.inputs]
-    pictures = [shape for shape in shapes if shape.rank.is_static and len(shape) == 4]
+    pictures = [shape for shape in inputs if len(shape) == 4 and {shape[1], shape[3]} & {3, None}]
     if len(pictures) != 1:
+        shapes = ", ".join(map(_written_shape, inputs)) or "none"
         raise OptionError(
             f"a backbone takes one RGB picture, input shape (n, 3, size, size): {name} has inputs "
-            f"of shape {', '.join(map(str, shapes)) or 'none'}"
+            f"of shape {shapes}"
         )
-    first = 2 if channels_first(pictures[0]) else 1
-    sides = [pictures[0][axis] for axis in (first, first + 1)]
-    if all(side.is_static for side in sides) and sides[0] != sides[1]:
-        raise OptionError(f"a backbone takes square pictures: {name} has input {pictures[0]}")
-    fixed = next((side.get_length() for side in sides if side.is_static), None)
+    (shape,) = pictures
+    rows, columns = shape[1:3] if shape[3] == 3 and shape[1] != 3 else shape[2:4]
+    if None not in (rows, columns) and rows != columns:
+        raise OptionError(
+            f"a backbone takes square pictures: {name} has input {_written_shape(shape)}"
+        )
+    fixed = rows or columns
     return fixed or _USUAL_SIZE, fixed is not None
 
 
-def _digest_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _written_shape(shape: Shape) -> str:
+    return f"({', '.join('?' if side is None else str(side) for side in shape)})"
+
+
+def _sides(shape: openvino.PartialShape) -> Shape:
+    return tuple(None if side.is_dynamic else side.get_length() for side in shape)
+
+
+def digest_of_files(path: Path, header: Header) -> str:
+    """Return the digest of a network in a file: SHA-256 of it, or of those of all its files."""
+    digest = file_digest(path)
+    if not header.beside:
+        return digest
+    parts = [digest, *(f"{name} {file_digest(path.with_name(name))}" for name in header.beside)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _digest_of_model(model: openvino.Model) -> str:
@@ -188,14 +225,12 @@ def _digest_of_model(model: openvino.Model) -> str:
         path = Path(folder) / "network.xml"
         import_openvino().serialize(model, path)
         text = re.sub(r' names?="[^"]*"', "", path.read_text().partition("</edges>")[0])
-        digest = _digest_of_file(path.with_suffix(".bin"))
+        digest = file_digest(path.with_suffix(".bin"))
     return hashlib.sha256(f"{digest}\n{text}".encode()).hexdigest()
 
 
-def digest_with_function(
-    digest: str, preprocess: Callable[[np.ndarray], np.ndarray], size: int
-) -> str:
-    """Add what a function does to a fixed set of pixels, as it has no digest of its own."""
+def digest_with_function(digest: str, preprocess: Preprocess, size: int) -> str:
+    """Add to a digest what a function does to a set of pixels, as it has no digest of its own."""
     if isinstance(preprocess, Preprocessing):
         return digest
     pixels = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype(np.float32)

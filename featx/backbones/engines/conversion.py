@@ -27,8 +27,11 @@ from featx.backbones.framework import import_openvino, keras_backend
 from featx.backbones.keras_settings import usual_settings
 from featx.backbones.kinds import OPENVINO
 from featx.backbones.network import Cut, cut_network
+from featx.backbones.network_child import cut_file
+from featx.backbones.network_file import NetworkFile
 from featx.backbones.network_store import key_of, read_network, write_network
 from featx.backbones.openvino_network import cut_openvino_network
+from featx.backbones.openvino_trial import computed, tried
 from featx.errors import ConversionError, StorageError, get_logger, one_line
 from featx.progress import waiting
 
@@ -62,7 +65,9 @@ def float_network(request: EngineRequest) -> openvino.Model:
     shape = request.poolings, request.input_size
     with waiting(reason, shown=request.progress):
         if backbone.kind == OPENVINO:
-            return _checked(cut_openvino_network(backbone, cut, *shape), backbone.name)
+            if isinstance(backbone.source, NetworkFile):
+                return cut_file(backbone, cut, *shape)
+            return tried(cut_openvino_network(backbone, cut, *shape), backbone.name)
         return _convert(cut_network(backbone, cut, *shape), backbone.name)
 
 
@@ -133,54 +138,10 @@ def _convert(model: keras.Model, name: str) -> openvino.Model:
     pixels = np.random.default_rng(0).integers(0, 256, (2, *entry.shape[1:]), dtype=np.uint8)
     pixels = pixels.astype(entry.dtype)
     expected = np.asarray(model(pixels, training=False))
-    actual = _computed(network, pixels)
+    actual = computed(network, pixels)
     difference = np.abs(actual - expected).max() / (np.abs(expected).max() or 1)
     if not difference < TOLERANCE:
         raise ConversionError(
             f"{name} gives other features once converted (by {difference:.1e} of their scale)"
         )
     return network
-
-
-def _checked(network: openvino.Model, name: str) -> openvino.Model:
-    """Check that a network gives each picture its own features; else it takes one at a time.
-
-    A network that was exported for one picture may mix up several without an error.
-    """
-    entry = network.input(0)
-    size = entry.partial_shape[1].get_length()
-    pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
-    pixels = pixels.astype(entry.get_element_type().to_dtype())
-    try:
-        alone = np.concatenate([_computed(network, pixels[[number]]) for number in (0, 1, 0)])
-    except RuntimeError as error:
-        raise ConversionError(f"{name} cannot be run: {one_line(error)}") from error
-    if not np.isfinite(alone).all():
-        raise ConversionError(f"{name} gives features that are no finite numbers")
-    if not _alike(alone[2], alone[0]):
-        raise ConversionError(
-            f"{name} gives other features of the same picture each time: export it for inference, "
-            "not for training"
-        )
-    if entry.partial_shape[0].is_dynamic:
-        try:
-            varies = _alike(_computed(network, pixels[:2]), alone[:2])
-        except RuntimeError as error:
-            log.info("%s takes one picture at a time: %s", name, one_line(error))
-            varies = False
-        if not varies:
-            network.reshape([1, size, size, 3])
-    return network
-
-
-def _computed(network: openvino.Model, pixels: np.ndarray) -> np.ndarray:
-    """Run a network, as it stands, in float32."""
-    precise = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = import_openvino().Core().compile_model(network, "CPU", precise)
-    features: np.ndarray = compiled([pixels])[0]
-    return features
-
-
-def _alike(actual: np.ndarray, expected: np.ndarray) -> bool:
-    difference = np.abs(actual - expected).max() / (np.abs(expected).max() or 1)
-    return bool(difference < TOLERANCE)
