@@ -18,7 +18,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import featx
 from featx import errors
 from featx.backbones.backbone import Backbone
 from featx.backbones.framework import import_openvino
@@ -80,7 +79,7 @@ def _run(
         + _PER_PIXEL * input_size**2
         + _PER_THREAD * (os.cpu_count() or 1),
     }
-    package = str(Path(featx.__file__).parents[1])
+    package = str(Path(errors.__file__).parents[1])
     paths = os.pathsep.join([package, *filter(None, sys.path)])
     try:
         ended = subprocess.run(
