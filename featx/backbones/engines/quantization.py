@@ -362,7 +362,7 @@ def _nncf() -> Any:
             ) from error
         finally:
             logging.setLoggerClass(logger_class)  # it makes all loggers of the process its own
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # and not the handlers, which others share
     return nncf
 
 
