@@ -7,6 +7,8 @@ from pathlib import Path
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
+from featx.backbones.table import BACKBONES
+from featx.backbones.weights import is_published
 
 FOLDER = Path(__file__).with_name("calibrations")
 SUFFIX = ".calibration"  # behind the name of the network
@@ -15,11 +17,25 @@ SUFFIX = ".calibration"  # behind the name of the network
 def shipped_calibration(
     backbone: Backbone, layer: str | None, input_size: int
 ) -> Calibration | None:
-    """Return the calibration that featx has for a network, of these very weights; None for none."""
+    """Return the calibration that featx has for a network with these weights; None for none."""
     for path in FOLDER.glob(f"*{SUFFIX}"):
-        if path.stem == backbone.name and fits(_read(path), backbone, layer, input_size):
-            return _read(path)
+        if path.stem == backbone.name:
+            known = _read(path)
+            same = (known.layer, known.input_size) == (layer, input_size)
+            of_weights = known.weights == backbone.digest or _is_published(backbone)
+            return known if same and of_weights else None
     return None
+
+
+def _is_published(backbone: Backbone) -> bool:
+    """Whether the weights are those that all have, in whichever of the two files of them.
+
+    One has the weights of the classifier, too, and so another digest.
+    """
+    spec, weights = BACKBONES.get(backbone.name), backbone.weights
+    if spec is None or weights is None or weights.path is None or weights.rescaled:
+        return False
+    return is_published(spec, weights.path)
 
 
 def fits(calibration: Calibration, backbone: Backbone, layer: str | None, input_size: int) -> bool:

@@ -214,6 +214,12 @@ def _own_file(spec: BackboneSpec, path: Path, top: bool) -> Path:
     return path
 
 
+def is_published(spec: BackboneSpec, path: Path) -> bool:
+    """Whether a file is one that the table knows, with the classifier or without it."""
+    files = (spec.with_top, spec.without_top)
+    return any(file.checksum is not None and _is_as_published(path, file) for file in files)
+
+
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
     """Return the digest of a file in hexadecimal; an unchanged file is read once."""
     try:

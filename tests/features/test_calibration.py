@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ import pytest
 
 import featx
 from featx.backbones import shipped
+from featx.backbones.table import BACKBONES, WeightsFile
+from featx.backbones.weights import Weights
 from featx.errors import ConversionError, OptionError, RecipeMismatchError, StorageError
 from featx.features import formats
 from featx.features.calibration import FEWEST, N_PICTURES
@@ -279,6 +282,26 @@ def test_it_serves_its_own_weights_layer_and_size_alone(
     features = embed(many, replace(backbone, **network), **options)
     assert calibration_of(features) != brought.digest
     assert len(fake_engine.calibrated) == 1
+
+
+def test_it_serves_the_published_weights_in_either_file(
+    backbone, brought, monkeypatch, tmp_path, photos, fake_engine
+):
+    """With the classifier or without, which the digest tells apart."""
+    published, changed = tmp_path / "published.h5", tmp_path / "changed.h5"
+    published.write_bytes(b"as published")
+    changed.write_bytes(b"trained on")
+    one, other = (
+        WeightsFile(f"{each}.h5", checksum=hashlib.md5(each).hexdigest())
+        for each in (b"with", b"as published")
+    )
+    spec = replace(BACKBONES["vgg16"], name="fake", with_top=one, without_top=other)
+    monkeypatch.setattr(shipped, "BACKBONES", {"fake": spec})
+    for path, expected in ((published, brought), (changed, None)):
+        weights = Weights(str(path), path, "ef" * 32)
+        network = replace(backbone, digest=weights.digest, weights=weights)
+        assert shipped.shipped_calibration(network, None, 16) == expected
+    assert shipped.shipped_calibration(replace(network, weights=None), None, 16) is None
 
 
 def test_a_backbone_with_a_calibration_of_its_own_is_run_by_that(photos, backbone, brought):
