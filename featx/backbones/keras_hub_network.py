@@ -13,6 +13,8 @@ import importlib.util
 import json
 import os
 import re
+import socket
+import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     import keras
 
 PREFIX = "keras_hub:"
+_HUGGING_FACE = "hf://"
 _NO_PLACES = ("imagenet", "random")  # of weights
 _OF_TEXTS = re.compile(r"BLIP2|\w*Gemma|Qwen|VideoPrism|PARSeq")  # or of pictures and texts
 _SMALLEST_SIZE = 32  # px, of networks that take pictures of any size
@@ -98,9 +101,11 @@ class KerasHubNetwork:
         return (_digest(self.preset, self.weights.path),)
 
 
-def load(name: str, weights: str | Path, layer: str | None) -> Backbone:
+def load(
+    name: str, weights: str | Path, layer: str | None, preprocess: PreprocessLike | None = None
+) -> Backbone:
     """Take a network by the name of its preset; see `Backbone.load`."""
-    return hub_backbone(name.removeprefix(PREFIX), weights, None, layer)
+    return hub_backbone(name.removeprefix(PREFIX), weights, preprocess, layer)
 
 
 def hub_backbone(
@@ -123,7 +128,7 @@ def hub_backbone(
     if scaling is None:
         raise OptionError(
             f"{folder} does not say what pixels go through first: it needs an image_converter.json "
-            "(save the network's ImageConverter there, too), or in Python give preprocess="
+            "(save the network's ImageConverter there, too), or give preprocess, such as 'torch'"
         )
     function = preprocessing_of(scaling)
     size = preset.input_size
@@ -264,8 +269,6 @@ def _known(name: str, files: tuple[str, ...]) -> Path | None:
 def _asked(name: str, files: tuple[str, ...]) -> Path:
     """Ask KerasHub for the files of a preset, of its cache or its hub; return their folder."""
     hub = import_keras_hub()
-    from keras_hub.src.utils.preset_utils import get_file
-
     if "://" not in name and name not in hub.models.Backbone.presets:
         near = difflib.get_close_matches(name, hub.models.Backbone.presets, n=3)
         hint = f": did you mean {listed(near)}?" if near else ""
@@ -274,19 +277,48 @@ def _asked(name: str, files: tuple[str, ...]) -> Path:
             "a folder of a preset will do, too)"
         )
     try:
-        paths = [get_file(name, file) for file in files]
+        paths = [_file_of(name, file) for file in files]
         for converter in CONVERTERS:
             with suppress(FileNotFoundError):
-                get_file(name, converter)
+                _file_of(name, converter)
                 break
     except Exception as error:  # whatever the network below says
+        host = _host(name)
+        reason = one_line(error) if _is_known(host) else f"{host} cannot be reached"
         raise WeightsError(
-            f"cannot fetch {PREFIX}{name} ({one_line(error)}): bring the folder of the preset here "
-            "from a machine that has a network, and name it: weights=FOLDER"
+            f"cannot fetch {PREFIX}{name} ({reason}): bring the folder of the preset here from a "
+            "machine that has a network, and name it: weights=FOLDER"
         ) from error
     folder = Path(paths[0]).parent
     remember(name, folder)
     return folder
+
+
+def _file_of(name: str, file: str) -> str:
+    """Return the path of a file of a preset, of the cache of its hub or downloaded now."""
+    if name.startswith(_HUGGING_FACE) and not _is_known(_host(name)):  # it would try half a minute
+        import huggingface_hub
+
+        handle = name.removeprefix(_HUGGING_FACE)
+        return str(huggingface_hub.hf_hub_download(handle, file, local_files_only=True))
+    from keras_hub.src.utils.preset_utils import get_file
+
+    return str(get_file(name, file))
+
+
+def _host(name: str) -> str:
+    return "huggingface.co" if name.startswith(_HUGGING_FACE) else "api.kaggle.com"
+
+
+def _is_known(host: str) -> bool:
+    """Whether there may be a way to a host: a proxy, or an address."""
+    if urllib.request.getproxies():
+        return True
+    try:
+        socket.getaddrinfo(host, "https")
+    except OSError:
+        return False
+    return True
 
 
 def remember(name: str, folder: Path) -> None:

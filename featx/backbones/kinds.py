@@ -107,6 +107,7 @@ KINDS = [
         modules=("keras_hub",),
         install="featx[hub]",
         lister="featx.backbones.keras_hub_network:names",
+        preprocesses=True,
     ),
     Kind(
         "timm",
@@ -116,7 +117,7 @@ KINDS = [
         usage="timm:NAME",
         text="a network of PyTorch Image Models",
         modules=("torch", "timm"),
-        install='"featx[timm]"',
+        install="featx[timm]",
         lister="featx.backbones.timm_library:names",
     ),
     Kind(
@@ -127,7 +128,7 @@ KINDS = [
         usage="torchvision:NAME",
         text="a classifier of torchvision, cut before its last layer",
         modules=("torch", "torchvision"),
-        install='"featx[timm]"',
+        install="featx[timm]",
         lister="featx.backbones.torchvision_library:names",
     ),
     Kind("keras", lambda name: True, "featx.backbones.applications:load"),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
-from featx.backbones.kinds import is_network_file
-from featx.backbones.preprocessing import preprocessing_in
+from featx.backbones.kinds import is_network_file, kind_of
+from featx.backbones.preprocessing import Preprocessing, preprocessing_in
 from featx.backbones.weights import sources_of, written_sources
 from featx.errors import RecipeMismatchError, UnknownBackboneError, WeightsError
 from featx.features.recipe import RecipePart
@@ -31,18 +31,14 @@ def find_network(part: RecipePart, source: str, model: str | os.PathLike[str] | 
     """
     if not is_network_file(source):
         try:
-            return Backbone.load(part.backbone, source, layer=part.cut.layer)
+            own = _preprocessing(part) if kind_of(part.backbone).preprocesses else None
+            return Backbone.load(part.backbone, source, layer=part.cut.layer, preprocess=own)
         except UnknownBackboneError as error:
             raise UnknownBackboneError(
                 f"the model was trained on a network of your own, {part.backbone!r}: "
                 "load it in Python, with backbone= that network"
             ) from error
-    preprocess = preprocessing_in(part.preprocessing)
-    if preprocess is None:
-        raise UnknownBackboneError(
-            f"the model was trained on {part.backbone} with a function that prepares pixels: load "
-            "it in Python, with backbone= that network"
-        )
+    preprocess = _preprocessing(part)
     path = Path(source)
     if model is not None and not path.is_file():
         path = Path(model).parent / path.name
@@ -52,6 +48,17 @@ def find_network(part: RecipePart, source: str, model: str | os.PathLike[str] | 
             "weights= (--weights) where it is now, or put it beside the model"
         )
     return Backbone.from_onnx(path, preprocess, part.cut.layer, part.backbone)
+
+
+def _preprocessing(part: RecipePart) -> Preprocessing:
+    """Return the scaling of pixels that a model was trained with, of a network that has several."""
+    preprocess = preprocessing_in(part.preprocessing)
+    if preprocess is None:
+        raise UnknownBackboneError(
+            f"the model was trained on {part.backbone} with a function that prepares pixels: load "
+            "it in Python, with backbone= that network"
+        )
+    return preprocess
 
 
 def moved_sources(written: str, weights: str, parts: Sequence[RecipePart]) -> str:
