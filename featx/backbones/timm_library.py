@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from featx.backbones.tensor_file import read_tensors
 from featx.backbones.torch_library import (
+    OFFLINE,
     Built,
     as_torch,
     fetched,
     import_library,
     mismatch,
+    quick_hub,
     seeded,
 )
 from featx.backbones.torch_network import TorchNetwork
@@ -66,7 +68,7 @@ def _config(timm: Any, name: str) -> Any:
         near = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
         hint = f"; did you mean {listed(near)}?" if near else ""
         raise UnknownBackboneError(
-            f"timm has no network {architecture!r}{hint} (timm.list_models() lists all)"
+            f"timm has no network {architecture!r}{hint} (`featx backbones timm:` lists all)"
         )
     try:
         return timm.get_pretrained_cfg(name, allow_unregistered=False)
@@ -109,9 +111,12 @@ def _pretrained(timm: Any, name: str, config: Any, options: dict[str, Any]) -> A
             pretrained_cfg_overlay={"state_dict": as_torch(read_tensors(path))},
         )
     try:
-        return _create(timm, name, options, pretrained=True)
+        with quick_hub():
+            return _create(timm, name, options, pretrained=True)
     except Exception as error:  # whatever the network below says
-        raise WeightsError(f"cannot fetch the weights of timm:{name}: {one_line(error)}") from error
+        raise WeightsError(
+            f"cannot fetch the weights of timm:{name} ({one_line(error)}): {OFFLINE}"
+        ) from error
 
 
 def _with_file(timm: Any, name: str, config: Any, path: Path, options: dict[str, Any]) -> Any:

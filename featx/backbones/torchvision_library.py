@@ -51,7 +51,7 @@ def build(name: str, weights: str, size: int | None) -> Built:
         hint = f"; did you mean {listed(near)}?" if near else ""
         raise UnknownBackboneError(
             f"torchvision has no network {name!r} for classification{hint} "
-            "(torchvision.models.list_models() lists all)"
+            "(`featx backbones torchvision:` lists all)"
         )
     published = models.get_model_weights(name).DEFAULT
     options = _OPTIONS.get(name, {})
