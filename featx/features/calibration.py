@@ -17,7 +17,7 @@ from featx.errors import ConversionError, OptionError, get_logger
 from featx.features.options import EmbedOptions
 from featx.features.reader import Reader
 from featx.features.recipe import Recipe, RecipePart
-from featx.features.request import Request, with_calibration
+from featx.features.request import NEAR, Request, cosine_of, with_calibration
 from featx.features.store.calibrations import keep_calibration, known_calibration
 from featx.files import cache_folder
 from featx.images.folder import ImageFolder
@@ -58,8 +58,10 @@ def calibrated(
             known = known_calibration(cache, backbone, part)
             made[network] = known or _made(backbone, part, images, settled, cache)
         calibration = made[network]
-        if calibration is not None:
+        if calibration is not None and (not settled["fast"] or cosine_of(calibration) >= NEAR):
             return with_calibration(backbone, part, calibration)
+        if calibration is not None:
+            log.warning("%s: %s is used instead", _far(calibration), _instead(settled))
         return backbone, replace(part, cut=replace(part.cut, precision=_instead(settled)))
 
     done = []
@@ -68,6 +70,14 @@ def calibrated(
         backbones, recipes = zip(*parts, strict=True)
         done.append(replace(request, backbones=backbones, recipe=Recipe(recipes)))
     return done
+
+
+def _far(calibration: Calibration) -> str:
+    """Say how far features in int8 are from those in float32."""
+    return (
+        f"int8 changes features of {calibration.network} more than it usually does (their mean "
+        f"cosine to those in float32 is {cosine_of(calibration):.3f})"
+    )
 
 
 def _instead(settled: EmbedOptions) -> str:
@@ -88,6 +98,8 @@ def _made(
             pictures = _sample(images, part.square)
             if len(pictures) >= FEWEST:
                 measured = calibrate(request, np.stack(pictures), settled["engine"])
+                if not settled["fast"] and cosine_of(measured) < NEAR:
+                    log.warning("%s", _far(measured))
                 return keep_calibration(cache, backbone, part, measured)
         why = (
             f"calibrating {backbone.name} for int8 takes {FEWEST} different pictures, and "

@@ -22,6 +22,7 @@ from featx.files import cache_folder
 from featx.images.square import Square
 
 _MAX_INPUT_SIZE = 4096  # px
+NEAR = 0.99  # the least mean cosine of int8 to float32 that `fast` takes
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ class Request:
         return [part for view in range(self.views + 1) for part in self.of_view(view)]
 
 
+def cosine_of(calibration: Calibration) -> float:
+    """Return how near features in int8 are to those in float32: their mean cosine, if known."""
+    cosine = calibration.settings.get("cosine", 1.0)
+    return float(cosine) if isinstance(cosine, int | float) else 1.0
+
+
 def with_calibration(
     backbone: Backbone, part: RecipePart, calibration: Calibration
 ) -> tuple[Backbone, RecipePart]:
@@ -154,7 +161,9 @@ def _part(
     known = None
     if part.cut.precision == "int8":
         known = known_calibration(cache_folder(settled["cache"]), backbone, part)
-    return (backbone, part) if known is None else with_calibration(backbone, part, known)
+    if known is None or (settled["fast"] and cosine_of(known) < NEAR):
+        return backbone, part
+    return with_calibration(backbone, part, known)
 
 
 def check_preprocess(backbones: Sequence[Any], preprocess: str | None) -> None:

@@ -235,6 +235,26 @@ def test_what_cannot_be_calibrated_is_refused_or_with_fast_done_otherwise(
     assert lines() == [f"{error}: bfloat16 is used instead"]
 
 
+def test_fast_leaves_int8_out_where_it_changes_features_too_much(many, backbone, lines):
+    def far(request, pictures):
+        made = fakes.calibrate(request, pictures)
+        return replace(made, settings={**made.settings, "cosine": 0.953})
+
+    changed = (
+        "int8 changes features of fake more than it usually does (their mean cosine to those in "
+        "float32 is 0.953)"
+    )
+    with fakes.install(calibrator=far):
+        for _ in range(2):
+            features = embed(many, backbone, fast=True)
+            assert features.recipe.settings["precision"] == "bfloat16"
+        assert lines() == [f"{changed}: bfloat16 is used instead"] * 2
+        assert len(fakes.FakeEngine.calibrated) == 1, "what came of it is kept"
+        asked = embed(many, backbone, input_size=20)
+    assert asked.recipe.settings["precision"] == "int8", "by its name"
+    assert lines()[2:] == [changed]
+
+
 def test_fast_says_int8_in_the_recipe(many, backbone):
     (part,) = embed(many, backbone, fast=True).recipe.parts
     assert (part.square.decode, part.cut.precision) == ("scaled", "int8")

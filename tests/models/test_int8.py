@@ -59,6 +59,7 @@ def test_it_predicts_in_a_fresh_process_without_nncf_and_with_an_empty_cache(
     part = model.recipe.parts[0]
     assert (part.cut.precision, part.cut.calibration) == ("int8", model.calibrations[0].digest)
     assert model.calibrations[0].n_pictures == 30
+    assert 0.98 < model.calibrations[0].settings["cosine"] <= 1, "to features in float32"
     expected = model.predict_proba(new_photos, progress=False)
     plain = featx.train(many, backbone=str(network), progress=False)
     assert not np.array_equal(plain.predict_proba(new_photos, progress=False), expected)
