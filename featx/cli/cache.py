@@ -15,6 +15,7 @@ from featx.text import count, printable, size
 
 if TYPE_CHECKING:
     from featx.features.store.cache import CachedCalibration, CachedEngine, CachedRecipe
+    from featx.features.store.imported import ImportedNetwork
 
 
 @click.group(cls=Group, invoke_without_command=True, epilog="Example: featx cache info")
@@ -39,23 +40,30 @@ def cache(context: click.Context, cache: str | None, as_json: bool) -> None:
 def info(cache: str | None = None, as_json: bool = False) -> None:
     """List what is stored for each recipe, the networks converted for OpenVINO, and calibrations.
 
-    A calibration is what int8 needs of a network.
+    A calibration is what int8 needs of a network. An imported network is one that PyTorch built,
+    which is needed no more as long as it is there.
     """
-    from featx.features.store.cache import calibrations, contents, engines
+    from featx.features.store.cache import calibrations, contents, days_since, engines
+    from featx.features.store.imported import imported_networks
 
     folder = cache_folder(cache)
     recipes, networks, measured = contents(folder), engines(folder), calibrations(folder)
+    imported = imported_networks(folder)
     document = {
         "cache": str(folder),
         "recipes": [recipe.to_dict() for recipe in recipes],
         "engines": [network.to_dict() for network in networks],
         "calibrations": [each.to_dict() for each in measured],
+        "imported": [
+            {**each.to_dict(), "days_old": round(days_since(each.newest), 2)} for each in imported
+        ],
     }
     counts = [count(len(recipes), "recipe")]
     counts += [count(len(networks), "converted network")] if networks else []
     counts += [count(len(measured), "calibration")] if measured else []
+    counts += [count(len(imported), "imported network")] if imported else []
     total = sum(each.bytes for each in recipes) + sum(each.bytes for each in networks)
-    total += sum(each.bytes for each in measured)
+    total += sum(each.bytes for each in measured) + sum(each.bytes for each in imported)
     lines = [f"{printable(folder)}: {', '.join(counts)}, {size(total)}"]
     if recipes:
         rows = [[each.fingerprint[:12], f"{each.rows:,}", *_about(each)] for each in recipes]
@@ -72,6 +80,10 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
         ]
         header = ["calibration", "recipes", "size", "age", "settings"]
         lines.append(table(header, rows, right=header[1:4]))
+    if imported:
+        rows = [[each.path.name[:12], *_about(each)] for each in imported]
+        header = ["imported", "size", "age", "settings"]
+        lines.append(table(header, rows, right=header[1:3]))
     emit(document, "\n".join(lines), as_json=as_json)
 
 
@@ -91,7 +103,8 @@ def clear(
     """Remove features, converted networks and calibrations: by name, by age, or all.
 
     NAME is the fingerprint of a recipe, a network or a calibration, or its first characters, or a
-    backbone. A calibration stays as long as features are there that it made.
+    backbone. A calibration stays as long as features are there that it made. Imported networks go
+    by name, or with all.
     """
     from featx.features.store.cache import clear as clear_cache
 
@@ -133,7 +146,7 @@ def verify(cache: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _about(stored: CachedRecipe | CachedEngine | CachedCalibration) -> list[str]:
+def _about(stored: CachedRecipe | CachedEngine | CachedCalibration | ImportedNetwork) -> list[str]:
     """Write the size, the age and the settings of something stored."""
     return [size(stored.bytes), _age(stored.newest), stored.text]
 

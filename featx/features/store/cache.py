@@ -20,6 +20,7 @@ from featx.backbones.shipped import SUFFIX
 from featx.errors import FeatxError, OptionError
 from featx.features.recipe import Recipe
 from featx.features.store.calibrations import calibrations_folder, read_calibration
+from featx.features.store.imported import clear_imported, imported_networks
 from featx.features.store.index import shard_paths
 from featx.features.store.shard import DamagedShardError, verify_shard
 from featx.features.store.store import Damage, shards_folder
@@ -193,10 +194,12 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
     The names are fingerprints of recipes, keys of networks, digests of calibrations (or their first
     characters) or names of backbones; none for everything. Given `older_than`, what is younger, in
     days, is kept. A calibration stays as long as a recipe of the cache names it: without it, new
-    pictures would not go with those vectors any more.
+    pictures would not go with those vectors any more. Imported networks are no matter of age: what
+    built them may not be there to build them again.
     """
     recipes, networks = _folders(shards_folder(cache)), _folders(engines_folder(cache))
-    measured = calibrations(cache)
+    measured, imported = calibrations(cache), imported_networks(cache)
+    going = [] if names or older_than is not None else imported
     chosen = [] if names else [*recipes, *networks]
     no_longer = [] if names else measured
     for name in names:
@@ -204,17 +207,19 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
         found += [folder for folder in networks if _is_of(folder, DESCRIPTION, name)]
         of_name = [each for each in measured if _is_calibration_of(each, name)]
         no_longer += of_name
-        if not found and not of_name:
+        whole = [each for each in imported if each.is_called(name)]
+        going += [each for each in whole if each not in going]
+        if not found and not of_name and not whole:
             raise OptionError(
                 f"nothing of {name!r} in the cache {cache}: expected a fingerprint or a backbone "
                 "that `featx cache info` lists"
             )
-        if not found:
+        if not found and not whole:
             _require_unused(of_name)
         chosen.extend(found)
     now = time.time()
     limit = math.inf if older_than is None else now - older_than * 86_400
-    removed = 0
+    removed = clear_imported(going)
     for folder in dict.fromkeys(chosen):
         with storage_errors(folder):
             if folder in networks:
