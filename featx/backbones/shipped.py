@@ -13,6 +13,9 @@ from featx.backbones.weights import is_published
 FOLDER = Path(__file__).with_name("calibrations")
 SUFFIX = ".calibration"  # behind the name of the network
 
+#: Measured with weights of another training, or scaled otherwise, than those that are published.
+_OF_OTHER_WEIGHTS = ("inception_v3", "vgg19")
+
 
 def shipped_calibration(
     backbone: Backbone, layer: str | None, input_size: int
@@ -34,6 +37,8 @@ def _is_published(backbone: Backbone) -> bool:
     """
     spec, weights = BACKBONES.get(backbone.name), backbone.weights
     if spec is None or weights is None or weights.path is None or weights.rescaled:
+        return False
+    if backbone.name in _OF_OTHER_WEIGHTS:
         return False
     return is_published(spec, weights.path)
 

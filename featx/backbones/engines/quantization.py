@@ -89,7 +89,9 @@ def greatest_sums() -> tuple[openvino.Model, np.ndarray, np.ndarray]:
     return network, pixels, np.full_like(pixels, channels * 255 * _LARGEST)
 
 
-def calibrate(request: EngineRequest, pictures: np.ndarray) -> Calibration:
+def calibrate(
+    request: EngineRequest, pictures: np.ndarray, settings: CalibrationSettings | None = None
+) -> Calibration:
     """Measure on pictures what quantizes a network; the same pictures give the same numbers.
 
     It holds for every pooling: the network is quantized up to the layer that is read. Its settings
@@ -101,6 +103,8 @@ def calibrate(request: EngineRequest, pictures: np.ndarray) -> Calibration:
         The network and its layer; poolings, precision and batch size play no part.
     pictures : ndarray of shape (n, size, size, 3), uint8
         RGB, 0 to 255, as the network will see them.
+    settings : CalibrationSettings, optional
+        How it is measured; by default what suits the network.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def calibrate(request: EngineRequest, pictures: np.ndarray) -> Calibration:
     nncf = _nncf()
     # Poolings would be quantized, too, and differently where there are two.
     network = float_network(replace(request, poolings=("none",), progress=False))
-    settings = settings_for(backbone.name)
+    settings = settings or settings_for(backbone.name)
     pixels = network_input(backbone, pictures)
     measured = _measured(nncf, network, settings, pixels)
     before, after = Operations(network), Operations(measured)
