@@ -7,11 +7,14 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
-from benchmarks import picture, throughput
+from benchmarks import large, picture, throughput
+from benchmarks.bench import Bench
 from benchmarks.images import drawn, linked, own
-from benchmarks.report import Asked, headline, machine
+from benchmarks.plan import CORES, QUICK
+from benchmarks.report import Asked, headline, machine, units_of
 from benchmarks.turns import Racer, in_turns, race
 from conftest import ROOT
 from PIL import Image
@@ -26,12 +29,19 @@ RATES = {
     "fast_network": 300.0,
     "fast_decoding": 600.0,
 }
+ENGINES = {
+    mode: {"precision": "int8" if mode == "fast" else "float32"} for mode in throughput.MODES
+}
 FIGURES = {
     "resnet50": {
         "weights": "imagenet",
+        "engines": ENGINES,
         **throughput.summary({name: {"rate": rate, "n": 8} for name, rate in RATES.items()}),
     }
 }
+
+
+RATIOS = FIGURES["resnet50"]["ratios"]
 
 
 def test_drawn_images_are_distinct_jpegs_of_the_size_and_the_bytes_of_photographs(tmp_path):
@@ -110,6 +120,7 @@ def test_no_turn_takes_more_images_than_there_are():
 def test_the_table_has_a_row_for_each_backbone_and_aligned_columns():
     text = throughput.show(FIGURES)
     rates, ratios = text.split("\n\n")
+    assert "--fast computes in: resnet50 int8" in ratios
     header, row = rates.splitlines()
     assert row.split() == ["resnet50", "10.0", "25.0", "40.0", "45.0", "160.0", "200.0"]
     assert len(header.rstrip()) == len(row.rstrip())
@@ -126,6 +137,48 @@ def test_the_table_has_a_row_for_each_backbone_and_aligned_columns():
 def test_random_weights_are_told():
     figures = {"vgg16": {**FIGURES["resnet50"], "weights": "random"}}
     assert "random weights, which are as fast: vgg16" in throughput.show(figures)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("", "AMX, AVX512-BF16, AVX512-VNNI, AVX512, AVX2"),
+        ("AVX512_CORE_BF16", "AVX512-BF16, AVX512-VNNI, AVX512, AVX2"),
+        ("AVX512_CORE_VNNI", "AVX512-VNNI, AVX512, AVX2"),
+        ("AVX2_VNNI", "AVX2"),
+    ],
+)
+def test_a_processor_passes_for_a_lesser_one_where_its_units_are_limited(limit, expected):
+    units = units_of("fpu avx2 avx512f avx512_vnni avx512_bf16 amx_int8", limit)
+    assert ", ".join(units) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "precision", "gain"),
+    [
+        ("AMX", "int8", 8),
+        ("AVX512-BF16", "bfloat16", 2.4),
+        ("AVX512-BF16", "int8", 4),
+        ("AVX512-VNNI", "int8", 4),
+        ("AVX512-VNNI", "float32", None),
+        ("AVX2", "int8", None),
+    ],
+)
+def test_what_is_asked_of_fast_depends_on_the_processor(unit, precision, gain):
+    assert throughput.gain_asked([unit], precision) == gain
+
+
+def test_entropy_coding_bounds_what_decodes_large_photographs():
+    figures = {"resnet50": {**FIGURES["resnet50"], "entropy": 900.0, "entropy_share": 2 / 3}}
+    figures["resnet50"]["ratios"] = {**RATIOS, "fast/bound": 0.8, "fast/entropy bound": 0.7}
+    assert "entropy coding of the JPEGs alone: 900.0 images/s, 67 %" in large.show(figures)
+    assert [(each.limit, each.got) for each in large.asked(figures)] == [(0.9, 0.8), (0.9, 0.7)]
+
+
+def test_on_a_busy_machine_processor_time_counts(tmp_path):
+    worker = SimpleNamespace(processor_seconds=2.0)
+    assert Bench(QUICK, tmp_path).rate(worker, 10, 3.0) == 3.0
+    assert Bench(QUICK, tmp_path, busy=True).rate(worker, 10, 3.0) == 5.0 * CORES
 
 
 def test_what_is_asked_says_what_was_got():

@@ -43,9 +43,12 @@ def main() -> None:
             work=Path(work).resolve(),
             own=options.images,
             chosen=tuple(options.backbones or ()),
+            busy=options.busy,
         )
         results["images"] = bench.about_photos
         print(f"{bench.about_photos}; best of {bench.plan.rounds} turns, contestants interleaved")
+        if options.busy:
+            print("--busy: images/s by processor time, as if each kept all cores at work")
         if options.quick:
             print("--quick: too few images for the figures to mean anything")
         for name in options.only or PARTS:
@@ -72,6 +75,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backbones", nargs="+", metavar="NAME", help="see `featx backbones`")
     parser.add_argument(
         "--work", type=Path, metavar="FOLDER", help="keep images and converted networks there"
+    )
+    parser.add_argument(
+        "--busy", action="store_true", help="measure processor time, as others use the machine"
     )
     parser.add_argument("--quick", action="store_true", help="tiny numbers: only to see it run")
     return parser.parse_args()

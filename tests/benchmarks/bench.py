@@ -16,12 +16,13 @@ from featx.backbones import table
 from featx.backbones.weights import at_hand
 
 from . import images
-from .plan import Plan
+from .plan import CORES, Plan
 from .worker import ROOT, Worker
 
 _PHOTO = (450, 375)  # px
 _SMALL = (224, 224)
 _TINY = (64, 64)
+_CALIBRATING = 128  # pictures that int8 is calibrated on, where featx brings no calibration along
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ class Bench:
         The user's images, in place of drawn ones of about 450x375.
     chosen : tuple of str
         The user's choice of backbones; empty for those of the plan.
+    busy : bool
+        Whether others use the machine, so that processor time is measured, not the clock.
     """
 
     plan: Plan
     work: Path
     own: Path | None = None
     chosen: tuple[str, ...] = ()
+    busy: bool = False
 
     @cached_property
     def photos(self) -> Folder:
@@ -133,10 +137,19 @@ class Bench:
         return self.chosen or tuple(planned)
 
     def warm(self, *recipes: dict[str, Any]) -> None:
-        """Convert and compile networks, in a process that may import TensorFlow."""
+        """Convert, calibrate and compile networks, in a process that may import TensorFlow."""
         with self.worker("featx") as featx:
             for recipe in recipes:
-                featx.ask("embed", folder=self.photos.take(1), recipe=recipe)
+                n = _CALIBRATING if recipe.get("fast") else 1
+                featx.ask("embed", folder=self.photos.take(n), recipe=recipe)
+
+    def rate(self, worker: Worker, n: int, rate: float) -> float:
+        """Return the images/s of an answer about n images; of a busy machine, by processor time.
+
+        That is what it would do alone on the machine, if it kept all cores at work: featx does
+        nearly, and Keras less, so its rate is flattered.
+        """
+        return n * CORES / worker.processor_seconds if self.busy else rate
 
     def say(self, text: str) -> None:
         """Tell on stderr what goes on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-_CORES = os.cpu_count() or 1
+CORES = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Plan:
 FULL = Plan(
     rounds=3,
     seconds=1.8,
-    photos=min(300 * max(2, _CORES), 4800),
-    large=min(24 * max(2, _CORES), 192),
+    photos=min(300 * max(2, CORES), 4800),
+    large=min(24 * max(2, CORES), 192),
     small=5000,
     tiny=20_000,
     large_size=(4000, 3000),

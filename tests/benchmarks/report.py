@@ -11,8 +11,25 @@ from typing import Any
 
 import featx
 
-# Names of Linux for the units that compute in bfloat16.
-_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "avx512f": "AVX512"}
+# Names of Linux for the units that multiply vectors and matrices, the quickest first.
+_UNITS = {
+    "amx_int8": "AMX",
+    "avx512_bf16": "AVX512-BF16",
+    "avx512_vnni": "AVX512-VNNI",
+    "avx512f": "AVX512",
+    "avx_vnni": "AVX2-VNNI",
+    "avx2": "AVX2",
+}
+# Both OpenVINO and TensorFlow leave out what is beyond this, so that a processor passes for a
+# lesser one. What it has of its own is lost on none: float32 is as fast.
+_LIMIT = "ONEDNN_MAX_CPU_ISA"
+_LIMITS = {
+    "AVX512_CORE_BF16": "AVX512-BF16",
+    "AVX512_CORE_VNNI": "AVX512-VNNI",
+    "AVX512_CORE": "AVX512",
+    "AVX2_VNNI": "AVX2-VNNI",
+    "AVX2": "AVX2",
+}
 _PACKAGES = {
     "openvino": ("openvino",),
     "keras": ("keras",),
@@ -58,14 +75,20 @@ def machine() -> dict[str, Any]:
         facts = ""
     lines = dict(line.split(":", 1) for line in facts.splitlines() if ":" in line)
     fields = {key.strip(): value.strip() for key, value in lines.items()}
-    flags = fields.get("flags", "").split()
     return {
         "cpu": fields.get("model name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "units": [name for flag, name in _UNITS.items() if flag in flags],
+        "units": units_of(fields.get("flags", ""), os.environ.get(_LIMIT, "")),
         "system": f"{platform.system()}, Python {platform.python_version()}",
         "versions": {"featx": featx.__version__, **{name: _version(name) for name in _PACKAGES}},
     }
+
+
+def units_of(flags: str, limit: str) -> list[str]:
+    """Name the units of a processor, the quickest first, up to what libraries may use."""
+    names = list(_UNITS.values())
+    known = names[names.index(_LIMITS[limit]) :] if limit in _LIMITS else names
+    return [name for flag, name in _UNITS.items() if flag in flags.split() and name in known]
 
 
 def _version(name: str) -> str:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from featx.cli.output import table
 
 from .bench import Bench, Folder, recipe_of, weights_of
-from .report import Asked
+from .report import Asked, machine
 from .turns import Racer, race
 from .worker import Worker
 
 TITLE = "Images per second"
 MODES = ("default", "fast")
+# What --fast is asked to gain on ResNet50, by the quickest unit and by what it computes in.
+_GAINS = {
+    ("AMX", "int8"): 8,
+    ("AVX512-BF16", "int8"): 4,
+    ("AVX512-BF16", "bfloat16"): 2.4,
+    ("AVX512-VNNI", "int8"): 4,
+}
 _COLUMNS = {
     "loop": "Keras loop",
     "dataset": "predict(dataset)",
@@ -39,6 +48,10 @@ def show(figures: dict[str, Any]) -> str:
     ]
     text = table(header, rates, right=header[1:])
     text += "\n\n" + table(["ratio", *names], ratios, right=names)
+    precisions = [
+        f"{name} {each['engines']['fast']['precision']}" for name, each in figures.items()
+    ]
+    text += f"\n(--fast computes in: {', '.join(precisions)})"
     if drawn := [name for name, each in figures.items() if each["weights"] == "random"]:
         text += f"\n(random weights, which are as fast: {', '.join(drawn)})"
     return text
@@ -49,13 +62,22 @@ def asked(figures: dict[str, Any]) -> list[Asked]:
     if "resnet50" not in figures:
         return []
     ratios = figures["resnet50"]["ratios"]
+    precision = figures["resnet50"]["engines"]["fast"]["precision"]
+    units = machine()["units"]
+    gain = gain_asked(units, precision)
+    what = f"ResNet50, --fast / predict(dataset), {units[0] if units else ''}, {precision}"
     return [
-        Asked("ResNet50, --fast / predict(dataset), with AMX", 5, ratios["fast/dataset"]),
+        *([Asked(what, gain, ratios["fast/dataset"])] if gain else []),
         Asked("ResNet50, --fast / its bound", 0.85, ratios["fast/bound"]),
         Asked("ResNet50, default / predict(dataset)", 1.35, ratios["featx/dataset"]),
         Asked("ResNet50, default / its bound", 0.85, ratios["featx/bound"]),
         Asked("ResNet50, default / Keras loop", 1.8, ratios["featx/loop"]),
     ]
+
+
+def gain_asked(units: Sequence[str], precision: str) -> float | None:
+    """Return what --fast is asked to gain with such units; None where nothing is."""
+    return _GAINS.get((units[0], precision)) if units else None
 
 
 def measure(bench: Bench, folder: Folder, backbones: tuple[str, ...]) -> dict[str, Any]:
@@ -82,9 +104,10 @@ def measure(bench: Bench, folder: Folder, backbones: tuple[str, ...]) -> dict[st
                 engines = {
                     mode: featx.ask("engine", recipe=recipe) for mode, recipe in recipes.items()
                 }
-                racers = _keras_racers(keras, folder)
+                racers = _keras_racers(bench, keras, folder)
                 for mode, recipe in recipes.items():
-                    racers |= _featx_racers(featx, folder, mode, recipe, engines[mode]["at_once"])
+                    at_once = engines[mode]["at_once"]
+                    racers |= _featx_racers(bench, featx, folder, mode, recipe, at_once)
                 measured = race(
                     racers,
                     rounds=bench.plan.rounds,
@@ -96,15 +119,18 @@ def measure(bench: Bench, folder: Folder, backbones: tuple[str, ...]) -> dict[st
     return figures
 
 
-def _keras_racers(keras: Worker, folder: Folder) -> dict[str, Racer]:
+def _keras_racers(bench: Bench, keras: Worker, folder: Folder) -> dict[str, Racer]:
+    def embed(question: str, n: int) -> float:
+        return bench.rate(keras, n, keras.ask(question, folder=folder.take(n)))
+
     return {
-        "loop": Racer(lambda n: keras.ask("loop", folder=folder.take(n)), share=0.5),
-        "dataset": Racer(lambda n: keras.ask("dataset", folder=folder.take(n)), least=24),
+        "loop": Racer(partial(embed, "loop"), share=0.5),
+        "dataset": Racer(partial(embed, "dataset"), least=24),
     }
 
 
 def _featx_racers(
-    featx: Worker, folder: Folder, mode: str, recipe: dict[str, Any], at_once: int
+    bench: Bench, featx: Worker, folder: Folder, mode: str, recipe: dict[str, Any], at_once: int
 ) -> dict[str, Racer]:
     """Return featx, its network alone and its decoding alone.
 
@@ -113,13 +139,14 @@ def _featx_racers(
     """
 
     def embed(n: int) -> float:
-        return n / featx.ask("embed", folder=folder.take(n), recipe=recipe)
+        seconds = featx.ask("embed", folder=folder.take(n), recipe=recipe)
+        return bench.rate(featx, n, n / seconds)
 
     def network(n: int) -> float:
-        return featx.ask("network", folder=folder.take(n), n=n, recipe=recipe)
+        return bench.rate(featx, n, featx.ask("network", folder=folder.take(n), n=n, recipe=recipe))
 
     def decoding(n: int) -> float:
-        return featx.ask("decoding", folder=folder.take(n), recipe=recipe)
+        return bench.rate(featx, n, featx.ask("decoding", folder=folder.take(n), recipe=recipe))
 
     return {
         mode: Racer(embed, step=at_once),

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import traceback
 import warnings
 from importlib import import_module
@@ -40,6 +41,7 @@ class Worker:
 
     def __init__(self, side: str, environment: dict[str, str]) -> None:
         self.side = side
+        self.processor_seconds = 0.0  # of the last answer, of all its threads
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.worker", side],
             stdin=subprocess.PIPE,
@@ -67,6 +69,7 @@ class Worker:
         answer = json.loads(line)
         if "error" in answer:
             raise RuntimeError(f"the {self.side} worker failed:\n{answer['error']}")
+        self.processor_seconds = answer["processor_seconds"]
         return answer["result"]
 
     def __enter__(self) -> Worker:
@@ -89,8 +92,10 @@ def _serve(side: Any) -> None:
     os.dup2(2, 1)  # what libraries print is no answer
     for line in sys.stdin:
         question, arguments = json.loads(line)
+        start = time.process_time()
         try:
-            answer = {"result": getattr(side, question)(**arguments)}
+            result = getattr(side, question)(**arguments)
+            answer = {"result": result, "processor_seconds": time.process_time() - start}
         except Exception:
             answer = {"error": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")
