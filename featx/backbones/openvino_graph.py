@@ -16,7 +16,7 @@ _NO_LAYERS = ("Parameter", "Constant", "Result")
 # OpenVINO has these with the channels before rows and columns only.
 _CHANNELS_FIRST = ("Convolution", "GroupConvolution", "MaxPool", "AvgPool")
 # Of several outputs, the one that others build on: vectors made to be compared (CLIP), the tokens.
-_USUAL_OUTPUTS = ("features", "image_embeds", "last_hidden_state", "pooler_output")
+USUAL_OUTPUTS = ("features", "image_embeds", "last_hidden_state", "pooler_output")
 
 
 def layers_of(model: openvino.Model) -> dict[str, openvino.Output]:
@@ -92,7 +92,7 @@ def channel_axis(output: openvino.Output) -> int:
 def _only_output(model: openvino.Model, backbone: str) -> openvino.Output:
     """Return what the output of a network gives, or the usual one of several."""
     ends = {tuple(sorted(each.get_names())): each for each in model.outputs}
-    wanted = [end for usual in _USUAL_OUTPUTS for names, end in ends.items() if usual in names]
+    wanted = [end for usual in USUAL_OUTPUTS for names, end in ends.items() if usual in names]
     if len(model.outputs) > 1 and not wanted:
         names = [names[0] for names in ends if names]
         raise OptionError(

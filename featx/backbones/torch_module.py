@@ -12,6 +12,7 @@ from featx.backbones.backbone import Backbone, Preprocess
 from featx.backbones.kinds import OPENVINO
 from featx.backbones.network_file import digest_with_function
 from featx.backbones.network_store import whole_network
+from featx.backbones.openvino_graph import USUAL_OUTPUTS
 from featx.backbones.preprocessing import PreprocessLike, preprocessing_of, written_name
 from featx.backbones.torch_network import (
     CONVERSION_VERSION,
@@ -22,6 +23,7 @@ from featx.backbones.torch_network import (
     outputs_of,
 )
 from featx.errors import OptionError
+from featx.text import listed
 
 if TYPE_CHECKING:
     import openvino
@@ -73,10 +75,15 @@ def own_backbone(
     """Make a backbone of a module of a user's own; see `Backbone.from_torch`."""
     torch = import_torch()
     if not isinstance(module, torch.nn.Module):
-        raise OptionError(f"got a {type(module).__name__}: expected a torch.nn.Module")
+        raise OptionError(f"expected a torch.nn.Module: got {type(module).__name__}")
     function = preprocessing_of(preprocess)
     name = name or type(module).__name__
-    outputs_of(TorchNetwork(module, _call).for_inference(), input_size, name)
+    outputs = outputs_of(TorchNetwork(module, _call).for_inference(), input_size, name)
+    if len(outputs) > 1 and layer is None and not set(outputs) & set(USUAL_OUTPUTS):
+        raise OptionError(
+            f"{name} gives {len(outputs)} outputs, {listed(list(outputs))}: name the one to read, "
+            f"such as layer={next(iter(outputs))!r}"
+        )
     prefix = getattr(module, "num_prefix_tokens", None)
     source = TorchModule(
         module,
@@ -111,7 +118,9 @@ def _architecture(module: torch.nn.Module) -> str:
     for name, each in module.named_modules():
         kind = type(each)
         parts.append(f"{name}: {kind.__module__}.{kind.__qualname__}({each.extra_repr()})")
-        if not _is_installed(kind):
+        if hasattr(each, "code"):  # TorchScript
+            parts.append(each.code)
+        elif not _is_installed(kind):
             parts.append(_source_of(kind))
     return "\n".join(parts)
 

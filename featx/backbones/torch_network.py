@@ -26,6 +26,7 @@ CONVERSION_VERSION = 1  # raise it where a change below changes a converted netw
 FEATURES = "features"  # what the output goes by, where a network has one
 TOLERANCE = 1e-3  # of the scale of the features, between PyTorch and the converted network
 _LEAST_COSINE = 0.9999
+_TRACED = "__module.network."  # before the names of operations: "blocks.5.attn/aten::add/Add"
 
 log = get_logger(__name__)
 
@@ -133,10 +134,11 @@ def convert(network: TorchNetwork, size: int, name: str) -> openvino.Model:
 @contextmanager
 def watched(module: torch.nn.Module, told: Callable[[str, Any], None]) -> Iterator[None]:
     """Tell a function, within the block, the name of each module that is called, and its output."""
+    scripted = import_torch().jit.ScriptModule  # which takes no hooks
     hooks = [
         each.register_forward_hook(lambda _module, _taken, given, name=name: told(name, given))
         for name, each in module.named_modules()
-        if name
+        if name and not isinstance(each, scripted)
     ]
     try:
         yield
@@ -234,11 +236,14 @@ def _tapped(network: TorchNetwork, layers: list[str]) -> torch.nn.Module:
 def _name(model: openvino.Model, names: list[str]) -> None:
     """Give the outputs of a network their names, and no others to what it computes."""
     for node in model.get_ordered_ops():
+        node.set_friendly_name(node.get_friendly_name().removeprefix(_TRACED))
         for output in node.outputs():
             output.set_names(set())
     for result, name in zip(model.outputs, names, strict=True):
         source = result.get_node().input(0).get_source_output()
         source.set_names(source.get_names() | {name})
+        if source.get_node().get_output_size() == 1:
+            source.get_node().set_friendly_name(name)
 
 
 def _checked(model: openvino.Model, network: TorchNetwork, size: int, name: str) -> openvino.Model:

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import math
+import sys
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
+from featx.forks import starting
 from featx.models.audited import FUNCTIONS, LOSSES, OBJECTS, SEARCH_TREES, TREE, TRUSTED_TYPES
 from featx.models.trees import check_tree
 
@@ -50,7 +52,26 @@ _SCALARS = frozenset(
 )
 _PRIMITIVES = frozenset(f"builtins.{name}" for name in ("bool", "float", "int", "str"))
 
+# Modules of scikit-learn that import a framework where it is installed.
+_OTHER_ARRAYS = [f"sklearn.externals.array_api_compat.{name}" for name in ("torch", "cupy", "dask")]
+
 Node: TypeAlias = dict[str, Any]
+
+
+def import_skops() -> Any:
+    """Import `skops.io`, which imports all of scikit-learn, without PyTorch and its like.
+
+    They would take longer than everything else that loads a model.
+    """
+    with starting:
+        hidden = [name for name in _OTHER_ARRAYS if name not in sys.modules]
+        sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]  # "there is no such module"
+        try:
+            import skops.io
+        finally:
+            for name in hidden:
+                del sys.modules[name]
+    return skops.io
 
 
 class Document:
@@ -115,23 +136,19 @@ class Document:
 
     def untrusted_types(self, trusted: set[str]) -> list[str]:
         """Return the names of the types that are neither audited nor trusted."""
-        import skops.io
-
         names = {name for node in self._nodes if not _known(node) and (name := _name(node))}
-        names |= set(skops.io.get_untrusted_types(data=self._data)) - set(TRUSTED_TYPES)
+        names |= set(import_skops().get_untrusted_types(data=self._data)) - set(TRUSTED_TYPES)
         return sorted(names - trusted)
 
     def build(self, trusted: list[str]) -> Any:
         """Build the pipeline, whose types all are audited or trusted, after checking its trees."""
-        import skops.io
-
         for node in self._nodes:
             if node["__loader__"] == "TreeNode":
                 sizes = self._value(node["__reduce__"]["args"])
                 check_tree(sizes, self._value(node["content"]))
             elif node["__loader__"] == "LossNode":
                 self._check_loss(node)
-        return skops.io.loads(self._data, trusted=trusted)
+        return import_skops().loads(self._data, trusted=trusted)
 
     def _check_loss(self, node: Node) -> None:
         values = self._value(node["__reduce__"]["args"])

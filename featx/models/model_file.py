@@ -20,7 +20,7 @@ from featx.features.request import calibration_of
 from featx.files import written
 from featx.learning.scratch.architecture import ArchitectureError
 from featx.models.audited import TRUSTED_TYPES
-from featx.models.document import Document, check_array
+from featx.models.document import Document, check_array, import_skops
 from featx.models.familiarity import Familiarity
 from featx.models.fitted import check_fitted
 from featx.models.rejection import Rejection
@@ -102,10 +102,8 @@ def _as_bytes(array: np.ndarray) -> bytes:
 
 def _packed(pipeline: Any, trusted: Sequence[str]) -> bytes:
     """Return a pipeline as a model file holds it, after reading it again: what is saved, loads."""
-    import skops.io
-
     try:
-        data: bytes = skops.io.dumps(pipeline)
+        data: bytes = import_skops().dumps(pipeline)
     except TypeError as error:  # skops's UnsupportedTypeException is one
         raise OptionError(
             f"this pipeline cannot be saved without pickle ({one_line(error)}); replace the step"

@@ -5,6 +5,7 @@ import inspect
 import io
 import json
 import os
+import subprocess
 import sys
 import warnings
 import zipfile
@@ -473,3 +474,19 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path, cloud, place, reason):
     with pytest.raises(StorageError, match=reason):
         train(cloud(), "centroid").save(tmp_path / place)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_loading_imports_no_framework_that_happens_to_be_installed(tmp_path, saved):
+    for name in ("torch", "cupy", "dask"):
+        (tmp_path / "packages" / name).mkdir(parents=True)
+        (tmp_path / "packages" / name / "__init__.py").write_text("")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "packages")!r})
+from featx.models.model import load
+load({str(saved)!r})
+print(sorted({{"torch", "cupy", "dask", "tensorflow"}} & set(sys.modules)))
+print([name for name, module in sys.modules.items() if "array_api" in name and module is None])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[]\n[]\n", done.stderr
