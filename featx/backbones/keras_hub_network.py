@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.framework import import_keras
+from featx.backbones.hdf5_file import check_weights_file
 from featx.backbones.keras_hub_preset import (
     CONFIG,
     CONVERTERS,
@@ -234,7 +235,10 @@ def _built(preset: Preset, name: str, input_size: int) -> keras.Model:
 
 def _read_into(network: keras.Model, path: Path, name: str) -> None:
     try:
+        check_weights_file(path)
         network.load_weights(str(path))
+    except WeightsError:
+        raise
     except Exception as error:  # of h5py and Keras, about a damaged file or that of another network
         raise WeightsError(f"{path} does not fit {name}: {one_line(error)}") from error
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import warnings
 import zipfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.backbones.framework import import_keras, imported
+from featx.backbones.hdf5_file import check_weights_file, opened
 from featx.backbones.table import BackboneSpec
 from featx.backbones.weights import Weights, file_names
 from featx.errors import WeightsError, get_logger, one_line
@@ -65,6 +65,8 @@ def _load_keras_file(model: keras.Model, spec: BackboneSpec, path: Path) -> None
     try:
         _read_into(model, path)
         return
+    except WeightsError:
+        raise
     except (OSError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"{path} is cut off or no weights file ({one_line(error)}): delete it and fetch it "
@@ -87,6 +89,7 @@ def _load_keras_file(model: keras.Model, spec: BackboneSpec, path: Path) -> None
 
 def _read_into(model: keras.Model, path: Path) -> None:
     """Read a file that holds exactly the arrays of a model, in its order."""
+    check_weights_file(path)
     if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
         # Keras checks the layers of the model but not those that the file has beyond them.
         found, expected = _count_arrays(path), len(model.weights)
@@ -99,15 +102,9 @@ def _read_into(model: keras.Model, path: Path) -> None:
 
 def _count_arrays(path: Path) -> int:
     """Count the weights that a file in Keras 3's own format holds."""
-    import h5py
-
     names: list[str] = []
-    with contextlib.ExitStack() as stack:
-        source: Path | IO[bytes] = path
-        if path.suffix == ".keras":
-            archive = stack.enter_context(zipfile.ZipFile(path))
-            source = stack.enter_context(archive.open("model.weights.h5"))
-        stack.enter_context(h5py.File(source, "r")).visit(names.append)
+    with opened(path) as file:
+        file.visit(names.append)
     # In layers only: the optimizer, metrics and states of dropout are no weights.
     array = re.compile(r"(layers|_layer_checkpoint_dependencies)/(?!.*seed_generator).*/vars/\d+")
     return sum(array.fullmatch(name) is not None for name in names)

@@ -346,3 +346,12 @@ def test_the_real_vgg16_does_not_pass_for_resnet50(weights_dir):
     with pytest.raises(WeightsError, match="does not fit resnet50") as caught:
         _load(RESNET, path, include_top=False, input_shape=(64, 64, 3))
     assert RESNET.without_top.name in _one_line(caught)
+
+
+def test_a_file_that_would_fill_memory_is_refused_in_a_line(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "a.weights.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layers/conv/vars/0", (1 << 40,), "f4", chunks=(1 << 10,))
+    with pytest.raises(WeightsError, match=r"would take 4\.4 TB, far more than the file has"):
+        load_weights(SMALL.build(include_top=False), SMALL, weights.Weights("a", path, "0"))
