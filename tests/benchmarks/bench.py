@@ -22,7 +22,7 @@ from .worker import ROOT, Worker
 _PHOTO = (450, 375)  # px
 _SMALL = (224, 224)
 _TINY = (64, 64)
-_CALIBRATING = 128  # pictures that int8 is calibrated on, where featx brings no calibration along
+CALIBRATING = 128  # pictures that int8 is calibrated on, where featx brings no calibration along
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Bench:
         """Convert, calibrate and compile networks, in a process that may import TensorFlow."""
         with self.worker("featx") as featx:
             for recipe in recipes:
-                n = _CALIBRATING if recipe.get("fast") else 1
+                n = CALIBRATING if recipe.get("fast") else 1
                 featx.ask("embed", folder=self.photos.take(n), recipe=recipe)
 
     def rate(self, worker: Worker, n: int, rate: float) -> float:

@@ -4,25 +4,25 @@
 
 Milliseconds of one core for a photograph, by size, and whether simplejpeg, where it is installed,
 gives the pixels of Pillow. On a Xeon with AMX (Pillow 13, which has libjpeg-turbo 3.2 inside, and
-simplejpeg 1.9):
+simplejpeg 1.9), pixels being identical:
 
-    ms                       400x300  450x375  4000x3000
-    read                        0.02     0.02        0.5
-    digest                      0.03     0.04        2.6
-    decode, Pillow              0.54     0.77       53.1
-    decode, simplejpeg          0.52     0.69       44.4
-    its array as an image       0.08     0.11        8.6
-    decode scaled, Pillow       0.55     0.77       35.6
-    decode scaled, simplejpeg   0.52     0.69       34.4
-    entropy coding alone        0.38     0.51       28.3
-    resize                      0.57     0.73        2.4
-    all of it, scaled           1.28     1.77       38.3
+    ms                         400x300  450x375  4000x3000
+    read                          0.02     0.02       0.60
+    digest                        0.03     0.04       2.60
+    decode, Pillow                0.73     0.99      72.29
+    decode scaled, Pillow         0.72     0.97      36.95
+    entropy coding alone          0.39     0.53      29.03
+    resize                        0.62     0.78       2.45
+    all of it, scaled             1.64     2.08      39.78
+    decode, simplejpeg            0.55     0.73      52.05
+    decode scaled, simplejpeg     0.55     0.73      34.74
+    its array as an image         0.09     0.12       0.59
 
-So simplejpeg gains nothing by the time that Pillow can resize what it gives: identical pixels, at
-0.97 to 1.04 times the speed. An image of 450x375 takes as long to resize as to decode. Nothing at
-hand resizes to the same pixels in less: `reducing_gap`, OpenVINO and the SIMD forks of Pillow
-round otherwise, and recipes name their pixels. Beside ResNet50 in int8 (5 ms with AMX, 12 with
-VNNI) a decoder twice as fast would gain 5 % end to end.
+So simplejpeg saves 0.1 ms of a small photograph, and 1.6 ms of one of 12 megapixels. End to end,
+beside ResNet50 in int8 (5 ms with AMX, 12 with VNNI) and `--fast`, that is 1 to 3 %, and beside
+EfficientNet-Lite0 no more than 3 %: not worth a second decoder. To resize takes as long as to
+decode. Nothing at hand resizes to the same pixels in less: `reducing_gap`, OpenVINO and the SIMD
+forks of Pillow round otherwise, and recipes name their pixels.
 """
 
 from __future__ import annotations
