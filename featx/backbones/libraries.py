@@ -27,7 +27,7 @@ from featx.backbones.network_store import key_of, networks_folder, whole_network
 from featx.backbones.preprocessing import preprocessing_of, written_name
 from featx.backbones.torch_library import Built
 from featx.backbones.torch_network import CONVERSION_VERSION, convert, digest_of
-from featx.backbones.weights import Weights
+from featx.backbones.weights import FOLDER_VARIABLE, Weights
 from featx.errors import OptionError, StorageError, WeightsError, get_logger, one_line, warn
 from featx.files import written
 
@@ -123,7 +123,7 @@ class LibraryNetwork:
 
 def load(name: str, weights: str | Path, layer: str | None) -> Backbone:
     """Take a network of a library; see `Backbone.load`."""
-    weights = _settled(weights)
+    weights = _settled(name, weights)
     if weights == "random":
         warn(
             f"the weights of {name} are random, so its features are meaningless: "
@@ -150,17 +150,44 @@ def description_path(name: str, weights: str) -> Path:
     return networks_folder() / f"{key_of({'name': name, 'weights': weights})}.json"
 
 
-def _settled(weights: str | Path) -> str:
-    """Return "imagenet", "random" or the absolute path of a file that is there."""
-    if weights in ("imagenet", "random"):
-        return str(weights)
+def _settled(name: str, weights: str | Path) -> str:
+    """Return "imagenet", "random" or the absolute path of a file that is there.
+
+    A folder stands for its file of the network's name. The one that FEATX_WEIGHTS names is looked
+    at before what the library publishes.
+    """
+    if weights == "random":
+        return "random"
+    if weights == "imagenet":
+        named = os.environ.get(FOLDER_VARIABLE)
+        file = named and _file_in(os.path.abspath(os.path.expanduser(named)), name)
+        return file or "imagenet"
     path = os.path.abspath(os.path.expanduser(weights))
+    if os.path.isdir(path):
+        file = _file_in(path, name)
+        if file is None:
+            raise WeightsError(
+                f"no weights of {name} in {path}: expected a file named "
+                f"{' or '.join(_file_names(name))}"
+            )
+        return file
     if not os.path.isfile(path):
         raise WeightsError(
-            f"no weights at {path}: expected 'imagenet', 'random', or a file of the network's "
-            "tensors (.safetensors, .pth)"
+            f"no weights at {path}: expected 'imagenet', 'random', a file of the network's "
+            f"tensors (.safetensors, .pth), or a folder that holds {_file_names(name)[0]}"
         )
     return path
+
+
+def _file_in(folder: str, name: str) -> str | None:
+    """Return the file of a network in a folder, if it is there."""
+    paths = (os.path.join(folder, each) for each in _file_names(name))
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _file_names(name: str) -> list[str]:
+    """List the names of files in a folder that hold the weights of a network, the best first."""
+    return [f"{name.partition(':')[2]}{suffix}" for suffix in (".safetensors", ".pth")]
 
 
 def _known(name: str, weights: str) -> Description | None:

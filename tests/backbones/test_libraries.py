@@ -203,6 +203,20 @@ def test_weights_of_a_file_count_as_long_as_the_file_is_the_same(about, tmp_path
         Backbone.load(NAME, file)
 
 
+def test_a_folder_stands_for_its_file_of_the_name(about, tmp_path, missing, monkeypatch):
+    file = tmp_path / "small.safetensors"
+    file.write_bytes(b"tensors")
+    state = file.stat()
+    keep(replace(about, weights=str(file), file=(state.st_size, state.st_mtime_ns)))
+    for weights in (file, tmp_path):
+        assert Backbone.load(NAME, weights).weights.path == file
+    monkeypatch.setenv("FEATX_WEIGHTS", str(tmp_path))
+    assert Backbone.load(NAME).weights.path == file
+    words = f"no weights of timm:other in {tmp_path}: expected a file named other.safetensors or"
+    with pytest.raises(WeightsError, match=words):
+        Backbone.load("timm:other", tmp_path)
+
+
 def test_random_weights_are_told_and_are_another_network(about, missing):
     keep(replace(about, weights="random", digest="e" * 64))
     with pytest.warns(UserWarning, match="the weights of timm:small are random"):
