@@ -12,6 +12,7 @@ from featx.backbones.safetensors_file import read_safetensors
 from featx.backbones.torch_file import OLD_HEAD, ZIP, read_old, read_zip
 from featx.errors import WeightsError
 
+_WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")  # either may be around the other
 TENSOR_FILES = (".pth", ".pt", ".bin", ".safetensors")  # how their names end
 
 
@@ -31,7 +32,8 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray
-        Names and order are those of the file. The arrays are read-only, and tensors that share a
+        Names and order are those of the file, without what wrappers (DataParallel, torch.compile)
+        put before all names. The arrays are read-only, and tensors that share a
         storage may share memory. Formats that numpy does not have (bfloat16, float8) become
         float32.
 
@@ -42,7 +44,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     try:
-        return _read(path)
+        return _unwrapped(_read(path))
     except RefusedError as error:
         found = str(error)
     except (OSError, ValueError) as error:
@@ -53,6 +55,14 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         f"{path}: {found}; expected a dictionary of tensors, which "
         "torch.save(network.state_dict(), ...) or safetensors wrote"
     )
+
+
+def _unwrapped(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Leave out what wrappers of a network put before the names of all its tensors."""
+    for wrapper in _WRAPPERS:
+        if tensors and all(name.startswith(wrapper) for name in tensors):
+            tensors = {name.removeprefix(wrapper): each for name, each in tensors.items()}
+    return tensors
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

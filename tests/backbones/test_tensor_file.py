@@ -27,6 +27,15 @@ def test_the_format_is_told_by_the_content_not_by_the_name(tmp_path):
             )
 
 
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_names_are_those_of_the_network_not_of_a_wrapper(tmp_path, wrapper):
+    arrays = {"conv.weight": np.ones(3), "module.weight": np.zeros(2)}
+    wrapped = {f"{wrapper}{name}": each for name, each in arrays.items()}
+    path = save_safetensors(tmp_path / "a.safetensors", wrapped)
+    assert list(read_tensors(path)) == list(arrays)
+    assert list(read_tensors(save_safetensors(path, arrays))) == list(arrays)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
 def test_a_pipe_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.pth")
