@@ -24,6 +24,7 @@ from featx.backbones.framework import import_openvino
 from featx.backbones.kinds import OPENVINO
 from featx.backbones.network import Cut
 from featx.backbones.network_file import NetworkFile
+from featx.backbones.onnx_original import check_original
 from featx.backbones.openvino_network import cut_openvino_network, layer_shapes
 from featx.backbones.openvino_trial import tried
 from featx.backbones.preprocessing import Preprocessing
@@ -143,6 +144,7 @@ def _done(asked: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     cut = Cut(asked["layer"])
     network = cut_openvino_network(backbone, cut, tuple(asked["poolings"]), asked["input_size"])
     network = tried(network, backbone.name)
+    check_original(backbone, source.path, cut.layer, asked["input_size"])
     import_openvino().save_model(network, folder / _NETWORK, compress_to_fp16=False)
     return {}
 

@@ -54,6 +54,11 @@ def output_of(model: openvino.Model, name: str | None, backbone: str) -> openvin
     return layers[name]
 
 
+def source_of(end: openvino.Output) -> openvino.Output:
+    """Return what an output of a network is made of: its layer."""
+    return end.get_node().input(0).get_source_output()
+
+
 def ancestors_of(output: openvino.Output) -> list[openvino.Node]:
     """List the operations that a layer is computed from, its own first."""
     found: dict[str, Any] = {}
@@ -99,8 +104,7 @@ def _only_output(model: openvino.Model, backbone: str) -> openvino.Output:
             f"{backbone} has {len(model.outputs)} outputs: expected one; name the layer to read, "
             f"such as layer={names[0]!r} (of {listed(names)})"
         )
-    end = wanted[0] if wanted else model.outputs[0]
-    return end.get_node().input(0).get_source_output()
+    return source_of(wanted[0] if wanted else model.outputs[0])
 
 
 def _unknown_layer(layers: Mapping[str, Any], name: str, backbone: str) -> UnknownLayerError:

@@ -10,7 +10,13 @@ import numpy as np
 from featx.backbones.backbone import Backbone, OpenVINOSource
 from featx.backbones.framework import import_openvino
 from featx.backbones.network import Cut
-from featx.backbones.openvino_graph import ancestors_of, channel_axis, layers_of, output_of
+from featx.backbones.openvino_graph import (
+    ancestors_of,
+    channel_axis,
+    layers_of,
+    output_of,
+    source_of,
+)
 from featx.backbones.preprocessing import Preprocessing
 from featx.errors import OptionError, one_line
 from featx.text import listed
@@ -29,15 +35,21 @@ def cut_openvino_network(
     The model goes from pixels to features as that of `featx.backbones.network.cut_network` does. It
     takes any number of pictures at once, where the network does, else one.
     """
-    source = cast(OpenVINOSource, backbone.source)
-    whole = source.model(input_size)
-    output = output_of(whole, cut.layer, backbone.name)
-    entry = _entry(output, backbone.name)
-    network = import_openvino().Model([output], [entry])
-    _set_size(network, entry, backbone.name, input_size)
-    tokens = source.prefix_tokens
+    network = network_up_to(backbone, cut.layer, input_size)
+    (entry,), output = network.get_parameters(), source_of(network.output(0))
+    tokens = cast(OpenVINOSource, backbone.source).prefix_tokens
     features = [_pooled(output, each, tokens, backbone.name) for each in poolings]
     return _with_pixels(entry, features, backbone, input_size)
+
+
+def network_up_to(backbone: Backbone, layer: str | None, input_size: int) -> openvino.Model:
+    """Return a network up to a layer, for one prepared picture of a size."""
+    whole = cast(OpenVINOSource, backbone.source).model(input_size)
+    output = output_of(whole, layer, backbone.name)
+    entry = _entry(output, backbone.name)
+    network: openvino.Model = import_openvino().Model([output], [entry])
+    _set_size(network, entry, backbone.name, input_size)
+    return network
 
 
 def layer_shapes(backbone: Backbone) -> dict[str, tuple[int, ...]]:
@@ -46,11 +58,7 @@ def layer_shapes(backbone: Backbone) -> dict[str, tuple[int, ...]]:
     Layers go by the names of the tensors that they give; those of which the shape varies, or that
     give no numbers of 1 to 3 axes for a picture, are left out.
     """
-    source = cast(OpenVINOSource, backbone.source)
-    output = output_of(source.model(backbone.input_size), None, backbone.name)
-    entry = _entry(output, backbone.name)
-    network = import_openvino().Model([output], [entry])
-    _set_size(network, entry, backbone.name, backbone.input_size)
+    network = network_up_to(backbone, None, backbone.input_size)
     shapes = {}
     for each in dict.fromkeys(layers_of(network).values()):
         shape, names = each.get_partial_shape(), each.get_names()
@@ -238,7 +246,7 @@ def _grid(
     if side * side + prefix_tokens != tokens or prefix_tokens > _MOST_PREFIX_TOKENS or not side:
         raise OptionError(
             f"{name} gives {tokens} tokens, which are no square grid of patches with a few tokens "
-            "before it; choose another layer"
+            "before it; choose another layer or input size"
         )
     return side, prefix_tokens
 

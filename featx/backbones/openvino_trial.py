@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,8 @@ def tried(network: openvino.Model, name: str) -> openvino.Model:
     pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     pixels = pixels.astype(entry.get_element_type().to_dtype())
     try:
-        alone = np.concatenate([computed(network, pixels[[number]]) for number in (0, 1, 0)])
+        run = _runner(network)
+        alone = np.concatenate([run(pixels[[number]]) for number in (0, 1, 0)])
     except RuntimeError as error:
         raise ConversionError(f"{name} cannot be run: {one_line(error)}") from error
     if not np.isfinite(alone).all():
@@ -40,7 +42,7 @@ def tried(network: openvino.Model, name: str) -> openvino.Model:
         )
     if entry.partial_shape[0].is_dynamic:
         try:
-            varies = _alike(computed(network, pixels[:2]), alone[:2])
+            varies = _alike(run(pixels[:2]), alone[:2])
         except RuntimeError as error:
             log.info("%s takes one picture at a time: %s", name, one_line(error))
             varies = False
@@ -51,10 +53,13 @@ def tried(network: openvino.Model, name: str) -> openvino.Model:
 
 def computed(network: openvino.Model, pixels: np.ndarray) -> np.ndarray:
     """Run a network, as it stands, in float32."""
+    return _runner(network)(pixels)
+
+
+def _runner(network: openvino.Model) -> Callable[[np.ndarray], np.ndarray]:
     precise = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = import_openvino().Core().compile_model(network, "CPU", precise)
-    features: np.ndarray = compiled([pixels])[0]
-    return features
+    return lambda pixels: compiled([pixels])[0]
 
 
 def _alike(actual: np.ndarray, expected: np.ndarray) -> bool:

@@ -6,12 +6,15 @@ import numpy as np
 import onnx_networks
 import pytest
 
+import featx
+from featx.backbones import onnx_original
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import open_engine
 from featx.backbones.engines.engine import EngineRequest
 from featx.backbones.network import POOLINGS, Cut
+from featx.backbones.onnx_original import check_original
 from featx.backbones.preprocessing import PREPROCESSINGS
-from featx.errors import OptionError, UnknownLayerError
+from featx.errors import ConversionError, OptionError, UnknownLayerError
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -74,8 +77,13 @@ def pooled_map(maps, pooling):
     }[pooling]
 
 
-@pytest.mark.parametrize("preprocess", ["torch", "caffe", "none"])
-@pytest.mark.parametrize("pooling", [each for each in POOLINGS if each != "token"])
+@pytest.mark.parametrize(
+    ("pooling", "preprocess"),
+    [
+        *((each, "torch") for each in POOLINGS if each != "token"),
+        *(("avg", each) for each in ("caffe", "none")),
+    ],
+)
 def test_a_convolutional_network_gives_what_the_original_gives(
     embed, pictures, pooling, preprocess
 ):
@@ -135,3 +143,47 @@ def test_a_network_of_one_size_refuses_another(embed, pictures):
 def test_a_map_has_no_class_token(embed, pictures):
     with pytest.raises(OptionError, match=r"token pooling takes tokens: .*use pooling='avg'"):
         embed(onnx_networks.convolutional(), pictures, "token", layer="map")
+
+
+# -- The trial -----------------------------------------------------------------------------------
+
+
+def test_a_network_that_gives_other_features_than_the_original_is_refused(tmp_path, monkeypatch):
+    path = onnx_networks.write(tmp_path / "net.onnx", onnx_networks.convolutional(32))
+    backbone = Backbone.from_onnx(path, "torch")
+    check_original(backbone, path, None, 32)
+    check_original(backbone, path, "map", 32)  # no output: there is nothing to compare with
+    monkeypatch.setattr(onnx_original, "computed", lambda network, pictures: -pictures[0, 0, 0, :5])
+    with pytest.raises(ConversionError, match=r"net\.onnx gives other features on OpenVINO than"):
+        check_original(backbone, path, None, 32)
+
+
+@pytest.mark.parametrize(("kind", "why"), [("Log", "no finite numbers"), ("RandomNormalLike", "")])
+def test_a_network_without_features_of_its_pictures_is_refused(embed, pictures, kind, why):
+    model = onnx_networks.convolutional()
+    node = model.graph.node[-1]
+    node.output[0] = "before"
+    model.graph.node.add(op_type=kind, input=["before"], output=["logits"], name="last")
+    with pytest.raises(ConversionError, match=why):
+        embed(model, pictures, "avg")
+
+
+@pytest.mark.parametrize("pooling", ["avg", "token"])
+def test_int8_is_near_to_float32(tmp_path, pooling):
+    pytest.importorskip("nncf")
+    path = onnx_networks.write(tmp_path / "net.onnx", onnx_networks.transformer())
+    photos = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    exact, rounded = (
+        featx.embed(
+            photos,
+            str(path),
+            preprocess="torch",
+            input_size=32,
+            pooling=pooling,
+            precision=precision,
+            cache=tmp_path / "cache",
+            progress=False,
+        ).X
+        for precision in ("float32", "int8")
+    )
+    assert 0.99 < cosines(exact, rounded).mean() < 1
