@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
-from featx.backbones.engines.choice import calibrate, quickest_precision
+from featx.backbones.engines.choice import calibrate, quickest_precision, require_calibrator
 from featx.backbones.engines.engine import EngineRequest
 from featx.errors import ConversionError, OptionError, get_logger
 from featx.features.options import EmbedOptions
@@ -94,6 +94,8 @@ def _made(
     )
     reason = f"calibrating {backbone.name} for int8, once: that may take a minute"
     try:
+        if len(images) >= FEWEST:  # before any is decoded for it
+            require_calibrator(backbone.kind, settled["engine"])
         with waiting(reason, shown=settled["progress"]):
             pictures = _sample(images, part.square)
             if len(pictures) >= FEWEST:

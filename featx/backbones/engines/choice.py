@@ -32,6 +32,7 @@ class EngineSpec:
     computes_in: Callable[[str], bool]  # whether this machine does so natively, by precision
     kinds: tuple[str, ...] = ("keras", OPENVINO)  # of networks
     calibrator: str | Callable[[EngineRequest, np.ndarray], Calibration] | None = None  # for int8
+    require_calibrator: Callable[[], None] = lambda: None  # raises where it lacks something
 
 
 def _computes_in_bfloat16() -> bool:
@@ -53,6 +54,7 @@ _ENGINES = [
             or (_computes_in_int8() if precision == "int8" else _computes_in_bfloat16())
         ),
         calibrator="featx.backbones.engines.quantization:calibrate",
+        require_calibrator=lambda: imported("featx.backbones.engines.quantization:require_nncf")(),
     ),
     EngineSpec(
         "keras",
@@ -137,6 +139,11 @@ def quickest_precision(engine: str = "auto", *, kind: str = "keras", but: str | 
     spec = engines_for(kind, engine)[0]
     known = (each for each in _QUICKEST if spec.calibrator or each != "int8")
     return next(each for each in known if each != but and spec.computes_in(each))
+
+
+def require_calibrator(kind: str = "keras", engine: str = "auto") -> None:
+    """Raise an `OptionError` where what calibrates a kind of network is not installed."""
+    engines_for(kind, engine, "int8")[0].require_calibrator()
 
 
 def calibrate(request: EngineRequest, pictures: np.ndarray, engine: str = "auto") -> Calibration:

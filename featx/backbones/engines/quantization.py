@@ -11,6 +11,7 @@ without VNNI or AMX; the same network, rounding included, is made of float32 ope
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import logging
 import warnings
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 QUANTIZATION_VERSION = 1  # raise it where a change below changes a quantized network
 _LARGEST = 127  # of rounded weights
+_MISSING = (
+    "calibrating a network for int8 needs nncf, which is not installed: pip install 'featx[int8]'"
+)
 _COMPARED = 32  # pictures whose features in int8 are compared with those in float32
 
 
@@ -369,6 +373,12 @@ def _corrections(network: Operations, measured: Operations) -> Iterator[BiasCorr
                 yield BiasCorrection(network.place_of(node.input(port)), after - before)
 
 
+def require_nncf() -> None:
+    """Raise an `OptionError` unless NNCF is installed; it is not imported for that."""
+    if importlib.util.find_spec("nncf") is None:
+        raise OptionError(_MISSING)
+
+
 def _nncf() -> Any:
     """Import NNCF, without what it logs, and without the report of its use to its makers."""
     logger_class = logging.getLoggerClass()
@@ -376,10 +386,7 @@ def _nncf() -> Any:
         try:
             import nncf
         except ImportError as error:
-            raise OptionError(
-                "calibrating a network for int8 needs nncf, which is not installed: pip install "
-                "'featx[int8]'"
-            ) from error
+            raise OptionError(_MISSING) from error
         finally:
             logging.setLoggerClass(logger_class)  # it makes all loggers of the process its own
     logging.getLogger("nncf").setLevel(logging.ERROR)  # and not the handlers, which others share
