@@ -117,6 +117,13 @@ def leading(operations: Operations) -> list[Any]:
     return found
 
 
+def trailing(operations: Operations) -> list[Any]:
+    """List the operations behind the last weights."""
+    counted = list(operations.counted())
+    places = [place for place, node in enumerate(counted) if node.get_type_name() in WEIGHTED]
+    return counted[max(places, default=-1) + 1 :]
+
+
 def attends(operations: Operations) -> bool:
     """Whether the network has attention, as transformers do."""
     if operations.of_kind("ScaledDotProductAttention"):

@@ -17,7 +17,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,14 @@ from featx.backbones.calibration import (
 from featx.backbones.calibration_settings import CalibrationSettings, settings_for
 from featx.backbones.engines.conversion import converted, float_network, kept, settings_of
 from featx.backbones.engines.engine import EngineRequest, network_input
-from featx.backbones.engines.operations import WEIGHTED, Operations, attends, constant, leading
+from featx.backbones.engines.operations import (
+    WEIGHTED,
+    Operations,
+    attends,
+    constant,
+    leading,
+    trailing,
+)
 from featx.backbones.framework import import_openvino, without_reports
 from featx.errors import ConversionError, OptionError, one_line
 from featx.forks import starting
@@ -123,7 +129,8 @@ def calibrate(
     network = float_network(replace(request, poolings=("none",), progress=False))
     settings = settings or settings_for(backbone.name)
     pixels = network_input(backbone, pictures)
-    measured = _measured(nncf, network, settings, pixels)
+    left_out = _left_out(network, settings, ending=not backbone.joins_poolings(cut.layer))
+    measured = _measured(nncf, network, settings, left_out, pixels)
     before, after = Operations(network), Operations(measured)
     ranges, kernels = _rounded_by(after)
     calibration = Calibration(
@@ -175,16 +182,12 @@ def quantized(
     network = network.clone()
     operations = Operations(network)
     change = _Change(import_openvino().opset14, operations, calibration, natively)
-    for kernel in calibration.kernels:
-        change.round_weights(kernel)
-    for correction in calibration.corrections:
-        change.correct_bias(correction)
-    clipped = [] if natively else [_is_fused(each, operations) for each in calibration.ranges]
-    for each, is_clipped in zip_longest(calibration.ranges, clipped):
-        change.round_activations(each, is_clipped)
     try:
+        change.make()
         network.validate_nodes_and_infer_types()
     except RuntimeError as error:  # ranges of another number of channels
+        if isinstance(error, ConversionError):
+            raise
         raise change.misfit(one_line(error)) from error
     return network
 
@@ -220,6 +223,17 @@ class _Change:
             f"({reason}); calibrate again"
         )
 
+    def make(self) -> None:
+        """Make all changes of the calibration."""
+        for kernel in self.calibration.kernels:
+            self.round_weights(kernel)
+        for correction in self.calibration.corrections:
+            self.correct_bias(correction)
+        ranges = self.calibration.ranges
+        fused = [not self.natively and _is_fused(each, self.operations) for each in ranges]
+        for each, is_clipped in zip(ranges, fused, strict=True):
+            self.round_activations(each, is_clipped)
+
     def round_weights(self, kernel: Kernel) -> None:
         """Put whole numbers, and their scales, in place of weights."""
         target = self._at(kernel.at)
@@ -239,7 +253,7 @@ class _Change:
         corrected = self.opset.constant(bias + correction.values)
         target.replace_source_output(corrected.output(0))
 
-    def round_activations(self, each: ActivationRange, is_clipped: bool | None) -> None:
+    def round_activations(self, each: ActivationRange, is_clipped: bool) -> None:
         """Round what some inputs take; those that take the same share the operation."""
         made: dict[tuple[str, int], Any] = {}
         for target in [self._at(place) for place in each.before]:
@@ -249,7 +263,7 @@ class _Change:
                 made[key] = self._limited(source, each, is_clipped).output(0)
             target.replace_source_output(made[key])
 
-    def _limited(self, source: Any, each: ActivationRange, is_clipped: bool | None) -> Any:
+    def _limited(self, source: Any, each: ActivationRange, is_clipped: bool) -> Any:
         opset = self.opset
         low, high = opset.constant(each.low), opset.constant(each.high)
         if self.natively:
@@ -293,18 +307,17 @@ def _rounded(weights: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np
 
 
 def _measured(
-    nncf: Any, network: openvino.Model, settings: CalibrationSettings, pixels: np.ndarray
+    nncf: Any,
+    network: openvino.Model,
+    settings: CalibrationSettings,
+    left_out: list[str],
+    pixels: np.ndarray,
 ) -> openvino.Model:
     """Let NNCF quantize a network, on its inputs for some pictures."""
     from nncf.quantization import advanced_parameters as advanced
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-    batch_size = network.input(0).partial_shape[0]
-    at_once = batch_size.get_length() if batch_size.is_static else 1
-    network.reshape([at_once, *pixels.shape[1:]])
-    rows = range(0, len(pixels) - at_once + 1, at_once)
-    batches = [np.ascontiguousarray(pixels[row : row + at_once]) for row in rows]
-    operations = Operations(network)
+    network.reshape([1, *pixels.shape[1:]])  # some networks take no more at once
     parameters = advanced.AdvancedQuantizationParameters(
         overflow_fix=advanced.OverflowFix.DISABLE,
         smooth_quant_alphas=advanced.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1),
@@ -317,23 +330,29 @@ def _measured(
         with _quiet():
             return nncf.quantize(
                 network,
-                nncf.Dataset(batches),
+                nncf.Dataset([pixels[i : i + 1] for i in range(len(pixels))]),
                 preset=nncf.QuantizationPreset(settings.preset),
-                model_type=nncf.ModelType.TRANSFORMER if attends(operations) else None,
-                subset_size=len(batches),
+                model_type=nncf.ModelType.TRANSFORMER if attends(Operations(network)) else None,
+                subset_size=len(pixels),
                 fast_bias_correction=True,
-                ignored_scope=nncf.IgnoredScope(names=_left_out(operations, settings)),
+                ignored_scope=nncf.IgnoredScope(names=left_out),
                 advanced_parameters=parameters,
             )
     except Exception as error:  # whatever NNCF meets in a network of the user's own
         raise ConversionError(f"the network cannot be quantized: {one_line(error)}") from error
 
 
-def _left_out(operations: Operations, settings: CalibrationSettings) -> list[str]:
-    """Name the operations that stay float: those that prepare pixels, and those of the settings."""
+def _left_out(network: openvino.Model, settings: CalibrationSettings, *, ending: bool) -> list[str]:
+    """Name the operations that stay float: those that prepare pixels, and those of the settings.
+
+    With `ending` also those behind the last weights, where a network that pools itself does so.
+    """
+    operations = Operations(network)
     nodes = leading(operations)
     for kind, order in settings.left_out:
         nodes += operations.of_kind(kind, order)  # none, where it is cut before
+    if ending:
+        nodes += trailing(operations)
     return sorted({node.get_friendly_name() for node in nodes})
 
 

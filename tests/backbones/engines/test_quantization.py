@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.calibration import Calibration
+from featx.backbones.calibration import Calibration, Place
 from featx.backbones.engines.conversion import converted
 from featx.backbones.engines.openvino import computes_in_int8
 from featx.backbones.engines.quantization import calibrate, quantized
@@ -142,9 +142,7 @@ def cosines(some, others):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_it_is_the_network_that_nncf_makes(name, nncf, request_of, pictures, monkeypatch):
-    made, quantize = [], nncf.quantize
-    monkeypatch.setattr(nncf, "quantize", lambda *a, **k: made.append(quantize(*a, **k)) or made[0])
+def test_it_is_the_network_that_nncf_makes(name, made, request_of, pictures):
     request = request_of(NETWORKS[name](), pooling="none")
     calibration = calibrate(request, pictures[:30])
     assert (calibration.n_pictures, calibration.network) == (30, "mine")
@@ -245,6 +243,30 @@ def test_a_calibration_of_another_network_is_refused_in_a_line(nncf, request_of,
         assert message.endswith("); calibrate again")
 
 
+def test_what_does_not_fit_in_a_calibration_is_refused_in_a_line(nncf, request_of, pictures):
+    request = request_of(convolutional())
+    calibration, network = calibrate(request, pictures[:20]), converted(request)[0]
+    (first, *_), (kernel, *_) = calibration.ranges, calibration.kernels
+    wide = np.zeros((1, 3, 5, 1), np.float32)
+    odd = {
+        "channels": {"ranges": (replace(first, low=wide, high=wide + 1),)},
+        "axes": {"ranges": (replace(first, low=wide[None], high=wide[None] + 1),)},
+        "port": {"ranges": (replace(first, before=(Place("Convolution", 0, 7),)),)},
+        "kind": {"ranges": (replace(first, before=(Place("Banana", 0, 0),)),)},
+        "indices": {"ranges": (replace(first, before=(Place("ReduceMean", 0, 1),)),)},
+        "weights": {"kernels": (replace(kernel, at=Place("ReduceMean", 0, 1)),)},
+        "activations": {"kernels": (replace(kernel, at=Place("Convolution", 0, 0)),)},
+    }
+    for change in odd.values():
+        for natively in (True, False):
+            with pytest.raises(ConversionError) as caught:
+                quantized(network, replace(calibration, **change), natively=natively)
+            message = str(caught.value)
+            assert message.endswith("); calibrate again")
+            assert "\n" not in message
+            assert len(message) < 400
+
+
 @pytest.fixture
 def in_int8(nncf, request_of, pictures):
     """A request for a network in int8, with its calibration."""
@@ -281,7 +303,7 @@ EMBED = """
 import sys
 from pathlib import Path
 import numpy as np
-from featx.backbones.calibration import Calibration
+from featx.backbones.calibration import Calibration, Place
 from featx.backbones.engines.openvino import computes_in_int8
 from featx.backbones.engines.quantization import quantized
 from featx.backbones.framework import import_openvino
@@ -356,18 +378,55 @@ def test_a_network_of_the_users_own_is_calibrated(
     assert 0.99 < cosines(found, expected).min() < 1 - 1e-9
 
 
+@pytest.fixture
+def made(nncf, monkeypatch):
+    """The networks that NNCF itself makes, the last one last."""
+    found, quantize = [], nncf.quantize
+
+    def listed(*args, **options):
+        found.append(quantize(*args, **options))
+        return found[-1]
+
+    monkeypatch.setattr(nncf, "quantize", listed)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    "name", ["convnext_tiny", "densenet121", "efficientnet_b0", "mobilenet_v3_small"]
+)
+def test_networks_of_every_build_are_those_that_nncf_makes(name, made, request_for, tmp_path):
+    backbone, size = Backbone.load(name, "random"), 64
+    coarse = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
+    pictures = np.ascontiguousarray(coarse.repeat(8, axis=1).repeat(8, axis=2))
+    requests = {
+        pooling: request_for(backbone, tmp_path, pooling=pooling, input_size=size)
+        for pooling in ("avg", "none")
+    }
+    calibration = calibrate(requests["avg"], pictures[:20])
+    features = {
+        pooling: (
+            computed(quantized(converted(request)[0], calibration), pictures),
+            computed(converted(request)[0], pictures),
+        )
+        for pooling, request in requests.items()
+    }
+    assert cosines(features["none"][0], computed(made[0], pictures)).min() > 0.999999
+    for some, others in features.values():
+        assert 0.85 < cosines(some, others).mean() < 0.999999, "random weights bear rounding badly"
+
+
 @pytest.mark.slow
 @pytest.mark.keras
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet_lite0"])
 def test_real_networks_are_those_that_nncf_makes(
-    name, nncf, weights_dir, shared, monkeypatch, request_for, tmp_path
+    name, made, weights_dir, shared, monkeypatch, request_for, tmp_path
 ):
     from PIL import Image
 
-    made, quantize = [], nncf.quantize
-    monkeypatch.setattr(nncf, "quantize", lambda *a, **k: made.append(quantize(*a, **k)) or made[0])
     monkeypatch.setenv("FEATX_WEIGHTS", str(weights_dir))
-    files = sorted((shared / "data" / "caltech15" / "train").rglob("*.jpg"))[::8][:30]
+    files = sorted((shared / "data" / "caltech15" / "train").rglob("*.jpg"))[::6][:30]
     images = [Image.open(file).convert("RGB").resize((224, 224), 2) for file in files]
     pictures = np.stack([np.asarray(image) for image in images])
     request = request_for(Backbone.load(name), tmp_path)
