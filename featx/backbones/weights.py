@@ -9,14 +9,15 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from featx.backbones.framework import import_keras
-from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, BackboneSpec, WeightsFile
+from featx.backbones.kinds import KINDS, divided, kind_of
+from featx.backbones.table import BACKBONES, DEFAULT_BACKBONE, BackboneSpec, WeightsFile, find
 from featx.errors import OptionError, WeightsError, get_logger, one_line, warn
 
 logger = get_logger(__name__)
@@ -127,6 +128,7 @@ def chosen_backbones(backbones: Any, weights: str | os.PathLike[str] = "imagenet
             "files under Keras's names"
         )
     if not everything:
+        _require_known(names)
         return names
     folder = place if place and place.is_dir() else None
     names = [name for name, spec in BACKBONES.items() if at_hand(spec, folder)]
@@ -134,6 +136,14 @@ def chosen_backbones(backbones: Any, weights: str | os.PathLike[str] = "imagenet
         where = f"in {folder}" if folder else "on this machine"
         raise OptionError(f"there are no weights of any network {where}; name backbones")
     return names
+
+
+def _require_known(names: Iterable[Any]) -> None:
+    """Raise an error for a name that no network has, before any weights are fetched."""
+    for name in names:
+        for each in divided(name, "+") if isinstance(name, str) else ():
+            if each and kind_of(each) is KINDS[-1]:
+                find(each)
 
 
 def _files(spec: BackboneSpec, top: bool) -> tuple[WeightsFile, ...]:

@@ -112,6 +112,14 @@ def test_an_unknown_kind_is_answered_with_a_near_one(featx_refuses, photos):
     featx_refuses(words, "compare", photos, "--backbones", "resnet50,mad:small_net", *RANDOM)
 
 
+@pytest.mark.parametrize("command", ["compare", "tune"])
+def test_a_wrong_name_is_told_before_any_weights_are_fetched(featx_refuses, photos, command):
+    out = ("--out", photos.parent / "t.featx") if command == "tune" else ()
+    words = "unknown backbone 'resnet5': did you mean 'resnet50'?"
+    names = "vgg16,made:small_net+resnet5"
+    featx_refuses(words, command, photos, "--backbones", names, *out)
+
+
 def test_the_cache_lists_and_clears_such_networks_by_name(featx_run, photos):
     featx_run("embed", photos, "--backbone", "made:small_net", "--out", photos.parent / "x.npz")
     assert "made:small_net, avg pooling" in featx_run("cache", "info").out
