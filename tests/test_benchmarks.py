@@ -9,8 +9,10 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
-from benchmarks import large, picture, throughput
+from benchmarks import int8, large, picture, throughput
 from benchmarks.bench import Bench
 from benchmarks.images import drawn, linked, own
 from benchmarks.plan import CORES, QUICK
@@ -237,3 +239,20 @@ def numbers(value) -> list[float]:
     if isinstance(value, list):
         return [number for each in value for number in numbers(each)]
     return [value] if isinstance(value, int | float) else []
+
+
+def test_differences_of_int8_are_told_in_points_with_their_interval():
+    assert int8.told(np.array([0.01, 0.01, 0.01])) == "+1.0 (+1.0 to +1.0)"
+    assert int8.told(np.array([0.01, -0.01])) == "+0.0 (-12.7 to +12.7)"
+    assert int8.told(np.array([-0.005])) == "-0.5"
+
+
+def test_differences_of_int8_are_paired_by_split_and_averaged_over_sets():
+    rows = [
+        {"backbone": "net", "set": one, "split": split, "classifier": "knn"}
+        | {"float32": 0.5, "other": 0.5 + gain, "tested": 9}
+        for one, gain in (("a", 0.02), ("b", 0.0))
+        for split in range(3)
+    ]
+    table = int8.differences_table(pd.DataFrame(rows))
+    assert table.loc["knn"].tolist() == ["50.0 %", "+1.0 (+1.0 to +1.0)", "+1.0 (+1.0 to +1.0)"]
