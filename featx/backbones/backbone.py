@@ -194,9 +194,9 @@ class Backbone:
         model : keras.Model
             A functional or sequential network with one input of shape (size, size, 3).
         preprocess : str or callable, default="none"
-            What its pixels go through first: "caffe", "tf", "torch", "lite" or "none", or a
-            function from float32 RGB of shape (n, size, size, 3), 0 to 255, to what the network
-            takes.
+            What its pixels go through first: "caffe", "tf", "torch", "lite", "clip", "unit" or
+            "none", or a function from float32 RGB of shape (n, size, size, 3), 0 to 255, to what
+            the network takes.
         layer : str, optional
             The layer to read, "inner/name" for one of a network inside it; by default the output
             of the network, which has to be one.

@@ -123,9 +123,16 @@ def file_backbone(
 
 
 def model_backbone(
-    model: openvino.Model, preprocess: PreprocessLike, layer: str | None, name: str | None
+    model: openvino.Model, preprocess: PreprocessLike | None, layer: str | None, name: str | None
 ) -> Backbone:
     """Make a backbone of a network of a user's own; see `Backbone.from_openvino`."""
+    if not isinstance(model, import_openvino().Model):
+        raise OptionError(
+            f"a {type(model).__name__} is no network in OpenVINO's form: expected an "
+            "openvino.Model, or the path of an .xml"
+        )
+    if preprocess is None:
+        raise _unsaid(name or model.get_friendly_name())
     function = preprocessing_of(preprocess)
     name = name or model.get_friendly_name()
     shapes = [each.partial_shape for each in model.inputs]
@@ -156,11 +163,7 @@ def _backbone_of_file(
     if processor:
         preprocess = processor.preprocessing
     if preprocess is None:
-        raise OptionError(
-            f"{name} does not say what its pixels go through first, and has no {NAME} beside it: "
-            "give preprocess, such as 'torch', 'clip', or the mean and the standard deviation of "
-            "each channel, 0.5,0.5,0.5/0.2,0.2,0.2"
-        )
+        raise _unsaid(name, f", and has no {NAME} beside it")
     function = preprocessing_of(preprocess)
     header = read_header(path)
     size, fixed = _size(list(header.inputs.values()), name)
@@ -180,6 +183,14 @@ def _backbone_of_file(
         kind=OPENVINO,
         source=NetworkFile(path, files, function, size),
         weights=Weights(str(path), path, digest),
+    )
+
+
+def _unsaid(name: str, more: str = "") -> OptionError:
+    return OptionError(
+        f"{name} does not say what its pixels go through first{more}: give preprocess, such as "
+        "'torch', 'clip', or the mean and the standard deviation of each channel, "
+        "0.5,0.5,0.5/0.2,0.2,0.2"
     )
 
 

@@ -11,6 +11,8 @@ import pytest
 
 import featx
 from featx.backbones.backbone import Backbone
+from featx.backbones.framework import import_openvino
+from featx.backbones.network_file import NetworkFile
 from featx.backbones.preprocessing import PREPROCESSINGS
 from featx.errors import OptionError, WeightsError
 
@@ -177,3 +179,55 @@ def test_a_model_of_joined_networks_finds_each(network, photos, tmp_path):
     sub = elsewhere.rename(tmp_path / "sub" / "other.onnx")
     again = featx.load(tmp_path / "model.featx", weights=sub)
     np.testing.assert_array_equal(again.predict_proba(photos), expected)
+
+
+# -- OpenVINO's own form -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read(network):
+    """The small network in OpenVINO's form, named as this session of OpenVINO counts."""
+    return NetworkFile(network, Backbone.from_onnx(network, "torch").digest, np.sqrt, 32).model(32)
+
+
+def test_a_network_of_openvino_gives_what_it_gives_in_onnx(network, read, photos, tmp_path):
+    openvino = import_openvino()
+    openvino.save_model(read, tmp_path / "net.xml", compress_to_fp16=False)
+    made = [
+        Backbone.from_onnx(network, "torch"),
+        Backbone.from_openvino(tmp_path / "net.xml", "torch"),
+        Backbone.from_openvino(read, "torch", name="mine"),
+        Backbone.load(str(tmp_path / "net.xml"), preprocess="torch"),
+    ]
+    first, *others = featx.embed(photos, made, input_size=32, layer="map", **OPTIONS)
+    assert [each.recipe.backbone for each in others] == ["net.xml", "mine", "net.xml"]
+    for each in others:
+        np.testing.assert_allclose(each.X, first.X, rtol=1e-5, atol=1e-6)
+
+
+def test_the_digest_of_openvinos_files_is_of_both(read, tmp_path):
+    openvino, path = import_openvino(), tmp_path / "net.xml"
+    openvino.save_model(read, path, compress_to_fp16=False)
+    backbone = Backbone.from_openvino(path, "torch")
+    weights = path.with_suffix(".bin")
+    weights.write_bytes(weights.read_bytes()[::-1])
+    assert backbone.current().digest != backbone.digest
+
+
+def test_the_digest_of_a_network_in_memory_is_the_same_in_another_session(network, read):
+    openvino = import_openvino()
+    first = Backbone.from_openvino(read, "torch")
+    assert first.is_own
+    again = openvino.Core().read_model(network)
+    for node in again.get_ordered_ops():
+        node.set_friendly_name(f"{node.get_friendly_name()}_777")
+    assert Backbone.from_openvino(again, "torch").digest == first.digest
+    assert Backbone.from_openvino(again, "clip").digest == first.digest
+    assert Backbone.from_openvino(again, np.sqrt).digest != first.digest
+
+
+def test_a_network_in_memory_needs_its_preprocessing_said(read):
+    with pytest.raises(OptionError, match="give preprocess"):
+        Backbone.from_openvino(read)
+    with pytest.raises(OptionError, match="a dict is no network in OpenVINO's form"):
+        Backbone.from_openvino({}, "torch")
