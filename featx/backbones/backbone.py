@@ -143,8 +143,9 @@ class Backbone:
         ----------
         name : str
             A name of the table (`featx backbones`), in Keras's spelling too; or "pixels", which
-            stands for the pixels themselves, 0 to 255, without any network; or the path of a
-            network in a file (`from_onnx`), which holds its own weights.
+            stands for the pixels themselves, 0 to 255, without any network; or one of a library,
+            "timm:NAME", "torchvision:NAME" or "keras_hub:NAME"; or the path of a network in a file
+            (`from_onnx`), which holds its own weights.
         weights : str or path, default="imagenet"
             "imagenet", "random", a weights file, or a folder of files under Keras's names. Pixels
             have none.

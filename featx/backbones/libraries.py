@@ -220,7 +220,7 @@ def _described(name: str, weights: str) -> Description:
         prefix_tokens=built.prefix_tokens,
         evaluated=built.evaluated,
     )
-    log.info("%s takes %d px; it was evaluated with %s", name, about.input_size, about.evaluated)
+    log.info("%s takes %d px; it was evaluated on a %s", name, about.input_size, about.evaluated)
     path = description_path(name, weights)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

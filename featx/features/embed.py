@@ -105,7 +105,7 @@ def embed(
     if not isinstance(backbones, list | tuple) or not backbones:
         raise OptionError(
             f"backbone is {backbone!r}: expected a name of `featx backbones`, "
-            "Backbone.from_keras(model) for a network of your own, or a list of them"
+            "Backbone.from_keras(model) or from_torch for a network of your own, or a list of them"
         )
     check_preprocess(backbones, settled["preprocess"])
     requests = [Request.of(each, settled) for each in backbones]

@@ -148,7 +148,7 @@ def _part(
     elif not isinstance(backbone, Backbone):
         raise OptionError(
             f"backbone is a {type(backbone).__name__}: expected a name of `featx backbones`, or "
-            "Backbone.from_keras(model) for a network of your own"
+            "Backbone.from_keras(model) or from_torch for a network of your own"
         )
     elif weights != "imagenet" and not backbone.is_pixels:
         raise OptionError("weights go with the name of a backbone; this Backbone has its own")

@@ -14,8 +14,10 @@ from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import open_engine
 from featx.backbones.engines.engine import EngineRequest
 from featx.backbones.network import Cut
-from featx.errors import ConversionError, OptionError, WeightsError
+from featx.errors import ConversionError, FeatxError, OptionError, WeightsError
 from featx.features.embed import embed
+from featx.models.model import load
+from featx.models.train import train
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
@@ -453,6 +455,16 @@ def test_what_is_no_network_of_pictures_is_told_in_a_line(module, words):
 def test_a_module_that_draws_numbers_is_refused():
     with pytest.raises(ConversionError, match="gives other features once converted"):
         embed(pictures(32), Backbone.from_torch(Noisy(), "torch", 32), cache=False)
+
+
+def test_a_model_file_goes_with_the_module_that_it_was_trained_on(tmp_path, fruit):
+    network = Backbone.from_torch(Small(), "torch", 32)
+    model = train(fruit / "train", backbone=network)
+    model.save(tmp_path / "fruit.featx")
+    again = load(tmp_path / "fruit.featx", backbone=network)
+    assert np.array_equal(again.predict(fruit / "test"), model.predict(fruit / "test"))
+    with pytest.raises(FeatxError, match="network of your own, 'Small': load it in Python"):
+        load(tmp_path / "fruit.featx").predict(fruit / "test")
 
 
 # -- The second time -----------------------------------------------------------------------------
