@@ -71,7 +71,7 @@ def build(name: str, weights: str, size: int | None) -> Built:
         std=tuple(seen.std),
         prefix_tokens=1 if hasattr(module, "class_token") else None,
         evaluated=(
-            f"the centre of {seen.crop_size[0]} px of {seen.resize_size[0]} px, "
+            f"center crop of {seen.crop_size[0]} of {seen.resize_size[0]} px, "
             f"{seen.interpolation.value}"
         ),
     )
