@@ -192,11 +192,14 @@ def quantized(
     return network
 
 
-def _is_fused(each: ActivationRange, operations: Operations) -> bool:
+def _is_fused(
+    each: ActivationRange, operations: Operations, ranges: tuple[ActivationRange, ...]
+) -> bool:
     """Whether a range only serves the sum of two branches, directly behind a layer with weights.
 
     OpenVINO computes such a sum within the layer. In int8 it then clips to the range, and rounds
-    the sum alone. Where both branches end in such layers, that is so for the first.
+    the sum alone, where that is rounded. Where both branches end in such layers, that is so for the
+    first.
     """
     place = each.before[0]
     if len(each.before) > 1 or place.kind != "Add":
@@ -204,7 +207,20 @@ def _is_fused(each: ActivationRange, operations: Operations) -> bool:
     branches = [operations.at(Place("Add", place.order, port)) for port in (0, 1)]
     kinds = [operations.behind(target) for target in branches if target is not None]
     first = next((port for port, kind in enumerate(kinds) if kind in WEIGHTED), None)
-    return place.port == first and None not in kinds
+    if place.port != first or None in kinds:
+        return False
+    return _is_rounded(operations.of_kind("Add", place.order)[0], operations, ranges)
+
+
+def _is_rounded(node: Any, operations: Operations, ranges: tuple[ActivationRange, ...]) -> bool:
+    """Whether all that takes what an operation gives, or its activation, takes it rounded."""
+    takers = operations.takers(node.output(0), through=True)
+    if takers and any(set(takers) <= set(each.before) for each in ranges):
+        return True
+    if len(takers) != 1:
+        return False
+    activation = operations.of_kind(takers[0].kind, takers[0].order)[0]
+    return activation.get_input_size() == 1 and _is_rounded(activation, operations, ranges)
 
 
 @dataclass(frozen=True)
@@ -230,7 +246,7 @@ class _Change:
         for correction in self.calibration.corrections:
             self.correct_bias(correction)
         ranges = self.calibration.ranges
-        fused = [not self.natively and _is_fused(each, self.operations) for each in ranges]
+        fused = [not self.natively and _is_fused(each, self.operations, ranges) for each in ranges]
         for each, is_clipped in zip(ranges, fused, strict=True):
             self.round_activations(each, is_clipped)
 
