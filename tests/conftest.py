@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from fakes import as_features
 
+from featx.backbones import shipped
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -60,8 +62,12 @@ def _no_windows(monkeypatch):
 
 
 @pytest.fixture
-def fake_engine():
-    """Run every network on the fake engine; the class counts what it embedded."""
+def fake_engine(tmp_path_factory, monkeypatch):
+    """Run every network on the fake engine; the class counts what it embedded.
+
+    No calibration comes with featx here.
+    """
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path_factory.mktemp("calibrations"))
     with fakes.install():
         yield fakes.FakeEngine
 
