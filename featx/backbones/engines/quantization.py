@@ -387,7 +387,7 @@ def _rounded_by(measured: Operations) -> tuple[list[ActivationRange], list[Kerne
         if weights is not None:
             axes = tuple(axis for axis, size in enumerate(low.shape) if size > 1)
             kernels += [Kernel(place, weights.shape, axes) for place in places]
-        elif places:
+        elif places and (low < high).all():  # not of what is the same in every picture
             levels = node.get_attributes()["levels"]
             ranges.append(ActivationRange(tuple(places), low, high, levels))
     return ranges, kernels

@@ -186,6 +186,28 @@ def test_the_same_pictures_give_the_same_calibration_whatever_layers_are_called(
     assert calibrate(request_of(model), pictures[20:]).digest != first.digest
 
 
+def test_what_is_the_same_in_every_picture_stays_float(nncf, request_of, pictures, monkeypatch):
+    """It has no range; NNCF gives one from 0 to 0, which makes nothing of it."""
+    quantize = nncf.quantize
+
+    def quantized_by(network, *data, **settings):
+        made = quantize(network, *data, **settings)
+        rounds = [each for each in made.get_ops() if each.get_type_name() == "FakeQuantize"]
+        taken = [each.input_value(0).get_node().get_type_name() for each in rounds]
+        flat = rounds[next(row for row, kind in enumerate(taken) if kind == "Relu")]
+        zero = import_openvino().opset13.constant(np.float32(0))
+        for port in range(1, 5):
+            flat.input(port).replace_source_output(zero.output(0))
+        return made
+
+    request = request_of(convolutional())
+    whole = calibrate(request, pictures)
+    monkeypatch.setattr(nncf, "quantize", quantized_by)
+    calibration = calibrate(request, pictures)
+    assert len(calibration.ranges) == len(whole.ranges) - 1
+    assert Calibration.from_bytes(calibration.to_bytes()) == calibration
+
+
 def test_operations_are_left_out_by_the_name_of_the_network(nncf, request_of, pictures):
     kinds = {
         name: [
