@@ -32,6 +32,7 @@ FLOORS = [
     ("progress",),
     ("images",),
     ("charts",),
+    ("tensors",),
     ("backbones",),
     ("features",),
     ("learning",),
@@ -48,6 +49,8 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 STRANGERS = [  # know nothing of each other
     ("backbones", "images"),
     ("backbones", "charts"),
+    ("tensors", "images"),
+    ("tensors", "charts"),
 ]
 OTHER_BEGINNINGS = {"What", "Where", "How", "When", "Who", "Read", "Write", "Make", "From"}
 # The public functions that may be long, and take what users set by name.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.backbones.tensor_file import read_tensors
 from featx.errors import OptionError, WeightsError
+from featx.tensors.tensor_file import read_tensors
 
 if TYPE_CHECKING:
     import keras

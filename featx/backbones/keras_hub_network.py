@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.framework import import_keras
-from featx.backbones.hdf5_file import check_weights_file
 from featx.backbones.keras_hub_preset import (
     CONFIG,
     CONVERTERS,
@@ -48,6 +47,7 @@ from featx.errors import (
 )
 from featx.files import cache_folder, written
 from featx.forks import starting
+from featx.tensors.hdf5_file import check_weights_file
 from featx.text import listed
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.backbones.framework import import_keras, imported
-from featx.backbones.hdf5_file import check_weights_file, opened
 from featx.backbones.table import BackboneSpec
 from featx.backbones.weights import Weights, file_names
 from featx.errors import WeightsError, get_logger, one_line
+from featx.tensors.hdf5_file import check_weights_file, opened
 
 if TYPE_CHECKING:
     import keras

@@ -6,7 +6,6 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.backbones.tensor_file import read_tensors
 from featx.backbones.torch_library import (
     OFFLINE,
     Built,
@@ -18,6 +17,7 @@ from featx.backbones.torch_library import (
 )
 from featx.backbones.torch_network import TorchNetwork, import_torch, watched
 from featx.errors import UnknownBackboneError, WeightsError, one_line
+from featx.tensors.tensor_file import read_tensors
 from featx.text import listed
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from featx.backbones.efficientnet_lite import (
     EfficientNetLite2,
     load_pytorch_weights,
 )
-from featx.backbones.tensor_file import read_tensors
 from featx.errors import OptionError, WeightsError
+from featx.tensors.tensor_file import read_tensors
 
 pytestmark = pytest.mark.keras
 

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from featx.backbones.hdf5_file import check_weights_file, opened
 from featx.errors import WeightsError
+from featx.tensors.hdf5_file import check_weights_file, opened
 
 HUGE = 1 << 40  # elements
 

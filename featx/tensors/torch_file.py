@@ -15,9 +15,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from featx.backbones.elements import RefusedError, read_elements, show, tensor_of
-from featx.backbones.stored_zip import Member, stored_members
-from featx.backbones.torch_pickle import Program, Storage, Tensor
+from featx.tensors.elements import RefusedError, read_elements, show, tensor_of
+from featx.tensors.stored_zip import Member, stored_members
+from featx.tensors.torch_pickle import Program, Storage, Tensor
 
 ZIP = b"PK\x03\x04"
 # The first two pickles of the old format: PyTorch's magic number, then protocol 1001.

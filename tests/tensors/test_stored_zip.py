@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tensor_files import dictionary, tensor, write_zip
 
-from featx.backbones.tensor_file import read_tensors
 from featx.errors import WeightsError
+from featx.tensors.tensor_file import read_tensors
 
 PROGRAM = dictionary(("w", tensor()))
 PICKLE = b"\x80\x02" + PROGRAM + b"."

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import IO
 
-from featx.backbones.elements import MAX_DESCRIPTION, RefusedError, show
+from featx.tensors.elements import MAX_DESCRIPTION, RefusedError, show
 
 # See https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3
 _LOCAL = struct.Struct("<4s5H3I2H")

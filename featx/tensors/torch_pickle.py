@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from typing import IO, Any
 
-from featx.backbones.elements import (
+from featx.tensors.elements import (
     ELEMENTS,
     MAX_DESCRIPTION,
     Element,

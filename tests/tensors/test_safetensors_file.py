@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tensor_files import save_safetensors, write_safetensors
 
-from featx.backbones.tensor_file import read_tensors
 from featx.errors import WeightsError
+from featx.tensors.tensor_file import read_tensors
 
 reuse_tmp_path = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 ARRAYS = st.dictionaries(

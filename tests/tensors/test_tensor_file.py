@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tensor_files import dictionary, save_safetensors, tensor, write_old, write_zip
 
-from featx.backbones.tensor_file import TENSOR_FILES, read_tensors
 from featx.errors import WeightsError
+from featx.tensors.tensor_file import TENSOR_FILES, read_tensors
 
 
 def test_the_format_is_told_by_the_content_not_by_the_name(tmp_path):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tensor_files import DICT, STORAGES, dictionary, push, storage, tensor, write_old, write_zip
 
-from featx.backbones.tensor_file import read_tensors
 from featx.errors import WeightsError
+from featx.tensors.tensor_file import read_tensors
 
 reuse_tmp_path = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 WRITERS = {"old": write_old, "zip": write_zip}
@@ -170,7 +170,7 @@ def test_nothing_in_a_file_is_run(write, tmp_path, monkeypatch, kind):
         b"ctorch.cuda\nFloatStorage\n",
         b"ccollections\nOrderedDict.fromkeys\n",
         b"ctorch\\x2eFloatStorage\n\n",
-        b"cfeatx.backbones.torch_file\nread_tensors\n",
+        b"cfeatx.tensors.torch_file\nread_tensors\n",
     ],
 )
 def test_a_name_off_the_list_is_refused_and_named(write, tmp_path, name):

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from featx.backbones.elements import (
+from featx.tensors.elements import (
     ELEMENTS,
     MAX_DESCRIPTION,
     MAX_DIMENSIONS,

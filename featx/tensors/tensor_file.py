@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.backbones.elements import RefusedError
-from featx.backbones.safetensors_file import read_safetensors
-from featx.backbones.torch_file import OLD_HEAD, ZIP, read_old, read_zip
 from featx.errors import WeightsError
+from featx.tensors.elements import RefusedError
+from featx.tensors.safetensors_file import read_safetensors
+from featx.tensors.torch_file import OLD_HEAD, ZIP, read_old, read_zip
 
 _WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")  # either may be around the other
 TENSOR_FILES = (".pth", ".pt", ".bin", ".safetensors")  # how their names end

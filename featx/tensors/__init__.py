@@ -1,0 +1,1 @@
+"""Files of tensors, in which weights come: read without running what they hold."""
