@@ -83,6 +83,7 @@ OTHER = {  # than the default, where there is no list of choices
 
 
 NOT_OF_RECIPES = {"progress", "root", "path_column", "label_column", "exclude"}
+OF_FILES = {"preprocess"}  # networks of the table refuse it
 
 
 def other_value(name):
@@ -92,7 +93,9 @@ def other_value(name):
 
 
 @pytest.mark.filterwarnings("ignore:the weights of")
-@pytest.mark.parametrize("name", sorted(options_of(EmbedOptions).keys() - NOT_OF_RECIPES))
+@pytest.mark.parametrize(
+    "name", sorted(options_of(EmbedOptions).keys() - NOT_OF_RECIPES - OF_FILES)
+)
 def test_every_option_of_embed_arrives(featx_run, photos, tmp_path, engines, name):
     value = str(tmp_path / "other") if name == "cache" else other_value(name)
     flag = f"--{name.replace('_', '-')}"
