@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import onnx_networks
 import pytest
 
 import featx
@@ -125,6 +126,45 @@ def test_the_cache_lists_and_clears_such_networks_by_name(featx_run, photos):
     assert "made:small_net, avg pooling" in featx_run("cache", "info").out
     featx_run("cache", "clear", "made:small_net")
     assert "made:small_net" not in featx_run("cache", "info").out
+
+
+@pytest.fixture
+def onnx_files(tmp_path):
+    """A convolutional network and a transformer in files, for pictures of 32 px."""
+    pytest.importorskip("onnx")
+    made = {"conv": onnx_networks.convolutional(32), "vit": onnx_networks.transformer(32)}
+    return [onnx_networks.write(tmp_path / f"{name}.onnx", net) for name, net in made.items()]
+
+
+def test_networks_in_files_and_a_network_of_a_kind_are_compared_and_predict(
+    featx_run, photos, new_photos, onnx_files, tmp_path
+):
+    conv, vit = onnx_files
+    names = f"{conv},{vit},made:small_net,{vit}+made:small_net"
+    how = ("--preprocess", "clip", "--input-size", 32)
+    rows = featx_run("compare", photos, "--backbones", names, *how, "--json").json["candidates"]
+    found = {row["backbone"] for row in rows}
+    assert found == {"conv.onnx", "vit.onnx", "made:small_net", "vit.onnx+made:small_net"}
+    model = tmp_path / "photos.featx"
+    featx_run("train", photos, "--backbone", vit, *how, "--out", model)
+    before = featx_run("predict", model, new_photos, "--json").json
+    aside = vit.rename(tmp_path / "aside.onnx")
+    moved = featx_run("predict", model, new_photos, "--weights", aside, "--json").json
+    assert [row["probability"] for row in moved] == [row["probability"] for row in before]
+
+
+def test_what_pixels_go_through_first_is_said_at_the_shell(
+    featx_run, featx_refuses, photos, onnx_files, tmp_path
+):
+    out = tmp_path / "photos.npz"
+    embed = ("embed", photos, "--backbone", onnx_files[0], "--out", out)
+    featx_refuses("does not say what its pixels go through first", *embed)
+    featx_refuses("preprocess 'torhc': expected one of caffe", *embed, "--preprocess", "torhc")
+    words = "preprocess 'torch' is for networks in files"
+    featx_refuses(words, "embed", photos, "--preprocess", "torch", "--out", out)
+    featx_run(*embed, "--preprocess", "0.5/0.25")
+    backbone = featx.Backbone.from_onnx(onnx_files[0], (0.5, 0.25))
+    assert featx.Features.load(out).recipe == featx.embed(photos, backbone, progress=False).recipe
 
 
 def test_a_page_of_training_names_the_network(featx_run, photos, tmp_path):
