@@ -166,7 +166,8 @@ def _unpacked(path: Path) -> dict[str, bytes]:
         raise ValueError("no archive") from error
     with opened as archive:
         members = archive.infolist()
-        if len(members) > 3 + _MOST_CALIBRATIONS:
+        others = [each for each in members if not each.filename.endswith(CALIBRATION)]
+        if len(others) > 3 or len(members) > 3 + _MOST_CALIBRATIONS:
             raise ValueError(f"{len(members)} members instead of 3")
         most = max(_MOST_AT_LEAST, _MOST_TIMES * path.stat().st_size)
         if missing := {ABOUT, PIPELINE} - {member.filename for member in members}:
