@@ -176,3 +176,19 @@ def test_the_step_at_hand_is_told(photos, fake_engine):
     networks.step = steps.append
     list(networks.features())
     assert steps == ["resnet50", "vgg16"]
+
+
+def test_networks_without_a_row_come_in_the_order_of_the_sizes_of_their_files(
+    photos, tmp_path, made
+):
+    asked = {}
+    for name, size in (("large.made", 40_000_000), ("small.made", 8_000_000)):
+        (tmp_path / name).write_bytes(bytes([len(name)]))
+        os.truncate(tmp_path / name, size)
+        asked[name] = str(tmp_path / name)
+    settled = settle({"progress": False})
+    networks = Networks(ImageFolder.of(photos), asked, time.monotonic() + 1e6, settled)
+    arrived = [each[0] for each in told(networks.features())]
+    assert arrived == ["small.made avg", "large.made avg"]
+    joined = networks.joined(list(asked), "avg")
+    assert joined.recipe.backbone == "large.made+small.made"
