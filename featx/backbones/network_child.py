@@ -48,8 +48,9 @@ def cut_file(
     task = {"layer": cut.layer, "poolings": poolings, "input_size": input_size}
     with tempfile.TemporaryDirectory(prefix="featx-") as folder:
         _run(backbone, task, Path(folder), input_size)
-        # Cloned, as what was read is mapped from files that go.
-        return import_openvino().Core().read_model(Path(folder) / _NETWORK).clone()
+        core = import_openvino().Core()
+        core.set_property({"ENABLE_MMAP": "NO"})  # as the files go
+        return core.read_model(Path(folder) / _NETWORK)
 
 
 def layers_of_file(backbone: Backbone) -> dict[str, tuple[int, ...]]:
@@ -92,10 +93,15 @@ def _run(
             timeout=_SECONDS,
             check=False,
         )
-        result = json.loads((folder / _RESULT).read_text())
     except subprocess.TimeoutExpired:
         raise _broken(source.path, f"it does not end within {_SECONDS:.0f} s") from None
-    except OSError:
+    except OSError as error:
+        raise ConversionError(
+            f"{backbone.name} cannot be converted, as no process can be started: {error}"
+        ) from error
+    try:
+        result = json.loads((folder / _RESULT).read_text())
+    except (OSError, ValueError):
         number = ended.returncode
         how = signal.Signals(-number).name if number < 0 else f"status {number}"
         raise _broken(source.path, f"OpenVINO breaks down, {how}") from None
