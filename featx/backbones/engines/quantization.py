@@ -334,6 +334,10 @@ def _measured(
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     network.reshape([1, *pixels.shape[1:]])  # some networks take no more at once
+    operations = Operations(network)
+    # So NNCF leaves normalisations float, also those that are written out, as Keras's layers are:
+    # small variances would be rounded to 0, and they are divided by.
+    careful = attends(operations) or bool(operations.of_kind("SquaredDifference"))
     parameters = advanced.AdvancedQuantizationParameters(
         overflow_fix=advanced.OverflowFix.DISABLE,
         smooth_quant_alphas=advanced.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1),
@@ -348,7 +352,7 @@ def _measured(
                 network,
                 nncf.Dataset([pixels[i : i + 1] for i in range(len(pixels))]),
                 preset=nncf.QuantizationPreset(settings.preset),
-                model_type=nncf.ModelType.TRANSFORMER if attends(Operations(network)) else None,
+                model_type=nncf.ModelType.TRANSFORMER if careful else None,
                 subset_size=len(pixels),
                 fast_bias_correction=True,
                 ignored_scope=nncf.IgnoredScope(names=left_out),

@@ -208,6 +208,24 @@ def test_what_is_the_same_in_every_picture_stays_float(nncf, request_of, picture
     assert Calibration.from_bytes(calibration.to_bytes()) == calibration
 
 
+def test_normalisations_that_are_written_out_stay_float(nncf, request_of, pictures):
+    """As Keras's layers are: a small variance would be rounded to 0, and is divided by."""
+    layers = Layers()
+    opset, axis = layers.opset, np.array([1])
+    taken = layers.relu(layers.convolution(layers.pixels, 3, 16))
+    for _ in range(2):
+        mean = opset.reduce_mean(taken, axis, keep_dims=True)
+        variance = opset.reduce_mean(opset.squared_difference(taken, mean), axis, keep_dims=True)
+        scale = opset.power(opset.add(variance, np.float32(1e-6)), np.float32(-0.5))
+        shifted = opset.multiply(opset.negative(mean), scale)
+        normal = opset.add(opset.multiply(taken, scale), shifted)
+        taken = opset.add(layers.convolution(layers.relu(normal), 16, 16), taken)
+    calibration = calibrate(request_of(layers.model(taken)), pictures)
+    taking = {place.kind for each in calibration.ranges for place in each.before}
+    assert taking == {"Convolution"}
+    assert calibration.settings["cosine"] > 0.99
+
+
 def test_operations_are_left_out_by_the_name_of_the_network(nncf, request_of, pictures):
     kinds = {
         name: [
