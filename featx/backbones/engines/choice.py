@@ -74,7 +74,7 @@ _ENGINES = [
         kinds=(PIXELS,),
     ),
 ]
-_QUICKEST = ("int8", "bfloat16", "float32")  # where a processor computes in all of them
+_QUICKEST = ("int8", "bfloat16")  # where a processor computes in all of them
 _KEPT_OPEN = 4
 _open: OrderedDict[tuple[EngineRequest, str], Engine] = OrderedDict()  # the last used is the last
 ENGINES = ("auto", *(spec.name for spec in _ENGINES if PIXELS not in spec.kinds))
@@ -138,7 +138,8 @@ def quickest_precision(engine: str = "auto", *, kind: str = "keras", but: str | 
     """
     spec = engines_for(kind, engine)[0]
     known = (each for each in _QUICKEST if spec.calibrator or each != "int8")
-    return next(each for each in known if each != but and spec.computes_in(each))
+    able = (each for each in known if each != but and spec.computes_in(each))
+    return next(able, "float32")
 
 
 def require_calibrator(kind: str = "keras", engine: str = "auto") -> None:
