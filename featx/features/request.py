@@ -99,7 +99,7 @@ class Request:
 def cosine_of(calibration: Calibration) -> float:
     """Return how near features in int8 are to those in float32: their mean cosine, if known."""
     cosine = calibration.settings.get("cosine", 1.0)
-    return float(cosine) if isinstance(cosine, int | float) else 1.0
+    return cosine if isinstance(cosine, float) else 1.0
 
 
 def with_calibration(

@@ -255,6 +255,16 @@ def test_fast_leaves_int8_out_where_it_changes_features_too_much(many, backbone,
     assert lines()[2:] == [changed]
 
 
+@pytest.mark.parametrize("odd", [10**400, "near", None, True])
+def test_a_cosine_that_is_no_number_is_none(many, backbone, odd):
+    def made(request, pictures):
+        return replace(fakes.calibrate(request, pictures), settings={"cosine": odd})
+
+    with fakes.install(calibrator=made):
+        for _ in range(2):
+            assert embed(many, backbone, fast=True).recipe.settings["precision"] == "int8"
+
+
 def test_fast_says_int8_in_the_recipe(many, backbone):
     (part,) = embed(many, backbone, fast=True).recipe.parts
     assert (part.square.decode, part.cut.precision) == ("scaled", "int8")

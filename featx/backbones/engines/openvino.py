@@ -18,7 +18,7 @@ from featx.backbones.engines.quantization import greatest_sums, quantized_networ
 from featx.backbones.engines.reversal import quicken_reversals
 from featx.backbones.framework import import_openvino
 from featx.backbones.network_store import key_of
-from featx.errors import StorageError, get_logger
+from featx.errors import ConversionError, StorageError, get_logger, one_line
 from featx.files import written
 from featx.forks import in_child, never_free, starting
 
@@ -51,8 +51,13 @@ class OpenVINOEngine(BatchEngine):
         batch_size = request.batch_size or _BATCH_SIZES[precision]
         if network.input(0).partial_shape[0].is_static:  # the only number that it takes
             batch_size = network.input(0).partial_shape[0].get_length()
-        network.reshape([batch_size, request.input_size, request.input_size, 3])
-        compiled = _compiled(network, folder, precision, batch_size)
+        try:
+            network.reshape([batch_size, request.input_size, request.input_size, 3])
+            compiled = _compiled(network, folder, precision, batch_size)
+        except RuntimeError as error:  # such as numbers of a calibration that make no sense
+            raise ConversionError(
+                f"OpenVINO cannot run {request.backbone.name} in {precision}: {one_line(error)}"
+            ) from error
         super().__init__(
             request.backbone,
             shape=tuple(compiled.output(0).shape)[1:],

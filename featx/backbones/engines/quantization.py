@@ -276,7 +276,12 @@ class _Change:
             source = target.get_source_output()
             key = source.get_node().get_name(), source.get_index()
             if key not in made:
-                made[key] = self._limited(source, each, is_clipped).output(0)
+                limited = self._limited(source, each, is_clipped).output(0)
+                shape = source.get_partial_shape()
+                too_many = shape.rank.is_static and each.low.ndim > len(shape)
+                if too_many or limited.get_partial_shape() != shape:
+                    raise self.misfit(f"{target.get_node().get_type_name()} takes {shape}")
+                made[key] = limited
             target.replace_source_output(made[key])
 
     def _limited(self, source: Any, each: ActivationRange, is_clipped: bool) -> Any:

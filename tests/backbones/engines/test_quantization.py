@@ -286,11 +286,13 @@ def test_a_calibration_of_another_network_is_refused_in_a_line(nncf, request_of,
 def test_what_does_not_fit_in_a_calibration_is_refused_in_a_line(nncf, request_of, pictures):
     request = request_of(convolutional())
     calibration, network = calibrate(request, pictures[:20]), converted(request)[0]
-    (first, *_), (kernel, *_) = calibration.ranges, calibration.kernels
+    (first, *_, last), (kernel, *_) = calibration.ranges, calibration.kernels
+    zero, one = np.zeros((1,) * 8, np.float32), np.ones((1,) * 8, np.float32)
     wide = np.zeros((1, 3, 5, 1), np.float32)
     odd = {
         "channels": {"ranges": (replace(first, low=wide, high=wide + 1),)},
         "axes": {"ranges": (replace(first, low=wide[None], high=wide[None] + 1),)},
+        "more axes": {"ranges": (replace(last, low=zero, high=one),)},
         "port": {"ranges": (replace(first, before=(Place("Convolution", 0, 7),)),)},
         "kind": {"ranges": (replace(first, before=(Place("Banana", 0, 0),)),)},
         "indices": {"ranges": (replace(first, before=(Place("ReduceMean", 0, 1),)),)},
@@ -325,6 +327,21 @@ def test_the_engine_computes_in_int8(in_int8, request_of, open_openvino, picture
     again = open_openvino(in_int8.backbone, in_int8.cache, **vars(in_int8.cut))
     for each, row in zip(pictures, rows, strict=True):
         np.testing.assert_array_equal(again.embed_batch(each[None])[0], row)
+
+
+def test_numbers_that_no_processor_computes_with_are_refused_in_a_line(in_int8, open_openvino):
+    calibration = in_int8.backbone.calibration
+    huge = [
+        replace(each, values=np.full_like(each.values, 3e38)) for each in calibration.corrections
+    ]
+    most = np.full(1, 3e38, np.float32)
+    ranges = [replace(each, low=-most, high=most) for each in calibration.ranges]
+    damaged = replace(calibration, ranges=tuple(ranges), corrections=tuple(huge))
+    backbone = replace(in_int8.backbone, calibration=damaged)
+    cut = replace(in_int8.cut, calibration=damaged.digest)
+    with pytest.raises(ConversionError, match="OpenVINO cannot run mine in int8: ") as caught:
+        open_openvino(backbone, in_int8.cache, **vars(cut))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_network_in_int8_needs_its_calibration(in_int8, open_openvino):
