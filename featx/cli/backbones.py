@@ -115,8 +115,13 @@ def _found(text: str) -> list[str]:
     names = [*BACKBONES, *(name for kind in kinds if kind.installed for name in _names_of(kind))]
     found = [name for name in names if text.lower() in name.lower()]
     if not found:
-        missing = [kind for kind in kinds if not kind.installed]
-        others = "".join(f"; to look in {kind.name}, {kind.advice}" for kind in missing)
+        missing: dict[str, list[str]] = {}
+        for kind in kinds:
+            if not kind.installed:
+                missing.setdefault(kind.advice, []).append(kind.name)
+        others = "".join(
+            f"; to look in {' and '.join(names)}, {advice}" for advice, names in missing.items()
+        )
         raise UnknownBackboneError(f"no name of a network holds {text!r}{others}")
     return found
 

@@ -56,12 +56,11 @@ def calibrated(
         network = backbone, part.cut.layer, part.square
         if network not in made:
             known = known_calibration(cache, backbone, part)
-            made[network] = known or _made(backbone, part, images, settled, cache)
+            known = known or _made(backbone, part, images, settled, cache)
+            made[network] = known and _near(known, settled)
         calibration = made[network]
-        if calibration is not None and (not settled["fast"] or cosine_of(calibration) >= NEAR):
-            return with_calibration(backbone, part, calibration)
         if calibration is not None:
-            log.warning("%s: %s is used instead", _far(calibration), _instead(settled))
+            return with_calibration(backbone, part, calibration)
         return backbone, replace(part, cut=replace(part.cut, precision=_instead(settled)))
 
     done = []
@@ -70,6 +69,14 @@ def calibrated(
         backbones, recipes = zip(*parts, strict=True)
         done.append(replace(request, backbones=backbones, recipe=Recipe(recipes)))
     return done
+
+
+def _near(calibration: Calibration, settled: EmbedOptions) -> Calibration | None:
+    """Return a calibration, or say in a line why `fast` does without it."""
+    if not settled["fast"] or cosine_of(calibration) >= NEAR:
+        return calibration
+    log.warning("%s: %s is used instead", _far(calibration), _instead(settled))
+    return None
 
 
 def _far(calibration: Calibration) -> str:

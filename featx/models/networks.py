@@ -44,7 +44,7 @@ def find_network(part: RecipePart, source: str, model: str | os.PathLike[str] | 
         path = Path(model).parent / path.name
     if not path.is_file():
         raise WeightsError(
-            f"the model was trained on the network in {source}, which is there no more: give "
+            f"the model was trained on the network in {source}, which is no longer there: give "
             "weights= (--weights) where it is now, or put it beside the model"
         )
     return Backbone.from_onnx(path, preprocess, part.cut.layer, part.backbone)

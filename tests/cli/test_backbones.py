@@ -1,5 +1,7 @@
 """`featx backbones`."""
 
+from dataclasses import replace
+
 import fakes
 import onnx_networks
 import pytest
@@ -114,6 +116,9 @@ def test_a_search_that_finds_nothing_says_where_it_could_not_look(featx_refuses,
         "no name of a network holds 'dinov2'; to look in missing, pip install \"featx[missing]\""
     )
     featx_refuses(words, "backbones", "--search", "dinov2")
+    with registered(replace(missing, name="lost")):
+        words = 'to look in lost and missing, pip install "featx[missing]"'
+        featx_refuses(words, "backbones", "--search", "dinov2")
 
 
 def test_a_search_takes_no_name_beside_it(featx_refuses):

@@ -19,7 +19,7 @@ from featx.backbones.table import BACKBONES, WeightsFile
 from featx.backbones.weights import Weights
 from featx.errors import ConversionError, OptionError, RecipeMismatchError, StorageError
 from featx.features import formats
-from featx.features.calibration import FEWEST, N_PICTURES
+from featx.features.calibration import FEWEST, N_PICTURES, calibrated
 from featx.features.formats import SUFFIXES
 from featx.features.options import settle
 from featx.features.request import Request
@@ -30,6 +30,7 @@ from featx.features.store.calibrations import (
     known_calibration,
 )
 from featx.files import cache_folder
+from featx.images.folder import ImageFolder
 
 
 @pytest.fixture
@@ -250,9 +251,13 @@ def test_fast_leaves_int8_out_where_it_changes_features_too_much(many, backbone,
             assert features.recipe.settings["precision"] == "bfloat16"
         assert lines() == [f"{changed}: bfloat16 is used instead"] * 2
         assert len(fakes.FakeEngine.calibrated) == 1, "what came of it is kept"
+        ways = [settle({"fast": True, "pooling": each}) for each in ("avg", "max")]
+        requests = [Request.of(backbone, each) for each in ways]
+        calibrated(requests, ImageFolder.of(many), ways[0])
+        assert lines()[2:] == [f"{changed}: bfloat16 is used instead"], "once for a network"
         asked = embed(many, backbone, input_size=20)
     assert asked.recipe.settings["precision"] == "int8", "by its name"
-    assert lines()[2:] == [changed]
+    assert lines()[3:] == [changed]
 
 
 @pytest.mark.parametrize("odd", [10**400, "near", None, True])
