@@ -151,7 +151,7 @@ def import_keras_hub() -> Any:
     """Import KerasHub, or say how to get it."""
     if importlib.util.find_spec("keras_hub") is None:
         raise OptionError(
-            "networks of KerasHub need keras-hub, which is not installed: pip install 'featx[hub]'"
+            'networks of KerasHub need keras-hub, which is not installed: pip install "featx[hub]"'
         )
     import_keras()
     with starting:
@@ -160,7 +160,7 @@ def import_keras_hub() -> Any:
         except Exception as error:  # such as a TensorFlow that its tensorflow-text was not made for
             raise OptionError(
                 f"KerasHub cannot be imported ({one_line(error)}): install it anew, "
-                "pip install -U 'featx[hub]'"
+                'pip install -U "featx[hub]"'
             ) from error
     return keras_hub
 

@@ -51,7 +51,7 @@ def import_library(name: str) -> Any:
         except ModuleNotFoundError as error:
             raise OptionError(
                 f"networks of {name} need {error.name}, which is not installed: "
-                "pip install 'featx[timm]'"
+                'pip install "featx[timm]"'
             ) from error
         except (ImportError, RuntimeError, OSError, AttributeError) as error:
             raise OptionError(

@@ -55,7 +55,7 @@ def import_torch() -> Any:
         except ImportError as error:
             raise OptionError(
                 "networks of PyTorch need torch, which cannot be imported "
-                f"({one_line(error)}): pip install 'featx[torch]'"
+                f'({one_line(error)}): pip install "featx[torch]"'
             ) from error
         return torch
 

@@ -76,8 +76,8 @@ def _umap() -> Any:
         return import_module("umap")
     except ImportError as error:
         raise OptionError(
-            "method 'umap' needs umap-learn, which is not installed: pip install 'featx[umap]', or "
-            "take 'tsne'"
+            "method 'umap' needs umap-learn, which is not installed: "
+            "pip install \"featx[umap]\", or take 'tsne'"
         ) from error
     finally:
         if loud is None:

@@ -53,7 +53,7 @@ def plot_map(
         Where to draw; by default a figure of its own.
     method : str, default="pca"
         "pca", whose axes are directions of the greatest variance; "tsne" or "umap", which keep
-        neighbours together and whose axes mean nothing. "umap" needs `pip install 'featx[umap]'`.
+        neighbours together and whose axes mean nothing. "umap" needs `pip install "featx[umap]"`.
     thumbnails : bool, default=False
         Draw the pictures in place of points, as many as do not hide one another.
     width : float, default=6.6

@@ -31,8 +31,8 @@ def backbones(name: str | None, search: str | None, weights: str, as_json: bool)
 
     The networks stand with where their weights are, and below them the other kinds that there are.
     NAME is one: its layers are those that --layer takes, with the size of their maps for pictures
-    of its usual size, height x width x channels. The beginning of a kind lists the networks of
-    that: `featx backbones timm:`.
+    of its usual size, height x width x channels for the networks of the table, mostly channels
+    first for others. The beginning of a kind lists the networks of that: `featx backbones timm:`.
     """
     if search is not None:
         if name is not None:

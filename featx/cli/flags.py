@@ -210,7 +210,7 @@ def embedding_options(kind: type, **changed: Option) -> Callable[[Command], Comm
                 given["progress"] = False
             if given.get("fast") and given.get("backbone") != PIXELS and not is_quiet():
                 precision = quickest_precision(given.get("engine", "auto"))
-                complain(f"--fast: this processor is quickest in {precision}")
+                complain(f"--fast takes {precision} on this processor")
             return command(**given)
 
         decorated: Command = called

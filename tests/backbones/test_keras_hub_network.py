@@ -222,7 +222,7 @@ def test_what_is_no_preset_is_told_in_a_line(name):
 
 @pytest.mark.usefixtures("without_hub")
 def test_without_keras_hub_what_to_install_is_said():
-    with pytest.raises(OptionError, match=r"pip install 'featx\[hub\]'"):
+    with pytest.raises(OptionError, match=r'pip install "featx\[hub\]"'):
         featx.Backbone.load("keras_hub:resnet_50_imagenet")
 
 

@@ -157,7 +157,7 @@ def test_its_layers_go_by_the_names_of_its_modules(kept):
 def test_a_damaged_description_is_made_again(kept, damage, missing, caplog):
     path = description_path(NAME, "imagenet")
     path.write_text(damage(path.read_text()))
-    with pytest.raises(OptionError, match=r"need timm.*pip install 'featx\[timm\]'"):
+    with pytest.raises(OptionError, match=r'need timm.*pip install "featx\[timm\]"'):
         Backbone.load(NAME)
     (record,) = caplog.records
     assert "is damaged" in record.getMessage()
@@ -167,7 +167,7 @@ def test_a_damaged_description_is_made_again(kept, damage, missing, caplog):
 def test_a_network_that_is_not_kept_needs_the_library(about, missing):
     keep(about)
     images = pixels()
-    with pytest.raises(OptionError, match=r"need timm.*pip install 'featx\[timm\]'"):
+    with pytest.raises(OptionError, match=r'need timm.*pip install "featx\[timm\]"'):
         embed(images, NAME, cache=False)
     with pytest.raises(OptionError, match="networks of torchvision need torchvision"):
         Backbone.load("torchvision:resnet18")

@@ -62,7 +62,7 @@ def test_neighbours_stay_together_in_t_sne(cloud):
 
 def test_umap_that_is_not_installed_says_what_to_install(cloud, monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(OptionError, match=r"needs umap-learn.*pip install 'featx\[umap\]', or"):
+    with pytest.raises(OptionError, match=r'needs umap-learn.*pip install "featx\[umap\]", or'):
         cloud().plot(method="umap")
 
 

@@ -105,7 +105,7 @@ def test_a_run_over_many_images_hints_at_fast_in_one_line(featx_run, tmp_path, f
     (tmp_path / "many" / "0.png").unlink()
     assert featx_run("embed", tmp_path / "many", *words).err == "", "one fewer is not many"
     fast = featx_run("embed", tmp_path / "many", "--fast", *words)
-    assert fast.err == "featx: --fast: this processor is quickest in bfloat16\n"
+    assert fast.err == "featx: --fast takes bfloat16 on this processor\n"
 
 
 @pytest.mark.parametrize("units", [("int8", "bfloat16"), ("bfloat16",), ()], ids=str)
@@ -113,7 +113,7 @@ def test_fast_says_in_one_line_what_it_takes(featx_run, photos, tmp_path, engine
     native("float32", *units)
     words = ["embed", photos, "--fast", "--out", tmp_path / "x.npz"]
     took = next(iter(units), "float32")
-    expected = [f"featx: --fast: this processor is quickest in {took}"]
+    expected = [f"featx: --fast takes {took} on this processor"]
     err = featx_run(*words).err.splitlines()
     assert err[:1] == expected
     if took == "int8":
@@ -122,7 +122,7 @@ def test_fast_says_in_one_line_what_it_takes(featx_run, photos, tmp_path, engine
             "and 18 can be read: bfloat16 is used instead"
         )
     assert err == expected
-    assert "quickest" not in featx_run(*words, "--quiet").err
+    assert "takes" not in featx_run(*words, "--quiet").err
     assert featx_run(*words, "--backbone", "pixels").err == ""
 
 

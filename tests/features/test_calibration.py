@@ -216,7 +216,7 @@ def test_fast_takes_the_next_quickest_where_int8_cannot_be_calibrated(
 @pytest.mark.parametrize(
     "error",
     [
-        OptionError("int8 needs nncf, which is not installed: pip install 'featx[int8]'"),
+        OptionError('int8 needs nncf, which is not installed: pip install "featx[int8]"'),
         ConversionError("fake cannot be quantized: an odd operation"),
     ],
     ids=lambda error: type(error).__name__,

@@ -93,7 +93,7 @@ def test_where_nncf_is_missing_a_line_says_what_to_install(network, many, monkey
         featx.embed(many, str(network), precision="int8", progress=False)
     assert str(caught.value) == (
         "calibrating a network for int8 needs nncf, which is not installed: pip install "
-        "'featx[int8]'"
+        '"featx[int8]"'
     )
 
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 QUANTIZATION_VERSION = 1  # raise it where a change below changes a quantized network
 _LARGEST = 127  # of rounded weights
 _MISSING = (
-    "calibrating a network for int8 needs nncf, which is not installed: pip install 'featx[int8]'"
+    'calibrating a network for int8 needs nncf, which is not installed: pip install "featx[int8]"'
 )
 _COMPARED = 32  # pictures whose features in int8 are compared with those in float32
 

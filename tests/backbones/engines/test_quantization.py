@@ -268,7 +268,7 @@ def test_without_nncf_a_line_says_what_to_install(request_of, pictures, monkeypa
         calibrate(request_of(convolutional()), pictures)
     assert str(caught.value) == (
         "calibrating a network for int8 needs nncf, which is not installed: pip install "
-        "'featx[int8]'"
+        '"featx[int8]"'
     )
 
 
