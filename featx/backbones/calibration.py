@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featx.errors import StorageError, one_line
-from featx.text import printable
+from featx.text import count, printable
 
 _MAGIC = b"featx calibration 1"
 _MOST_BYTES = 1 << 26
@@ -103,6 +103,11 @@ class Calibration:
     def digest(self) -> str:
         """SHA-256 of all that it says, in hexadecimal."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def __repr__(self) -> str:
+        layer = f"layer {printable(self.layer)}, " if self.layer else ""
+        name, pictures = printable(self.network), count(self.n_pictures, "picture")
+        return f"Calibration({name}, {layer}{self.input_size} px, {pictures}: {self.digest[:12]})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Calibration) and self.digest == other.digest

@@ -51,6 +51,13 @@ def test_a_calibration_comes_back_from_its_bytes(calibration):
     assert hash(again) == hash(calibration)
 
 
+def test_its_repr_is_one_line(calibration):
+    digest = calibration.digest[:12]
+    assert repr(calibration) == f"Calibration(mine, layer first, 16 px, 128 pictures: {digest})"
+    last = replace(calibration, layer=None, n_pictures=1, network="mi\x1bne")
+    assert repr(last) == rf"Calibration(mi\x1bne, 16 px, 1 picture: {last.digest[:12]})"
+
+
 def test_the_digest_changes_with_everything_that_is_said(calibration):
     moved = replace(calibration.corrections[0], values=calibration.corrections[0].values + 1e-6)
     changed = {
