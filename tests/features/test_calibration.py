@@ -188,6 +188,37 @@ def test_a_damaged_calibration_is_told_and_measured_again(many, backbone, fake_e
     assert all(line.startswith(f"the calibration {path} cannot be used: ") for line in lines())
 
 
+def test_a_number_of_a_calibration_that_changed_on_disk_is_noticed(many, backbone, lines):
+    first = embed(many, backbone)
+    (path,) = calibrations_folder(cache_folder()).iterdir()
+    whole = path.read_bytes()
+    assert whole[-5] != 0x10
+    path.write_bytes(whole[:-5] + b"\x10" + whole[-4:])
+    again = embed(many, backbone)
+    assert calibration_of(again) == calibration_of(first)
+    assert path.read_bytes() == whole
+    assert "its checksum does not hold" in lines()[0]
+
+
+def test_a_calibration_that_was_kept_without_a_checksum_serves(many, backbone, fake_engine):
+    first = embed(many, backbone)
+    (path,) = calibrations_folder(cache_folder()).iterdir()
+    path.write_bytes(path.read_bytes().partition(b"\n")[2])
+    assert calibration_of(embed(many, backbone)) == calibration_of(first)
+    assert len(fake_engine.calibrated) == 1
+
+
+def test_what_stands_where_a_calibration_belongs_is_told_and_left(many, backbone, lines):
+    embed(many, backbone)
+    (path,) = calibrations_folder(cache_folder()).iterdir()
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+    first, again = embed(many, backbone), embed(many, backbone)
+    assert first.recipe == again.recipe
+    assert lines()[-1].startswith(f"cannot write {path}: ")
+    assert (path / "inside").is_dir()
+
+
 # -- Another precision ---------------------------------------------------------------------------
 
 

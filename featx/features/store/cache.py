@@ -16,6 +16,7 @@ from typing import Any
 
 from featx.backbones.calibration import Calibration
 from featx.backbones.engines.conversion import DESCRIPTION, engines_folder
+from featx.backbones.network_store import networks_folder
 from featx.backbones.shipped import SUFFIX
 from featx.errors import FeatxError, OptionError
 from featx.features.recipe import Recipe
@@ -226,9 +227,9 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
                 removed += _clear_engine(folder, limit)
             else:
                 removed += _clear_recipe(folder, limit, now)
-    if not names and engines_folder(cache).is_dir():
-        for folder in engines_folder(cache).glob(".*"):  # left half-written
-            removed += _clear_engine(folder, now - _WRITING_SECONDS)
+    if not names:
+        for place in (engines_folder(cache), networks_folder(cache), calibrations_folder(cache)):
+            removed += _clear_half_written(place, now - _WRITING_SECONDS)
     removed += sum(_clear_calibration(each, limit) for each in no_longer)
     if not names:
         sound = {each.path for each in measured}
@@ -279,6 +280,15 @@ def _clear_engine(folder: Path, limit: float) -> int:
     size = sum(path.stat().st_size for path in files)
     shutil.rmtree(folder)
     return size
+
+
+def _clear_half_written(place: Path, limit: float) -> int:
+    """Remove what processes that were killed left in a folder."""
+    removed = 0
+    for path in place.glob(".*"):
+        with storage_errors(path):
+            removed += _clear_engine(path, limit) if path.is_dir() else _remove(path, limit)
+    return removed
 
 
 def _remove(path: Path, limit: float = math.inf) -> int:

@@ -2,7 +2,7 @@
 
 On disk, below the cache folder::
 
-    calibrations/<key>.calibration      what `Calibration.to_bytes` gives
+    calibrations/<key>.calibration      a checksum, and what `Calibration.to_bytes` gives
 
 The key covers the network, the layer and the size. So all features that one cache holds of a
 network in int8 go together, and the vectors that are there stay of use.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,23 +58,24 @@ def keep_calibration(
 
     Where the cache cannot be written, which is logged, it is held until this process ends.
     """
-    path = _path(cache, backbone, part)
+    path, data = _path(cache, backbone, part), _with_checksum(calibration.to_bytes())
     try:
-        _write(path, calibration.to_bytes())
+        _write(path, data)
+        kept = read_calibration(path)
+        if kept is None:  # it was damaged, or cleared at once
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
+            _write(path, data)
+        return kept or calibration
     except StorageError as error:
         log.warning("%s; the calibration is kept until this process ends", error)
         return _held.setdefault(path, calibration)
-    kept = read_calibration(path)
-    if kept is None:  # it was damaged, or cleared at once
-        path.unlink(missing_ok=True)
-        _write(path, calibration.to_bytes())
-    return kept or calibration
 
 
 def read_calibration(path: Path) -> Calibration | None:
     """Read a calibration; None where there is none, or a damaged one, which is logged."""
     try:
-        return Calibration.from_bytes(path.read_bytes())
+        return Calibration.from_bytes(_checked(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:  # a StorageError of what is damaged, too
@@ -90,6 +92,20 @@ def _path(cache: Path, backbone: Backbone, part: RecipePart) -> Path:
         "input_size": part.square.size,
     }
     return calibrations_folder(cache) / f"{key_of(network)}{SUFFIX}"
+
+
+def _with_checksum(data: bytes) -> bytes:
+    return b"%08x\n" % zlib.crc32(data) + data
+
+
+def _checked(data: bytes) -> bytes:
+    """Return what follows a checksum; the first files had none."""
+    first, _, rest = data.partition(b"\n")
+    if len(first) != 8:
+        return data
+    if first != b"%08x" % zlib.crc32(rest):
+        raise StorageError("damaged, its checksum does not hold; calibrate again")
+    return rest
 
 
 def _write(path: Path, data: bytes) -> None:

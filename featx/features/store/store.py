@@ -287,7 +287,9 @@ class FeatureStore:
             speed = float(noted["images_per_second"])
             if 0 < speed < math.inf and noted.get("crc32", _sum_of(speed)) == _sum_of(speed):
                 return speed
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
+            pass
+        except RecursionError:
             pass
         return self._speed
 

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from featx.backbones.engines.conversion import DESCRIPTION, engines_folder
+from featx.backbones.network_store import networks_folder
 from featx.errors import OptionError, StorageError
 from featx.features.recipe import RecipePart
 from featx.features.store.cache import clear, contents, engines
+from featx.features.store.calibrations import calibrations_folder
 from featx.features.store.index import shard_paths
 from featx.features.store.store import Damage, FeatureStore
 from featx.images.digests import digest_bytes
@@ -314,8 +316,11 @@ def test_converted_networks_are_removed_by_key_backbone_or_age(
     assert 0 <= before - after - removed <= 1000 * len(gone), "only recipe.json is not counted"
 
 
-def test_what_a_killed_conversion_left_goes_with_everything_and_only_once_it_is_old(networks):
-    fresh, old = (engines_folder(networks) / name for name in (".fresh", ".old"))
+@pytest.mark.parametrize("place", [engines_folder, networks_folder, calibrations_folder])
+def test_what_a_killed_conversion_left_goes_with_everything_and_only_once_it_is_old(
+    networks, place
+):
+    fresh, old = (place(networks) / name for name in (".fresh", ".old"))
     for folder in (fresh, old):
         (folder / "engine").mkdir(parents=True)
         (folder / "engine" / "network.bin").write_bytes(bytes(10))

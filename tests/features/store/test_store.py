@@ -576,7 +576,17 @@ def test_a_cache_whose_path_is_not_utf_8_works(tmp_path, width):
     assert (read(later, keys(2)) == matrix(2, width)).all()
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "7", '{"images_per_second": 0}', "\0" * 9])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "7",
+        '{"images_per_second": 0}',
+        f'{{"images_per_second": 1{"0" * 400}}}',
+        "\0" * 9,
+    ],
+)
 def test_a_speed_that_cannot_be_read_is_unknown(store, text):
     store.create()
     store.note_speed(12.5, 100)
