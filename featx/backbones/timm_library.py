@@ -10,6 +10,7 @@ from featx.backbones.torch_library import (
     OFFLINE,
     Built,
     as_torch,
+    classes_in,
     fetched,
     import_library,
     mismatch,
@@ -122,9 +123,8 @@ def _pretrained(timm: Any, name: str, config: Any, options: dict[str, Any]) -> A
 def _with_file(timm: Any, name: str, config: Any, path: Path, options: dict[str, Any]) -> Any:
     """Build a network with the weights of a file, which may know other classes, or none."""
     tensors = as_torch(read_tensors(path))
-    classifier = tensors.get(f"{config.classifier}.weight")
     errors = []
-    for classes in (config.num_classes if classifier is None else len(classifier), 0):
+    for classes in (classes_in(tensors, config.classifier) or config.num_classes, 0):
         try:
             return _create(
                 timm,

@@ -25,6 +25,7 @@ OFFLINE = (
     "give a file of them (--weights FILE), or bring the library's cache here from a machine that "
     "has a network; weights='random' is for trying out only"
 )
+_MOST_CLASSES = 100_000  # ImageNet has 21,843
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,17 @@ def as_torch(tensors: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """Return tensors of a file as PyTorch has them."""
     torch = import_torch()
     return {name: torch.from_numpy(np.array(each)) for name, each in tensors.items()}
+
+
+def classes_in(tensors: Mapping[str, Any], classifier: str) -> int | None:
+    """Return how many classes a classifier of this name has in a file; None where that is odd.
+
+    A network is built for so many, before the file is found to fit it or not.
+    """
+    weight = tensors.get(f"{classifier}.weight")
+    if weight is None or weight.ndim < 2 or not 0 < len(weight) <= _MOST_CLASSES:
+        return None
+    return len(weight)
 
 
 def mismatch(error: BaseException) -> str:

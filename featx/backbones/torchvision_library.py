@@ -10,6 +10,7 @@ from featx.backbones.torch_library import (
     OFFLINE,
     Built,
     as_torch,
+    classes_in,
     import_library,
     mismatch,
     require_address,
@@ -121,9 +122,9 @@ def _filled(
     torch = import_torch()
     module: Any = models.get_model(name, weights=None, **options)
     linear = [key for key, each in module.named_modules() if isinstance(each, torch.nn.Linear)]
-    classifier = tensors.get(f"{linear[-1]}.weight") if linear else None
-    if classifier is not None and len(classifier) != module.get_submodule(linear[-1]).out_features:
-        module = models.get_model(name, weights=None, num_classes=len(classifier), **options)
+    classes = classes_in(tensors, linear[-1]) if linear else None
+    if classes and classes != module.get_submodule(linear[-1]).out_features:
+        module = models.get_model(name, weights=None, num_classes=classes, **options)
     try:
         module.load_state_dict(tensors)
     except Exception as error:  # a file of a user's own: whatever PyTorch meets in it

@@ -17,6 +17,7 @@ from openvino import opset13 as ops
 from featx.backbones.backbone import Backbone
 from featx.backbones.libraries import Description, description_path
 from featx.backbones.network_store import networks_folder, whole_network
+from featx.backbones.torch_library import classes_in
 from featx.errors import OptionError, WeightsError
 from featx.features.embed import embed
 
@@ -246,3 +247,20 @@ print(sorted({{"torch", "timm", "torchvision", "tensorflow", "keras"}} & set(sys
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes"),
+    [
+        ((5, 8), 5),
+        ((5, 8, 1, 1), 5),
+        ((), None),
+        ((5,), None),
+        ((0, 8), None),
+        ((1 << 30, 0), None),
+    ],
+)
+def test_a_network_is_built_for_no_odd_number_of_classes(shape, classes):
+    tensors = {"head.weight": np.empty(shape, np.float32), "other": np.empty(3)}
+    assert classes_in(tensors, "head") == classes
+    assert classes_in(tensors, "fc") is None
