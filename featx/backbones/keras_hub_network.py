@@ -203,7 +203,7 @@ def _weights(preset: Preset, name: str, source: str) -> Weights:
         )
         return Weights(source, None, _digest(preset, None))
     path = preset.weights if source in ("imagenet", str(preset.folder)) else Path(source)
-    if path != preset.weights and not (path.is_file() and path.name.endswith(".weights.h5")):
+    if path != preset.weights and not (os.path.isfile(path) and path.name.endswith(".weights.h5")):
         raise WeightsError(
             f"no weights of {name} at {path}: expected 'imagenet' (its own), 'random', the folder "
             "of a preset, or a file that ends in .weights.h5"

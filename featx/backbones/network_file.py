@@ -6,8 +6,10 @@ import hashlib
 import importlib
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +73,8 @@ class NetworkFile:
                 return core.read_model(self.path)
             reader = importlib.import_module("openvino.frontend").FrontEndManager()
             onnx = reader.load_by_framework("onnx")  # no other is to try its luck with it
-            model: openvino.Model = onnx.convert(onnx.load(str(self.path)))
+            with _side_by_side(self.files) as path:
+                model: openvino.Model = onnx.convert(onnx.load(str(path)))
             return model
         except Exception as error:  # of many types, as the readers have their own
             raise WeightsError(f"cannot read the network {self.path}: {one_line(error)}") from error
@@ -98,6 +101,25 @@ class OpenVINOModel:
     def digests(self) -> tuple[str, ...]:
         """Return the digest of the network; see `featx.backbones.backbone.OpenVINOSource`."""
         return (self.digest,)
+
+
+@contextmanager
+def _side_by_side(files: Sequence[Path]) -> Iterator[Path]:
+    """Give the first of some files, beside the others.
+
+    OpenVINO reads no weights that a link leads to elsewhere, as those in the cache of a hub do.
+    """
+    if not any(each.is_symlink() for each in files[1:]):
+        yield files[0]
+        return
+    with tempfile.TemporaryDirectory(prefix="featx-", ignore_cleanup_errors=True) as folder:
+        for each in files:
+            target = Path(folder) / each.name
+            try:
+                os.link(each.resolve(), target)
+            except OSError:  # another file system
+                shutil.copyfile(each, target)
+        yield Path(folder) / files[0].name
 
 
 def load(
@@ -157,7 +179,7 @@ def _backbone_of_file(
 ) -> Backbone:
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(f"{path} is no network: expected a file that ends in .onnx or .xml")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(f"no network at {path}: expected an ONNX file, or OpenVINO's .xml")
     processor = processor_beside(path) if preprocess is None else None
     if processor:

@@ -98,7 +98,7 @@ def preprocessing_of(given: PreprocessLike) -> Callable[[np.ndarray], np.ndarray
             return _of_numbers(_numbers(mean), _numbers(std), *(each for (each,) in scale))
         mean, std, *scale = cast(tuple[Any, ...], given)
         return _of_numbers(_numbers(mean), _numbers(std), *scale)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise OptionError(
             f"preprocess {shortened(repr(given), 60)}: expected one of "
             f"{', '.join(PREPROCESSINGS)}; or the mean and the standard deviation of each channel "

@@ -53,7 +53,8 @@ class Weights:
 
 def written_sources(sources: Sequence[str]) -> str:
     """Write where the weights of each part of a recipe come from: one text where they agree."""
-    if len(set(sources)) == 1:
+    plain = len(sources) == 1 or "+" not in sources[0]
+    if plain and len(set(sources)) == 1:
         return sources[0]
     return "+".join(each.replace("%", "%25").replace("+", "%2B") for each in sources)
 
@@ -122,7 +123,7 @@ def chosen_backbones(backbones: Any, weights: str | os.PathLike[str] = "imagenet
     if not names:
         raise OptionError("backbones is empty: expected names of `featx backbones`, or 'all'")
     place = None if str(weights) in ("imagenet", "random") else Path(os.path.expanduser(weights))
-    if place and place.is_file() and (everything or len(names) > 1):
+    if place and os.path.isfile(place) and (everything or len(names) > 1):
         raise OptionError(
             f"{place} holds the weights of one network: name that one backbone, or a folder of "
             "files under Keras's names"
@@ -130,7 +131,7 @@ def chosen_backbones(backbones: Any, weights: str | os.PathLike[str] = "imagenet
     if not everything:
         _require_known(names)
         return names
-    folder = place if place and place.is_dir() else None
+    folder = place if place and os.path.isdir(place) else None
     names = [name for name, spec in BACKBONES.items() if at_hand(spec, folder)]
     if not names:
         where = f"in {folder}" if folder else "on this machine"
@@ -167,7 +168,7 @@ def _places(spec: BackboneSpec) -> Iterator[tuple[str, Path]]:
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
         folder = Path(os.path.expanduser(named))
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise WeightsError(
                 f"{FOLDER_VARIABLE} is {named!r}, which is no folder: set it to a folder that "
                 f"holds files under Keras's names, such as {spec.without_top.name}, or unset it"
@@ -204,13 +205,13 @@ def _is_as_published(path: Path, file: WeightsFile) -> bool:
 
 def _own_file(spec: BackboneSpec, path: Path, top: bool) -> Path:
     """Return the file at a path that a user gave; of a folder, the one that serves."""
-    if path.is_dir():
+    if os.path.isdir(path):
         if found := _in_folder(spec, path, top):
             return path / found[0].name
         raise WeightsError(
             f"no weights of {spec.name} in {path}: expected a file named {file_names(spec, top)}"
         )
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where the path is too long
         raise WeightsError(
             f"no weights at {path}: expected 'imagenet', 'random', a weights file, or a folder "
             f"that holds {file_names(spec, top=False)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
@@ -155,7 +156,7 @@ def _check_cache(context: click.Context, option: click.Parameter, cache: Any) ->
     """Refuse a cache that is a file, before any work is done."""
     if cache is not False:
         folder = cache_folder(cache)
-        if folder.exists() and not folder.is_dir():
+        if os.path.exists(folder) and not os.path.isdir(folder):
             raise click.BadParameter(f"{str(folder)!r} is a file, not a folder")
     return cache
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import os
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -93,7 +94,7 @@ def load(path: Path) -> Stored:
     no features is a `StorageError`.
     """
     suffix = check_suffix(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise StorageError(f"no features file {path}: expected one that `save` wrote")
     try:
         stored = _READERS[suffix](path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -130,7 +131,7 @@ def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
     the file is missing, is no model, is damaged, or holds types that are not trusted or invalid
     values, and a `StorageError` if it cannot be read.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ModelFileError(f"no model file {path}: expected one that `featx train` wrote")
     try:
         members = _unpacked(path)

@@ -12,9 +12,10 @@ from featx.backbones.calibration import Calibration
 from featx.backbones.kinds import is_network_file, kind_of
 from featx.backbones.preprocessing import Preprocessing, preprocessing_in
 from featx.backbones.weights import sources_of, written_sources
-from featx.errors import RecipeMismatchError, UnknownBackboneError, WeightsError
+from featx.errors import OptionError, RecipeMismatchError, UnknownBackboneError, WeightsError
 from featx.features.recipe import RecipePart
 from featx.features.request import calibration_of
+from featx.text import listed
 
 
 def find_network(part: RecipePart, source: str, model: str | os.PathLike[str] | None) -> Backbone:
@@ -40,9 +41,9 @@ def find_network(part: RecipePart, source: str, model: str | os.PathLike[str] | 
             ) from error
     preprocess = _preprocessing(part)
     path = Path(source)
-    if model is not None and not path.is_file():
+    if model is not None and not os.path.isfile(path):
         path = Path(model).parent / path.name
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(
             f"the model was trained on the network in {source}, which is no longer there: give "
             "weights= (--weights) where it is now, or put it beside the model"
@@ -70,7 +71,7 @@ def moved_sources(written: str, weights: str, parts: Sequence[RecipePart]) -> st
     sources = sources_of(written, len(parts))
     files = [is_network_file(source) for source in sources]
     if not any(files):
-        return weights
+        return written_sources([weights] * len(parts)) if os.path.exists(weights) else weights
     if is_network_file(weights):
         alone = len({source for source in sources if is_network_file(source)}) == 1
         return written_sources(
@@ -80,6 +81,15 @@ def moved_sources(written: str, weights: str, parts: Sequence[RecipePart]) -> st
                 else source
                 for source, file in zip(sources, files, strict=True)
             ]
+        )
+    if os.path.isfile(weights):
+        if all(files):
+            raise OptionError(
+                f"{weights} is no network: expected the file of the one that the model was "
+                f"trained on ({listed(sources)}), or the folder that holds it"
+            )
+        return written_sources(
+            [source if file else weights for source, file in zip(sources, files, strict=True)]
         )
     return written_sources(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -10,11 +11,14 @@ import onnx_networks
 import pytest
 
 import featx
+from featx.backbones import network_file
 from featx.backbones.backbone import Backbone
 from featx.backbones.framework import import_openvino
 from featx.backbones.network_file import NetworkFile
 from featx.backbones.preprocessing import PREPROCESSINGS
+from featx.backbones.weights import sources_of, written_sources
 from featx.errors import OptionError, WeightsError
+from featx.models.networks import moved_sources
 
 pytest.importorskip("onnx")
 
@@ -61,6 +65,7 @@ def test_the_json_of_an_export_is_in_the_folder_above(tmp_path):
         '{"image_mean": 1, "image_std": 0}',
         '{"image_mean": "x", "image_std": [1, 2]}',
         '{"image_mean": 1, "image_std": 1, "rescale_factor": "x"}',
+        f'{{"image_mean": 1{"0" * 400}, "image_std": 1}}',
         "[" * 100_000,
         " " * (1 << 20) + "{}",
     ],
@@ -168,6 +173,35 @@ def test_a_model_finds_its_network_where_it_was_beside_it_or_where_it_is_told(
         featx.load(saved).predict(photos)
 
 
+def test_a_file_that_is_no_network_is_refused_where_that_of_a_model_belongs(
+    network, photos, tmp_path
+):
+    model = featx.train(
+        photos, backbone=str(network), preprocess="torch", input_size=32, progress=False
+    )
+    model.save(tmp_path / "model.featx")
+    (tmp_path / "notes.md").write_text("no network")
+    with pytest.raises(OptionError, match=r"notes\.md is no network: expected the file of "):
+        featx.load(tmp_path / "model.featx", weights=tmp_path / "notes.md")
+
+
+def test_weights_of_one_of_joined_networks_leave_the_file_of_the_other(network, tmp_path):
+    weights = tmp_path / "weights.h5"
+    weights.write_bytes(b"weights")
+    written = written_sources([str(network), "imagenet"])
+    sources = moved_sources(written, str(weights), [None, None])
+    assert sources_of(sources, 2) == [str(network), str(weights)]
+
+
+def test_one_folder_of_weights_with_a_plus_in_its_name_stays_one(tmp_path):
+    folder = tmp_path / "a+b"
+    folder.mkdir()
+    moved = moved_sources("imagenet", str(folder), [None, None])
+    assert sources_of(moved, 2) == [str(folder)] * 2
+    for sources in (["/a+b"] * 2, ["/a+b"], ["/a%2B+b"] * 3, ["/a"] * 2, ["/a+b", "/a"]):
+        assert sources_of(written_sources(sources), len(sources)) == sources
+
+
 def test_a_model_of_joined_networks_finds_each(network, photos, tmp_path):
     other = onnx_networks.write(tmp_path / "other.onnx", onnx_networks.transformer())
     options = {"input_size": 32, "progress": False, "preprocess": "0.4/0.3"}
@@ -179,6 +213,32 @@ def test_a_model_of_joined_networks_finds_each(network, photos, tmp_path):
     sub = elsewhere.rename(tmp_path / "sub" / "other.onnx")
     again = featx.load(tmp_path / "model.featx", weights=sub)
     np.testing.assert_array_equal(again.predict_proba(photos), expected)
+
+
+@pytest.mark.parametrize("same_disk", [True, False])
+def test_weights_that_a_link_leads_to_are_read_as_in_the_cache_of_a_hub(
+    network, photos, tmp_path, monkeypatch, same_disk
+):
+    import onnx
+
+    hub, blobs = tmp_path / "snapshot", tmp_path / "blobs"
+    for folder in (hub, blobs):
+        folder.mkdir()
+    monkeypatch.chdir(hub)  # where `location` begins
+    model = onnx_networks.convolutional()
+    onnx.save(model, "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    for name in ("net.onnx", "net.data"):
+        (hub / name).rename(blobs / name[-4:])
+        (hub / name).symlink_to(blobs / name[-4:])
+    if not same_disk:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no")))
+    linked = NetworkFile(hub / "net.onnx", "", np.sqrt, 32)
+    monkeypatch.setattr(network_file, "digest_of_files", lambda *_: "")
+    same = NetworkFile(network, "", np.sqrt, 32)
+    pixels = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
+    compile_model = import_openvino().compile_model
+    given = [compile_model(each.model(32), "CPU")([pixels])[0] for each in (linked, same)]
+    np.testing.assert_array_equal(*given)
 
 
 # -- OpenVINO's own form -------------------------------------------------------------------------
