@@ -19,7 +19,7 @@ from featx.backbones.openvino_graph import (
 )
 from featx.backbones.preprocessing import Preprocessing
 from featx.errors import OptionError, one_line
-from featx.text import listed
+from featx.text import listed, printable
 
 if TYPE_CHECKING:
     import openvino
@@ -130,7 +130,8 @@ def _with_pixels(
         prepared = ops.convert(prepared, entry.get_element_type())
     entry.output(0).replace(prepared.output(0))
     joined = features[0] if len(features) == 1 else ops.concat(features, -1).output(0)
-    model = openvino.Model([ops.convert(joined, np.float32).output(0)], [pixels], backbone.name)
+    name = printable(backbone.name)  # which may be that of a file, and no UTF-8
+    model = openvino.Model([ops.convert(joined, np.float32).output(0)], [pixels], name)
     shape = _feature_shape(model, backbone.name)
     _let_batches_vary(model, size, shape)
     return model

@@ -150,6 +150,10 @@ def _of_numbers(
     means = (red / scale, green / scale, blue / scale)
     red, green, blue = std * (3 // len(std))
     scales = (red / scale, green / scale, blue / scale)
+    with np.errstate(over="ignore", under="ignore"):
+        used = np.array([means, scales]).astype(np.float32)
+    if not np.isfinite(used).all() or not used[1].all():
+        raise ValueError("numbers that float32 does not have")
     for known in PREPROCESSINGS.values():
         if not known.bgr and np.allclose((known.mean, known.scale), (means, scales), 1e-9, 1e-9):
             return known

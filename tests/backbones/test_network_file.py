@@ -65,6 +65,9 @@ def test_the_json_of_an_export_is_in_the_folder_above(tmp_path):
         '{"image_mean": 1, "image_std": 0}',
         '{"image_mean": "x", "image_std": [1, 2]}',
         '{"image_mean": 1, "image_std": 1, "rescale_factor": "x"}',
+        '{"image_mean": 1, "image_std": 1e-300}',
+        '{"image_mean": 1, "image_std": 1, "rescale_factor": 1e-300}',
+        '{"image_mean": 1e300, "image_std": 1}',
         f'{{"image_mean": 1{"0" * 400}, "image_std": 1}}',
         "[" * 100_000,
         " " * (1 << 20) + "{}",
@@ -239,6 +242,23 @@ def test_weights_that_a_link_leads_to_are_read_as_in_the_cache_of_a_hub(
     compile_model = import_openvino().compile_model
     given = [compile_model(each.model(32), "CPU")([pixels])[0] for each in (linked, same)]
     np.testing.assert_array_equal(*given)
+
+
+def test_a_file_whose_name_is_not_utf_8_is_a_network_like_others(network, photos, tmp_path):
+    name = os.fsdecode(b"n\xff\n\x1b.onnx")
+    try:
+        (tmp_path / name).write_bytes(network.read_bytes())
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    options = {"preprocess": "torch", "input_size": 32, "progress": False}
+    same = [
+        featx.train(photos, backbone=str(each), **options) for each in (network, tmp_path / name)
+    ]
+    same[1].save(tmp_path / "model.featx")
+    same.append(featx.load(tmp_path / "model.featx"))
+    first, *others = [each.predict_proba(photos) for each in same]
+    for other in others:
+        np.testing.assert_array_equal(first, other)
 
 
 # -- OpenVINO's own form -------------------------------------------------------------------------
