@@ -171,7 +171,7 @@ def _read(paths, noticed=lambda: None, taken=lambda: None):
 
 def _wait_for(said):
     """Take files slowly until processes are there."""
-    return lambda: said or time.sleep(0.05)
+    return lambda: said or time.sleep(0.3)
 
 
 def _assert_same(actual, expected):
