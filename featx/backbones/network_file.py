@@ -18,7 +18,7 @@ import numpy as np
 
 from featx.backbones.backbone import Backbone, Preprocess
 from featx.backbones.framework import import_openvino
-from featx.backbones.kinds import OPENVINO
+from featx.backbones.kinds import OPENVINO, is_network_file
 from featx.backbones.network_header import Header, Shape, read_header
 from featx.backbones.preprocessing import (
     Preprocessing,
@@ -130,6 +130,11 @@ def load(
 ) -> Backbone:
     """Take a network by the path of its file; see `Backbone.load`."""
     path = Path(os.path.abspath(os.path.expanduser(name)))
+    if is_network_file(str(weights)):
+        raise OptionError(
+            f"{path.name} has its weights in the file: leave weights={str(weights)!r} out, or give "
+            "that file in place of the network"
+        )
     return _backbone_of_file(path, preprocess, layer, path.name)
 
 

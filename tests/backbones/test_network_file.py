@@ -261,6 +261,11 @@ def test_a_file_whose_name_is_not_utf_8_is_a_network_like_others(network, photos
         np.testing.assert_array_equal(first, other)
 
 
+def test_another_file_is_no_weights_of_a_network_in_a_file(network, photos):
+    with pytest.raises(OptionError, match=r"leave weights='other\.onnx' out"):
+        featx.embed(photos, str(network), weights="other.onnx", preprocess="torch")
+
+
 # -- OpenVINO's own form -------------------------------------------------------------------------
 
 
