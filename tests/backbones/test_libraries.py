@@ -10,11 +10,10 @@ from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
-import openvino
 import pytest
-from openvino import opset13 as ops
 
 from featx.backbones.backbone import Backbone
+from featx.backbones.framework import import_openvino
 from featx.backbones.libraries import Description, description_path
 from featx.backbones.network_store import networks_folder, whole_network
 from featx.backbones.torch_library import classes_in
@@ -22,6 +21,8 @@ from featx.errors import OptionError, WeightsError
 from featx.features.embed import embed
 
 NAME = "timm:small"
+openvino = import_openvino()
+ops = openvino.opset13
 PATCH = 8  # px
 
 

@@ -529,9 +529,7 @@ def test_what_the_converter_does_not_know_is_one_line(open_, own, tmp_path, monk
 def test_a_converted_network_that_gives_other_features_is_refused(
     open_, other, own, small_network, tmp_path, monkeypatch
 ):
-    import openvino
-
-    keras = import_keras()
+    openvino, keras = import_openvino(), import_keras()
     convert = openvino.convert_model
     network = small_network(seed=1)
     if other == "not a number":

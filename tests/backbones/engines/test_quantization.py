@@ -26,8 +26,7 @@ class Layers:
     """Builds small networks of random weights in OpenVINO's form, whose names vary as asked."""
 
     def __init__(self, prefix="", seed=0, at_once=-1):
-        from openvino import opset14
-
+        opset14 = import_openvino().opset14
         self.opset, self.prefix = opset14, prefix
         self.random = np.random.default_rng(seed)
         self.pixels = opset14.parameter([at_once, 3, SIZE, SIZE], np.float32, name="pixels")

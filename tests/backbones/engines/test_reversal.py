@@ -12,8 +12,7 @@ from featx.backbones.framework import import_openvino
 def network_of(lengths):
     """Return a network that reverses the channels of its pixels, as many as `lengths` says."""
     openvino = import_openvino()
-    from openvino import opset13
-
+    opset13 = openvino.opset13
     pixels = opset13.parameter([2, 3, 4, 4], np.float32)
     shape = opset13.shape_of(pixels)
     if lengths == "all":  # as OpenVINO converts `keras.ops.flip`
