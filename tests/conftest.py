@@ -15,6 +15,10 @@ from featx.backbones import shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Tests may import OpenVINO and NNCF by themselves, which would report that to their makers, from
+# threads that fork; two of these at a time can wait for each other for ever.
+sys.modules["openvino_telemetry"] = None  # "there is no such module"
+
 
 def _folder(variable: str, default: Path) -> Path:
     path = Path(os.environ.get(variable, default))
