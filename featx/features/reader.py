@@ -90,7 +90,7 @@ class Reader:
             pool = ThreadPoolExecutor(threads, thread_name_prefix="featx-decode")
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             for number, index in enumerate(todo):
-                if not starting and self._is_behind(late) and self._gain(threads, todo[number:]):
+                if not starting and self._is_behind(late) and self._gain(threads, todo, number):
                     starting = stack.enter_context(_processes(threads))
                 if starting and starting.done():
                     log.info("%d processes decode from here on", threads)
@@ -108,14 +108,17 @@ class Reader:
         """Whether the networks have waited for half of the last files."""
         return len(late) == WATCHED and 2 * sum(late) >= WATCHED
 
-    def _gain(self, n: int, todo: Sequence[int]) -> bool:
-        """Whether `n` processes gain anything over threads, and can be started here."""
+    def _gain(self, n: int, todo: Sequence[int], start: int) -> bool:
+        """Whether `n` processes gain anything over threads from a file on, and can be started.
+
+        It is asked for each file, so what takes long is asked last.
+        """
         return (
             n >= PROCESSES_FROM
-            and len(todo) >= WORTH_PROCESSES
+            and len(todo) - start >= WORTH_PROCESSES
             and self._most_ahead >= n * _CHUNK
             and not multiprocessing.current_process().daemon  # which may have no children
-            and not any(isinstance(self._paths[index], MemoryImage) for index in todo)
+            and not any(isinstance(self._paths[index], MemoryImage) for index in todo[start:])
         )
 
     def _files_by_processes(
