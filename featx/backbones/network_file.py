@@ -10,13 +10,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.backbones.backbone import Backbone, Preprocess
+from featx.backbones.backbone import Backbone, OpenVINOSource, Preprocess
 from featx.backbones.framework import import_openvino
 from featx.backbones.kinds import OPENVINO, is_network_file
 from featx.backbones.network_header import Header, Shape, read_header
@@ -165,18 +165,8 @@ def model_backbone(
     shapes = [each.partial_shape for each in model.inputs]
     size, fixed = _size([_sides(shape) for shape in shapes if shape.rank.is_static], name)
     digest = digest_with_function(_digest_of_model(model), function, size)
-    return Backbone(
-        name=name,
-        digest=digest,
-        input_size=size,
-        min_size=size if fixed else 1,
-        max_size=size if fixed else None,
-        preprocessing=written_name(function),
-        layer=layer,
-        preprocess=function,
-        kind=OPENVINO,
-        source=OpenVINOModel(model.clone(), digest),
-    )
+    source = OpenVINOModel(model.clone(), digest)
+    return _backbone(name, digest, (size, fixed), function, layer, source)
 
 
 def _backbone_of_file(
@@ -198,6 +188,21 @@ def _backbone_of_file(
         size = processor.input_size
     files = digest_of_files(path, header)
     digest = digest_with_function(files, function, size)
+    source = NetworkFile(path, files, function, size)
+    made = _backbone(name, digest, (size, fixed), function, layer, source)
+    return replace(made, weights=Weights(str(path), path, digest))
+
+
+def _backbone(
+    name: str,
+    digest: str,
+    sides: tuple[int, bool],
+    function: Preprocess,
+    layer: str | None,
+    source: OpenVINOSource,
+) -> Backbone:
+    """Make a backbone for pictures of a size, which may be the only one that it takes."""
+    size, fixed = sides
     return Backbone(
         name=name,
         digest=digest,
@@ -208,8 +213,7 @@ def _backbone_of_file(
         layer=layer,
         preprocess=function,
         kind=OPENVINO,
-        source=NetworkFile(path, files, function, size),
-        weights=Weights(str(path), path, digest),
+        source=source,
     )
 
 
