@@ -53,8 +53,8 @@ from .learning.label import label as label
 from .learning.learner import Learner as Learner
 from .learning.learner import make_classifier as make_classifier
 from .models.familiarity import Familiarity as Familiarity
+from .models.load import load as load
 from .models.model import ImageClassifier as ImageClassifier
-from .models.model import load as load
 from .models.predictions import Predictions as Predictions
 from .models.rejection import UNSURE as UNSURE
 from .models.rejection import Rejection as Rejection

@@ -22,9 +22,6 @@ from featx.errors import (
 )
 from featx.evaluation.evaluation import Evaluation
 from featx.features.duplicates import (
-    find_contradictions,
-    find_leaks,
-    leaked_contradictions,
     notes_on,
 )
 from featx.features.matrix import Features
@@ -35,7 +32,7 @@ from featx.features.run import run
 from featx.features.saved import features_given, root_of_pictures, saved_features
 from featx.images.exclusion import is_of_exclusion
 from featx.images.folder import ImageFolder, ImageSource
-from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
+from featx.images.labels import Label, Labels
 from featx.images.table import check_no_source
 from featx.learning.classes import (
     divided_images,
@@ -46,7 +43,8 @@ from featx.learning.classes import (
 from featx.models import model_file
 from featx.models.familiarity import Familiarity
 from featx.models.inference import Inference, features_of_nothing, infer
-from featx.models.networks import find_network, moved_sources, trained_network
+from featx.models.judgement import evaluation_of
+from featx.models.networks import find_network, trained_network
 from featx.models.prediction_table import new_files
 from featx.models.predictions import Predictions, check_top
 from featx.models.rejection import UNSURE, Rejection
@@ -374,31 +372,11 @@ class ImageClassifier:
             The labels do not fit the images, or these have labels already.
         """
         features = self.labelled_features(source, labels, **options)
-        known = of_one_type([*self.classes, *in_terms_of(self.classes, features.labels)])
-        own, true = known[: len(self.classes)], known[len(self.classes) :]
-        classes = classes_of(known)
-        leaks = find_leaks(training, features) if training is not None else {}
-        inferred = self._inferred(features)
-        probabilities = inferred.probabilities
-        if probabilities is not None:
-            columns = [classes.index(name) for name in own]
-            spread = np.zeros((len(features), len(classes)))
-            spread[:, columns], probabilities = probabilities, spread
-        evaluation = Evaluation(
-            paths=features.paths,
-            y_true=np.array(true),
-            y_pred=np.array(own)[inferred.columns],
-            classes=classes,
-            failed=features.failed,
-            probabilities=probabilities,
-            answered=inferred.answered,
-            unfamiliar=inferred.unfamiliar,
+        evaluation = evaluation_of(
+            features,
+            self._inferred(features),
             target=self.rejection.target if self.rejection else None,
-            leaks=leaks,
-            contradictions=find_contradictions(features)
-            + leaked_contradictions(leaks, features, training),
-            known=classes_of(own),
-            about_images=features.notes,
+            training=training,
         )
         warn_of_images([*evaluation.about_unknown, *notes_on(evaluation.contradictions)])
         return evaluation
@@ -439,54 +417,3 @@ class ImageClassifier:
             self.calibrations,
         )
         model_file.write(Path(path), stored, trusted)
-
-
-def load(
-    path: str | PathLike[str],
-    *,
-    weights: str | PathLike[str] | None = None,
-    backbone: Backbone | None = None,
-    trusted: Sequence[str] = (),
-) -> ImageClassifier:
-    """Load a model that `ImageClassifier.save` wrote.
-
-    Nothing in the file is run: the pipeline is rebuilt from a list of audited types, whose numbers
-    are checked, and a file with any other type is refused.
-
-    Parameters
-    ----------
-    path : str or path
-        The model file.
-    weights : str or path, optional
-        Where the weights of the backbone are now, if they have moved.
-    backbone : Backbone, optional
-        The network, where the model was trained on one of your own.
-    trusted : sequence of str, default=()
-        Further types to accept, for a pipeline with steps of your own; only from a source that
-        you trust.
-
-    Returns
-    -------
-    ImageClassifier
-
-    Raises
-    ------
-    ModelFileError
-        The file is missing, is no model, or holds types that are not on the list.
-    """
-    stored = model_file.read(Path(path), trusted)
-    place = stored.weights
-    if weights is not None:
-        place = moved_sources(place, str(weights), stored.recipe.parts)
-    model = ImageClassifier(
-        stored.pipeline,
-        stored.recipe,
-        weights=place,
-        backbone=backbone,
-        views=stored.views,
-        rejection=stored.rejection,
-        familiarity=stored.familiarity,
-        calibrations=stored.calibrations,
-    )
-    model._path = path
-    return model

@@ -16,7 +16,7 @@ from featx.backbones.engines.engine import EngineRequest
 from featx.backbones.network import Cut
 from featx.errors import ConversionError, FeatxError, OptionError, WeightsError
 from featx.features.embed import embed
-from featx.models.model import load
+from featx.models.load import load
 from featx.models.train import train
 
 torch = pytest.importorskip("torch")

@@ -30,7 +30,8 @@ from featx.features.store.cache import contents
 from featx.features.store.merge import MOST_ALIKE
 from featx.files import cache_folder
 from featx.learning.classifiers import CLASSIFIERS
-from featx.models.model import ImageClassifier, load
+from featx.models.load import load
+from featx.models.model import ImageClassifier
 from featx.models.train import train
 
 pytestmark = [

@@ -26,7 +26,7 @@ from featx.learning.classifiers import CLASSIFIERS
 from featx.learning.learner import Learner, make_classifier
 from featx.models import model_file
 from featx.models.audited import FUNCTIONS, OBJECTS, TRUSTED_TYPES
-from featx.models.model import load
+from featx.models.load import load
 from featx.models.model_file import ABOUT, PIPELINE
 from featx.models.train import train
 
@@ -483,7 +483,7 @@ def test_loading_imports_no_framework_that_happens_to_be_installed(tmp_path, sav
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path / "packages")!r})
-from featx.models.model import load
+from featx.models.load import load
 load({str(saved)!r})
 print(sorted({{"torch", "cupy", "dask", "tensorflow"}} & set(sys.modules)))
 print([name for name, module in sys.modules.items() if "array_api" in name and module is None])
