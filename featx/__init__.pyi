@@ -37,6 +37,8 @@ from .features.embed import embed as embed
 from .features.matrix import Features as Features
 from .features.recipe import Recipe as Recipe
 from .features.recipe import RecipePart as RecipePart
+from .features.session import Picture as Picture
+from .features.session import Session as Session
 from .images.decode import Outcome as Outcome
 from .images.folder import ImageFolder as ImageFolder
 from .insight.check_report import write_check_report as write_check_report

@@ -13,7 +13,7 @@ from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import settle_precision
 from featx.backbones.kinds import divided, kind_of
-from featx.backbones.network import CLASSIFIER_LAYERS, Cut
+from featx.backbones.network import CLASSIFIER_LAYERS, JOINT_POOLINGS, Cut
 from featx.errors import OptionError, RecipeMismatchError
 from featx.features.options import EmbedOptions
 from featx.features.recipe import Recipe, RecipePart
@@ -96,6 +96,23 @@ class Request:
         return [part for view in range(self.views + 1) for part in self.of_view(view)]
 
 
+def passes(
+    parts: Sequence[tuple[Backbone, RecipePart]],
+) -> dict[tuple[Backbone, RecipePart], tuple[str, ...]]:
+    """List each network once, with the poolings, sorted, that one pass of pictures gives."""
+    found: dict[tuple[Backbone, RecipePart], set[str]] = {}
+    for backbone, part in parts:
+        joins = part.cut.pooling in JOINT_POOLINGS and backbone.joins_poolings(part.cut.layer)
+        network = with_pooling(part, JOINT_POOLINGS[0]) if joins else part
+        found.setdefault((backbone, network), set()).add(part.cut.pooling)
+    return {network: tuple(sorted(poolings)) for network, poolings in found.items()}
+
+
+def with_pooling(part: RecipePart, pooling: str) -> RecipePart:
+    """Return a part of a recipe with another pooling."""
+    return replace(part, cut=replace(part.cut, pooling=pooling))
+
+
 def cosine_of(calibration: Calibration) -> float:
     """Return how near features in int8 are to those in float32: their mean cosine, if known."""
     cosine = calibration.settings.get("cosine", 1.0)
@@ -123,6 +140,13 @@ def calibration_of(part: RecipePart, calibrations: Sequence[Calibration]) -> Cal
             "there: embed the images again, and train on that"
         )
     return None if digest is None else known[digest]
+
+
+def calibrations_in(backbones: Sequence[Backbone], recipe: Recipe) -> tuple[Calibration, ...]:
+    """Return the calibrations of networks that a recipe names."""
+    named = {part.cut.calibration for part in recipe.parts}
+    known = (backbone.calibration for backbone in backbones)
+    return tuple(dict.fromkeys(each for each in known if each and each.digest in named))
 
 
 def joined_names(value: Any, option: str) -> list[Any]:

@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import open_engine, quickest_precision
 from featx.backbones.engines.engine import Engine, EngineRequest
-from featx.backbones.network import JOINT_POOLINGS
 from featx.backbones.weights import written_sources
 from featx.errors import ImageError, NoImagesError, StorageError, get_logger
 from featx.features.batches import Batches
@@ -28,7 +26,7 @@ from featx.features.matrix import Features, as_labels, as_paths
 from featx.features.options import EmbedOptions
 from featx.features.reader import Reader, ReadFile
 from featx.features.recipe import Recipe, RecipePart, join
-from featx.features.request import Request
+from featx.features.request import Request, calibrations_in, passes, with_pooling
 from featx.features.store.store import FeatureStore
 from featx.features.writer import Picture, Writer
 from featx.files import cache_folder, mapped_array, storage_errors
@@ -134,12 +132,7 @@ class _Network:
 def _networks(
     parts: Sequence[tuple[Backbone, RecipePart]], folder: Path | None, settings: RunSettings
 ) -> list[_Network]:
-    """List each network once, with the poolings that one run of it gives."""
-    runs: dict[tuple[Backbone, RecipePart], set[str]] = {}
-    for backbone, part in parts:
-        joins = part.cut.pooling in JOINT_POOLINGS and backbone.joins_poolings(part.cut.layer)
-        run = _with_pooling(part, JOINT_POOLINGS[0]) if joins else part
-        runs.setdefault((backbone, run), set()).add(part.cut.pooling)
+    """List each network once, with what becomes of the vectors that one run of it gives."""
 
     @cache  # views of a picture go through one engine
     def opened(backbone: Backbone, part: RecipePart, poolings: tuple[str, ...]) -> Engine:
@@ -158,20 +151,13 @@ def _networks(
         _Network(
             backbone,
             part,
-            Batches(partial(opened, backbone, part.of_view(0), tuple(sorted(poolings)))),
+            Batches(partial(opened, backbone, part.of_view(0), poolings)),
             Writer(
-                [
-                    FeatureStore(folder, _with_pooling(part, each), shared=True)
-                    for each in sorted(poolings)
-                ]
+                [FeatureStore(folder, with_pooling(part, each), shared=True) for each in poolings]
             ),
         )
-        for (backbone, part), poolings in runs.items()
+        for (backbone, part), poolings in passes(parts).items()
     ]
-
-
-def _with_pooling(part: RecipePart, pooling: str) -> RecipePart:
-    return replace(part, cut=replace(part.cut, pooling=pooling))
 
 
 def _is_worth_measuring(networks: Sequence[_Network]) -> bool:
@@ -391,15 +377,8 @@ def _matrix(
         notes=(*images.notes, *_lost(images, rows)),
         weights=backbone.weights.source if backbone.weights else "imagenet",
         images_per_second=store.images_per_second,
-        calibrations=_calibrations([backbone], Recipe((store.recipe,))),
+        calibrations=calibrations_in([backbone], Recipe((store.recipe,))),
     )
-
-
-def _calibrations(backbones: Sequence[Backbone], recipe: Recipe) -> tuple[Calibration, ...]:
-    """Return the calibrations that a recipe names."""
-    named = {part.cut.calibration for part in recipe.parts}
-    known = (backbone.calibration for backbone in backbones)
-    return tuple(dict.fromkeys(each for each in known if each and each.digest in named))
 
 
 def _lost(images: ImageFolder, rows: Sequence[int]) -> list[str]:
@@ -443,5 +422,5 @@ def _joined(request: Request, made: Mapping[tuple[Backbone, RecipePart], Feature
         recipe=request.recipe,
         weights=written_sources([each.weights for each in views[0]]),
         images_per_second=1 / slowness,
-        calibrations=_calibrations(request.backbones, request.recipe),
+        calibrations=calibrations_in(request.backbones, request.recipe),
     )

@@ -25,11 +25,19 @@ from featx.features.duplicates import (
     notes_on,
 )
 from featx.features.matrix import Features
-from featx.features.options import RunOptions, SourceOptions, options_in, settle, takes
+from featx.features.options import (
+    EngineOptions,
+    RunOptions,
+    SourceOptions,
+    options_in,
+    settle,
+    takes,
+)
 from featx.features.recipe import Recipe, RecipePart
 from featx.features.request import Request
 from featx.features.run import run
 from featx.features.saved import features_given, root_of_pictures, saved_features
+from featx.features.session import Session
 from featx.images.exclusion import is_of_exclusion
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels
@@ -199,6 +207,29 @@ class ImageClassifier:
         if images is not source:
             warn_of_images(filter(is_of_exclusion, images.notes))
         return run(images, [request], settled, sparing=True)[0]
+
+    @takes(EngineOptions)
+    def session(self, **options: Unpack[EngineOptions]) -> Session:
+        """Open the networks of the model for pictures that come one after the other.
+
+        No features are cached, only converted networks.
+
+        Parameters
+        ----------
+        **options : expanded
+
+        Returns
+        -------
+        Session
+
+        Raises
+        ------
+        RecipeMismatchError
+            The weights are not those that the model was trained on.
+        """
+        engine = settle(options)["engine"]
+        request = Request.again(self.backbones, self.recipe, self.views, engine)
+        return Session(request, **options)
 
     @takes(RunOptions)
     def labelled_features(
