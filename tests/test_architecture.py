@@ -37,6 +37,7 @@ FLOORS = [
     ("features",),
     ("learning",),
     ("evaluation",),
+    ("export",),
     ("models",),
     ("tuning",),
     ("inspection",),

@@ -124,14 +124,14 @@ class _Walk:
             self.fields += 1
             if self.fields > _MOST_FIELDS:
                 raise ValueError(f"more than {_MOST_FIELDS:,} fields")
-            key, place = _varint(data, place, end)
+            key, place = varint(data, place, end)
             number, wire = key >> 3, key & 7
             if wire == _VARINT:
-                value, place = _varint(data, place, end)
+                value, place = varint(data, place, end)
                 yield number, wire, value, 0
                 continue
             if wire == _BYTES:
-                length, place = _varint(data, place, end)
+                length, place = varint(data, place, end)
             elif wire in _WIDTHS:
                 length = _WIDTHS[wire]
             else:
@@ -216,7 +216,7 @@ _VARINT, _BYTES = 0, 2
 _WIDTHS = {1: 8, 5: 4}  # bytes of the other wire types
 
 
-def _varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
+def varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
     """Return a number of seven bits a byte, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
@@ -233,7 +233,7 @@ def _varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
 def _packed(data: memoryview, start: int, end: int) -> list[int]:
     values = []
     while start < end:
-        value, start = _varint(data, start, end)
+        value, start = varint(data, start, end)
         values.append(value)
         if len(values) > 64:
             raise ValueError("a tensor of more than 64 axes")

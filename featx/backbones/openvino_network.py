@@ -197,9 +197,7 @@ def _pooled(
 def _pooled_map(output: openvino.Output, pooling: str) -> openvino.Output:
     """Pool a map over its rows and columns, or bring its channels to the end."""
     ops = import_openvino().opset13
-    _, first, second, third = output.get_partial_shape().to_shape()
-    # Pictures are square, so the channels are the axis that differs, if one does.
-    channels_last = first == second and (second != third or channel_axis(output) == 3)
+    channels_last = has_channels_last(output)
     if pooling in ("avg", "max"):
         reduce = ops.reduce_mean if pooling == "avg" else ops.reduce_max
         axes = np.array([1, 2] if channels_last else [2, 3])
@@ -209,13 +207,20 @@ def _pooled_map(output: openvino.Output, pooling: str) -> openvino.Output:
     return _flat(output) if pooling == "flatten" else output
 
 
+def has_channels_last(output: openvino.Output) -> bool:
+    """Whether a map has its channels behind its rows and columns."""
+    _, first, second, third = output.get_partial_shape().to_shape()
+    # Pictures are square, so the channels are the axis that differs, if one does.
+    return bool(first == second and (second != third or channel_axis(output) == 3))
+
+
 def _pooled_tokens(
     output: openvino.Output, pooling: str, prefix_tokens: int | None, name: str
 ) -> openvino.Output:
     """Take the class token, which is the first, or pool those of patches."""
     ops = import_openvino().opset13
     _, tokens, channels = output.get_partial_shape().to_shape()
-    grid, prefix = _grid(output, tokens, prefix_tokens, name)
+    grid, prefix = token_grid(output, prefix_tokens, name)
     if pooling == "token":
         if not prefix:
             raise OptionError(
@@ -235,10 +240,9 @@ def _pooled_tokens(
     return ops.reshape(output, shape, special_zero=True).output(0)
 
 
-def _grid(
-    output: openvino.Output, tokens: int, prefix_tokens: int | None, name: str
-) -> tuple[int, int]:
+def token_grid(output: openvino.Output, prefix_tokens: int | None, name: str) -> tuple[int, int]:
     """Return the side of the grid of patches, and how many tokens stand before theirs."""
+    tokens = output.get_partial_shape().to_shape()[1]
     side = math.isqrt(tokens - (prefix_tokens or 0))
     if prefix_tokens is None:
         prefix_tokens = tokens - side * side

@@ -1,0 +1,1 @@
+"""Export: a network and the pipeline behind it as one file for another runtime."""

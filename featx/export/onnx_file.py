@@ -1,0 +1,167 @@
+"""An ONNX file of a model: of its Keras network, or of a network in ONNX with a head behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.backbones.framework import import_keras
+from featx.errors import ConversionError, OptionError, one_line
+from featx.text import printable
+
+if TYPE_CHECKING:
+    import keras
+    import onnx
+
+OPSET = 15  # what every runtime of the last years knows
+_HIGHEST = 18  # that tf2onnx writes
+_INPUT, _OUTPUT = "pixels", "probabilities"
+_MISSING = 'export to ONNX needs {}, which is not installed: pip install "featx[export]"'
+
+
+def require_onnx() -> None:
+    """Raise an `OptionError` unless what writes and checks ONNX files is installed."""
+    for package in ("onnx", "tf2onnx", "onnxruntime"):
+        if find_spec(package) is None:
+            raise OptionError(_MISSING.format(package))
+
+
+def onnx_of(model: keras.Model, opset: int = OPSET) -> onnx.ModelProto:
+    """Convert a Keras model of one input and one output, which keep its names.
+
+    Raises a `ConversionError` where an operation is none that tf2onnx knows.
+    """
+    import onnx
+
+    entry = model.inputs[0]
+    # Keras exports no model that was never called.
+    model(np.zeros((1, *entry.shape[1:]), entry.dtype))
+    with tempfile.TemporaryDirectory(prefix="featx-") as folder, _quiet():
+        path = Path(folder) / "model.onnx"
+        try:
+            model.export(path, format="onnx", verbose=False, opset_version=opset)
+            converted = onnx.load(path)
+        except Exception as error:  # whatever tf2onnx meets in a network of the user's own
+            name = printable(model.name)
+            raise ConversionError(f"{name} cannot be converted: {one_line(error)}") from error
+    _name_ends(converted.graph, _INPUT, _OUTPUT)
+    return converted
+
+
+def write_onnx(model: onnx.ModelProto, path: Path) -> None:
+    """Check a model and write it, in one file, with names and sizes that people expect."""
+    import onnx
+
+    _name_ends(model.graph, _INPUT, _OUTPUT)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, path)
+    except ValueError as error:  # of protobuf
+        raise ConversionError(
+            f"an ONNX file holds 2 GB at most ({one_line(error)}): export to openvino"
+        ) from error
+    except onnx.checker.ValidationError as error:
+        raise ConversionError(f"the ONNX file made is not valid: {one_line(error)}") from error
+
+
+def composed(
+    before: keras.Model, network: onnx.ModelProto, layer: tuple[str, str], after: keras.Model
+) -> onnx.ModelProto:
+    """Put a network in ONNX between what prepares pixels and what makes probabilities.
+
+    Parameters
+    ----------
+    before : keras.Model
+        From pixels to what the network takes.
+    network : onnx.ModelProto
+        With all its weights.
+    layer : (str, str)
+        The names of its input, and of the tensor to take from it.
+    after : keras.Model
+        From that tensor to probabilities.
+    """
+    import onnx
+    from onnx.compose import merge_models
+
+    entry, tensor = layer
+    network = onnx.ModelProto.FromString(network.SerializeToString())
+    opset = next(each.version for each in network.opset_import if each.domain in ("", "ai.onnx"))
+    if tensor not in {each.name for each in network.graph.output}:
+        shape = ["n", *after.inputs[0].shape[1:]]
+        known = onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, shape)
+        network.graph.output.append(known)
+    ends = [_in_opset(onnx_of(each, min(opset, _HIGHEST)), opset) for each in (before, after)]
+    newest = max(network.ir_version, 8)
+    for each in (network, *ends):
+        each.ir_version = newest
+        del each.metadata_props[:]
+        each.graph.ClearField("doc_string")
+    prepared, head = ends
+    # Each has names of its own: two networks may both have a tensor "x".
+    whole = merge_models(
+        onnx.compose.add_prefix(prepared, "prepared/"),
+        onnx.compose.add_prefix(network, "network/"),
+        io_map=[(f"prepared/{prepared.graph.output[0].name}", f"network/{entry}")],
+        outputs=[f"network/{tensor}"],
+    )
+    merged: onnx.ModelProto = merge_models(
+        whole,
+        onnx.compose.add_prefix(head, "head/"),
+        io_map=[(f"network/{tensor}", f"head/{head.graph.input[0].name}")],
+        name="featx",
+    )
+    domains = {each.domain: each for each in merged.opset_import}
+    del merged.opset_import[:]
+    merged.opset_import.extend(domains.values())
+    return merged
+
+
+def _in_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """Return a model in an opset, as all parts of one file have to have the same."""
+    from onnx.version_converter import convert_version
+
+    written = next(each.version for each in model.opset_import if not each.domain)
+    others = [each for each in model.opset_import if each.domain]
+    for each in others:  # which tf2onnx names without using them
+        model.opset_import.remove(each)
+    if written == opset:
+        return model
+    converted: onnx.ModelProto = convert_version(model, opset)
+    return converted
+
+
+def _name_ends(graph: Any, entry: str, end: str) -> None:
+    """Name the input and the output of a graph, and the number of pictures "n"."""
+    names = {graph.input[0].name: entry, graph.output[0].name: end}
+    for node in graph.node:
+        for tensors in (node.input, node.output):
+            for place, name in enumerate(tensors):
+                tensors[place] = names.get(name, name)
+    for value in (*graph.input, *graph.output):
+        value.name = names.get(value.name, value.name)
+        batch = value.type.tensor_type.shape.dim
+        if batch and not batch[0].dim_value:
+            batch[0].dim_param = "n"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what tf2onnx logs off the screen."""
+    import_keras()
+    logger = logging.getLogger("tf2onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

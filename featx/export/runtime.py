@@ -1,0 +1,96 @@
+"""The runtime of each format: a file run where it is meant to run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from featx.backbones.framework import import_keras, import_openvino, imported
+from featx.errors import OptionError
+
+#: From pixels, (n, size, size, 3) uint8, to probabilities, (n, n_classes) float32.
+Computed = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What runs the files of a format.
+
+    Attributes
+    ----------
+    name : str
+        What people call it.
+    package : str
+        The module that is imported.
+    opener : str
+        What opens a file, "module:callable"; it gives a `Computed`.
+    """
+
+    name: str
+    package: str
+    opener: str
+
+    def open(self, path: Path) -> Computed:
+        """Open a file that was exported.
+
+        Raises
+        ------
+        OptionError
+            The runtime is not installed.
+        """
+        self.require()
+        opened: Computed = imported(self.opener)(path)
+        return opened
+
+    def require(self) -> None:
+        """Raise an `OptionError` unless it is installed."""
+        if find_spec(self.package) is None:
+            raise OptionError(
+                f"{self.name} ({self.package}) is not installed, and checks what is exported: "
+                'pip install "featx[export]"'
+            )
+
+
+RUNTIMES = {
+    "onnx": Runtime("ONNX Runtime", "onnxruntime", "featx.export.runtime:onnx_runtime"),
+    "openvino": Runtime("OpenVINO", "openvino", "featx.export.runtime:openvino_runtime"),
+    "litert": Runtime("LiteRT", "ai_edge_litert", "featx.export.runtime:litert_runtime"),
+    "keras": Runtime("Keras", "keras", "featx.export.runtime:keras_runtime"),
+}
+
+
+def onnx_runtime(path: Path) -> Computed:
+    """Open an ONNX file."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda pixels: np.asarray(session.run(None, {name: pixels})[0])
+
+
+def openvino_runtime(path: Path) -> Computed:
+    """Open a file in OpenVINO's form, to compute in float32 what it does not in int8."""
+    hints = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = import_openvino().Core().compile_model(path, "CPU", hints)
+    return lambda pixels: np.array(compiled([pixels])[0])
+
+
+def litert_runtime(path: Path) -> Computed:
+    """Open a LiteRT file."""
+    interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path))
+    run = interpreter.get_signature_runner()
+    (name,) = run.get_input_details()
+    return lambda pixels: np.asarray(next(iter(run(**{name: pixels}).values())))
+
+
+def keras_runtime(path: Path) -> Computed:
+    """Open a Keras file."""
+    model = import_keras().saving.load_model(path)
+    return lambda pixels: np.asarray(model(pixels, training=False))
