@@ -8,6 +8,7 @@ from .charts.comparison import plot_comparison as plot_comparison
 from .charts.confusion import plot_confusion as plot_confusion
 from .charts.curve import plot_learning_curve as plot_learning_curve
 from .charts.curve import plot_learning_curves as plot_learning_curves
+from .charts.explanation import plot_explanations as plot_explanations
 from .charts.forest import plot_forest as plot_forest
 from .charts.gallery import plot_gallery as plot_gallery
 from .charts.history import plot_history as plot_history

@@ -81,31 +81,64 @@ class Square:
         square = shape(image, view.part(box), view.margin(self.size), resample).convert("RGB")
         return view.finish(square, self.size)
 
+    def shown(self, width: float, height: float) -> Box:
+        """Return the part of a picture of this size, in its pixels, that the square shows.
+
+        That of "crop" is the centre; that of "pad" goes beyond the picture, where there is black.
+        """
+        sides = (width, height)
+        if self.resize == "crop":
+            spans = _crop_spans(sides, self.size)
+        elif self.resize == "pad":
+            spans = _pad_spans(sides, self.size)
+        else:
+            spans = [(0.0, width), (0.0, height)]
+        (left, right), (top, bottom) = spans
+        return left, top, right, bottom
+
 
 def _squash(image: Image.Image, box: Box, size: int, resample: Image.Resampling) -> Image.Image:
     return image.resize((size, size), resample, box)
 
 
 def _crop(image: Image.Image, box: Box, size: int, resample: Image.Resampling) -> Image.Image:
-    shorter = round(size / CROP_FRACTION)
-    sides = box[2] - box[0], box[3] - box[1]
-    scale = shorter / min(sides)
     # The part of the original that becomes the centre is resized, not the whole: the same pixels,
     # and the memory for a ribbon of 1x10000 pixels stays that of the square.
+    (left, right), (top, bottom) = _crop_spans((box[2] - box[0], box[3] - box[1]), size)
+    part = (box[0] + left, box[1] + top, box[0] + right, box[1] + bottom)
+    return image.resize((size, size), resample, part)
+
+
+def _crop_spans(sides: tuple[float, float], size: int) -> list[tuple[float, float]]:
+    """Return where the centre begins and ends, along the width and along the height."""
+    shorter = round(size / CROP_FRACTION)
+    scale = shorter / min(sides)
     spans = []
-    for begin, side in zip(box[:2], sides, strict=True):
+    for side in sides:
         resized = max(shorter, round(side * scale))
         start = round((resized - size) / 2)
-        end = min(side, (start + size) * side / resized)
-        spans.append((begin + start * side / resized, begin + end))
-    (left, right), (top, bottom) = spans
-    return image.resize((size, size), resample, (left, top, right, bottom))
+        spans.append((start * side / resized, min(side, (start + size) * side / resized)))
+    return spans
 
 
 def _pad(image: Image.Image, box: Box, size: int, resample: Image.Resampling) -> Image.Image:
-    sides = box[2] - box[0], box[3] - box[1]
-    width, height = (max(1, round(side * size / max(sides))) for side in sides)
+    width, height = _padded((box[2] - box[0], box[3] - box[1]), size)
     canvas = Image.new("RGB", (size, size))
     resized = image.resize((width, height), resample, box)
     canvas.paste(resized, ((size - width) // 2, (size - height) // 2))
     return canvas
+
+
+def _pad_spans(sides: tuple[float, float], size: int) -> list[tuple[float, float]]:
+    """Return where the square begins and ends, along the width and along the height."""
+    spans = []
+    for side, resized in zip(sides, _padded(sides, size), strict=True):
+        begin = -((size - resized) // 2) * side / resized
+        spans.append((begin, begin + size * side / resized))
+    return spans
+
+
+def _padded(sides: tuple[float, float], size: int) -> tuple[int, int]:
+    """Return the width and height in the square of a picture with black around it."""
+    width, height = (max(1, round(side * size / max(sides))) for side in sides)
+    return width, height

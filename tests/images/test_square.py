@@ -72,6 +72,25 @@ def test_pad_leaves_a_pixel_of_a_ribbon():
 
 
 @pytest.mark.parametrize("resize", RESIZES)
+@pytest.mark.parametrize(("width", "height"), [(60, 40), (41, 200), (200, 41), (64, 64)])
+def test_the_part_that_is_shown_says_where_each_pixel_of_the_square_is_from(resize, width, height):
+    """In this picture red says how far a pixel is to the right, and green how far down."""
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    places = np.stack([across, down, np.full_like(down, 255)], axis=2).astype(np.uint8)
+    square = Square(28, resize)
+    left, top, right, bottom = square.shown(width, height)
+    made = np.asarray(square.of(Image.fromarray(places))).astype(float)
+    steps = (np.arange(28) + 0.5) / 28
+    x, y = left + steps * (right - left) - 0.5, top + steps * (bottom - top) - 0.5
+    step = max(right - left, bottom - top) / 28  # at its edges a picture is mixed of fewer pixels
+    inside = (made[:, :, 2] > 254) & (x > step) & (x < width - step)
+    inside &= ((y > step) & (y < height - step))[:, None]
+    assert inside.sum() > 20
+    assert np.abs(made[:, :, 0] - x)[inside].max() < 1.1
+    assert np.abs(made[:, :, 1] - y[:, None])[inside].max() < 1.1
+
+
+@pytest.mark.parametrize("resize", RESIZES)
 def test_an_image_of_one_pixel_fills_the_square(resize):
     pixels, outcome = decode(encoded(Image.new("RGB", (1, 1), (10, 20, 30))), Square(17, resize))
     assert outcome.ok

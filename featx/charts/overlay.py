@@ -1,0 +1,210 @@
+"""Overlays: a photograph in grey, coloured by what in it speaks for a class and what against."""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from featx.images.decode import decode_rgb
+from featx.images.digests import read_file
+from featx.images.quiet import quiet_pillow
+from featx.images.square import Square
+from featx.images.views import Box
+
+#: Share of what speaks for a class that lies within the line.
+DECIDING = 0.5
+
+_SIDE = 384  # pixels along the longer side
+_MOST_DECODED = 4096
+# Oklab, a space in which equal steps look equal: lightness is that of the photograph, within
+# bounds in which every colour can be shown, and the colour is that of the map. Orange and blue are
+# told apart by people of every kind of colour vision.
+_DARKEST, _BRIGHTEST = 0.38, 0.85
+_FOR, _AGAINST = np.deg2rad(58), np.deg2rad(258)
+_CHROMA = 0.16
+_STEPS = 64  # of colour to either side of grey
+_SMALL = 240  # pixels; a smaller picture has a thinner line
+_LINE, _CASING = (255, 255, 255), (25, 25, 25)
+_UNSEEN = 0.35  # share of its contrast that is left to what the network did not see
+
+
+class Explained(Protocol):
+    """What says which parts of a picture decided, such as an `Explanation`."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def picture(self) -> np.ndarray: ...
+    @property
+    def square(self) -> Square: ...
+    @property
+    def heat(self) -> np.ndarray: ...
+
+
+def overlay(
+    explained: Explained,
+    side: int = _SIDE,
+    *,
+    photograph: Image.Image | None = None,
+    scale: float | None = None,
+) -> np.ndarray:
+    """Draw a photograph in grey, under the colours of what speaks for a class and against it.
+
+    Orange speaks for it and blue against it, the stronger the colour, the more; grey says nothing.
+    Within the line lies half of all that speaks for it. What the network did not see is pale.
+
+    Parameters
+    ----------
+    explained : Explanation
+        What to draw.
+    side : int, default=384
+        Pixels of the longer side.
+    photograph : Image, optional
+        The upright photograph; by default it is read again, and where it is gone, the square that
+        the network saw is drawn.
+    scale : float, optional
+        The value of the strongest colour, so that several maps can be compared; by default the
+        largest of the map.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8
+        In the proportions of the photograph.
+    """
+    picture, box = _shown(explained, side, photograph)
+    values, seen = _on(explained.heat, box, picture.size)
+    largest = float(np.abs(explained.heat).max()) if scale is None else scale
+    grey = np.asarray(picture.convert("L"))
+    levels = np.rint(np.clip(values / (largest or 1.0), -1, 1) * _STEPS).astype(int)
+    drawn: np.ndarray = _colors()[grey, levels + _STEPS]
+    _draw_line(drawn, values)
+    drawn[~seen] = 255 - _UNSEEN * (255 - drawn[~seen].astype(float))
+    return drawn
+
+
+def overlay_png(
+    explained: Explained, side: int = _SIDE, *, photograph: Image.Image | None = None
+) -> bytes:
+    """Return an `overlay` as the bytes of a PNG file."""
+    stream = BytesIO()
+    Image.fromarray(overlay(explained, side, photograph=photograph)).save(
+        stream, "PNG", compress_level=3
+    )
+    return stream.getvalue()
+
+
+def photograph_of(explained: Explained, side: int = _SIDE) -> Image.Image:
+    """Return the upright photograph, or the square that the network saw where it is gone."""
+    picture, _ = _shown(explained, side, None)
+    return picture
+
+
+def scale_bar(width: int, height: int) -> np.ndarray:
+    """Return the colours from the strongest against a class to the strongest for it.
+
+    Of shape (height, width, 3), uint8.
+    """
+    levels = np.linspace(0, 2 * _STEPS, width).round().astype(int)
+    return np.repeat(_colors()[150, levels][None], height, axis=0)
+
+
+def _shown(
+    explained: Explained, side: int, photograph: Image.Image | None
+) -> tuple[Image.Image, Box]:
+    """Return the picture to draw, and the box of it, in its pixels, that the square shows."""
+    picture = photograph or _read(explained.path, side)
+    if picture is None:
+        picture = Image.fromarray(explained.picture)
+        size = _fitted(picture.size, side)
+        return picture.resize(size, Image.Resampling.BICUBIC), (0, 0, *size)
+    picture = picture.convert("RGB").resize(_fitted(picture.size, side), Image.Resampling.LANCZOS)
+    return picture, explained.square.shown(*picture.size)
+
+
+def _read(path: str, side: int) -> Image.Image | None:
+    """Decode a photograph, no larger than is needed; None if it is gone since."""
+    try:
+        data, _ = read_file(path)
+    except OSError:
+        return None
+    with quiet_pillow():
+        image, _ = decode_rgb(data, most=max(2 * side, 64))
+    return image
+
+
+def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return the size at which the longer side has so many pixels."""
+    width, height = (max(1, round(each * side / max(size))) for each in size)
+    return width, height
+
+
+def _on(heat: np.ndarray, box: Box, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Lay a map of the square onto the picture: its values there, and which pixels it shows."""
+    left, top, right, bottom = box
+    inner = (max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1]))
+    first = round(inner[0]), round(inner[1])
+    last = max(round(inner[2]), first[0] + 1), max(round(inner[3]), first[1] + 1)
+    across, down = heat.shape[1] / (right - left), heat.shape[0] / (bottom - top)
+    part = (
+        (inner[0] - left) * across,
+        (inner[1] - top) * down,
+        (inner[2] - left) * across,
+        (inner[3] - top) * down,
+    )
+    laid = Image.fromarray(np.ascontiguousarray(heat, np.float32)).resize(
+        (last[0] - first[0], last[1] - first[1]), Image.Resampling.BICUBIC, part
+    )
+    values, seen = np.zeros(size[::-1], np.float32), np.zeros(size[::-1], bool)
+    place = slice(first[1], last[1]), slice(first[0], last[0])
+    # Between its points a smooth map swings beyond them.
+    values[place] = np.asarray(laid).clip(heat.min(), heat.max())
+    seen[place] = True
+    return values, seen
+
+
+def _draw_line(drawn: np.ndarray, values: np.ndarray) -> None:
+    """Draw a line around the part in which half of all that speaks for the class lies."""
+    found = np.sort(values[values > 0])[::-1]
+    if not len(found):
+        return
+    sums = np.cumsum(found, dtype=float)
+    least = found[np.searchsorted(sums, DECIDING * sums[-1])]
+    inside = Image.fromarray(((values >= least) * 255).astype(np.uint8))
+    wide = max(drawn.shape) >= _SMALL
+    for color, outer, inner in ((_CASING, 5 if wide else 3, 1), (_LINE, 3 if wide else 1, 3)):
+        grown, shrunk = ImageFilter.MaxFilter(outer), ImageFilter.MinFilter(inner)
+        drawn[np.asarray(inside.filter(grown)) != np.asarray(inside.filter(shrunk))] = color
+
+
+@cache
+def _colors() -> np.ndarray:
+    """Return the colour of each grey level and each value, of shape (256, 2 * steps + 1, 3)."""
+    grey = np.arange(256) / 255
+    light = np.cbrt(np.where(grey <= 0.04045, grey / 12.92, ((grey + 0.055) / 1.055) ** 2.4))
+    lightness = (_DARKEST + light * (_BRIGHTEST - _DARKEST))[:, None]
+    value = np.linspace(-1, 1, 2 * _STEPS + 1)
+    hue = np.where(value > 0, _FOR, _AGAINST)
+    a, b = _CHROMA * np.abs(value) * np.cos(hue), _CHROMA * np.abs(value) * np.sin(hue)
+    return _of_oklab(lightness, a, b)
+
+
+def _of_oklab(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return colours of Oklab in sRGB, uint8; see https://bottosson.github.io/posts/oklab/."""
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    linear = np.stack(
+        [
+            4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+            -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+            -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+        ],
+        axis=-1,
+    ).clip(0, 1)
+    bright = 1.055 * linear ** (1 / 2.4) - 0.055
+    shares = np.where(linear <= 0.0031308, 12.92 * linear, bright)
+    return np.asarray(np.rint(255 * shares), np.uint8)

@@ -1,0 +1,132 @@
+"""An overlay shows where in the photograph, not in the square, something speaks for a class."""
+
+from io import BytesIO
+
+import explained
+import numpy as np
+import pytest
+from PIL import Image
+
+from featx.charts.overlay import overlay, overlay_png, photograph_of, scale_bar
+from featx.images.square import RESIZES, Square
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """The path of a grey picture that is twice as wide as high."""
+    return explained.grey(tmp_path / "wide.png")
+
+
+def warmth(pixels) -> np.ndarray:
+    """Return how much more red than blue each pixel has."""
+    return pixels[:, :, 0].astype(int) - pixels[:, :, 2]
+
+
+def centre(where) -> tuple[float, float]:
+    """Return the middle of some pixels, right and down, as shares of the sides."""
+    down, across = np.nonzero(where)
+    height, width = where.shape
+    return (across.mean() + 0.5) / width, (down.mean() + 0.5) / height
+
+
+@pytest.mark.parametrize("size", [(80, 40), (40, 80), (50, 50), (3, 400)])
+@pytest.mark.parametrize("resize", RESIZES)
+def test_an_overlay_has_the_proportions_of_the_photograph(tmp_path, size, resize):
+    path = explained.grey(tmp_path / "x.png", size)
+    made = overlay(explained.Made(path, explained.spot(3, 3), square=Square(32, resize)), 120)
+    height, width = made.shape[:2]
+    assert max(width, height) == 120
+    assert min(width, height) == pytest.approx(120 * min(size) / max(size), abs=0.6)
+    assert photograph_of(explained.Made(path, explained.spot(3, 3)), 120).size == (width, height)
+
+
+@pytest.mark.parametrize(
+    ("resize", "expected"),
+    [
+        ("squash", (5.5 / 8, 2.5 / 8)),
+        ("crop", (0.5 + 0.875 / 2 * 1.5 / 8, 0.5 - 0.875 * 1.5 / 8)),  # the middle of a wide one
+        ("pad", (5.5 / 8, 0.5 - 2 * 1.5 / 8)),  # whose height is half of the square
+    ],
+)
+def test_the_colour_is_where_the_square_has_it(wide, resize, expected):
+    made = explained.Made(wide, explained.spot(2, 5), square=Square(32, resize))
+    drawn = warmth(overlay(made, 240))
+    assert centre(drawn > 0.6 * drawn.max()) == pytest.approx(expected, abs=0.02)
+
+
+def test_what_speaks_for_a_class_is_orange_what_speaks_against_it_blue_and_nothing_grey(wide):
+    heat = explained.spot(2, 1) - explained.spot(2, 6)
+    drawn = warmth(overlay(explained.Made(wide, heat), 240))
+    assert drawn.max() > 80
+    assert drawn.min() < -80
+    assert centre(drawn > 60)[0] == pytest.approx(1.5 / 8, abs=0.03)
+    assert centre(drawn < -60)[0] == pytest.approx(6.5 / 8, abs=0.03)
+    assert np.abs(drawn[-30:]).max() <= 2, "no colour where the map is 0"
+
+
+def test_the_scale_is_centred_on_zero_also_where_little_speaks_against(wide):
+    heat = explained.spot(2, 1) - explained.spot(2, 6, value=0.1)
+    drawn = warmth(overlay(explained.Made(wide, heat), 240))
+    assert -0.4 * drawn.max() < drawn.min() < 0
+    bar = warmth(scale_bar(129, 2))[0]
+    assert abs(bar[64]) <= 2
+    assert (np.diff(bar) >= -2).all()
+
+
+def test_maps_that_share_a_scale_can_be_compared(wide):
+    weak = explained.Made(wide, explained.spot(2, 1, value=0.25))
+    alone, together = warmth(overlay(weak, 240)), warmth(overlay(weak, 240, scale=1.0))
+    assert together.max() < 0.5 * alone.max()
+
+
+def test_half_of_what_speaks_for_a_class_lies_within_the_line(wide):
+    heat = explained.spot(2, 1) + explained.spot(5, 6, value=0.3)
+    drawn = overlay(explained.Made(wide, heat), 240)
+    line = (drawn == 255).all(axis=2)
+    across, down = centre(line)
+    assert (across, down) == pytest.approx((1.5 / 8, 2.5 / 8), abs=0.03)
+    assert line[:, 120:].sum() == 0, "the weaker place is not within it"
+    nothing = overlay(explained.Made(wide, -heat), 240)
+    assert not (nothing == 255).all(axis=2).any(), "nothing speaks for it: there is no line"
+
+
+def test_what_the_network_did_not_see_is_pale(wide):
+    drawn = overlay(explained.Made(wide, explained.spot(3, 3), square=Square(32, "crop")), 240)
+    edge, middle = drawn[:, :4].mean(), drawn[-20:-15, 118:122].mean()
+    assert edge > middle + 40
+
+
+def test_a_photograph_that_is_gone_is_drawn_from_the_square(tmp_path):
+    made = explained.Made(str(tmp_path / "gone.jpg"), explained.spot(2, 5))
+    assert overlay(made, 96).shape == (96, 96, 3)
+
+
+def test_the_photograph_may_be_given(wide):
+    made = explained.Made("upload", explained.spot(2, 5))
+    given = overlay(made, 240, photograph=Image.open(wide))
+    assert (given == overlay(explained.Made(wide, explained.spot(2, 5)), 240)).all()
+
+
+@pytest.mark.parametrize("heat", [np.zeros((7, 7)), np.zeros((1, 1)), np.ones((1, 1))])
+def test_a_map_without_differences_is_drawn(wide, heat):
+    assert overlay(explained.Made(wide, heat), 100).shape == (50, 100, 3)
+
+
+def test_the_bytes_are_a_small_png_of_the_overlay(wide):
+    made = explained.Made(wide, explained.spot(2, 5))
+    data = overlay_png(made, 200)
+    assert len(data) < 60_000
+    with Image.open(BytesIO(data)) as image:
+        assert image.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(image), overlay(made, 200))
+
+
+def test_light_and_dark_photographs_stay_legible_under_the_colours(tmp_path):
+    """Neighbouring shades differ by as much of their lightness in any colour."""
+    for value in (0, 1, -1):
+        shades = []
+        for level in (0, 64, 128, 192, 255):
+            path = explained.grey(tmp_path / f"{level}.png", (40, 40), level)
+            heat = np.full((4, 4), value, np.float32)
+            shades.append(overlay(explained.Made(path, heat), 40, scale=1.0)[20, 20].mean())
+        assert (np.diff(shades) > 12).all(), f"value {value}: {shades}"
