@@ -55,6 +55,9 @@ from .learning.label import Labelled as Labelled
 from .learning.label import label as label
 from .learning.learner import Learner as Learner
 from .learning.learner import make_classifier as make_classifier
+from .models.card import Card as Card
+from .models.card import Measurement as Measurement
+from .models.card import WeightsOrigin as WeightsOrigin
 from .models.familiarity import Familiarity as Familiarity
 from .models.load import load as load
 from .models.model import ImageClassifier as ImageClassifier

@@ -232,7 +232,7 @@ def new_features(recipe: Recipe, views: int) -> Features:
 def test_models_of_every_format_are_held():
     files = {path.stem: fakes.about(path)["format"] for path in MODELS.glob("*.featx")}
     assert files.keys() == EXPECTED.keys()
-    assert set(files.values()) == {1, 2, 3, 4}
+    assert set(files.values()) == {1, 2, 3, 4, 5}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -246,6 +246,21 @@ def test_a_model_predicts_what_it_predicted(name):
     strange, expected = model.predictions(features).unfamiliarity, EXPECTED[name]
     assert (strange is None) == ("unfamiliarity" not in expected)
     assert strange is None or strange == pytest.approx(expected["unfamiliarity"], abs=1e-4)
+
+
+def test_a_model_of_format_5_has_its_card_and_an_older_one_what_can_be_known():
+    card = featx.load(MODELS / "card.featx").card
+    assert (card.classifier, card.date) == ("logistic", "2026-11-27")
+    assert card.counts == {"ant": 6, "bee": 6, "cat": 6}
+    assert card.to_dict() == fakes.about(MODELS / "card.featx")["card"]
+    assert card.measured.method == "tested on 9 other pictures"
+    assert card.validation.method.endswith("5 folds, 2 times, 9 groups kept together")
+    assert card.versions.keys() >= {"featx", "scikit-learn"}
+    older = featx.load(MODELS / "familiar.featx").card
+    assert (older.counts, older.measured, older.date) == (None, None, None)
+    assert older.versions == {
+        "scikit-learn": fakes.about(MODELS / "familiar.featx")["scikit-learn"]
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

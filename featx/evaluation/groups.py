@@ -174,7 +174,7 @@ def shared_with(
     `groups` is what said so of the training images. None for a group for each of those, which says
     nothing of others.
     """
-    if training is None or groups == BURST or not isinstance(groups, str | Mapping):
+    if training is None or not isinstance(groups, str | Mapping) or groups == BURST:
         return {}
     with suppress(OptionError):  # the pattern or the column is not there
         found = Grouping.of(groups, test)

@@ -17,6 +17,7 @@ import sys
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -186,6 +187,36 @@ class Document:
             archive.writestr(SCHEMA, json.dumps(self._schema))
         self._data = buffer.getvalue()
         self._archive = zipfile.ZipFile(io.BytesIO(self._data))
+
+
+def reproducible(data: bytes) -> bytes:
+    """Return a document that is the same whenever the same pipeline is written.
+
+    skops names objects and files by their addresses in memory, and its members have the time.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        schema = json.loads(archive.read(SCHEMA))
+        names: dict[str, str] = {}
+        identities: dict[Any, int] = {}
+        for node in _nodes(schema):
+            if node.get("__id__") is not None:
+                node["__id__"] = identities.setdefault(node["__id__"], len(identities))
+            if isinstance(file := node.get("file"), str):
+                node["file"] = names.setdefault(file, f"{len(names)}{PurePath(file).suffix}")
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as packed:
+            for old, new in names.items():
+                packed.writestr(member_named(new), archive.read(old))
+            packed.writestr(member_named(SCHEMA), json.dumps(schema, indent=2))
+    return buffer.getvalue()
+
+
+def member_named(name: str, compression: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
+    """Return a member of a zip file that does not have the time of its writing."""
+    member = zipfile.ZipInfo(name)
+    member.compress_type = compression
+    member.external_attr = 0o600 << 16  # as `writestr` sets it
+    return member
 
 
 def check_array(file: IO[bytes], size: int) -> None:

@@ -60,4 +60,6 @@ def load(
         calibrations=stored.calibrations,
     )
     model._path = path
+    if stored.card is not None:
+        model.card = stored.card
     return model

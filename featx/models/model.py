@@ -49,6 +49,7 @@ from featx.learning.classes import (
     require_known,
 )
 from featx.models import model_file
+from featx.models.card import Card
 from featx.models.familiarity import Familiarity
 from featx.models.inference import Inference, features_of_nothing, infer
 from featx.models.judgement import evaluation_of
@@ -118,12 +119,25 @@ class ImageClassifier:
         self.familiarity = familiarity
         self.calibrations = tuple(calibrations)
         self.training = training
+        self._card: Card | None = None
         self._path: str | PathLike[str] | None = None  # of the file that it was loaded from
         self._backbones = {} if backbone is None else {recipe.parts[0]: backbone}
 
     @property
     def classes(self) -> tuple[Label, ...]:
         return tuple(np.asarray(self.pipeline.classes_).tolist())
+
+    @property
+    def card(self) -> Card:
+        """What it learned from, how good it is, and what made it; a model file holds it.
+
+        Of a model that featx did not train, or an older one, it says what can be known.
+        """
+        return self._card or Card.known(self.pipeline, self.recipe, self.weights)
+
+    @card.setter
+    def card(self, card: Card) -> None:
+        self._card = card
 
     def __repr__(self) -> str:
         return f"ImageClassifier({len(self.classes)} classes; {self.recipe})"
@@ -446,5 +460,6 @@ class ImageClassifier:
             self.rejection,
             self.familiarity,
             self.calibrations,
+            self._card,
         )
         model_file.write(Path(path), stored, trusted)

@@ -21,15 +21,22 @@ from featx.features.request import calibration_of
 from featx.files import written
 from featx.learning.scratch.architecture import ArchitectureError
 from featx.models.audited import TRUSTED_TYPES
-from featx.models.document import Document, check_array, import_skops
+from featx.models.card import Card
+from featx.models.document import (
+    Document,
+    check_array,
+    import_skops,
+    member_named,
+    reproducible,
+)
 from featx.models.familiarity import Familiarity
 from featx.models.fitted import check_fitted
 from featx.models.rejection import Rejection
 from featx.text import listed, shortened, size
 
-# 2 rejects or has views, 3 knows unfamiliar pictures, 4 has calibrations: an older featx would pass
-# over them.
-FORMATS = (1, 2, 3, 4)
+# 2 rejects or has views, 3 knows unfamiliar pictures, 4 has calibrations, 5 has a card: an older
+# featx would pass over them.
+FORMATS = (1, 2, 3, 4, 5)
 ABOUT = "model.json"  # format, recipe, weights, classes and so on: readable by a person
 PIPELINE = "pipeline.skops"
 PROTOTYPES = "prototypes.npy"  # what it keeps of its training pictures, from format 3 on
@@ -63,6 +70,7 @@ class StoredModel:
     rejection: Rejection | None = None
     familiarity: Familiarity | None = None
     calibrations: tuple[Calibration, ...] = ()
+    card: Card | None = None  # of its training; one without a date tells nothing and is not written
 
 
 def write(path: Path, model: StoredModel, trusted: Sequence[str] = ()) -> None:
@@ -89,10 +97,12 @@ def write(path: Path, model: StoredModel, trusted: Sequence[str] = ()) -> None:
         if (calibration := calibration_of(part, model.calibrations)) is not None:
             about["format"] = FORMATS[3]
             members[f"{calibration.digest}{CALIBRATION}"] = calibration.to_bytes()
+    if model.card is not None and model.card.date is not None:
+        about |= {"format": FORMATS[4], "card": model.card.to_dict()}
     members[ABOUT] = json.dumps(about, indent=2)
-    with written(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with written(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, content in sorted(members.items()):
-            archive.writestr(name, content)
+            archive.writestr(member_named(name, zipfile.ZIP_DEFLATED), content)
 
 
 def _as_bytes(array: np.ndarray) -> bytes:
@@ -104,7 +114,7 @@ def _as_bytes(array: np.ndarray) -> bytes:
 def _packed(pipeline: Any, trusted: Sequence[str]) -> bytes:
     """Return a pipeline as a model file holds it, after reading it again: what is saved, loads."""
     try:
-        data: bytes = import_skops().dumps(pipeline)
+        data = reproducible(import_skops().dumps(pipeline))
     except TypeError as error:  # skops's UnsupportedTypeException is one
         raise OptionError(
             f"this pipeline cannot be saved without pickle ({one_line(error)}); replace the step"
@@ -210,7 +220,27 @@ def _stored(
     familiarity = _familiarity(about, pipeline, prototypes)
     if number == FORMATS[2] and familiarity is None:
         raise ValueError("it knows no prototypes")
-    return StoredModel(pipeline, recipe, weights, views, rejection, familiarity)
+    card = _card(about) or _known_card(about, pipeline, recipe)
+    return StoredModel(pipeline, recipe, weights, views, rejection, familiarity, card=card)
+
+
+def _known_card(about: dict[str, Any], pipeline: Any, recipe: Recipe) -> Card:
+    """Write the card that can be known of a file of an older format."""
+    version = about.get("scikit-learn")
+    versions = {"scikit-learn": version} if isinstance(version, str) else {}
+    return Card.known(pipeline, recipe, about["weights"], versions)
+
+
+def _card(about: dict[str, Any]) -> Card | None:
+    """Build the card of a file, which has one from format 5 on."""
+    if ("card" in about) != (about["format"] == FORMATS[4]):
+        raise ValueError(f"a card is for format {FORMATS[4]} alone, which has to have one")
+    if "card" not in about:
+        return None
+    card = Card.from_file(about["card"])
+    if card.counts is not None and list(card.counts) != about["classes"]:
+        raise ValueError("its card is of other classes")
+    return card
 
 
 def _calibrations(
@@ -232,8 +262,10 @@ def _calibrations(
         found.append(calibration)
     if any(part.cut.precision == "int8" and not part.cut.calibration for part in recipe.parts):
         raise ValueError("its recipe names no calibration")
-    if bool(found) != (about["format"] == FORMATS[3]):
-        raise ValueError(f"a calibration is for format {FORMATS[3]} alone")
+    if not found and any(name.endswith(CALIBRATION) for name in members):
+        raise ValueError("it has a calibration which its recipe does not name")
+    if (found and about["format"] < FORMATS[3]) or (not found and about["format"] == FORMATS[3]):
+        raise ValueError(f"a calibration is for format {FORMATS[3]}, which has to have one")
     return tuple(found)
 
 

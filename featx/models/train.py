@@ -41,6 +41,7 @@ from featx.learning.classes import (
 )
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
+from featx.models.card import Card
 from featx.models.familiarity import Familiarity, learn_familiarity
 from featx.models.model import ImageClassifier
 from featx.models.rejection import Rejection, check_rejection, choose_rejection
@@ -192,6 +193,7 @@ def train(
         learner.without_search(pipeline),
         familiarity=familiarity,
     )
+    model.card = Card.of(model.training)
     return model
 
 

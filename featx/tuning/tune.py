@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Unpack
@@ -48,6 +48,7 @@ from featx.images.labels import Labels
 from featx.learning.classes import images_and_test
 from featx.learning.classifiers import SHRINKAGES, TUNED
 from featx.learning.learner import Learner, make_classifier
+from featx.models.card import Card, Measurement
 from featx.models.model import ImageClassifier
 from featx.models.train import test_images, told_of_groups, train
 from featx.progress import time_bar
@@ -382,7 +383,7 @@ def tune(
     evaluation = None if test is None else model.evaluate(test, training=best, **how)
     if evaluation is not None:
         evaluation = told_of_groups(evaluation, shared_with(grouping, groups, test))
-    return Tuning(
+    tuning = Tuning(
         tuple(ranked),
         trials[0],
         race,
@@ -394,6 +395,19 @@ def tune(
         evaluation,
         series,
     )
+    model.card = _card(tuning)
+    return tuning
+
+
+def _card(tuning: Tuning) -> Card:
+    """Return the card of the model with what the search and the test measured."""
+    measured = replace(
+        Measurement.of(tuning.validation),
+        accuracy=tuning.accuracy,
+        n_candidates=len(tuning.trials),
+    )
+    test = Measurement.of_test(tuning.test) if tuning.test else None
+    return replace(tuning.model.card, validation=measured, test=test)
 
 
 def _about_series(best: Trial, race: Race, seed: int, n_jobs: int | None) -> tuple[str, ...]:

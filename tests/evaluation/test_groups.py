@@ -245,4 +245,6 @@ class TestTestImagesOfGroupsThatWereTrainedOn:
     def test_groups_of_the_training_images_alone_say_nothing(self, halves):
         learned, test = halves
         given = [path.rpartition("_")[0] for path in learned.paths]
-        assert featx.train(learned, "knn", groups=given, test=test).training.test.about_images == ()
+        for groups in (given, np.array(given)):
+            model = featx.train(learned, "knn", groups=groups, test=test)
+            assert model.training.test.about_images == ()

@@ -324,5 +324,5 @@ def test_mutated_files_neither_crash_nor_raise_anything_else():
 def test_a_format_that_is_none_is_told_in_few_words(number, tmp_path):
     path = save(LogisticRegression(), tmp_path / "m.featx")
     fakes.rewrite(path, fakes.about(path) | {"format": number})
-    with pytest.raises(ModelFileError, match=r"is a model of format .{1,24}, expected 4 or less"):
+    with pytest.raises(ModelFileError, match=r"is a model of format .{1,24}, expected 5 or less"):
         featx.load(path)

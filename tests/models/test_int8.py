@@ -119,9 +119,9 @@ def refused(path) -> str:
     return message
 
 
-def test_a_model_in_int8_is_of_format_4_and_holds_a_calibration(saved):
+def test_a_model_in_int8_holds_a_calibration(saved):
     about = fakes.about(saved)
-    assert (about["format"], about["recipe"]["precision"]) == (4, "int8")
+    assert (about["format"], about["recipe"]["precision"]) == (5, "int8")
     (calibration,) = featx.load(saved).calibrations
     assert calibration.digest == about["recipe"]["calibration"]
 
@@ -146,8 +146,12 @@ def test_what_a_file_says_of_its_calibration_has_to_be_so(saved):
     for change, reason in (
         ({"recipe": about["recipe"] | {"calibration": "ab" * 32}}, "it has no calibration"),
         ({"recipe": without}, "its recipe names no calibration"),
-        ({"recipe": without | {"precision": "float32"}}, "for format 4 alone"),
-        ({"format": 3}, "for format 4 alone"),
+        ({"recipe": without | {"precision": "float32"}}, "which its recipe does not name"),
     ):
         fakes.rewrite(saved, about | change)
         assert reason in refused(saved), change
+    del about["card"]
+    fakes.rewrite(saved, about | {"format": 4})
+    assert len(featx.load(saved).calibrations) == 1
+    fakes.rewrite(saved, about | {"format": 3})
+    assert "a calibration is for format 4" in refused(saved)

@@ -443,7 +443,7 @@ def test_a_model_file_says_in_plain_json_what_it_is(model, tmp_path):
     about = fakes.about(tmp_path / "fruit.featx")
     assert about["classes"] == list(NAMES)
     assert about["recipe"] == model.recipe.to_dict()
-    assert (about["format"], about["weights"]) == (3, "imagenet")
+    assert (about["format"], about["weights"]) == (5, "imagenet")
 
 
 def test_a_process_that_predicts_picture_by_picture_keeps_the_first_ones_in_few_files(

@@ -415,7 +415,7 @@ def test_a_model_of_a_newer_format_is_told_with_both_numbers(saved):
         about = json.loads(archive.read(ABOUT))
     rewrite(saved, model=json.dumps(about | {"format": 99}))
     assert one_line(saved) == (
-        f"{saved} is a model of format 99, expected 4 or less; update featx or train again"
+        f"{saved} is a model of format 99, expected 5 or less; update featx or train again"
     )
 
 

@@ -296,12 +296,16 @@ def test_a_loaded_model_rejects_as_the_saved_one_did(model, cloud, tmp_path):
 
 def test_a_file_that_older_versions_would_misread_has_a_format_of_its_own(model, cloud, tmp_path):
     plain = featx.train(cloud(), "centroid")
-    for each, expected in ((model, 2), (plain, 1)):
+    for trained, expected in ((model, 2), (plain, 1)):
+        known = {"rejection": trained.rejection, "familiarity": trained.familiarity}
+        each = featx.ImageClassifier(trained.pipeline, trained.recipe, **known)
         each.save(tmp_path / "m.featx")
         assert fakes.about(tmp_path / "m.featx")["format"] == 3
         each.familiarity = None
         each.save(tmp_path / "m.featx")
         assert fakes.about(tmp_path / "m.featx")["format"] == expected
+        trained.save(tmp_path / "m.featx")
+        assert fakes.about(tmp_path / "m.featx")["format"] == 5
 
 
 def test_a_file_of_format_1_is_a_model_that_answers_all(cloud, tmp_path):
