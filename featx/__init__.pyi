@@ -66,6 +66,8 @@ from .models.rejection import UNSURE as UNSURE
 from .models.rejection import Rejection as Rejection
 from .models.train import train as train
 from .models.training import Training as Training
+from .serving.limits import ServeLimits as ServeLimits
+from .serving.server import serve as serve
 from .tuning.race import Race as Race
 from .tuning.race import Trial as Trial
 from .tuning.tune import Tuning as Tuning

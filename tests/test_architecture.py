@@ -42,6 +42,7 @@ FLOORS = [
     ("tuning",),
     ("inspection",),
     ("insight",),
+    ("serving",),
     ("featx",),  # the public names
     ("cli",),
     ("__main__",),

@@ -18,6 +18,7 @@ from featx.cli.help import Group
 from featx.cli.label import label
 from featx.cli.output import short_warnings
 from featx.cli.predict import predict
+from featx.cli.serve import serve
 from featx.cli.train import train
 from featx.cli.tune import tune
 from featx.errors import FeatxError
@@ -69,6 +70,7 @@ for command in (
     compare,
     tune,
     label,
+    serve,
     cache,
     demo,
 ):

@@ -44,7 +44,7 @@ def _run(words: list[str], interrupts: Interrupts) -> int:
 def _interrupted(words: list[str], interrupts: Interrupts) -> int:
     """Say that a command did not end, and return the status to end with."""
     line = "featx: terminated" if interrupts.terminated else "featx: interrupted"
-    if "--no-cache" not in words:
+    if "--no-cache" not in words and words[:1] != ["serve"]:
         line += "; what was finished is in the cache, run the same command to go on"
     if sys.stderr is not None:
         after_keys = "\n" if sys.stderr.isatty() and not interrupts.terminated else ""  # ^C

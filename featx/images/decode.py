@@ -143,6 +143,18 @@ def decode_all(
     return [pixels[square] for square in squares], outcome
 
 
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """Return the width and height that a file's header tells; None where it cannot be opened.
+
+    Nothing is decoded.
+    """
+    try:
+        with _opened(data) as image:
+            return image.size
+    except Exception:  # decoding says why
+        return None
+
+
 def decode_rgb(
     data: bytes, reduction: int = 1, most: int | None = None
 ) -> tuple[Image.Image | None, Outcome]:

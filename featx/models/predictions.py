@@ -158,7 +158,7 @@ class Predictions:
 
     def _row(self, number: int, columns: Sequence[str]) -> dict[str, Any]:
         outcome, sure = self.outcomes[number], self._answers(number)
-        ranked = self._ranked(number)
+        ranked = self.ranked(number, self.top)
         guess, share = ranked[0]
         row: dict[str, Any] = dict.fromkeys(columns)
         row |= {"path": outcome.path, "label": guess if sure else None, "probability": share}
@@ -194,16 +194,30 @@ class Predictions:
             return printable(f"{guess} (unfamiliar)" if strange else guess)
         return printable(f"{'unfamiliar' if strange else 'unsure'} ({guess}?)")
 
-    def _ranked(self, number: int) -> list[tuple[Label | None, float | None]]:
-        """Return the classes of an image with their probabilities, the best guess first."""
+    def ranked(self, number: int, top: int) -> list[tuple[Label | None, float | None]]:
+        """Return classes of an image with their probabilities, the best guess first.
+
+        Parameters
+        ----------
+        number : int
+            The place of the image.
+        top : int
+            How many classes, at most.
+
+        Returns
+        -------
+        list of tuple
+            The class, and its probability or None. It is one alone where the classifier gives no
+            probabilities, or where the file cannot be read: None.
+        """
         guess = self.best_guess[number]
         guess = guess.item() if isinstance(guess, np.generic) else guess
         best = [(guess, _plain(self.probability[number]))]
-        if guess is None or self.top == 1 or self.probabilities is None:
+        if guess is None or top == 1 or self.probabilities is None:
             return best
         shares = self.probabilities[number]
         order = [each for each in np.argsort(-shares, kind="stable") if self.classes[each] != guess]
-        return best + [(self.classes[each], _plain(shares[each])) for each in order[: self.top - 1]]
+        return best + [(self.classes[each], _plain(shares[each])) for each in order[: top - 1]]
 
     @property
     def header(self) -> list[str]:
@@ -215,7 +229,8 @@ class Predictions:
         """A row for each file as people read it: path, label, probability."""
         cells = []
         for number, outcome in enumerate(self.outcomes):
-            path, ((guess, share), *others) = printable(outcome.path), self._ranked(number)
+            path = printable(outcome.path)
+            (guess, share), *others = self.ranked(number, self.top)
             if guess is None:
                 row = [path, "-", f"failed: {printable(outcome.reason)}"]
             else:

@@ -217,7 +217,7 @@ def groups_of(text: str) -> dict[str, list[str]]:
 
 def test_the_help_shows_options_in_groups(featx_run):
     found = groups_of(featx_run("train", "--help").out)
-    assert list(found) == list(GROUPS)
+    assert list(found) == [name for name in GROUPS if name not in ("Access", "Limits")]
     for name, option in EMBEDDING.items():
         if option.shell:
             assert f"--{name.replace('_', '-')}" in found[option.group], name
@@ -237,3 +237,9 @@ def test_every_command_may_be_quiet_or_verbose(path):
 
 def test_the_help_says_who_chooses_the_batch_size(featx_run):
     assert "[default: what suits the engine]" in " ".join(featx_run("embed", "-h").out.split())
+
+
+def test_the_help_of_a_service_has_groups_of_its_own(featx_run):
+    found = groups_of(featx_run("serve", "--help").out)
+    assert list(found) == [name for name in GROUPS if name != "Pictures"]
+    assert {"--host", "--port", "--token"} <= set(found["Access"])

@@ -1,0 +1,173 @@
+"""The description of a service, as OpenAPI 3.1 has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+_LABEL = {"type": ["string", "integer", "boolean", "null"]}
+_NUMBER = {"type": ["number", "null"]}
+#: What the columns of an answer are.
+COLUMNS: dict[str, dict[str, Any]] = {
+    "label": {
+        **_LABEL,
+        "description": "The class; null if the picture cannot be read or the model is unsure.",
+    },
+    "best_guess": {**_LABEL, "description": "The most probable class, sure or not."},
+    "probability": {**_NUMBER, "description": "That of the best guess, 0 to 1."},
+    "unfamiliar": {
+        "type": ["boolean", "null"],
+        "description": "Whether the picture is unlike those of training.",
+    },
+    "unfamiliarity": {**_NUMBER, "description": "By how much: above 1 it is unfamiliar."},
+    "outcome": {"type": "string", "description": '"failed" for what cannot be read.'},
+    "reason": {"type": ["string", "null"], "description": "Why it cannot be read."},
+}
+_TOP = {
+    "type": "array",
+    "description": "Classes with their probabilities, the best guess first.",
+    "items": {"type": "array", "prefixItems": [_LABEL, _NUMBER], "minItems": 2, "maxItems": 2},
+}
+_ERROR = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}},
+    "required": ["error"],
+}
+_REFUSALS = {
+    "400": "No picture, a damaged form or an unknown parameter.",
+    "401": "No token, or another one.",
+    "403": "A page of another site asks.",
+    "408": "The request comes too slowly.",
+    "413": "Too large, or too many pictures.",
+    "415": "No type that is taken.",
+    "421": "The service is not known by the name in Host.",
+    "503": "Too much to do: come again after the seconds of Retry-After.",
+}
+_FILES = {
+    "type": "object",
+    "properties": {"picture": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+}
+
+
+def document_of(
+    columns: Sequence[str], parameters: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Describe a service whose answers have these columns.
+
+    `parameters` are further ones of the predictions, as OpenAPI describes them.
+    """
+    row = {name: COLUMNS[name] for name in columns} | {"top": _TOP}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "featx", "version": version("featx")},
+        "paths": {
+            "/predict": {"post": _predict(parameters)},
+            "/model": {"get": _getting("What the model is.", "#/components/schemas/Model")},
+            "/healthz": {"get": _getting("Whether it is ready.", "#/components/schemas/Health")},
+            "/metrics": {"get": _metrics()},
+        },
+        "components": {
+            "schemas": {
+                "Prediction": {
+                    "type": "object",
+                    "properties": row,
+                    "required": [*columns, "top"],
+                },
+                "Predictions": _predictions(),
+                "Model": _model(),
+                "Health": {
+                    "type": "object",
+                    "properties": {"status": {"type": "string", "enum": ["ready", "starting"]}},
+                    "required": ["status"],
+                },
+                "Error": _ERROR,
+            },
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }
+
+
+def _predict(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    top = {
+        "name": "top",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "default": 5},
+        "description": "How many classes to name.",
+    }
+    refused = {
+        status: {"description": text, "content": _json("#/components/schemas/Error")}
+        for status, text in _REFUSALS.items()
+    }
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {
+        "summary": "Labels of pictures, in their order.",
+        "parameters": [top, *parameters],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "image/*": binary,
+                "application/octet-stream": binary,
+                "multipart/form-data": {"schema": _FILES},
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "A row for each picture; some may have failed.",
+                "content": _json("#/components/schemas/Predictions"),
+            },
+            "422": {
+                "description": "None of the pictures can be read.",
+                "content": _json("#/components/schemas/Predictions"),
+            },
+            **refused,
+        },
+    }
+
+
+def _predictions() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "predictions": {
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/Prediction"},
+            },
+            "error": {"type": "string"},
+        },
+        "required": ["predictions"],
+    }
+
+
+def _model() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "classes": {"type": "array", "items": _LABEL},
+            "recipe": {"type": "string"},
+            "rejects": {"type": "boolean"},
+            "knows_familiarity": {"type": "boolean"},
+            "card": {"type": "object"},
+        },
+        "required": ["classes", "recipe", "rejects", "knows_familiarity", "card"],
+    }
+
+
+def _metrics() -> dict[str, Any]:
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    return {
+        "summary": "What the service has done, as Prometheus reads it.",
+        "responses": {"200": {"description": "Counts and times.", "content": text}},
+    }
+
+
+def _getting(summary: str, schema: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "responses": {"200": {"description": summary, "content": _json(schema)}},
+    }
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": schema}}}

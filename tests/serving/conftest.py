@@ -1,0 +1,60 @@
+"""A service of a small model, on the fake engine."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+import fakes
+import pytest
+from starlette.testclient import TestClient
+
+import featx
+from featx.serving.service import application
+
+
+@pytest.fixture
+def model(photos, fake_engine):
+    """A model that colour tells three classes to."""
+    return featx.train(photos, "logistic", cache=False)
+
+
+@contextmanager
+def served(model, **options):
+    """Serve a model within the block, and give a client of it once it is ready."""
+    ready, errors = threading.Event(), []
+
+    def ended(error):
+        errors.append(error)
+        ready.set()
+
+    app = application(model, ended=ended, **options)
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        assert ready.wait(30)
+        assert errors == [None]
+        yield client
+
+
+@pytest.fixture
+def serve(model):
+    """Return a context that serves the model, or another one, with some options."""
+    return lambda other=None, **options: served(other or model, **options)
+
+
+@pytest.fixture
+def client(serve):
+    """A client of the model's service."""
+    with serve() as client:
+        yield client
+
+
+@pytest.fixture
+def red() -> bytes:
+    """A picture of the class red."""
+    return fakes.encoded(fakes.Image.new("RGB", (30, 20), (200, 40, 40)))
+
+
+@pytest.fixture
+def blue() -> bytes:
+    """A picture of the class blue."""
+    return fakes.encoded(fakes.Image.new("RGB", (30, 20), (40, 60, 200)))
