@@ -36,7 +36,7 @@ def import_keras() -> Any:
 
             return keras
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-        with _silent_stderr():
+        with quiet_stderr():
             import keras
 
             keras.ops.zeros((1,))  # looks for devices, and complains where there is no GPU
@@ -100,7 +100,7 @@ def has_gpu() -> bool:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Hold back what native code writes to the error stream, where that stream is a real one.
 
     That is the one which the process began with: in a notebook `sys.stderr` is another.

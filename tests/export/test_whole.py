@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import numpy as np
+import onnx_networks
 import pytest
 from fakes import as_features
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import open_engine
 from featx.backbones.engines.engine import EngineRequest
+from featx.backbones.framework import import_openvino
 from featx.errors import OptionError
+from featx.export.litert_file import write_litert
+from featx.export.openvino_file import openvino_whole, write_openvino
 from featx.export.whole import keras_whole, pixel_inputs
 from featx.features.options import settle
 from featx.features.request import Request
@@ -21,17 +26,40 @@ from featx.models.inference import infer
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore:the weights of")]
 
-PLAIN = """
+# Programs that run a file without featx, in another process; the pictures are in a second file.
+PROGRAM = """
 import sys
 import numpy as np
-import keras
 
-assert "featx" not in sys.modules
 given = np.load(sys.argv[2])
-model = keras.saving.load_model(sys.argv[1], safe_mode=True)
-shares = model([given[each.name] for each in model.inputs])
-np.testing.assert_allclose(np.asarray(shares), given["expected"], atol=1e-5)
+expected = given["expected"]
+pixels = {{name: given[name] for name in given.files if name != "expected"}}
+{}
+np.testing.assert_allclose(np.asarray(shares), expected, atol=1e-5)
+assert not {{"featx", *{}}} & set(sys.modules)
 """
+RUNS = {
+    "keras": (
+        "import keras\n"
+        "model = keras.saving.load_model(sys.argv[1], safe_mode=True)\n"
+        "shares = model([pixels[each.name] for each in model.inputs])",
+        [],
+    ),
+    "openvino": (
+        "sys.modules['openvino_telemetry'] = None\n"
+        "import openvino\n"
+        "hints = {'INFERENCE_PRECISION_HINT': 'f32'}\n"
+        "model = openvino.compile_model(sys.argv[1], 'CPU', hints)\n"
+        "shares = model(pixels)[0]",
+        ["keras", "tensorflow"],
+    ),
+    "litert": (
+        "from ai_edge_litert.interpreter import Interpreter\n"
+        "run = Interpreter(sys.argv[1]).get_signature_runner()\n"
+        "shares = next(iter(run(**pixels).values()))",
+        ["keras", "tensorflow"],
+    ),
+}
 
 
 def requested(backbone, **options):
@@ -93,20 +121,85 @@ def test_networks_of_several_sizes_have_an_input_each():
     assert model(list(pictures.values())).shape == (6, 3)
 
 
-def test_a_keras_file_is_read_without_featx(tmp_path):
-    parts = requested("efficientnet_lite0", input_size=64, precision="bfloat16").of_view(0)
-    features = np.random.default_rng(0).normal(size=(9, 1280)).astype(np.float32)
-    pipeline = Learner.of("knn").build_for(np.array(list("abc") * 3), 1280)
-    pipeline.fit(features, list("abc") * 3)
-    model, pictures = keras_whole(parts, pipeline), drawn(parts)
-    model.save(tmp_path / "model.keras")
-    expected = np.asarray(model(list(pictures.values())))
-    np.savez(tmp_path / "given.npz", expected=expected, **pictures)
+def fitted_to(features, name="logistic"):
+    labels = (list("abc") * len(features))[: len(features)]
+    return Learner.of(name).build_for(np.array(labels), features.shape[1]).fit(features, labels)
+
+
+def run_alone(kind, path, pictures, expected):
+    """Run a file in its runtime, in a process without featx."""
+    np.savez(path.with_suffix(".npz"), expected=expected, **pictures)
+    code, unknown = RUNS[kind]
+    program = [sys.executable, "-c", PROGRAM.format(code, unknown)]
+    environment = {name: each for name, each in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run(
-        [sys.executable, "-c", PLAIN, tmp_path / "model.keras", tmp_path / "given.npz"],
-        check=True,
-        cwd=tmp_path,
+        [*program, path, path.with_suffix(".npz")], check=True, cwd=path.parent, env=environment
     )
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A network with two heads behind it, and what featx makes of pictures with these."""
+    cache = tmp_path_factory.mktemp("cache")
+    parts = requested("efficientnet_lite0", input_size=64).of_view(0)
+    pictures = drawn(parts)
+    features = embedded(parts, pictures, cache)
+    knn = fitted_to(features, "knn")
+    return parts, pictures, knn, infer(knn, as_features(features, list("abcabc"))).probabilities
+
+
+def test_a_keras_file_is_run_by_keras_alone(small, tmp_path):
+    parts, pictures, pipeline, expected = small
+    keras_whole(parts, pipeline).save(tmp_path / "model.keras")
+    run_alone("keras", tmp_path / "model.keras", pictures, expected)
+
+
+def test_an_openvino_file_is_run_by_openvino_alone(small, tmp_path):
+    parts, pictures, pipeline, expected = small
+    write_openvino(openvino_whole(parts, pipeline, None, tmp_path), tmp_path / "model.xml")
+    run_alone("openvino", tmp_path / "model.xml", pictures, expected)
+
+
+def test_a_litert_file_is_run_by_litert_alone(small, tmp_path, capfd):
+    pytest.importorskip("ai_edge_litert")
+    parts, pictures, pipeline, expected = small
+    write_litert(keras_whole(parts, pipeline), tmp_path / "model.tflite")
+    assert capfd.readouterr() == ("", "")
+    run_alone("litert", tmp_path / "model.tflite", pictures, expected)
+
+
+NETWORKS = {
+    "map": (lambda: onnx_networks.convolutional(32), "map", "flatten"),
+    "one at a time": (lambda: onnx_networks.convolutional(32, batch=1), "map", "avg"),
+    "tokens": (onnx_networks.transformer, "last_hidden_state", "token"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("beside", [None, ("mobilenet", 64), ("pixels", 16)])
+def test_any_networks_are_joined_for_openvino(name, beside, tmp_path):
+    make, layer, pooling = NETWORKS[name]
+    path = onnx_networks.write(tmp_path / "net.onnx", make())
+    of_file = Backbone.from_onnx(path, "caffe")
+    options = {"input_size": 32, "layer": layer, "pooling": pooling, "weights": "imagenet"}
+    parts = requested(of_file, **options).of_view(0)
+    if beside:
+        weights = {"weights": "imagenet"} if beside[0] == "pixels" else {}
+        parts += requested(beside[0], input_size=beside[1], **weights).of_view(0)
+    pictures = drawn(parts)
+    features = embedded(parts, pictures, tmp_path)
+    pipeline = fitted_to(features, "svd-svm")
+    expected = infer(pipeline, as_features(features, list("abcabc"))).probabilities
+    write_openvino(openvino_whole(parts, pipeline, None, tmp_path), tmp_path / "model.xml")
+    openvino = import_openvino()
+    hints = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.compile_model(tmp_path / "model.xml", "CPU", hints)
+    assert [each.get_names() for each in compiled.inputs] == [{name} for name in pictures]
+    for row, said in enumerate(expected):
+        given = {name: each[[row]] for name, each in pictures.items()}
+        np.testing.assert_allclose(compiled(given)[0], [said], atol=1e-5)
+    with pytest.raises(OptionError, match="no network of Keras: export to OpenVINO"):
+        keras_whole(parts, pipeline)
 
 
 def test_pixels_prepared_by_a_function_are_refused():

@@ -120,20 +120,30 @@ def _float(cut: Cut) -> Cut:
 
 
 @usual_settings()
-def _convert(model: keras.Model, name: str) -> openvino.Model:
-    """Convert a Keras model, and check that it still gives the same features."""
+def keras_converted(model: keras.Model, name: str) -> openvino.Model:
+    """Convert a Keras model as it is; `name` is what an error calls it.
+
+    Raises a `ConversionError` if Keras does not run on TensorFlow, or OpenVINO does not know an
+    operation.
+    """
     if keras_backend() != "tensorflow":
         raise ConversionError(
             f"networks are converted for OpenVINO with TensorFlow: Keras runs on "
             f"{keras_backend()} here; unset KERAS_BACKEND once, or use the engine keras"
         )
-    openvino = import_openvino()
     try:
         with warnings.catch_warnings():  # about a list of one input
             warnings.simplefilter("ignore")
-            network = openvino.convert_model(model)
+            network: openvino.Model = import_openvino().convert_model(model)
     except Exception as error:  # whatever the converter meets in a network of the user's own
         raise ConversionError(f"{name} cannot be converted: {one_line(error)}") from error
+    return network
+
+
+@usual_settings()
+def _convert(model: keras.Model, name: str) -> openvino.Model:
+    """Convert a Keras model, and check that it still gives the same features."""
+    network = keras_converted(model, name)
     entry = model.inputs[0]
     pixels = np.random.default_rng(0).integers(0, 256, (2, *entry.shape[1:]), dtype=np.uint8)
     pixels = pixels.astype(entry.dtype)
