@@ -110,7 +110,8 @@ def _squared_distances(rows: np.ndarray) -> list[Stage]:
 def _distances(x: Any, rows: np.ndarray) -> Any:
     ops = import_keras().ops
     products = Linear.of(-2 * rows.T, (rows**2).sum(axis=1))(x)
-    return ops.relu(products + ops.sum(ops.square(x), axis=-1, keepdims=True))
+    # In this order: of as many rows as columns, Keras 3.15 on TensorFlow takes a column for a bias.
+    return ops.relu(ops.add(ops.sum(ops.square(x), axis=-1, keepdims=True), products))
 
 
 # -- Probabilities ---------------------------------------------------------------------------------

@@ -141,6 +141,13 @@ def test_copies_of_training_pictures_vote_alone(new):
     np.testing.assert_allclose(shares, [[0.5, 0, 0, 0, 0.5]], atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["knn", "svd-svm"])
+def test_as_many_pictures_as_were_learned_from_are_no_confusion(name, new):
+    X, y = draw(CLASSES["several"], each=3)
+    fitted = Learner.of(name).build_for(y, WIDTH).fit(X, y)
+    assert differences(fitted, new[: len(X)]) < 1e-5
+
+
 @pytest.mark.parametrize(
     ("estimator", "said"),
     [
