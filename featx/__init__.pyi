@@ -31,6 +31,7 @@ from .evaluation.recommendation import Recommendation as Recommendation
 from .evaluation.splits import Splits as Splits
 from .evaluation.validation import CrossValidation as CrossValidation
 from .evaluation.validation import cross_validate as cross_validate
+from .explanation.explanation import Explanation as Explanation
 from .features.duplicates import Duplicates as Duplicates
 from .features.duplicates import find_duplicates as find_duplicates
 from .features.duplicates import find_leaks as find_leaks

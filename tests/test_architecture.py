@@ -37,6 +37,7 @@ FLOORS = [
     ("features",),
     ("learning",),
     ("evaluation",),
+    ("explanation",),
     ("export",),
     ("models",),
     ("tuning",),

@@ -185,7 +185,7 @@ class Reader:
         try:
             data, stamp = read_file(path)
         except (OSError, MemoryError) as error:
-            return ReadFile(index, None, Outcome(status="failed", reason=_reason(error, path)))
+            return ReadFile(index, None, Outcome(status="failed", reason=reason_of(error, path)))
         digest = digest_bytes(data)
         self.read.append((path, digest, stamp))
         claimed = self._claim(digest)
@@ -298,7 +298,7 @@ def _size(path: str) -> int:
         return 0
 
 
-def _reason(error: Exception, path: str) -> str:
+def reason_of(error: Exception, path: str) -> str:
     """Say why a file cannot be read, and where a relative path was looked for."""
     known = getattr(error, "strerror", None)
     reason = known.lower() if known else str(error) or "out of memory"

@@ -14,14 +14,17 @@ import numpy as np
 
 from featx.backbones.engines.choice import open_engine
 from featx.backbones.engines.engine import Engine, EngineRequest
+from featx.backbones.network import JOINT_POOLINGS
 from featx.backbones.weights import written_sources
 from featx.errors import OptionError
 from featx.features.matrix import Features, as_paths
+from featx.features.reader import reason_of
 from featx.features.recipe import RecipePart, join
 from featx.features.request import Request, calibrations_in, passes, with_pooling
 from featx.files import cache_folder
 from featx.forks import in_child, never_free
 from featx.images.decode import Outcome, decode_all
+from featx.images.digests import read_file
 from featx.images.quiet import quiet_pillow
 from featx.images.square import Square
 
@@ -84,6 +87,7 @@ class Session:
         self._squares = list(dict.fromkeys(part.square for _, part in request.parts))
         self._engines: dict[tuple[_Network, tuple[str, ...]], Engine] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._plain: Session | None = None
         self._lock = threading.Lock()
         _sessions.add(self)
 
@@ -99,11 +103,27 @@ class Session:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown()
+        if self._plain is not None:
+            self._plain.close()
 
     def open(self) -> None:
         """Open the engines now, which takes a second or more, and not for the first picture."""
         for network, poolings in self._passes.items():
             self._opened(network, poolings)
+
+    @property
+    def without_views(self) -> Session:
+        """A session for pictures as they are."""
+        if not self.request.views:
+            return self
+        if self._plain is None:
+            self._plain = Session(
+                replace(self.request, views=0),
+                engine=self._engine,
+                cache=self._cache,
+                batch_size=self._batch_size,
+            )
+        return self._plain
 
     @property
     def batch_size(self) -> int:
@@ -127,6 +147,14 @@ class Session:
         if not outcome.ok:
             return None, outcome
         return Picture(dict(zip(self._squares, squares, strict=True)), outcome), outcome
+
+    def read(self, path: str) -> tuple[Picture | None, Outcome]:
+        """Read and decode a file, or a picture in memory; as `decode`."""
+        try:
+            data, _ = read_file(path)
+        except (OSError, MemoryError) as error:
+            return None, Outcome("failed", reason_of(error, path), path=path)
+        return self.decode(data, path)
 
     def features(self, pictures: Sequence[Picture]) -> Features:
         """Embed pictures: a row for each, also of every view, the same bytes as of `featx.embed`.
@@ -182,13 +210,25 @@ class Session:
             A part has no map: its layer gives vectors or tokens, or its network normalises behind
             its pooling.
         """
-        networks = [_unpooled(*each) for each in self.request.of_view(0)]
+        self.check_maps()
+        networks = self._unpooled()
         started = [self._started(each, ("none",), pictures) for each in networks]
-        maps = [np.concatenate([batch.result() for batch in batches]) for batches in started]
-        for (backbone, _), each in zip(networks, maps, strict=True):
-            if each.ndim != 4:
+        return [np.concatenate([batch.result() for batch in batches]) for batches in started]
+
+    def check_maps(self) -> None:
+        """Raise an `OptionError` where a part of the recipe has no map; see `maps`."""
+        for network in self._unpooled():
+            if len(self._opened(network, ("none",)).shape) != 3:
+                raise _no_map(network[0])
+
+    def _unpooled(self) -> list[_Network]:
+        """Return what gives the maps."""
+        networks = self.request.of_view(0)
+        for backbone, part in networks:
+            cut = part.cut
+            if cut.pooling not in JOINT_POOLINGS or not backbone.joins_poolings(cut.layer):
                 raise _no_map(backbone)
-        return maps
+        return [(backbone, with_pooling(part, "none")) for backbone, part in networks]
 
     def _joined(self, blocks: list[np.ndarray]) -> np.ndarray:
         """Join the vectors of the parts, as `featx.embed` does."""
@@ -241,13 +281,6 @@ _sessions: WeakSet[Session] = WeakSet()
 def _leave_sessions() -> None:
     for session in list(_sessions):
         session._leave()
-
-
-def _unpooled(backbone: Backbone, part: RecipePart) -> _Network:
-    """Return what gives the map of a part, whose pooling "avg" or "max" makes a vector of it."""
-    if part.cut.pooling not in ("avg", "max") or not backbone.joins_poolings(part.cut.layer):
-        raise _no_map(backbone)
-    return backbone, with_pooling(part, "none")
 
 
 def _no_map(backbone: Backbone) -> OptionError:

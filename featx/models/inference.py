@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from featx.errors import FeatxError, ModelFileError, NoImagesError, one_line
+from featx.errors import FeatxError, ModelFileError, NoImagesError, RecipeMismatchError, one_line
 from featx.features.matrix import Features, as_paths
+from featx.features.recipe import Recipe
 from featx.images.labels import Label
 from featx.images.memory import MemoryImage
 from featx.learning.learner import predict
@@ -119,6 +120,21 @@ def _of_nothing(
         None if rejection is None else np.zeros(0, bool),
         None if familiarity is None else np.zeros(0),
     )
+
+
+def fitting(features: Features, recipe: Recipe, views: int) -> Features:
+    """Return features as a model of this recipe takes them, with so many views.
+
+    Raises a `RecipeMismatchError` for features of another recipe, or with fewer views.
+    """
+    recipe.require(features.recipe, "these features")
+    if len(features.views) < views:
+        raise RecipeMismatchError(
+            f"these features have {len(features.views)} views, but the model predicts by "
+            f"{views}: embed the images with views={views}"
+        )
+    same = len(features.views) == views
+    return features if same else replace(features, views=features.views[:views])
 
 
 def features_of_nothing(error: NoImagesError) -> Features:

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from featx.evaluation.evaluation import Evaluation
 from featx.features.duplicates import find_contradictions, find_leaks, leaked_contradictions
 from featx.features.matrix import Features
-from featx.images.labels import classes_of, in_terms_of, of_one_type
+from featx.features.options import RunOptions, SourceOptions, options_in
+from featx.features.saved import features_given, root_of_pictures, saved_features
+from featx.images.folder import ImageFolder, ImageSource
+from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
+from featx.learning.classes import divided_images, require_classes, require_known
 from featx.models.inference import Inference
+
+
+def source_to_judge(
+    source: ImageSource, labels: Labels, classes: Sequence[Label], options: RunOptions
+) -> Features | ImageFolder:
+    """Return labelled images, or features, that a model of these classes can be judged by."""
+    reading = options_in(SourceOptions, options)
+    root, rest = root_of_pictures(source, labels, reading)
+    source = saved_features(source, root)
+    if isinstance(source, Features):
+        if labels is None:
+            rest = {name: each for name, each in rest.items() if name == "exclude"}
+        return features_given(source, labels, **rest)[0]
+    images = divided_images(source, labels, **reading).to_measure()
+    require_classes(images)
+    require_known(images.paths, images.labels, classes)
+    return images
 
 
 def evaluation_of(

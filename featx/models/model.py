@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -17,10 +16,10 @@ from featx.backbones.weights import sources_of
 from featx.errors import (
     NoImagesError,
     OptionError,
-    RecipeMismatchError,
     warn_of_images,
 )
 from featx.evaluation.evaluation import Evaluation
+from featx.explanation.masks import BUDGET
 from featx.features.duplicates import (
     notes_on,
 )
@@ -36,23 +35,22 @@ from featx.features.options import (
 from featx.features.recipe import Recipe, RecipePart
 from featx.features.request import Request
 from featx.features.run import run
-from featx.features.saved import features_given, root_of_pictures, saved_features
-from featx.features.session import Session
+from featx.features.saved import saved_features
+from featx.features.session import Picture, Session
 from featx.images.exclusion import is_of_exclusion
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels
 from featx.images.table import check_no_source
 from featx.learning.classes import (
-    divided_images,
     per_file,
-    require_classes,
     require_known,
 )
 from featx.models import model_file
 from featx.models.card import Card
+from featx.models.explaining import Explainer
 from featx.models.familiarity import Familiarity
-from featx.models.inference import Inference, features_of_nothing, infer
-from featx.models.judgement import evaluation_of
+from featx.models.inference import Inference, features_of_nothing, fitting, infer
+from featx.models.judgement import evaluation_of, source_to_judge
 from featx.models.networks import find_network, trained_network
 from featx.models.prediction_table import new_files
 from featx.models.predictions import Predictions, check_top
@@ -207,14 +205,7 @@ class ImageClassifier:
         """
         source = saved_features(source, options.get("root"))
         if isinstance(source, Features):
-            self.recipe.require(source.recipe, "these features")
-            if len(source.views) < self.views:
-                raise RecipeMismatchError(
-                    f"these features have {len(source.views)} views, but the model predicts by "
-                    f"{self.views}: embed the images with views={self.views}"
-                )
-            same = len(source.views) == self.views
-            return source if same else replace(source, views=source.views[: self.views])
+            return fitting(source, self.recipe, self.views)
         settled = settle(options)
         request = Request.again(self.backbones, self.recipe, self.views, settled["engine"])
         images = ImageFolder.of(source, **options_in(SourceOptions, settled))
@@ -250,17 +241,7 @@ class ImageClassifier:
         self, source: ImageSource, labels: Labels = None, **options: Unpack[RunOptions]
     ) -> Features:
         """Return the `features` of images that the model can be judged by; as for `evaluate`."""
-        reading = options_in(SourceOptions, options)
-        root, rest = root_of_pictures(source, labels, reading)
-        source = saved_features(source, root)
-        if isinstance(source, Features):
-            if labels is None:
-                rest = {name: each for name, each in rest.items() if name == "exclude"}
-            source, _ = features_given(source, labels, **rest)
-        else:
-            source = divided_images(source, labels, **reading).to_measure()
-            require_classes(source)
-            require_known(source.paths, source.labels, self.classes)
+        source = source_to_judge(source, labels, self.classes, options)
         features = self.features(source, **options)
         if source is not features:
             warn_of_images(features.losses)
@@ -425,6 +406,56 @@ class ImageClassifier:
         )
         warn_of_images([*evaluation.about_unknown, *notes_on(evaluation.contradictions)])
         return evaluation
+
+    @takes(RunOptions)
+    def explain(
+        self,
+        source: ImageSource | Picture | Sequence[Picture],
+        *,
+        label: Label | Sequence[Label | None] | None = None,
+        method: str = "auto",
+        budget: int = BUDGET,
+        session: Session | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Any:
+        """Say which parts of pictures speak for a class, and which against it.
+
+        Parameters
+        ----------
+        source
+            What `embed` takes; an array of one picture, too, or what a session decoded.
+        label : str, int, bool or a sequence of these, optional
+            The class to explain, or one for each picture; by default the one that is predicted.
+        method : {"auto", "class-map", "masks"}, default="auto"
+            "class-map" divides the decision over the places of the picture, exactly: for mean
+            pooling and a linear classifier. "masks" hides parts of the picture and compares what
+            the model then says: an estimate, for every model. "auto" is the first where it can be.
+        budget : int, default=256
+            How many times a picture with parts hidden goes through the networks, by masks.
+        session : Session, optional
+            Open networks of this model, in place of those that `engine`, `cache` and `batch_size`
+            name.
+        **options
+            As for `features`; nothing is cached.
+
+        Returns
+        -------
+        Explanation or list of Explanation
+            One for a file, an array or another source of a single picture; else a list, in which
+            pictures that cannot be read are left out.
+
+        Raises
+        ------
+        ImageError
+            A picture cannot be read, and `on_error` is "raise".
+        NoImagesError
+            None can be read.
+        OptionError
+            The model has no such class, or there is no exact class map where one is asked for.
+        """
+        session = session or self.session(**options_in(EngineOptions, options))
+        explainer = Explainer(self.pipeline, self._inferred, session, method, budget)
+        return explainer.of_source(source, label, self.classes, options)
 
     def _inferred(self, features: Features) -> Inference:
         return infer(self.pipeline, features, self.rejection, self.familiarity, self._path)
