@@ -59,6 +59,8 @@ from .learning.learner import make_classifier as make_classifier
 from .models.card import Card as Card
 from .models.card import Measurement as Measurement
 from .models.card import WeightsOrigin as WeightsOrigin
+from .models.examples import Example as Example
+from .models.examples import Examples as Examples
 from .models.familiarity import Familiarity as Familiarity
 from .models.load import load as load
 from .models.model import ImageClassifier as ImageClassifier

@@ -46,6 +46,15 @@ from featx.text import count
     metavar="PRECISION",
     help="Answer only where this precision is to be expected, such as 0.95; else be unsure.",
 )
+@option(
+    "--keep-pictures",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Keep N small pictures of each class in the model, to show beside new ones like them; "
+    "whoever has the file can see them.",
+)
 @groups_option
 @test_option
 @report_option

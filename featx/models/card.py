@@ -262,7 +262,7 @@ class Card:
         counts, date = values["counts"], values["date"]
         if counts is not None:
             counts = {_text(key, "class"): _number(counts[key], "count") for key in _named(counts)}
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", _text(date, "date"), re.ASCII):
+        if date is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", _text(date, "date"), re.ASCII):
             raise ValueError("a date that is none")
         weights = values["weights"]
         if not isinstance(weights, list) or len(weights) > _LONGEST:

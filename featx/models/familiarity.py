@@ -35,7 +35,7 @@ _MOST_PICTURES = 5000  # of all classes that are looked at, but for twenty a cla
 _FEWEST_PICTURES = 20
 _ENOUGH_TO_COUNT = 100
 _LEAST = 1e-5  # threshold; pictures that differ by less are the same
-_MOST_COLUMNS = 4096  # of a prototype; wider features are added up
+MOST_COLUMNS = 4096  # of a prototype; wider features are added up
 _CHUNK = 1024  # pictures that are judged at once
 
 
@@ -64,7 +64,7 @@ class Familiarity:
         """
         prototypes = _unit(self.prototypes.astype(np.float32))
         nearest = [
-            (_roots(X[start : start + _CHUNK]) @ prototypes.T).max(axis=1)
+            (roots(X[start : start + _CHUNK]) @ prototypes.T).max(axis=1)
             for start in range(0, len(X), _CHUNK)
         ]
         return np.asarray((1 - np.concatenate(nearest)) / self.threshold, dtype=float)
@@ -91,7 +91,7 @@ class Familiarity:
             raise ValueError(f"{threshold!r} is no threshold of familiarity")
         if type(columns) is not int or columns < 1:
             raise ValueError(f"{columns!r} is no number of columns")
-        shape = (values["n_prototypes"], min(columns, _MOST_COLUMNS))
+        shape = (values["n_prototypes"], min(columns, MOST_COLUMNS))
         if prototypes.dtype != np.float16 or prototypes.shape != shape or not len(prototypes):
             raise ValueError(f"prototypes of shape {prototypes.shape}, {prototypes.dtype}")
         lengths = np.linalg.norm(prototypes.astype(float), axis=1)
@@ -113,7 +113,7 @@ def learn_familiarity(
     rows = _sample(y, find_duplicates(features).groups)
     if not _have_others(y[rows]).any():  # each class is one picture, copied or nearly so
         rows = _sample(y, np.arange(len(y)))
-    vectors, classes = _roots(X[rows]), y[rows]
+    vectors, classes = roots(X[rows]), y[rows]
     groups = _groups(vectors, classes)
     sums = np.zeros((groups.max() + 1, vectors.shape[1]), np.float32)
     np.add.at(sums, groups, vectors)
@@ -194,12 +194,12 @@ def _threshold(distances: np.ndarray) -> float:
     return min(max(bound, _LEAST), 2.0)
 
 
-def _roots(X: np.ndarray) -> np.ndarray:
+def roots(X: np.ndarray) -> np.ndarray:
     """Return signed square roots of features, of length 1, in no more than so many columns."""
     X = np.asarray(X, dtype=np.float32)
-    if X.shape[1] > _MOST_COLUMNS:
-        padded = np.pad(X, ((0, 0), (0, -X.shape[1] % _MOST_COLUMNS)))
-        X = padded.reshape(len(X), -1, _MOST_COLUMNS).sum(axis=1)
+    if X.shape[1] > MOST_COLUMNS:
+        padded = np.pad(X, ((0, 0), (0, -X.shape[1] % MOST_COLUMNS)))
+        X = padded.reshape(len(X), -1, MOST_COLUMNS).sum(axis=1)
     return _unit(np.sign(X) * np.sqrt(np.abs(X)))
 
 

@@ -58,6 +58,7 @@ def load(
         rejection=stored.rejection,
         familiarity=stored.familiarity,
         calibrations=stored.calibrations,
+        examples=stored.examples,
     )
     model._path = path
     if stored.card is not None:

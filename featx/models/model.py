@@ -48,6 +48,7 @@ from featx.learning.classes import (
 from featx.models import model_file
 from featx.models.card import Card
 from featx.models.explaining import Explainer
+from featx.models.examples import Examples
 from featx.models.familiarity import Familiarity
 from featx.models.inference import Inference, features_of_nothing, fitting, infer
 from featx.models.judgement import evaluation_of, source_to_judge
@@ -86,6 +87,8 @@ class ImageClassifier:
         What tells pictures that are unlike those of training.
     calibrations : sequence of Calibration, default=()
         Of the networks that compute in int8.
+    examples : Examples, optional
+        Training pictures that it keeps, small, to show; None unless that was asked for.
     training : Training, optional
         What it was trained on and how good it is; a model file does not hold it.
 
@@ -107,6 +110,7 @@ class ImageClassifier:
         rejection: Rejection | None = None,
         familiarity: Familiarity | None = None,
         calibrations: Sequence[Calibration] = (),
+        examples: Examples | None = None,
         training: Training | None = None,
     ) -> None:
         self.pipeline = pipeline
@@ -116,6 +120,7 @@ class ImageClassifier:
         self.rejection = rejection
         self.familiarity = familiarity
         self.calibrations = tuple(calibrations)
+        self.examples = examples
         self.training = training
         self._card: Card | None = None
         self._path: str | PathLike[str] | None = None  # of the file that it was loaded from
@@ -492,5 +497,6 @@ class ImageClassifier:
             self.familiarity,
             self.calibrations,
             self._card,
+            self.examples,
         )
         model_file.write(Path(path), stored, trusted)

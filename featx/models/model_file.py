@@ -29,6 +29,7 @@ from featx.models.document import (
     member_named,
     reproducible,
 )
+from featx.models.examples import Examples
 from featx.models.familiarity import Familiarity
 from featx.models.fitted import check_fitted
 from featx.models.rejection import Rejection
@@ -40,8 +41,11 @@ FORMATS = (1, 2, 3, 4, 5)
 ABOUT = "model.json"  # format, recipe, weights, classes and so on: readable by a person
 PIPELINE = "pipeline.skops"
 PROTOTYPES = "prototypes.npy"  # what it keeps of its training pictures, from format 3 on
+EXAMPLES = "examples.npy"  # vectors of the training pictures that it keeps to show
+PICTURES = "examples.jpg"  # these pictures, one behind the other
 CALIBRATION = ".calibration"  # behind the digest: of a network that computes in int8, in format 4
 _MOST_CALIBRATIONS = 64
+_MEMBERS = (ABOUT, PIPELINE, PROTOTYPES, EXAMPLES, PICTURES)
 
 # A file may not unpack to more than so many times its size, or this: a deflated zip member of
 # zeros shrinks a thousand times, features of networks (half of them zeros) not four times.
@@ -70,7 +74,8 @@ class StoredModel:
     rejection: Rejection | None = None
     familiarity: Familiarity | None = None
     calibrations: tuple[Calibration, ...] = ()
-    card: Card | None = None  # of its training; one without a date tells nothing and is not written
+    card: Card | None = None  # of its training; one without a date tells nothing
+    examples: Examples | None = None
 
 
 def write(path: Path, model: StoredModel, trusted: Sequence[str] = ()) -> None:
@@ -97,8 +102,13 @@ def write(path: Path, model: StoredModel, trusted: Sequence[str] = ()) -> None:
         if (calibration := calibration_of(part, model.calibrations)) is not None:
             about["format"] = FORMATS[3]
             members[f"{calibration.digest}{CALIBRATION}"] = calibration.to_bytes()
-    if model.card is not None and model.card.date is not None:
-        about |= {"format": FORMATS[4], "card": model.card.to_dict()}
+    if model.examples is not None:
+        about["examples"] = model.examples.about(np.asarray(model.pipeline.classes_).tolist())
+        members[EXAMPLES] = _as_bytes(model.examples.vectors)
+        members[PICTURES] = b"".join(model.examples.pictures)
+    card = model.card or Card.known(model.pipeline, model.recipe, model.weights)
+    if card.date is not None or model.examples is not None:
+        about |= {"format": FORMATS[4], "card": card.to_dict()}
     members[ABOUT] = json.dumps(about, indent=2)
     with written(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, content in sorted(members.items()):
@@ -148,7 +158,11 @@ def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
         about = json.loads(members[ABOUT])
         pipeline = _rebuild(members[PIPELINE], trusted)
         stored = _stored(path, about, pipeline, members.get(PROTOTYPES))
-        return replace(stored, calibrations=_calibrations(about, stored.recipe, members))
+        return replace(
+            stored,
+            calibrations=_calibrations(about, stored.recipe, members),
+            examples=_examples(about, pipeline, members),
+        )
     except (ModelFileError, MemoryError):
         raise
     except OSError as error:
@@ -178,19 +192,23 @@ def _unpacked(path: Path) -> dict[str, bytes]:
     with opened as archive:
         members = archive.infolist()
         others = [each for each in members if not each.filename.endswith(CALIBRATION)]
-        if len(others) > 3 or len(members) > 3 + _MOST_CALIBRATIONS:
-            raise ValueError(f"{len(members)} members instead of 3")
+        if len(others) > len(_MEMBERS) or len(members) > len(_MEMBERS) + _MOST_CALIBRATIONS:
+            raise ValueError(f"{len(members)} members instead of {len(_MEMBERS)} at most")
         most = max(_MOST_AT_LEAST, _MOST_TIMES * path.stat().st_size)
         if missing := {ABOUT, PIPELINE} - {member.filename for member in members}:
             raise ValueError(f"it has no {listed(sorted(missing))}")
         unpacked = sum(member.file_size for member in members)
         if archive.getinfo(ABOUT).file_size > _MOST_ABOUT or unpacked > most:
             raise ValueError(f"it would unpack to {size(unpacked)}")
-        known = (ABOUT, PIPELINE, PROTOTYPES)
+        if odd := {each.compress_type for each in members} - {
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        }:  # which zipfile would unpack beyond the size that they say
+            raise ValueError(f"members packed by method {odd.pop()}")
         return {
             each.filename: archive.read(each)
             for each in members
-            if each.filename in known or each.filename.endswith(CALIBRATION)
+            if each.filename in _MEMBERS or each.filename.endswith(CALIBRATION)
         }
 
 
@@ -277,16 +295,38 @@ def _familiarity(
         return None
     if prototypes is None:
         raise ValueError(f"it has no {PROTOTYPES}")
-    file = io.BytesIO(prototypes)
-    check_array(file, len(prototypes))
-    file.seek(0)
-    familiarity = Familiarity.from_file(
-        about["familiarity"], np.lib.format.read_array(file, allow_pickle=False)
-    )
-    columns = getattr(pipeline, "n_features_in_", familiarity.n_columns)
-    if columns != familiarity.n_columns:
-        raise ValueError(f"prototypes of {familiarity.n_columns} columns instead of {columns}")
+    familiarity = Familiarity.from_file(about["familiarity"], _array(prototypes))
+    _require_columns("prototypes", familiarity.n_columns, pipeline)
     return familiarity
+
+
+def _examples(about: dict[str, Any], pipeline: Any, members: dict[str, bytes]) -> Examples | None:
+    """Build the training pictures that a file keeps, if they fit its pipeline."""
+    kept = {EXAMPLES, PICTURES} & members.keys()
+    if "examples" not in about and not kept:
+        return None
+    if len(kept) < 2 or about["format"] < FORMATS[4]:
+        raise ValueError(f"pictures are for format {FORMATS[4]}, with their vectors")
+    classes = np.asarray(pipeline.classes_).tolist()
+    vectors = _array(members[EXAMPLES])
+    examples = Examples.from_file(about["examples"], vectors, members[PICTURES], classes)
+    _require_columns("pictures", examples.n_columns, pipeline)
+    return examples
+
+
+def _array(data: bytes) -> np.ndarray:
+    """Read an array that is as long as it says."""
+    file = io.BytesIO(data)
+    check_array(file, len(data))
+    file.seek(0)
+    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+def _require_columns(what: str, number: int, pipeline: Any) -> None:
+    columns = getattr(pipeline, "n_features_in_", number)
+    if columns != number:
+        raise ValueError(f"{what} of {number} columns instead of {columns}")
 
 
 def _rebuild(data: bytes, trusted: Sequence[str]) -> Any:

@@ -42,6 +42,7 @@ from featx.learning.classes import (
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
 from featx.models.card import Card
+from featx.models.examples import check_kept, choose_examples
 from featx.models.familiarity import Familiarity, learn_familiarity
 from featx.models.model import ImageClassifier
 from featx.models.rejection import Rejection, check_rejection, choose_rejection
@@ -61,6 +62,7 @@ def train(
     reject: float | None = None,
     validation: bool | CrossValidation = False,
     test: ImageSource = None,
+    keep_pictures: int = 0,
     **options: Unpack[EmbedOptions],
 ) -> ImageClassifier:
     """Train a classifier on a folder of images or on features.
@@ -99,6 +101,9 @@ def train(
     test : Features, or what `embed` takes, optional
         Labelled images to measure the model on. By default those that the source has for it: of a
         folder called test, or of such rows of a column `split`.
+    keep_pictures : int, default=0
+        How many pictures of each class the model keeps, 96 pixels wide or high, to show beside new
+        ones that are like them. Whoever has the model file can see them.
     **options
         Further options of `embed`; with features, only `progress` and `exclude`.
 
@@ -122,6 +127,7 @@ def train(
         classifier, class_weight
     )  # a mistake is told before the images are embedded
     check_rejection(learner, reject)
+    check_kept(keep_pictures)
     start = time.perf_counter()
     if not isinstance(backbone, str | Backbone | None):
         raise OptionError(f"a classifier stands on one backbone: got {backbone!r}; name one")
@@ -167,6 +173,7 @@ def train(
     pipeline = learner.fit(unfitted, X, y, views, kept)
     familiarity, familiar = _familiarity(features, learner, kept)
     rejection = _rejection(features, learner, pipeline, measured, reject, grouping, familiar)
+    examples = choose_examples(features, keep_pictures)
     model = ImageClassifier(
         pipeline,
         features.recipe,
@@ -176,6 +183,7 @@ def train(
         rejection=rejection,
         familiarity=familiarity,
         calibrations=features.calibrations,
+        examples=examples,
     )
     how = options_in(RunOptions, options)
     evaluation = None if test is None else model.evaluate(test, training=features, **how)
@@ -192,6 +200,7 @@ def train(
         contradictions,
         learner.without_search(pipeline),
         familiarity=familiarity,
+        examples=examples,
     )
     model.card = Card.of(model.training)
     return model

@@ -16,6 +16,7 @@ from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import Contradiction, notes_on
 from featx.features.matrix import Features
 from featx.learning.learner import Learner
+from featx.models.examples import Examples
 from featx.models.familiarity import Familiarity
 from featx.models.rejection import Rejection
 from featx.text import count, listed
@@ -50,6 +51,8 @@ class Training:
         What more photographs would give, where that was measured.
     familiarity : Familiarity or None
         What tells pictures that are unlike these; None where that cannot be told.
+    examples : Examples or None
+        Which of these pictures the model keeps to show; None where that was not asked for.
     """
 
     features: Features
@@ -62,6 +65,7 @@ class Training:
     learner: Learner | None = None
     curve: LearningCurve | None = None
     familiarity: Familiarity | None = None
+    examples: Examples | None = None
 
     @property
     def dataset_shift(self) -> str | None:
@@ -109,6 +113,8 @@ class Training:
             lines += notes_on(self.contradictions)
         if self.rejection:
             lines.append(str(self.rejection))
+        if self.examples:
+            lines.append(f"keeps {self.examples.summary}: whoever has the model can see them")
         if self.test:
             lines += [f"test {self.test.summary}", *(each.failure for each in self.test.failed)]
         if self.dataset_shift:
@@ -129,6 +135,7 @@ class Training:
             "dataset_shift": self.dataset_shift,
             "next_steps": list(self.next_steps),
             "seconds": round(self.seconds, 3),
+            **({"examples": self.examples.to_dict()} if self.examples else {}),
         }
 
     def __repr__(self) -> str:

@@ -247,8 +247,8 @@ def test_members_packed_twice_too_many_or_twice_named_are_refused(tmp_path):
     path.write_bytes(packed(whole | {"pipeline.skops": twice.getvalue()}))
     with pytest.raises(ModelFileError, match="members that are packed twice"):
         featx.load(path)
-    path.write_bytes(packed(whole | {"more": b"", "still more": b""}))
-    with pytest.raises(ModelFileError, match="4 members instead of 3"):
+    path.write_bytes(packed(whole | dict.fromkeys("abcd", b"")))
+    with pytest.raises(ModelFileError, match="6 members instead of 5 at most"):
         featx.load(path)
 
 
