@@ -13,16 +13,10 @@ import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
 from featx.backbones.weights import sources_of
-from featx.errors import (
-    NoImagesError,
-    OptionError,
-    warn_of_images,
-)
+from featx.errors import NoImagesError, OptionError, warn_of_images
 from featx.evaluation.evaluation import Evaluation
 from featx.explanation.masks import BUDGET
-from featx.features.duplicates import (
-    notes_on,
-)
+from featx.features.duplicates import notes_on
 from featx.features.matrix import Features
 from featx.features.options import (
     EngineOptions,
@@ -41,14 +35,11 @@ from featx.images.exclusion import is_of_exclusion
 from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, Labels
 from featx.images.table import check_no_source
-from featx.learning.classes import (
-    per_file,
-    require_known,
-)
+from featx.learning.classes import per_file, require_known
 from featx.models import model_file
 from featx.models.card import Card
-from featx.models.explaining import Explainer
 from featx.models.examples import Examples
+from featx.models.explaining import Explainer
 from featx.models.familiarity import Familiarity
 from featx.models.inference import Inference, features_of_nothing, fitting, infer
 from featx.models.judgement import evaluation_of, source_to_judge
