@@ -67,8 +67,11 @@ from .models.model import ImageClassifier as ImageClassifier
 from .models.predictions import Predictions as Predictions
 from .models.rejection import UNSURE as UNSURE
 from .models.rejection import Rejection as Rejection
+from .models.tally import Tally as Tally
 from .models.train import train as train
 from .models.training import Training as Training
+from .models.watch import Watch as Watch
+from .models.watch import watch as watch
 from .serving.limits import ServeLimits as ServeLimits
 from .serving.server import serve as serve
 from .tuning.race import Race as Race

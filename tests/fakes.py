@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import re
+import sys
 import threading
 import time
 import zipfile
@@ -186,6 +187,31 @@ def _as_nobody(function) -> None:
     os.setgid(54321)
     os.setuid(54321)  # which has no entry in /etc/passwd
     function()
+
+
+def forked(words, out, err) -> int:
+    """Run `featx` on the fake engine in a forked process, and return its id.
+
+    What it prints goes to the files `out` and `err`.
+    """
+    from featx.cli.main import main
+
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for number, path in ((1, out), (2, err)):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            with install():
+                main([str(word) for word in words])
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    return child
 
 
 def open_pictures(monkeypatch, function):

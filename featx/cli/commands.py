@@ -21,6 +21,7 @@ from featx.cli.predict import predict
 from featx.cli.serve import serve
 from featx.cli.train import train
 from featx.cli.tune import tune
+from featx.cli.watch import watch
 from featx.errors import FeatxError
 
 _HELP = """Transfer learning with frozen image features.
@@ -66,6 +67,7 @@ for command in (
     embed,
     train,
     predict,
+    watch,
     evaluate,
     compare,
     tune,

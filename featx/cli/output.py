@@ -31,13 +31,18 @@ def emit(document: Any, text: str, *, as_json: bool, **files: str | None) -> Non
     """
     if as_json:
         whole = {**document, **files} if isinstance(document, dict) else document
-        text = json.dumps(whole, default=lambda number: number.item())  # a number of numpy
-        plain = json.loads(text, parse_constant=lambda name: None)  # NaN, infinity
-        say(json.dumps(plain, indent=2).replace("\x7f", "\\u007f"))  # JSON lets it stand
+        say(json_text(whole, indent=2))
         return
     if is_quiet() and files.get("out"):
         return
     say("\n".join([text, *(f"wrote {printable(file)}" for file in files.values() if file)]))
+
+
+def json_text(document: Any, *, indent: int | None = None) -> str:
+    """Write plain values as JSON, NaN as null; without an indent in one line."""
+    text = json.dumps(document, default=lambda number: number.item())  # a number of numpy
+    plain = json.loads(text, parse_constant=lambda name: None)  # NaN, infinity
+    return json.dumps(plain, indent=indent).replace("\x7f", "\\u007f")  # JSON lets it stand
 
 
 def save_plot(path: str | None, result: Any, **options: Any) -> None:

@@ -50,8 +50,13 @@ class FileState:
             found = os.stat(path)
         except OSError:
             return None
-        time = datetime.fromtimestamp(found.st_mtime, UTC)
-        return cls(found.st_size, time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        return cls.at(found.st_size, found.st_mtime)
+
+    @classmethod
+    def at(cls, size: int, seconds: float) -> FileState:
+        """Write down a size in bytes, and a time in seconds since 1970."""
+        time = datetime.fromtimestamp(seconds, UTC)
+        return cls(size, time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

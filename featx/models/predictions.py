@@ -20,7 +20,8 @@ from featx.learning.classes import per_file
 from featx.models.inference import Inference
 from featx.models.label_folders import FAILED, UNFAMILIAR, UNSURE, copy_all, folder_names
 from featx.models.prediction_table import FileState, read_rows, write_rows
-from featx.text import count, listed, percent, printable
+from featx.models.tally import Tally
+from featx.text import count, percent, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -278,18 +279,19 @@ class Predictions:
     @property
     def summary(self) -> str:
         """How many images were given which label, and the notes, a line each."""
-        counts = self.counts
-        told = []
-        if counts:
-            labels = listed([f"{name} {n:,}" for name, n in counts.items()])
-            told.append(f"{sum(counts.values()):,} labelled ({labels})")
-        told += [f"{self.n_unsure:,} unsure"] if self.n_unsure else []
-        told += [f"{self._n_refused:,} unfamiliar"] if self._n_refused else []
-        told += [f"{self.n_failed:,} failed"] if self.n_failed else []
-        line = count(len(self), "picture") + (f": {', '.join(told)}" if told else "")
-        if marked := self.n_unfamiliar - self._n_refused:
-            line += f"; {marked:,} of these unfamiliar, unlike the training pictures"
-        return "\n".join([line, *self.notes])
+        return "\n".join([self.tally.summary, *self.notes])
+
+    @property
+    def tally(self) -> Tally:
+        """How many images were given which label, and what became of the others."""
+        return Tally(
+            n_images=len(self),
+            labels=self.counts,
+            n_unsure=self.n_unsure,
+            n_refused=self._n_refused,
+            n_failed=self.n_failed,
+            n_unfamiliar=self.n_unfamiliar,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rows and the counts as plain values."""
