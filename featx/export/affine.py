@@ -87,13 +87,18 @@ class Linear:
         return cls(weights, _vector(bias, outputs), _vector(centre, width))
 
     def __call__(self, x: Any) -> Any:
-        keras = import_keras()
         if self.centre.any():
-            x = keras.ops.subtract(x, _single(self.centre))
-        layer = keras.layers.Dense(self.weights.shape[1])
-        layer.build((None, self.weights.shape[0]))
-        layer.set_weights([_single(self.weights), _single(self.bias)])
-        return layer(x)
+            x = import_keras().ops.subtract(x, _single(self.centre))
+        return dense(self.weights, self.bias)(x)
+
+
+def dense(weights: np.ndarray, bias: Any = 0.0) -> Any:
+    """Return a layer that multiplies by weights of shape (width, outputs) and adds a bias."""
+    width, outputs = weights.shape
+    layer = import_keras().layers.Dense(outputs)
+    layer.build((None, width))
+    layer.set_weights([_single(weights), _single(_vector(bias, outputs))])
+    return layer
 
 
 def folded(stages: Sequence[Stage]) -> list[Stage]:

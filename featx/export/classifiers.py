@@ -24,7 +24,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from featx.backbones.framework import import_keras
 from featx.errors import OptionError
-from featx.export.affine import Linear, Scaling, Stage
+from featx.export.affine import Linear, Scaling, Stage, dense
 from featx.learning.balanced import BalancedLogisticRegression
 
 # Squared, of the size of features: by so little those of one picture differ between two runtimes.
@@ -94,9 +94,9 @@ def _votes(x: Any, n: int) -> Any:
     sides = np.zeros((n * (n - 1) // 2, n))
     for row, (i, j) in enumerate(combinations(range(n), 2)):
         sides[row, i], sides[row, j] = 1, -1
-    confidences = Linear.of(sides)(x)
-    winners = ops.where(x < 0, -ops.ones_like(x), ops.ones_like(x))
-    votes = Linear.of(sides / 2, (n - 1) / 2)(winners)
+    total = dense(sides)
+    confidences, won = total(x), total(ops.where(x < 0, -ops.ones_like(x), ops.ones_like(x)))
+    votes = (won + (n - 1)) / 2  # won less lost ones, of n - 1
     return votes + confidences / (3 * (ops.abs(confidences) + 1))
 
 
@@ -109,7 +109,7 @@ def _squared_distances(rows: np.ndarray) -> list[Stage]:
 
 def _distances(x: Any, rows: np.ndarray) -> Any:
     ops = import_keras().ops
-    products = Linear.of(-2 * rows.T, (rows**2).sum(axis=1))(x)
+    products = dense(-2 * rows.T, (rows**2).sum(axis=1))(x)
     # In this order: of as many rows as columns, Keras 3.15 on TensorFlow takes a column for a bias.
     return ops.relu(ops.add(ops.sum(ops.square(x), axis=-1, keepdims=True), products))
 
@@ -160,7 +160,7 @@ def _neighbors(fitted: Any) -> list[Stage]:
             f"KNeighborsClassifier with the metric {fitted.effective_metric_!r} cannot be "
             "exported: expected 'euclidean'"
         )
-    if fitted.weights not in ("uniform", "distance"):
+    if fitted.weights not in ("uniform", "distance", None):
         raise OptionError(
             "KNeighborsClassifier with weights of your own cannot be exported: expected 'uniform' "
             "or 'distance'"

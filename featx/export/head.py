@@ -10,11 +10,12 @@ from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline
 
 from featx.backbones.framework import import_keras
 from featx.backbones.keras_settings import usual_settings
-from featx.errors import OptionError
+from featx.errors import FeatxError, OptionError, one_line
 from featx.export.affine import Stage, folded
 from featx.export.calibration import calibration
 from featx.export.classifiers import DECISIONS, PROBABILITIES
@@ -51,15 +52,44 @@ def keras_head(pipeline: Any, columns: int, temperature: float | None = None) ->
     ------
     OptionError
         A step is not one that can be written as matrix arithmetic; the message names it, and those
-        that can.
+        that can. Or the numbers of a step do not fit those of the next.
     """
     keras = import_keras()
+    try:
+        return _head(keras, pipeline, columns, temperature)
+    except FeatxError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise OptionError(
+            f"this pipeline cannot be exported: it is not fitted, or damaged ({one_line(error)}); "
+            "train it again"
+        ) from error
+
+
+def _head(keras: Any, pipeline: Any, columns: int, temperature: float | None) -> keras.Model:
     stages = _probabilities(pipeline)
     if temperature is not None:
         stages.append(partial(_tempered, temperature=float(temperature)))
     features = keras.Input((columns,), dtype="float32", name="features")
     shares = keras.layers.Identity(name="probabilities")(_applied(stages, features))
     return keras.Model(features, shares, name="head")
+
+
+def label_note(pipeline: Any) -> str | None:
+    """Say where the label of a pipeline is not always the class that is most probable to it.
+
+    scikit-learn takes the nearest mean for the label, if all classes are as frequent, and measures
+    in other units for the probability. None for all other classifiers.
+    """
+    fitted = _found(pipeline)
+    while isinstance(fitted, Pipeline):
+        fitted = _found(fitted.steps[-1][1])
+    if type(fitted) is not NearestCentroid:
+        return None
+    return (
+        "the label that featx gives is the class of the nearest mean, which for some pictures is "
+        "not the most probable class: NearestCentroid has other units for probabilities"
+    )
 
 
 def _applied(stages: Sequence[Stage], x: Any) -> Any:

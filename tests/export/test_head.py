@@ -30,7 +30,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from featx.errors import OptionError
 from featx.evaluation.intervals import accuracy_interval
-from featx.export.head import keras_head
+from featx.export.head import keras_head, label_note
 from featx.learning.classifiers import CLASSIFIERS
 from featx.learning.learner import Learner
 from featx.models.rejection import Rejection
@@ -65,8 +65,10 @@ def differences(fitted, X, temperature=None):
     if temperature is not None:
         share = accuracy_interval(0.9, 100)
         expected = Rejection(0.9, temperature, 0.5, share, share).calibrate(expected)
+    import keras
+
     head = keras_head(fitted, X.shape[1], temperature)
-    actual = np.asarray(head(X))
+    actual = keras.ops.convert_to_numpy(head(X))
     assert actual.dtype == np.float32
     assert actual.shape == expected.shape
     return np.abs(actual - expected).max()
@@ -133,11 +135,13 @@ def test_pipelines_of_a_users_own_say_the_same_in_keras(estimator, classes, new)
     assert differences(fitted_to(estimator, classes), new) < 2e-5
 
 
-def test_copies_of_training_pictures_vote_alone(new):
+def test_copies_of_training_pictures_vote_alone():
+    import keras
+
     X, y = draw(CLASSES["several"])
     X, y = np.concatenate([X, X[:1]]), np.append(y, "emu")  # one picture in two classes
     fitted = Learner.of("knn").build_for(y, WIDTH).fit(X, y)
-    shares = np.asarray(keras_head(fitted, WIDTH)(X[:1]))
+    shares = keras.ops.convert_to_numpy(keras_head(fitted, WIDTH)(X[:1]))
     np.testing.assert_allclose(shares, [[0.5, 0, 0, 0, 0.5]], atol=1e-6)
 
 
@@ -175,3 +179,22 @@ def test_other_steps_are_refused_by_name(estimator, said):
     with pytest.raises(OptionError, match=said) as caught:
         keras_head(fitted_to(estimator), WIDTH)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pipeline_that_is_not_fitted_or_damaged_is_refused_in_a_line():
+    with pytest.raises(OptionError, match=r"not fitted, or damaged.*train it again"):
+        keras_head(make_pipeline(StandardScaler(), LogisticRegression()), WIDTH)
+    fitted = fitted_to(make_pipeline(StandardScaler(), LogisticRegression()))
+    fitted[-1].coef_ = fitted[-1].coef_[:, 1:]
+    with pytest.raises(OptionError, match=r"not fitted, or damaged.*train it again"):
+        keras_head(fitted, WIDTH)
+
+
+def test_it_is_said_where_labels_are_not_the_most_probable_class(new):
+    X, y = draw(CLASSES["several"])
+    for name in NAMED:
+        fitted = Learner.of(name).build_for(y, WIDTH).fit(X, y)
+        most = fitted.classes_[fitted.predict_proba(new).argmax(axis=1)]
+        said = label_note(fitted)
+        assert (said is None) == (name != "centroid")
+        assert said or (fitted.predict(new) == most).all()
