@@ -140,10 +140,12 @@ def _address(host: str, port: int) -> str:
 
 def _listening(host: str, port: int) -> socket.socket:
     """Listen at an address, or say why that cannot be."""
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise OptionError(f"port {port!r}: expected a whole number from 0 to 65535")
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=1024)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         number = getattr(error, "errno", None)
         if number == errno.EADDRINUSE:
             raise OptionError(
@@ -152,8 +154,6 @@ def _listening(host: str, port: int) -> socket.socket:
             ) from error
         if number == errno.EACCES:
             raise OptionError(f"port {port} is not for every user: take one from 1024") from error
-        if isinstance(error, OverflowError):
-            raise OptionError(f"port {port}: expected 0 to 65535") from error
         raise OptionError(f"host {host!r} is no address of this machine") from error
 
 

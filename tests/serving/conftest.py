@@ -13,10 +13,20 @@ import featx
 from featx.serving.service import application
 
 
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory):
+    """A file of a model that tells three classes by colour."""
+    folder = tmp_path_factory.mktemp("served")
+    with fakes.install():
+        model = featx.train(fakes.draw_folder(folder / "photos"), "logistic", cache=False)
+    model.save(folder / "colours.featx")
+    return folder / "colours.featx"
+
+
 @pytest.fixture
-def model(photos, fake_engine):
-    """A model that colour tells three classes to."""
-    return featx.train(photos, "logistic", cache=False)
+def model(model_file, fake_engine):
+    """A model that tells three classes by colour."""
+    return featx.load(model_file)
 
 
 @contextmanager
