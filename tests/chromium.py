@@ -51,7 +51,7 @@ class Chromium:
         self._session: str | None = None
         self.messages: list[str] = []
         self.requests: list[str] = []
-        self._loaded = False
+        self._loaded = self._touch = False
         target = next(
             each["targetId"]
             for each in self.call("Target.getTargets")["targetInfos"]
@@ -62,8 +62,19 @@ class Chromium:
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
-    def open(self, path: Path, *, width: int = 1200, dark: bool = False) -> None:
-        """Open a file in a window of a width, and wait until it is loaded."""
+    def open(
+        self,
+        address: Path | str,
+        *,
+        width: int = 1200,
+        dark: bool = False,
+        language: str = "en-US,en",
+        touch: bool = False,
+    ) -> None:
+        """Open a file, or an address, in a window of a width, and wait until it is loaded.
+
+        `language` is what the browser asks for.
+        """
         scheme = "dark" if dark else "light"
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -76,8 +87,12 @@ class Chromium:
             "Emulation.setEmulatedMedia",
             features=[{"name": "prefers-color-scheme", "value": scheme}],
         )
-        self.messages, self.requests, self._loaded = [], [], False
-        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        agent = self.call("Browser.getVersion")["userAgent"]
+        self.call("Network.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
+        self.messages, self.requests, self._loaded, self._touch = [], [], False, touch
+        url = address if isinstance(address, str) else address.resolve().as_uri()
+        self.call("Page.navigate", url=url)
         while not self._loaded:
             self._heed(self._read())
 
@@ -86,6 +101,68 @@ class Chromium:
         answer = self.call("Runtime.evaluate", expression=code, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def wait(self, code: str) -> None:
+        """Wait until an expression in the page is true."""
+        end = time.monotonic() + SECONDS
+        while not self.run(f"Boolean({code})"):
+            assert time.monotonic() < end, f"never true: {code}; the page says {self.messages}"
+            time.sleep(0.02)
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other, such as "Tab", "Shift+Tab", "Enter" and "a"."""
+        for key in keys:
+            name = key.removeprefix("Shift+")
+            text = {"Enter": "\r", "Space": " "}.get(name, name if len(name) == 1 else "")
+            name = " " if name == "Space" else name
+            about = {
+                "key": name,
+                "code": name if len(name) > 1 else "",
+                "modifiers": 8 * (key != name and key[:6] == "Shift+"),
+            }
+            about["windowsVirtualKeyCode"] = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}.get(
+                name, 0
+            )
+            self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **about)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def click(self, selector: str) -> None:
+        """Click on the middle of an element with the mouse, or tap on it with a finger."""
+        place = self.run(
+            f"(() => {{ const it = document.querySelector({json.dumps(selector)});"
+            "it.scrollIntoView({block: 'center'}); const box = it.getBoundingClientRect();"
+            "return [box.x + box.width / 2, box.y + box.height / 2] })()"
+        )
+        where = {"x": place[0], "y": place[1]}
+        if self._touch:
+            self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[where])
+            self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+            return
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **where)
+
+    def choose(self, selector: str, *paths: Path) -> None:
+        """Choose files in a field for files."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=list(map(str, paths)))
+
+    def drop(self, *paths: Path, x: int = 100, y: int = 300) -> None:
+        """Drag files from elsewhere into the page and let them go."""
+        data = {"items": [], "files": list(map(str, paths)), "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def paste(self, path: Path, kind: str = "image/png") -> None:
+        """Paste a picture, which browsers call image.png."""
+        data = base64.b64encode(path.read_bytes()).decode()
+        self.run(
+            "(() => { const data = new DataTransfer();"
+            f"const bytes = Uint8Array.from(atob({data!r}), each => each.charCodeAt(0));"
+            f"data.items.add(new File([bytes], 'image.png', {{type: {kind!r}}}));"
+            "document.activeElement.dispatchEvent(new ClipboardEvent('paste',"
+            "{clipboardData: data, bubbles: true, cancelable: true})) })()"
+        )
 
     def photograph(self, path: Path, *, whole: bool = True) -> None:
         """Write a picture of the page."""

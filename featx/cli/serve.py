@@ -107,6 +107,12 @@ _USUAL = ServeLimits()
     help="Time to receive a request in, and to answer it.",
     group="Limits",
 )
+@option(
+    "--collect",
+    metavar="DIR",
+    help="Keep pictures whose answers are corrected, and a table of them that `featx train` takes.",
+    group="Output",
+)
 @model_weights_option
 @embedding_options(EngineOptions)
 @json_option

@@ -1,1 +1,1 @@
-"""A model as an HTTP service."""
+"""A model as an HTTP service, and the page to try it on."""

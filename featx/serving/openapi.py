@@ -31,7 +31,7 @@ _TOP = {
 }
 _ERROR = {
     "type": "object",
-    "properties": {"error": {"type": "string"}},
+    "properties": {"error": {"type": "string"}, "code": {"type": "string"}},
     "required": ["error"],
 }
 _REFUSALS = {
@@ -44,6 +44,20 @@ _REFUSALS = {
     "421": "The service is not known by the name in Host.",
     "503": "Too much to do: come again after the seconds of Retry-After.",
 }
+_REFUSED_CORRECTIONS = {
+    "422": "No picture that can be read, or a label that is no name.",
+    "500": "The table or the picture cannot be written.",
+    "507": "The disk is full, or as many are kept as may be.",
+}
+_BINARY = {
+    kind: {"schema": {"type": "string", "format": "binary"}}
+    for kind in ("image/*", "application/octet-stream")
+}
+_CORRECTION = {
+    "type": "object",
+    "properties": {"label": {"type": "string"}, "replaced": {"type": "boolean"}},
+    "required": ["label", "replaced"],
+}
 _FILES = {
     "type": "object",
     "properties": {"picture": {"type": "array", "items": {"type": "string", "format": "binary"}}},
@@ -51,11 +65,15 @@ _FILES = {
 
 
 def document_of(
-    columns: Sequence[str], parameters: Sequence[Mapping[str, Any]] = ()
+    columns: Sequence[str],
+    parameters: Sequence[Mapping[str, Any]] = (),
+    *,
+    collects: bool = False,
 ) -> dict[str, Any]:
     """Describe a service whose answers have these columns.
 
-    `parameters` are further ones of the predictions, as OpenAPI describes them.
+    `parameters` are further ones of the predictions, as OpenAPI describes them, and `collects` says
+    whether it keeps corrections.
     """
     row = {name: COLUMNS[name] for name in columns} | {"top": _TOP}
     return {
@@ -63,6 +81,7 @@ def document_of(
         "info": {"title": "featx", "version": version("featx")},
         "paths": {
             "/predict": {"post": _predict(parameters)},
+            **({"/corrections": {"post": _correct()}} if collects else {}),
             "/model": {"get": _getting("What the model is.", "#/components/schemas/Model")},
             "/healthz": {"get": _getting("Whether it is ready.", "#/components/schemas/Health")},
             "/metrics": {"get": _metrics()},
@@ -81,6 +100,7 @@ def document_of(
                     "properties": {"status": {"type": "string", "enum": ["ready", "starting"]}},
                     "required": ["status"],
                 },
+                **({"Correction": _CORRECTION} if collects else {}),
                 "Error": _ERROR,
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -96,19 +116,13 @@ def _predict(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "schema": {"type": "integer", "minimum": 1, "default": 5},
         "description": "How many classes to name.",
     }
-    refused = {
-        status: {"description": text, "content": _json("#/components/schemas/Error")}
-        for status, text in _REFUSALS.items()
-    }
-    binary = {"schema": {"type": "string", "format": "binary"}}
     return {
         "summary": "Labels of pictures, in their order.",
         "parameters": [top, *parameters],
         "requestBody": {
             "required": True,
             "content": {
-                "image/*": binary,
-                "application/octet-stream": binary,
+                **_BINARY,
                 "multipart/form-data": {"schema": _FILES},
             },
         },
@@ -121,8 +135,43 @@ def _predict(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 "description": "None of the pictures can be read.",
                 "content": _json("#/components/schemas/Predictions"),
             },
-            **refused,
+            **_refused(_REFUSALS),
         },
+    }
+
+
+def _correct() -> dict[str, Any]:
+    texts = {
+        "label": "The right class, which may be a new one.",
+        "predicted": "What the model said, for the table.",
+    }
+    return {
+        "summary": "Keep a picture with its right class.",
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "schema": {"type": "string"},
+                "required": name == "label",
+                "description": text,
+            }
+            for name, text in texts.items()
+        ],
+        "requestBody": {"required": True, "content": _BINARY},
+        "responses": {
+            "200": {
+                "description": "It is kept, in place of an earlier one of the same picture.",
+                "content": _json("#/components/schemas/Correction"),
+            },
+            **_refused(_REFUSALS | _REFUSED_CORRECTIONS),
+        },
+    }
+
+
+def _refused(reasons: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        status: {"description": text, "content": _json("#/components/schemas/Error")}
+        for status, text in reasons.items()
     }
 
 

@@ -15,6 +15,7 @@ from featx.errors import OptionError
 from featx.features.options import EngineOptions, takes
 from featx.models.load import load
 from featx.models.model import ImageClassifier
+from featx.serving.collect import Collection
 from featx.serving.limits import ServeLimits
 
 _LEAST_TOKEN = 8  # letters
@@ -30,6 +31,7 @@ def serve(
     allow_origins: Sequence[str] = (),
     allow_hosts: Sequence[str] = (),
     limits: ServeLimits | None = None,
+    collect: str | PathLike[str] | None = None,
     on_ready: Callable[[str], object] | None = None,
     **options: Unpack[EngineOptions],
 ) -> None:
@@ -53,6 +55,9 @@ def serve(
         Names of the service, beside localhost, where there is no token.
     limits : ServeLimits, optional
         What requests may take.
+    collect : str or path, optional
+        A folder for pictures whose answers people correct, and for `corrections.csv`, the table of
+        their classes, which `train` takes; without one nothing is kept.
     on_ready : callable, optional
         Called with the address once the networks are warm.
     **options
@@ -63,6 +68,8 @@ def serve(
     OptionError
         The port is taken, the address needs a token or is none of this machine, or what serves is
         not installed.
+    StorageError
+        The folder to collect in cannot be written to.
     ModelFileError
         The file is no model.
     KeyboardInterrupt
@@ -70,6 +77,7 @@ def serve(
     """
     require_serving()
     check_token(host, token)
+    collection = None if collect is None else Collection(collect)
     model = model if isinstance(model, ImageClassifier) else load(model)
     from featx.serving.gate import Access
     from featx.serving.service import application
@@ -80,7 +88,9 @@ def serve(
     with closing(_listening(host, port)) as listener:
         address = _address(host, listener.getsockname()[1])
         opening = _Opening(on_ready, address)
-        app = application(model, access=access, limits=limits, ended=opening, **options)
+        app = application(
+            model, access=access, limits=limits, ended=opening, collection=collection, **options
+        )
         server = server_of(app, limits)
         opening.stop = server.stop
         server.run([listener])

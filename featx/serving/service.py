@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from featx.features.options import EngineOptions
@@ -25,10 +25,12 @@ from featx.models.model import ImageClassifier
 from featx.serving import metrics
 from featx.serving.answers import Answerer
 from featx.serving.body import Bodies, is_form, pictures_in
+from featx.serving.collect import STATUSES, Collection, CorrectionError
 from featx.serving.extras import extras_of
 from featx.serving.gate import Access, Gate
 from featx.serving.limits import RefusedRequestError, ServeLimits
 from featx.serving.openapi import document_of
+from featx.serving.page import PageSettings, page_routes
 from featx.serving.queue import Extra, Queue, Wish
 
 _PIXEL = b"P6 1 1 255\n\x7f\x7f\x7f"  # a picture to warm up with
@@ -69,6 +71,7 @@ class Service:
         limits: ServeLimits,
         options: EngineOptions,
         ended: Callable[[Exception | None], object],
+        collection: Collection | None = None,
     ) -> None:
         self.model = model
         self.limits = limits
@@ -81,6 +84,7 @@ class Service:
         self._options = options
         self._ended = ended
         self._bodies = Bodies(limits)
+        self._collection = collection
 
     # From warming up to the end ----------------------------------------------------------------
 
@@ -169,17 +173,34 @@ class Service:
 
     async def description(self, request: Request) -> Response:
         """Describe the service itself, as OpenAPI has it."""
-        return Json(document_of(self._answerer.columns))
+        return Json(document_of(self._answerer.columns, collects=self._collection is not None))
 
-    async def hello(self, request: Request) -> Response:
-        """Say how to go on."""
-        return PlainTextResponse("featx: POST a picture to /predict; /openapi.json says more\n")
+    async def correct(self, request: Request) -> Response:
+        """Keep a picture with its right class."""
+        assert self._collection is not None
+        label, predicted = (request.query_params.get(key, "") for key in ("label", "predicted"))
+        async with self._bodies.received(request) as body:
+            pictures = pictures_in(body, request.headers.get("content-type", ""), self.limits)
+            if len(pictures) > 1:
+                raise RefusedRequestError(400, "several pictures: expected one for a correction")
+            try:
+                kept = await asyncio.to_thread(
+                    self._collection.add, pictures[0], label, predicted, self.limits.pixels
+                )
+            except CorrectionError as error:
+                return Json({"error": str(error), "code": error.code}, STATUSES[error.code])
+        return Json({"label": kept.label, "replaced": kept.replaced})
 
     @property
     def routes(self) -> list[Route]:
         """The paths, and what answers them."""
+        settings = PageSettings(
+            collects=self._collection is not None, most_bytes=self.limits.picture_bytes
+        )
+        correcting = Route("/corrections", self.correct, methods=["POST"])
         return [
-            Route("/", self.hello),
+            *page_routes(settings),
+            *([correcting] if settings.collects else []),
             Route("/predict", self.predict, methods=["POST"]),
             Route("/model", self.about),
             Route("/healthz", self.health),
@@ -194,6 +215,7 @@ def application(
     access: Access | None = None,
     limits: ServeLimits | None = None,
     ended: Callable[[Exception | None], object] = lambda error: None,
+    collection: Collection | None = None,
     **options: Unpack[EngineOptions],
 ) -> Starlette:
     """Make the ASGI application of a model.
@@ -208,11 +230,13 @@ def application(
         What requests may take.
     ended : callable, optional
         Called when warming up has ended, with None or the error that it ended in.
+    collection : Collection, optional
+        Where corrections are kept; without one the page offers none.
     **options
         `engine`, `cache` and `batch_size`, as for `embed`.
     """
     access = access or Access()
-    service = Service(model, limits or ServeLimits(), options, ended)
+    service = Service(model, limits or ServeLimits(), options, ended, collection)
     routes = service.routes
     paths = [each.path for each in routes]
     layers = [Middleware(Gate, access=access, metrics=service.metrics, routes=paths)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import contextmanager
 
@@ -10,7 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 import featx
+from featx.serving.limits import ServeLimits
 from featx.serving.service import application
+from featx.serving.uvicorn_server import server_of
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +71,26 @@ def red() -> bytes:
 def blue() -> bytes:
     """A picture of the class blue."""
     return fakes.encoded(fakes.Image.new("RGB", (30, 20), (40, 60, 200)))
+
+
+@contextmanager
+def listening(model, **options):
+    """Serve a model at a port of this machine within the block, and give its address."""
+    ready, limits = threading.Event(), options.pop("limits", ServeLimits())
+    app = application(model, ended=lambda error: ready.set(), limits=limits, **options)
+    server = server_of(app, limits)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            assert ready.wait(30)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            server.stop()
+            thread.join()
+
+
+@pytest.fixture
+def listen(model):
+    """Return a context that serves the model, or another one, at a port of this machine."""
+    return lambda other=None, **options: listening(other or model, **options)
