@@ -29,6 +29,35 @@ _TOP = {
     "description": "Classes with their probabilities, the best guess first.",
     "items": {"type": "array", "prefixItems": [_LABEL, _NUMBER], "minItems": 2, "maxItems": 2},
 }
+_EXPLAIN = {
+    "name": "explain",
+    "in": "query",
+    "schema": {"type": "integer", "enum": [0, 1]},
+    "description": "Whether to draw what in the picture speaks for the best guess.",
+}
+_HEAT = {
+    "type": ["string", "null"],
+    "description": "That drawing, a PNG as a data URL; null if it cannot be made.",
+}
+_ASK_NEAREST = {
+    "name": "nearest",
+    "in": "query",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 12},
+    "description": "How many training pictures to show that are most like the picture.",
+}
+_NEAREST = {
+    "type": "array",
+    "description": "These training pictures, the nearest first.",
+    "items": {
+        "type": "object",
+        "properties": {
+            "label": _LABEL,
+            "similarity": {"type": "number"},
+            "picture": {"type": "string", "description": "A JPEG as a data URL."},
+        },
+        "required": ["label", "similarity", "picture"],
+    },
+}
 _ERROR = {
     "type": "object",
     "properties": {"error": {"type": "string"}, "code": {"type": "string"}},
@@ -65,17 +94,16 @@ _FILES = {
 
 
 def document_of(
-    columns: Sequence[str],
-    parameters: Sequence[Mapping[str, Any]] = (),
-    *,
-    collects: bool = False,
+    columns: Sequence[str], *, has_examples: bool = False, collects: bool = False
 ) -> dict[str, Any]:
     """Describe a service whose answers have these columns.
 
-    `parameters` are further ones of the predictions, as OpenAPI describes them, and `collects` says
-    whether it keeps corrections.
+    `has_examples` says whether the model has training pictures to show, and `collects` whether
+    corrections are kept.
     """
-    row = {name: COLUMNS[name] for name in columns} | {"top": _TOP}
+    extras = {"heat": _HEAT} | ({"nearest": _NEAREST} if has_examples else {})
+    row = {name: COLUMNS[name] for name in columns} | {"top": _TOP} | extras
+    parameters = [_EXPLAIN, *([_ASK_NEAREST] if has_examples else [])]
     return {
         "openapi": "3.1.0",
         "info": {"title": "featx", "version": version("featx")},

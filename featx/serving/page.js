@@ -226,7 +226,7 @@ class Card {
       return;
     }
     try {
-      this.row = await this.ask(showsHeat && settings.explains);
+      this.row = await this.ask(showsHeat);
       this.answer();
     } catch (error) {
       if (!this.gone.signal.aborted) await this.refuse(error);
@@ -288,7 +288,7 @@ class Card {
     this.guess = guess;
     this.showBars();
     this.showNearest();
-    this.part(".heat").hidden = !settings.explains;
+    this.part(".heat").hidden = false;
     if (row.heat) this.showHeat(true);
     this.part(".correction").hidden = !settings.collects;
     this.announce();
@@ -337,6 +337,7 @@ class Card {
       show(legend, text("looking"));
       try {
         this.row.heat = (await this.ask(true)).heat;
+        if (!this.row.heat) throw new Refusal(200, { text: "" });
       } catch (error) {
         if (this.gone.signal.aborted) return;
         show(legend, text(error instanceof Refusal ? "heat_failed" : "unreachable"));

@@ -38,8 +38,6 @@ class PageSettings:
     ----------
     collects : bool
         Whether answers can be corrected.
-    explains : bool
-        Whether it can be seen what part of a picture decided.
     shows_nearest : bool
         Whether there are training pictures to show.
     most_bytes : int
@@ -47,7 +45,6 @@ class PageSettings:
     """
 
     collects: bool = False
-    explains: bool = False
     shows_nearest: bool = False
     most_bytes: int = 20_000_000
 

@@ -173,7 +173,13 @@ class Service:
 
     async def description(self, request: Request) -> Response:
         """Describe the service itself, as OpenAPI has it."""
-        return Json(document_of(self._answerer.columns, collects=self._collection is not None))
+        return Json(
+            document_of(
+                self._answerer.columns,
+                has_examples=self.model.examples is not None,
+                collects=self._collection is not None,
+            )
+        )
 
     async def correct(self, request: Request) -> Response:
         """Keep a picture with its right class."""
@@ -195,7 +201,9 @@ class Service:
     def routes(self) -> list[Route]:
         """The paths, and what answers them."""
         settings = PageSettings(
-            collects=self._collection is not None, most_bytes=self.limits.picture_bytes
+            collects=self._collection is not None,
+            shows_nearest=self.model.examples is not None,
+            most_bytes=self.limits.picture_bytes,
         )
         correcting = Route("/corrections", self.correct, methods=["POST"])
         return [

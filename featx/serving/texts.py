@@ -61,8 +61,11 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "picture_of": "The picture {name}",
         "no_preview": "This browser cannot show this kind of file",
         "heat": "Show what decided",
-        "heat_alt": "The part of the picture {name} that decided for {label}, in warm colours",
-        "heat_legend": "Warm colours: this part of the picture spoke for {label}.",
+        "heat_alt": "What in the picture {name} speaks for {label} (orange) and against it (blue)",
+        "heat_legend": (
+            "Orange speaks for {label}, blue against it. Within the line lies half of all that "
+            "speaks for it."
+        ),
         "heat_failed": "What decided cannot be shown for this picture.",
         "nearest": "Most alike among the pictures that it learned from",
         "nearest_alt": "A training picture of {label}",
@@ -156,8 +159,11 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "picture_of": "写真 {name}",
         "no_preview": "この種類のファイルはブラウザーで表示できません",
         "heat": "決め手を見る",
-        "heat_alt": "写真 {name} のうち、「{label}」と判断した決め手の部分を暖色で示した図",
-        "heat_legend": "暖色の部分が「{label}」と判断した決め手です。",
+        "heat_alt": "写真 {name} のうち、「{label}」の決め手をオレンジ色、その逆を青色で示した図",
+        "heat_legend": (
+            "オレンジ色の部分が「{label}」の決め手、青色の部分はその逆です。"
+            "線の内側に決め手の半分が含まれます。"
+        ),
         "heat_failed": "この写真では決め手を表示できません。",
         "nearest": "学習した写真の中で、よく似ているもの",
         "nearest_alt": "「{label}」の学習写真",

@@ -342,7 +342,7 @@ def test_everything_can_be_done_with_the_keyboard(browser, listen, pictures, col
             browser.press("Tab")
             seen.append(focused(browser))
             assert len(seen) < 12, seen
-        assert seen[:2] == ["clear", EN["remove"]]
+        assert seen == ["clear", EN["heat"], EN["remove"], EN["correct"]]
         browser.press("Enter")
         assert focused(browser) == "red"  # the first class
         browser.press("Escape")
@@ -357,6 +357,37 @@ def test_everything_can_be_done_with_the_keyboard(browser, listen, pictures, col
         browser.press("Enter")
         assert focused(browser) == "drop"
     assert len(rows(collection)) == 1
+
+
+@in_browser
+def test_what_decided_and_the_most_alike_pictures_are_shown(browser, listen, photos, pictures):
+    options = {"keep_pictures": 2, "pooling": "max", "cache": False, "progress": False}
+    model = featx.train(photos, "logistic", **options)
+    shows_png = "document.querySelector('.card:nth-child({}) .picture').src.startsWith('data:')"
+    with listen(model) as address:
+        browser.open(address)
+        browser.drop(pictures["red"])
+        answered(browser)
+        nearest = browser.run(
+            "[...document.querySelectorAll('.nearest li')].map(each => [each.innerText,"
+            "each.querySelector('img').naturalWidth, each.querySelector('img').alt])"
+        )
+        assert nearest[:2] == [["red", 32, "A training picture of red"]] * 2
+        assert len(nearest) == 3
+        assert not browser.run(shows_png.format(1))
+        browser.click(".heat")
+        browser.wait(shows_png.format(1))
+        assert browser.run("document.querySelector('.heat').ariaPressed") == "true"
+        assert text_of(browser, ".legend").startswith("Orange speaks for red, blue against it.")
+        assert text_of(browser, "#status").endswith("speaks for it.")
+        assert answered(browser)[0]["alt"].endswith("speaks for red (orange) and against it (blue)")
+        browser.drop(pictures["blue"])  # shown at once, since it is switched on
+        answered(browser, 2)
+        browser.wait(shows_png.format(1))
+        browser.click(".card:nth-child(2) .heat")
+        browser.wait("!" + shows_png.format(2))
+        assert answered(browser, 2)[1]["alt"] == "The picture my red.png"
+        assert is_clean(browser, address)
 
 
 @in_browser
