@@ -8,8 +8,10 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from featx.serving.gate import AWAITED
 from featx.serving.limits import ServeLimits
 
+_PAUSE_S = 0.5
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
     b"Content-Length: 0\r\n\r\n"
@@ -49,6 +51,13 @@ class Connection(H11Protocol):
             self._hurry()
         else:
             self._relax()
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, which waits where it comes in spite of a Retry-After."""
+        super().on_response_complete()
+        if self.scope.get(AWAITED) and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(_PAUSE_S, self.flow.resume_reading)
 
     def pause_writing(self) -> None:
         """Begin to wait until the client takes what was written."""

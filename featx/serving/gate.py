@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from featx.errors import get_logger, one_line
 from featx.serving.limits import RefusedRequestError
 from featx.serving.metrics import Metrics
 
+AWAITED = "featx.awaited"  # in the scope of a request that was told to come again later
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 OPEN = ("/", "/healthz", "/openapi.json")  # without the token: nothing of the model is in them
 _OPEN_FOLDER = "/static/"
@@ -30,6 +32,8 @@ _POLICY = (  # a page has its own
     b"content-security-policy",
     b"default-src 'none'; frame-ancestors 'none'",
 )
+
+_CLIENT_GONE = 499  # the status that it is counted by, as nginx does
 
 log = get_logger(__name__)
 
@@ -94,6 +98,10 @@ def _name_of(host: str) -> str:
         return ""
 
 
+class _ClientGoneError(Exception):
+    """An answer cannot be sent: the client has ended the connection, or it was no HTTP."""
+
+
 class Gate:
     """An ASGI application around that of a service: checks requests, and answers what they raise.
 
@@ -120,20 +128,29 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _with_headers(message["headers"])
-            await send(message)
+            try:
+                await send(message)
+            except Exception as error:
+                raise _ClientGoneError from error
 
         self._metrics.in_flight += 1
         try:
             self._access.check(scope["method"], scope["path"], dict(scope["headers"]))
             await self._app(scope, receive, sent)
         except RefusedRequestError as refusal:
+            scope[AWAITED] = refusal.retry_after is not None
             if not status:
-                await _refuse(refusal, sent)
+                with suppress(_ClientGoneError):
+                    await _refuse(refusal, sent)
+        except _ClientGoneError:
+            status = _CLIENT_GONE
         except Exception as error:
             log.error("a request failed: %s: %s", type(error).__name__, one_line(error))
             log.debug("where it happened", exc_info=error)
             if not status:
-                await _refuse(RefusedRequestError(500, "the service has made a mistake"), sent)
+                mistake = RefusedRequestError(500, "the service has made a mistake")
+                with suppress(_ClientGoneError):
+                    await _refuse(mistake, sent)
         finally:
             self._metrics.in_flight -= 1
             route = scope["path"] if scope["path"] in self._routes else "other"

@@ -262,6 +262,7 @@ def application(
         exception_handlers={HTTPException: _no_such_thing},
         lifespan=service.lifespan,
     )
+    app.router.redirect_slashes = False  # a path that is unknown is nothing else
     app.state.service = service
     return app
 

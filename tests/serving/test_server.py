@@ -153,6 +153,24 @@ def test_pictures_that_find_no_room_are_told_to_come_again(model, fake_engine, r
         assert client.post("/predict", files=files).status_code == 413
 
 
+def test_who_asks_again_at_once_in_spite_of_retry_after_waits(model, fake_engine, red):
+    fake_engine.seconds_per_batch = 1.0
+    with live(model, queue=1) as address:
+        threading.Thread(
+            target=httpx.post,
+            args=[url(address) + "/predict"],
+            kwargs={"content": red, "headers": PNG, "timeout": 30},
+        ).start()
+        with httpx.Client(base_url=url(address)) as client:
+            while "featx_queued_pictures 1" not in client.get("/metrics").text:
+                time.sleep(0.01)
+            statuses, start = [], time.monotonic()
+            for _ in range(2):
+                statuses.append(client.post("/predict", content=red, headers=PNG).status_code)
+            assert statuses[0] == 503
+            assert time.monotonic() - start > 0.4  # as long as the service reads nothing
+
+
 def test_pictures_of_several_clients_go_through_the_network_together(model, fake_engine, red):
     fake_engine.seconds_per_batch = 0.2
     with live(model) as address:
