@@ -5,11 +5,12 @@
 
 `console` writes what the commands of README and the guides print. The pictures in
 `examples/images/` are made by the examples on drawn fruit and scikit-learn's digits; those of
-tuning and of the notebook (`which_backbone.png`, which runs it) are of groceries, in the folder
-that FEATX_SHARED names. What cannot be made, for want of photographs, weights (FEATX_WEIGHTS), a
-browser (FEATX_CHROMIUM) or Jupyter (`pip install nbclient ipykernel`), is named, stays as it is,
-and the exit status is 1. What the examples print is printed, to compare with the figures in
-`examples/README.md`. The picture of speed needs a quiet machine: `python -m tests.benchmarks`.
+tuning, of explanations and of the notebook (`which_backbone.png`, which runs it) are of groceries,
+in the folder that FEATX_SHARED names. What cannot be made, for want of photographs, weights
+(FEATX_WEIGHTS), a browser (FEATX_CHROMIUM) or Jupyter (`pip install nbclient ipykernel`), is named,
+stays as it is, and the exit status is 1. What the examples print is printed, to compare with the
+figures in `examples/README.md`. The picture of speed needs a quiet machine:
+`python -m tests.benchmarks`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ IMAGES = ROOT / "examples" / "images"
 FRUIT = str(ROOT / "data/fruit")
 NOTEBOOK = ROOT / "examples" / "which_backbone.ipynb"
 TUNING_BUDGET = "2m"
+_EXPLAINED = ("Banana", "Carrots", "Garlic", "Kiwi", "Pineapple", "Zucchini")
 
 
 class MissingError(Exception):
@@ -91,16 +93,10 @@ def gallery(folder: Path) -> None:
 
 def report(folder: Path) -> None:
     """Photograph parts of a report on the drawn fruit, so small that some are mistaken."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    import chromium
-
-    program = chromium.find()
-    if program is None:
-        raise MissingError("there is no Chromium on this machine; FEATX_CHROMIUM may name one")
     page, picture = folder / "report.html", folder / "report.png"
     train = ("train", f"{FRUIT}/train", "--input-size", "64", "--report", str(page))
     _run("-m", "featx", *train, "--out", str(folder / "small.featx"), cwd=folder)
-    tab = chromium.Chromium(program)
+    tab = _browser()
     try:
         tab.open(page, width=1060)
         tab.run(
@@ -113,6 +109,39 @@ def report(folder: Path) -> None:
     with Image.open(picture) as image:
         image.crop((0, 0, image.width, min(image.height, 1740))).save(picture)
     _keep(picture, "report.png", 880)
+
+
+def why(folder: Path) -> None:
+    """Explain the first test picture of some groceries, and why some others are mistaken."""
+    groceries, model = _shared("grocery20"), folder / "groceries.featx"
+    _run("-m", "featx", "train", f"{groceries}/train", "--out", str(model), cwd=folder)
+    first = [sorted((groceries / "test" / name).iterdir())[0] for name in _EXPLAINED]
+    words = ("explain", str(model), *map(str, first), "--out", str(folder / "why.png"))
+    _run("-m", "featx", *words, cwd=folder)
+    _keep(folder / "why.png", "why.jpg", 1000)
+
+
+def mistakes(folder: Path) -> None:
+    """Photograph the page of the mistakes on groceries of a model that learned from few."""
+    few, page, picture = folder / "few", folder / "mistakes.html", folder / "mistakes.png"
+    groceries = _shared("grocery20")
+    for name in sorted(each.name for each in (groceries / "train").iterdir()):
+        (few / name).mkdir(parents=True)
+        for path in sorted((groceries / "train" / name).iterdir())[:5]:
+            (few / name / path.name).symlink_to(path)
+    model = str(folder / "few.featx")
+    _run("-m", "featx", "train", str(few), "--out", model, cwd=folder)
+    words = ("evaluate", model, f"{groceries}/test", "--explain", str(page))
+    _run("-m", "featx", *words, cwd=folder)
+    tab = _browser()
+    try:
+        tab.open(page, width=1060)
+        tab.photograph(picture)
+    finally:
+        tab.close()
+    with Image.open(picture) as image:
+        image.crop((0, 0, image.width, min(image.height, 900))).save(picture)
+    _keep(picture, "mistakes.jpg", 1000)
 
 
 def notebook(folder: Path) -> None:
@@ -144,6 +173,17 @@ def notebook(folder: Path) -> None:
 
 def _is_chart(output: dict[str, Any]) -> bool:
     return "image/png" in output.get("data", {})
+
+
+def _browser() -> Any:
+    """Return a headless browser."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    import chromium
+
+    program = chromium.find()
+    if program is None:
+        raise MissingError("there is no Chromium on this machine; FEATX_CHROMIUM may name one")
+    return chromium.Chromium(program)
 
 
 def _run(*words: str, cwd: Path, **environment: str) -> None:
@@ -204,6 +244,8 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "console": console,
     "gallery.jpg": gallery,
     "report.png": report,
+    "why.jpg": why,
+    "mistakes.jpg": mistakes,
     "which_backbone.png": notebook,
     "tuning.png": tuning,
     **_examples(),

@@ -44,6 +44,8 @@ from .features.session import Session as Session
 from .images.decode import Outcome as Outcome
 from .images.folder import ImageFolder as ImageFolder
 from .insight.check_report import write_check_report as write_check_report
+from .insight.explanation_report import write_explanation_report as write_explanation_report
+from .insight.mistakes import explain_mistakes as explain_mistakes
 from .insight.report import write_report as write_report
 from .inspection.check import Check as Check
 from .inspection.check import check as check

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")  # how the names of files with a figure end
+PAGES = (".html", ".htm")
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room or choose another folder",

@@ -1,4 +1,4 @@
-"""Explanations made up for charts: what `featx.explanation` gives, of any heat."""
+"""Explanations: made up ones for charts, and a fake engine whose maps give real ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,33 @@ from PIL import Image
 from featx.images.square import Square
 
 SQUARE = Square(32)
+CELLS = 8  # of a map, along a side
+
+
+class MapEngine:
+    """The mean colours of a grid of places as a map, and their mean as the vector."""
+
+    batch_size = 8
+    streams = 1
+
+    def __init__(self, request):
+        self.unpooled = request.poolings == ("none",)
+        self.shape = (CELLS, CELLS, 3) if self.unpooled else (3,)
+
+    def embed_batch(self, images):
+        n, size = images.shape[:2]
+        cells = images.reshape(n, CELLS, size // CELLS, CELLS, size // CELLS, 3)
+        maps = cells.mean(axis=(2, 4), dtype=np.float32)
+        return maps if self.unpooled else maps.mean(axis=(1, 2))
+
+
+def half_and_half(path: Path, left, right) -> str:
+    """Draw a picture of two colours side by side."""
+    pixels = np.zeros((32, 48, 3), np.uint8)
+    pixels[:, :24], pixels[:, 24:] = left, right
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return str(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +47,12 @@ class Made:
     path: str
     heat: np.ndarray
     label: str = "cat"
+    predicted: str = "cat"
     probability: float | None = 0.87
     square: Square = SQUARE
     method: str = "class-map"
     exact: bool = True
-    budget: int | None = None
+    budget: int = 0
 
     @property
     def picture(self) -> np.ndarray:

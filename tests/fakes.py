@@ -52,7 +52,7 @@ class FakeEngine:
     def __init__(self, request):
         FakeEngine.opened.append(request)
         self.times = len(request.poolings)
-        self.shape = (1, 3, 3) if request.poolings == ("none",) else (9 * self.times,)
+        self.shape = (1, 1, 9) if request.poolings == ("none",) else (9 * self.times,)
         self.batch_size = request.batch_size or 8
         self.offset = offset(request.cut.layer)
         if request.cut.precision == "int8":  # the vectors show the calibration

@@ -6,39 +6,23 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from featx.charts.fonts import drawable, fonts_for
 from featx.charts.gallery import GalleryFigure
-from featx.charts.overlay import Explained, overlay, photograph_of, scale_bar
+from featx.charts.overlay import Answer, overlay, photograph_of, scale_bar, way_of
 from featx.charts.style import DPI, INK, MUTED
 from featx.errors import OptionError
-from featx.images.labels import Label
-from featx.text import count, percent, shortened
+from featx.text import percent, shortened
 
 _MOST = 60  # photographs in a figure; more would be too small to see
 _MARGIN, _GAP, _BETWEEN = 0.16, 0.22, 0.05  # inches: around all, between pairs, within a pair
 _BAR = (1.1, 0.11)  # inches of the scale
 _LEGEND = "the line holds half of all that speaks for it"
 _PALE = "pale: not seen by the network"
-
-
-class Answer(Explained, Protocol):
-    """An explanation with what it says: of which class, how probable, found in which way."""
-
-    @property
-    def label(self) -> Label: ...
-    @property
-    def probability(self) -> float | None: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def exact(self) -> bool: ...
-    @property
-    def budget(self) -> int | None: ...
 
 
 def plot_explanations(explanations: Sequence[Answer], *, columns: int | None = None) -> Figure:
@@ -77,15 +61,6 @@ def plot_explanations(explanations: Sequence[Answer], *, columns: int | None = N
     return _drawn(pairs, columns, side, font, "; ".join(said))
 
 
-def way_of(explained: Answer) -> str:
-    """Say in a few words how an explanation was found, and how far it can be trusted."""
-    if explained.exact:
-        return "class map, exact"
-    if explained.budget:
-        return f"by covering parts {count(explained.budget, 'time')}, an estimate"
-    return f"{explained.method.replace('-', ' ')}, an estimate"
-
-
 @dataclass(frozen=True, eq=False)
 class _Pair:
     """A photograph and its overlay, with what stands above and below."""
@@ -106,7 +81,8 @@ def _pair(explained: Answer, side: float, font: float) -> _Pair:
     photograph = photograph_of(explained, pixels)
     share = explained.probability
     chance = "" if share is None or math.isnan(share) else f"  {percent(share, 0)}"
-    name = shortened(drawable(explained.label), max(room - len(chance) - 5, 8))
+    asked = "why" if explained.label == explained.predicted else "why not"
+    name = shortened(drawable(explained.label), max(room - len(asked + chance) - 2, 8))
     file = drawable(os.path.basename(explained.path))
     way = way_of(explained)
     small = int(room * font / (font - 2))
@@ -114,7 +90,7 @@ def _pair(explained: Answer, side: float, font: float) -> _Pair:
     return _Pair(
         np.asarray(photograph),
         overlay(explained, pixels, photograph=photograph),
-        f"why {name}?{chance}",
+        f"{asked} {name}?{chance}",
         f"{file}: {way}" if file else way,
     )
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from featx.images.decode import decode_rgb
 from featx.images.digests import read_file
+from featx.images.labels import Label
 from featx.images.quiet import quiet_pillow
 from featx.images.square import Square
 from featx.images.views import Box
@@ -28,6 +29,8 @@ _FOR, _AGAINST = np.deg2rad(58), np.deg2rad(258)
 _CHROMA = 0.16
 _STEPS = 64  # of colour to either side of grey
 _SMALL = 240  # pixels; a smaller picture has a thinner line
+_LITTLE = 0.2  # of the strongest colour
+_ALL_OVER = 0.35  # share of a photograph; in a larger part no place can be named
 _LINE, _CASING = (255, 255, 255), (25, 25, 25)
 _UNSEEN = 0.35  # share of its contrast that is left to what the network did not see
 
@@ -45,6 +48,23 @@ class Explained(Protocol):
     def heat(self) -> np.ndarray: ...
 
 
+class Answer(Explained, Protocol):
+    """An explanation with what it says: of which class, how probable, found in which way."""
+
+    @property
+    def label(self) -> Label: ...
+    @property
+    def predicted(self) -> Label: ...
+    @property
+    def probability(self) -> float | None: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def exact(self) -> bool: ...
+    @property
+    def budget(self) -> int: ...
+
+
 def overlay(
     explained: Explained,
     side: int = _SIDE,
@@ -55,7 +75,8 @@ def overlay(
     """Draw a photograph in grey, under the colours of what speaks for a class and against it.
 
     Orange speaks for it and blue against it, the stronger the colour, the more; grey says nothing.
-    Within the line lies half of all that speaks for it. What the network did not see is pale.
+    Within the line lies half of all that speaks for it; there is none where little does. What the
+    network did not see is pale.
 
     Parameters
     ----------
@@ -77,11 +98,12 @@ def overlay(
     """
     picture, box = _shown(explained, side, photograph)
     values, seen = _on(explained.heat, box, picture.size)
-    largest = float(np.abs(explained.heat).max()) if scale is None else scale
+    scale = float(np.abs(explained.heat).max()) if scale is None else scale
     grey = np.asarray(picture.convert("L"))
-    levels = np.rint(np.clip(values / (largest or 1.0), -1, 1) * _STEPS).astype(int)
+    levels = np.rint(np.clip(values / (scale or 1.0), -1, 1) * _STEPS).astype(int)
     drawn: np.ndarray = _colors()[grey, levels + _STEPS]
-    _draw_line(drawn, values)
+    if values.max() > _LITTLE * scale:
+        _draw_line(drawn, values)
     drawn[~seen] = 255 - _UNSEEN * (255 - drawn[~seen].astype(float))
     return drawn
 
@@ -101,6 +123,38 @@ def photograph_of(explained: Explained, side: int = _SIDE) -> Image.Image:
     """Return the upright photograph, or the square that the network saw where it is gone."""
     picture, _ = _shown(explained, side, None)
     return picture
+
+
+def place_of(explained: Explained) -> str:
+    """Say in words where in the photograph the deciding part is, for those who do not see it.
+
+    Such as "at the upper left", "in the middle", "all over", or "nowhere".
+    """
+    picture, box = _shown(explained, _SMALL, None)
+    values, _ = _on(explained.heat, box, picture.size)
+    inside = values >= _least(values)
+    if not inside.any():
+        return "nowhere"
+    if inside.mean() > _ALL_OVER:
+        return "all over"
+    down, across = (
+        np.average((np.arange(n) + 0.5) / n, weights=(values * inside).sum(axis=1 - axis))
+        for axis, n in enumerate(inside.shape)
+    )
+    row = ("upper", "", "lower")[int(3 * down)]
+    column = ("left", "", "right")[int(3 * across)]
+    if not row and not column:
+        return "in the middle"
+    if row and column:
+        return f"at the {row} {column}"
+    return f"at the {column}" if column else f"in the {row} part"
+
+
+def way_of(explained: Answer) -> str:
+    """Say in a few words how an explanation was found, and how far it can be trusted."""
+    if explained.exact:
+        return "class map, exact"
+    return f"{explained.budget:,} masks, an estimate"
 
 
 def scale_bar(width: int, height: int) -> np.ndarray:
@@ -166,14 +220,18 @@ def _on(heat: np.ndarray, box: Box, size: tuple[int, int]) -> tuple[np.ndarray, 
     return values, seen
 
 
-def _draw_line(drawn: np.ndarray, values: np.ndarray) -> None:
-    """Draw a line around the part in which half of all that speaks for the class lies."""
+def _least(values: np.ndarray) -> float:
+    """Return the least value within the line; infinity where nothing speaks for the class."""
     found = np.sort(values[values > 0])[::-1]
     if not len(found):
-        return
+        return np.inf
     sums = np.cumsum(found, dtype=float)
-    least = found[np.searchsorted(sums, DECIDING * sums[-1])]
-    inside = Image.fromarray(((values >= least) * 255).astype(np.uint8))
+    return float(found[np.searchsorted(sums, DECIDING * sums[-1])])
+
+
+def _draw_line(drawn: np.ndarray, values: np.ndarray) -> None:
+    """Draw a line around the part in which half of all that speaks for the class lies."""
+    inside = Image.fromarray(((values >= _least(values)) * 255).astype(np.uint8))
     wide = max(drawn.shape) >= _SMALL
     for color, outer, inner in ((_CASING, 5 if wide else 3, 1), (_LINE, 3 if wide else 1, 3)):
         grown, shrunk = ImageFilter.MaxFilter(outer), ImageFilter.MinFilter(inner)

@@ -18,6 +18,7 @@ from featx.cli.output import emit, working
 from featx.cli.report import own_command, short_name
 from featx.cli.sources import source_arguments
 from featx.features.options import CheckOptions
+from featx.files import PAGES
 
 
 @command(epilog="Example: featx check photos/ --test test_photos/ --fail-on unreadable,leak")
@@ -44,9 +45,7 @@ from featx.features.options import CheckOptions
     "Write the paths to leave out, for --exclude of every command.",
     what="a list of paths",
 )
-@file_option(
-    "--report", "FILE.html", "Write a page that shows the findings.", suffixes=(".html", ".htm")
-)
+@file_option("--report", "FILE.html", "Write a page that shows the findings.", suffixes=PAGES)
 @backbone_option()
 @embedding_options(CheckOptions)
 @json_option

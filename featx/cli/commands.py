@@ -14,6 +14,7 @@ from featx.cli.compare import compare
 from featx.cli.demo import demo
 from featx.cli.embed import embed
 from featx.cli.evaluate import evaluate
+from featx.cli.explain import explain
 from featx.cli.help import Group
 from featx.cli.label import label
 from featx.cli.output import short_warnings
@@ -68,6 +69,7 @@ for command in (
     train,
     predict,
     watch,
+    explain,
     evaluate,
     compare,
     tune,

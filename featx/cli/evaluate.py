@@ -9,6 +9,7 @@ import click
 
 from featx.cli.flags import (
     embedding_options,
+    file_option,
     json_option,
     labels_option,
     model_weights_option,
@@ -16,9 +17,10 @@ from featx.cli.flags import (
 )
 from featx.cli.help import command
 from featx.cli.output import emit, table, working
-from featx.cli.report import short_name, write_report
+from featx.cli.report import explained, own_command, short_name, write_report
 from featx.cli.sources import source_arguments
-from featx.features.options import RunOptions
+from featx.features.options import EngineOptions, RunOptions, options_in
+from featx.files import PAGES
 
 
 @command(epilog="Example: featx evaluate fruit.featx test_photos/")
@@ -26,6 +28,12 @@ from featx.features.options import RunOptions
 @source_arguments
 @labels_option
 @report_option
+@file_option(
+    "--explain",
+    "FILE.html",
+    "Write a page of the surest mistakes: what spoke for the wrong class, what for the true one.",
+    suffixes=PAGES,
+)
 @model_weights_option
 @embedding_options(RunOptions)
 @json_option
@@ -33,6 +41,7 @@ def evaluate(
     model: str,
     source: str | list[str],
     report: str | None,
+    explain: str | None,
     weights: str | None,
     as_json: bool,
     **options: Any,
@@ -49,6 +58,12 @@ def evaluate(
         features = classifier.labelled_features(source, **options)
         result = classifier.evaluate(features)
         title = f"{Path(model).name} on {short_name(source)}"
+        engine = options_in(EngineOptions, options)
+        if explain:
+            result = featx.explain_mistakes(classifier, result, **engine)
+            named = f"Mistakes of {title}"
+            featx.write_explanation_report(explain, result, title=named, command=own_command())
+        result = explained(report, classifier, result, **engine)
         write_report(report, title, features, evaluation=result)
     header = ["class", "precision", "recall", "f1", "support"]
     cells = [
@@ -57,4 +72,4 @@ def evaluate(
     ]
     losses = [outcome.failure for outcome in result.failed]
     text = "\n".join([result.summary, table(header, cells, right=header[1:]), *losses])
-    emit(result.to_dict(), text, as_json=as_json, report=report)
+    emit(result.to_dict(), text, as_json=as_json, report=report, explain=explain)

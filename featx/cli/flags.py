@@ -16,7 +16,7 @@ from featx.backbones.table import DEFAULT_BACKBONE
 from featx.cli.help import GROUPS, option
 from featx.cli.output import complain, is_quiet
 from featx.features.options import OPTIONS, Option, options_of, type_of
-from featx.files import cache_folder, check_writable
+from featx.files import PAGES, cache_folder, check_writable
 from featx.images.table import check_no_source
 from featx.learning.classifiers import CLASS_WEIGHTS
 
@@ -148,7 +148,7 @@ report_option = file_option(
     "--report",
     "FILE.html",
     "Write a page to look at: accuracy, confusions, pictures, a map of the features.",
-    suffixes=(".html", ".htm"),
+    suffixes=PAGES,
 )
 
 

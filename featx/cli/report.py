@@ -5,18 +5,24 @@ from __future__ import annotations
 import shlex
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from featx.errors import ImageSourceError
+from featx.errors import FeatxError, ImageSourceError
 from featx.text import count
 
 if TYPE_CHECKING:
     from featx.evaluation.curve import LearningCurve
+    from featx.evaluation.evaluation import Evaluation
     from featx.evaluation.validation import CrossValidation
     from featx.features.matrix import Features
     from featx.learning.learner import Classifier
+    from featx.models.model import ImageClassifier
+
+Result = TypeVar("Result", bound="Evaluation")
+
+_MOST_EXPLAINED = 8  # mistakes of an evaluation: some hundred kilobytes
 
 
 def write_report(path: str | None, title: str, features: Features, **parts: Any) -> None:
@@ -29,6 +35,27 @@ def write_report(path: str | None, title: str, features: Features, **parts: Any)
     import featx
 
     featx.write_report(path, title=title, features=features, command=own_command(), **parts)
+
+
+def explained(
+    path: str | None, model: ImageClassifier, evaluation: Result, **options: Any
+) -> Result:
+    """Explain some mistakes for a report, if one was asked for and the model does it in a moment.
+
+    It does by class maps: one run of the network for each picture.
+    """
+    if path is None or evaluation.explanations:
+        return evaluation
+    import featx
+
+    with suppress(FeatxError):  # such as no class map, or a network that is not at hand
+        return cast(
+            "Result",
+            featx.explain_mistakes(
+                model, evaluation, most=_MOST_EXPLAINED, method="class-map", **options
+            ),
+        )
+    return evaluation
 
 
 def own_command() -> str:

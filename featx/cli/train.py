@@ -20,9 +20,9 @@ from featx.cli.flags import (
 )
 from featx.cli.help import command, option
 from featx.cli.output import emit, working
-from featx.cli.report import curve_for, short_name, write_report
+from featx.cli.report import curve_for, explained, short_name, write_report
 from featx.cli.sources import source_arguments
-from featx.features.options import EmbedOptions
+from featx.features.options import EmbedOptions, EngineOptions, options_in
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
 from featx.text import count
 
@@ -80,15 +80,18 @@ def train(
         model.save(out)
         training = model.training
         assert training is not None
-        assert training.validation is not None
-        curve = curve_for(report, training.features, training.learner, training.validation)
+        validation = training.validation
+        assert validation is not None
+        curve = curve_for(report, training.features, training.learner, validation)
         training = replace(training, curve=curve)
+        engine = options_in(EngineOptions, options)
+        test = training.test and explained(report, model, training.test, **engine)
         write_report(
             report,
             f"{short_name(source)}: {count(len(model.classes), 'class')}",
             training.features,
-            evaluation=training.validation,
-            test=training.test,
+            evaluation=explained(report, model, validation, **engine),
+            test=test,
             curve=curve,
             notes=[str(model.rejection)] if model.rejection else [],
             next_steps=training.next_steps,

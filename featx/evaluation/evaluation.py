@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from featx.charts.overlay import Answer
+
 UNFAMILIAR_SHARE = 0.05  # of images like those of training
 
 
@@ -58,6 +60,9 @@ class Evaluation:
         The classes that the classifier knows; None where it knows all.
     about_images : tuple of str
         What a reader should know of the images, a line each; see `Features.notes`.
+    explanations : mapping of str to tuple of Explanation
+        Mistakes that `featx.explain_mistakes` explained: of each, what spoke for the predicted
+        class, and what for the true one.
     """
 
     paths: np.ndarray
@@ -73,6 +78,7 @@ class Evaluation:
     contradictions: tuple[Contradiction, ...] = ()
     known: tuple[Label, ...] | None = None
     about_images: tuple[str, ...] = ()
+    explanations: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def n_failed(self) -> int:

@@ -14,6 +14,8 @@ from featx.text import percent, printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+METHODS = ("auto", "class-map", "masks")
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:

@@ -30,6 +30,7 @@ from featx.files import check_writable
 from featx.insight.map import map_of
 from featx.insight.page import write_page
 from featx.insight.thumbnails import Album
+from featx.insight.why import why_mistaken
 from featx.text import shortener
 
 Short = Callable[[str], str]  # writes a path as people read it
@@ -73,7 +74,8 @@ def write_report(
     features : Features
         Those of the images of `evaluation`.
     evaluation : Evaluation
-        The cross-validation of `features`, or an evaluation on them as test images.
+        The cross-validation of `features`, or an evaluation on them as test images. Mistakes that
+        `featx.explain_mistakes` has explained are shown with what spoke for either class.
     comparison : Comparison, optional
         Of the candidates that this one was chosen from.
     curve : LearningCurve, optional
@@ -155,6 +157,7 @@ def _measured(evaluation: Evaluation, name: str, album: Album, short: Short) -> 
         "chart": chart,
         "report": [(name, *row) for name, row in zip(classes, by_class, strict=True)],
         "wrong": _pictures(evaluation, wrong[:_MOST_MISTAKES], album, short),
+        "why": why_mistaken(evaluation, album, short) if evaluation.explanations else None,
         "n_wrong": len(wrong),
         "sure": evaluation.probabilities is not None,
         "right": _pictures(evaluation, right[:_MOST_RIGHT], album, short) if name == "main" else [],

@@ -40,6 +40,10 @@ def thumbnail(path: str, side: int) -> str:
     if image is None:
         image = Image.new("RGB", (8, 8), (208, 208, 208))
     image.thumbnail((side, side))
+    return _as_uri(image)
+
+
+def _as_uri(image: Image.Image) -> str:
     stream = BytesIO()
     image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
@@ -51,14 +55,21 @@ class Album:
     def __init__(self) -> None:
         self._sides: dict[str, int] = {}
         self._classes: dict[str, str] = {}
+        self._made: dict[str, str] = {}
 
     def __len__(self) -> int:
-        return len(self._sides)
+        return len(self._sides) + len(self._made)
 
     def place(self, path: str, side: int) -> str:
         """Return the CSS class of a picture, which is made at the largest side asked for."""
         self._sides[path] = max(side, self._sides.get(path, 0))
         return self._classes.setdefault(path, f"t{len(self._classes)}")
+
+    def add(self, image: Image.Image) -> str:
+        """Return the CSS class of a picture that is made already, as large as it is shown."""
+        name = f"m{len(self._made)}"
+        self._made[name] = _as_uri(image)
+        return name
 
     def style_sheet(self) -> str:
         """Return the rules that give every class its picture; copies share one."""
@@ -67,6 +78,8 @@ class Album:
         classes: dict[str, list[str]] = {}
         for path, uri in zip(self._sides, made, strict=True):
             classes.setdefault(uri, []).append(f".{self._classes[path]}")
+        for name, uri in self._made.items():
+            classes.setdefault(uri, []).append(f".{name}")
         return "\n".join(
             f"{','.join(names)}{{background-image:url({uri})}}" for uri, names in classes.items()
         )

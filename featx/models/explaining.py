@@ -12,7 +12,7 @@ import numpy as np
 
 from featx.errors import ImageError, NoImagesError, OptionError, check_choice, warn_of_images
 from featx.explanation.class_map import class_maps
-from featx.explanation.explanation import Explanation
+from featx.explanation.explanation import METHODS, Explanation
 from featx.explanation.linear import LinearHead
 from featx.explanation.masks import mask_heat
 from featx.features.matrix import Features
@@ -27,7 +27,6 @@ from featx.learning.learner import probabilities_of
 from featx.models.inference import Inference
 from featx.text import count, listed, printable
 
-METHODS = ("auto", "class-map", "masks")
 MOST_MASKS = 10_000
 _FEWEST_MASKS = 32
 _AT_ONCE = 16  # pictures whose maps are in memory

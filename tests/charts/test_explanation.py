@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from featx.charts.explanation import plot_explanations, way_of
+from featx.charts.explanation import plot_explanations
+from featx.charts.overlay import way_of
 from featx.charts.style import save_figure
 from featx.errors import OptionError
 from featx.images.square import Square
@@ -67,16 +68,19 @@ def test_label_probability_file_and_way_are_said(made):
     assert "pale: not seen by the network" in texts(figure)[-1]
 
 
+def test_a_class_that_was_not_predicted_is_asked_for_otherwise(made):
+    figure = plot_explanations(made(1, label="dog", probability=0.031))
+    assert texts(figure)[0] == "why not dog?  3 %"
+
+
 def test_whether_it_is_exact_and_what_it_took_is_said(made):
     (each,) = made(1, method="masks", exact=False, budget=1200)
-    assert way_of(each) == "by covering parts 1,200 times, an estimate"
-    (each,) = made(1, exact=False)
-    assert way_of(each) == "class map, an estimate"
+    assert way_of(each) == "1,200 masks, an estimate"
 
 
 def test_names_that_are_long_or_drive_a_terminal_are_drawn_as_text(made, tmp_path):
     label = "a$x_{1}$\x1b[2J" + 60 * "very long "
-    figure = plot_explanations(made(1, label=label))
+    figure = plot_explanations(made(1, label=label, predicted=label))
     title = texts(figure)[0]
     assert "\x1b" not in title
     assert title.endswith("…?  87 %")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.charts.overlay import overlay, overlay_png, photograph_of, scale_bar
+from featx.charts.overlay import overlay, overlay_png, photograph_of, place_of, scale_bar
 from featx.images.square import RESIZES, Square
 
 
@@ -88,6 +88,28 @@ def test_half_of_what_speaks_for_a_class_lies_within_the_line(wide):
     assert line[:, 120:].sum() == 0, "the weaker place is not within it"
     nothing = overlay(explained.Made(wide, -heat), 240)
     assert not (nothing == 255).all(axis=2).any(), "nothing speaks for it: there is no line"
+
+
+def test_where_little_speaks_for_a_class_there_is_no_line(wide):
+    weak = explained.Made(wide, explained.spot(2, 1, value=0.1))
+    assert (overlay(weak, 240) == 255).all(axis=2).any()
+    assert not (overlay(weak, 240, scale=1.0) == 255).all(axis=2).any()
+
+
+@pytest.mark.parametrize(
+    ("heat", "expected"),
+    [
+        (explained.spot(0, 0), "at the upper left"),
+        (explained.spot(7, 7), "at the lower right"),
+        (explained.spot(4, 4), "in the middle"),
+        (explained.spot(4, 7), "at the right"),
+        (explained.spot(7, 4), "in the lower part"),
+        (np.ones((8, 8)), "all over"),
+        (-explained.spot(4, 4), "nowhere"),
+    ],
+)
+def test_the_place_is_said_for_those_who_do_not_see_it(wide, heat, expected):
+    assert place_of(explained.Made(wide, heat)) == expected
 
 
 def test_what_the_network_did_not_see_is_pale(wide):

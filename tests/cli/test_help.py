@@ -130,6 +130,7 @@ FUNCTIONS = {
     "featx label": featx.label,
     "featx predict": featx.ImageClassifier.predictions,
     "featx evaluate": featx.ImageClassifier.evaluate,
+    "featx explain": featx.ImageClassifier.explain,
 }
 AT_THE_SHELL = {
     "folder",
@@ -144,9 +145,9 @@ AT_THE_SHELL = {
     "map",
     "curves",
 }
-AT_THE_SHELL |= {"files_from", "copy_to", "quiet", "verbose"}
+AT_THE_SHELL |= {"explain", "files_from", "copy_to", "quiet", "verbose"}
 IN_PYTHON = {"self", "source", "training", "validation", "progress"}
-IN_PYTHON |= {"folds", "repeats", "seed", "n_jobs"}
+IN_PYTHON |= {"session", "folds", "repeats", "seed", "n_jobs"}
 
 
 def parameters_of(function) -> dict[str, object]:

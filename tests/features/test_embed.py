@@ -126,7 +126,7 @@ def test_two_paths_with_equal_bytes_are_two_rows_and_one_vector(run, photos):
 
 def test_a_map_keeps_its_shape(run, photos):
     features, _ = run(photos, pooling="none")
-    assert features.X.shape == (18, 1, 3, 3)
+    assert features.X.shape == (18, 1, 1, 9)
     assert features.X.reshape(18, 9).tobytes() == run(photos)[0].X.tobytes()
 
 

@@ -119,7 +119,7 @@ def test_names_of_the_table_and_backbones_of_ones_own_go_together(run, photos):
 def test_options_go_for_all_of_them(run, apart, photos):
     options = {"pooling": "none", "input_size": 40, "resize": "crop", "decode": "scaled"}
     features, _ = run(photos, **options)
-    assert [each.X.shape for each in features] == [(18, 1, 3, 3)] * 2
+    assert [each.X.shape for each in features] == [(18, 1, 1, 9)] * 2
     assert_same(features, apart(photos, **options))
 
 
