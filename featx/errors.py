@@ -34,6 +34,10 @@ class UnknownLayerError(OptionError):
     """The network has no layer of this name."""
 
 
+class MissingPackageError(OptionError):
+    """A package that an option needs is not installed."""
+
+
 class UnknownClassifierError(OptionError):
     """No classifier has this name."""
 

@@ -13,7 +13,7 @@ from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import calibrate, quickest_precision, require_calibrator
 from featx.backbones.engines.engine import EngineRequest
-from featx.errors import ConversionError, OptionError, get_logger
+from featx.errors import ConversionError, MissingPackageError, get_logger
 from featx.features.options import EmbedOptions
 from featx.features.reader import Reader
 from featx.features.recipe import Recipe, RecipePart
@@ -43,10 +43,12 @@ def calibrated(
 
     Raises
     ------
-    OptionError
+    MissingPackageError
         int8 was asked for by its name, and what calibrates is not installed.
     ConversionError
         int8 was asked for by its name, and the network cannot be converted.
+    OptionError
+        The network cannot be read in this way, such as at a layer that it has not.
     """
     cache, made = cache_folder(settled["cache"]), dict[object, Calibration | None]()
 
@@ -114,7 +116,7 @@ def _made(
             f"calibrating {backbone.name} for int8 takes {FEWEST} different pictures, and "
             f"{len(pictures)} can be read"
         )
-    except (ConversionError, OptionError) as error:
+    except (ConversionError, MissingPackageError) as error:  # others no precision mends
         if not settled["fast"]:
             raise
         why = str(error)

@@ -17,7 +17,14 @@ import featx
 from featx.backbones import shipped
 from featx.backbones.table import BACKBONES, WeightsFile
 from featx.backbones.weights import Weights
-from featx.errors import ConversionError, OptionError, RecipeMismatchError, StorageError
+from featx.errors import (
+    ConversionError,
+    MissingPackageError,
+    OptionError,
+    RecipeMismatchError,
+    StorageError,
+    UnknownLayerError,
+)
 from featx.features import formats
 from featx.features.calibration import FEWEST, N_PICTURES, calibrated
 from featx.features.formats import SUFFIXES
@@ -247,7 +254,7 @@ def test_fast_takes_the_next_quickest_where_int8_cannot_be_calibrated(
 @pytest.mark.parametrize(
     "error",
     [
-        OptionError('int8 needs nncf, which is not installed: pip install "featx[int8]"'),
+        MissingPackageError('int8 needs nncf, which is not installed: pip install "featx[int8]"'),
         ConversionError("fake cannot be quantized: an odd operation"),
     ],
     ids=lambda error: type(error).__name__,
@@ -265,6 +272,17 @@ def test_what_cannot_be_calibrated_is_refused_or_with_fast_done_otherwise(
         features = embed(many, backbone, fast=True)
     assert features.recipe.settings["precision"] == "bfloat16"
     assert lines() == [f"{error}: bfloat16 is used instead"]
+
+
+def test_what_no_precision_mends_is_said_once_by_the_error(many, backbone, lines):
+    def fail(request, pictures):
+        raise UnknownLayerError("fake has no layer 'top'")
+
+    with fakes.install(calibrator=fail):
+        for fast in (True, False):
+            with pytest.raises(UnknownLayerError, match="fake has no layer 'top'"):
+                embed(many, backbone, fast=fast)
+    assert lines() == []
 
 
 def test_fast_leaves_int8_out_where_it_changes_features_too_much(many, backbone, lines):

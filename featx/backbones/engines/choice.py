@@ -143,7 +143,7 @@ def quickest_precision(engine: str = "auto", *, kind: str = "keras", but: str | 
 
 
 def require_calibrator(kind: str = "keras", engine: str = "auto") -> None:
-    """Raise an `OptionError` where what calibrates a kind of network is not installed."""
+    """Raise a `MissingPackageError` where what calibrates a kind of network is not installed."""
     engines_for(kind, engine, "int8")[0].require_calibrator()
 
 

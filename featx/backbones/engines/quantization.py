@@ -41,7 +41,7 @@ from featx.backbones.engines.operations import (
     trailing,
 )
 from featx.backbones.framework import import_openvino, without_reports
-from featx.errors import ConversionError, OptionError, one_line
+from featx.errors import ConversionError, MissingPackageError, one_line
 from featx.forks import starting
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def calibrate(
 
     Raises
     ------
-    OptionError
+    MissingPackageError
         NNCF is not installed.
     ConversionError
         The network cannot be converted or quantized.
@@ -418,9 +418,9 @@ def _corrections(network: Operations, measured: Operations) -> Iterator[BiasCorr
 
 
 def require_nncf() -> None:
-    """Raise an `OptionError` unless NNCF is installed; it is not imported for that."""
+    """Raise a `MissingPackageError` unless NNCF is installed; it is not imported for that."""
     if importlib.util.find_spec("nncf") is None:
-        raise OptionError(_MISSING)
+        raise MissingPackageError(_MISSING)
 
 
 def _nncf() -> Any:
@@ -430,7 +430,7 @@ def _nncf() -> Any:
         try:
             import nncf
         except ImportError as error:
-            raise OptionError(_MISSING) from error
+            raise MissingPackageError(_MISSING) from error
         finally:
             logging.setLoggerClass(logger_class)  # it makes all loggers of the process its own
     logging.getLogger("nncf").setLevel(logging.ERROR)  # and not the handlers, which others share
