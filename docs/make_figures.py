@@ -16,11 +16,13 @@ figures in `examples/README.md`. The picture of speed needs a quiet machine:
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -96,16 +98,13 @@ def report(folder: Path) -> None:
     page, picture = folder / "report.html", folder / "report.png"
     train = ("train", f"{FRUIT}/train", "--input-size", "64", "--report", str(page))
     _run("-m", "featx", *train, "--out", str(folder / "small.featx"), cwd=folder)
-    tab = _browser()
-    try:
+    with _browser() as tab:
         tab.open(page, width=1060)
         tab.run(
             "document.querySelectorAll('section').forEach(each => "
             "each.hidden = !['curve', 'predictions'].includes(each.id))"
         )
         tab.photograph(picture)
-    finally:
-        tab.close()
     with Image.open(picture) as image:
         image.crop((0, 0, image.width, min(image.height, 1740))).save(picture)
     _keep(picture, "report.png", 880)
@@ -133,15 +132,58 @@ def mistakes(folder: Path) -> None:
     _run("-m", "featx", "train", str(few), "--out", model, cwd=folder)
     words = ("evaluate", model, f"{groceries}/test", "--explain", str(page))
     _run("-m", "featx", *words, cwd=folder)
-    tab = _browser()
-    try:
+    with _browser() as tab:
         tab.open(page, width=1060)
         tab.photograph(picture)
-    finally:
-        tab.close()
     with Image.open(picture) as image:
         image.crop((0, 0, image.width, min(image.height, 900))).save(picture)
     _keep(picture, "mistakes.jpg", 1000)
+
+
+def page(folder: Path) -> None:
+    """Photograph the page of a service: a drawn fruit, what decided, and a chart, which is none."""
+    model, picture = folder / "fruit.featx", folder / "page.png"
+    train = ("train", f"{FRUIT}/train", "--reject", "0.9", "--keep-pictures", "4")
+    _run("-m", "featx", *train, "--out", str(model), cwd=folder)
+    words = ("-m", "featx", "serve", str(model), "--port", "0", "--json", "--collect", str(folder))
+    service = subprocess.Popen(
+        [sys.executable, *words],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert service.stdout is not None
+        address = json.loads(service.stdout.readline() or '{"address": ""}')["address"]
+        with _browser() as tab:
+            tab.open(f"{address}/", width=1000)
+            tab.wait("document.querySelector('#knows').textContent")
+            fruit = Path(FRUIT) / "test" / "strawberry" / "strawberry_11.jpg"
+            tab.choose("#files", fruit, IMAGES / "speed.png")
+            tab.wait("document.querySelectorAll('.card[aria-busy=false]').length === 2")
+            tab.click(".heat")
+            tab.wait("document.querySelector('[aria-pressed=true]')")
+            tab.wait("[...document.images].every(each => each.complete)")
+            tab.photograph(picture)
+    finally:
+        service.terminate()
+        service.wait()
+    _keep(picture, "page.jpg", 880)
+
+
+@contextmanager
+def _browser() -> Iterator[Any]:
+    """Open a browser for the block."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    import chromium
+
+    program = chromium.find()
+    if program is None:
+        raise MissingError("there is no Chromium on this machine; FEATX_CHROMIUM may name one")
+    tab = chromium.Chromium(program)
+    try:
+        yield tab
+    finally:
+        tab.close()
 
 
 def notebook(folder: Path) -> None:
@@ -173,17 +215,6 @@ def notebook(folder: Path) -> None:
 
 def _is_chart(output: dict[str, Any]) -> bool:
     return "image/png" in output.get("data", {})
-
-
-def _browser() -> Any:
-    """Return a headless browser."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    import chromium
-
-    program = chromium.find()
-    if program is None:
-        raise MissingError("there is no Chromium on this machine; FEATX_CHROMIUM may name one")
-    return chromium.Chromium(program)
 
 
 def _run(*words: str, cwd: Path, **environment: str) -> None:
@@ -246,6 +277,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "report.png": report,
     "why.jpg": why,
     "mistakes.jpg": mistakes,
+    "page.jpg": page,
     "which_backbone.png": notebook,
     "tuning.png": tuning,
     **_examples(),

@@ -5,6 +5,8 @@ const settings = JSON.parse(document.getElementById("settings").textContent);
 const ALONGSIDE = 3; // pictures that are asked about at a time
 const MOST_FILES = 100; // that are added at a time
 const MOST_TRIES = 20; // of a busy server
+const FEWEST_BARS = 3; // where the others are next to nothing
+const NEXT_TO_NOTHING = 0.001;
 const MOST_CHOICES = 12; // classes to click on
 const KEY = "featx-token";
 
@@ -305,8 +307,10 @@ class Card {
 
   showBars() {
     const bars = this.part(".bars");
-    const top = this.row.top.filter(([, share]) => share !== null);
+    const top = this.row.top.filter(([, share], place) => share !== null
+      && (place < FEWEST_BARS || share >= NEXT_TO_NOTHING));
     bars.hidden = !top.length;
+    this.part(".if").hidden = bars.hidden || !this.row.unfamiliar;
     bars.replaceChildren(...top.map(([label, share]) => {
       const bar = element("span", [], { className: "bar", ariaHidden: "true" });
       bar.style.setProperty("--share", share);

@@ -36,6 +36,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "busy": "The server is busy; trying again in {seconds} s …",
         "percent": "{number}\u00a0%",
         "probabilities": "How probable each class is",
+        "if_known": "If it is one of the classes that the model knows:",
         "unsure": "Unsure",
         "unsure_why": "The model cannot tell well enough. Its best guess is {label}.",
         "unfamiliar": "Unfamiliar",
@@ -129,6 +130,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "busy": "サーバーが混み合っています。{seconds}秒後にもう一度試します…",
         "percent": "{number}%",
         "probabilities": "種類ごとの確率",
+        "if_known": "知っている種類のどれかだとすれば：",
         "unsure": "自信がありません",
         "unsure_why": (
             "はっきりとは見分けられませんでした。いちばん近いと思われるのは「{label}」です。"

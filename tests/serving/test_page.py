@@ -256,6 +256,10 @@ def test_what_is_unfamiliar_or_unsure_is_said_in_words(browser, listen, photos, 
         browser.drop(strange, pictures["red"])
         unfamiliar, sure = answered(browser, 2)
         assert sure["kind"] == "sure"
+        assert browser.run("[...document.querySelectorAll('.if')].map(each => each.hidden)") == [
+            False,
+            True,
+        ]
         assert (unfamiliar["kind"], unfamiliar["verdict"]) == ("unfamiliar", "Unfamiliar")
         assert unfamiliar["why"].startswith("This picture is unlike those")
         guess = unfamiliar["bars"][0][0]
@@ -469,18 +473,25 @@ def test_nothing_moves_for_those_who_do_not_want_it(browser, listen):
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [320, 1200])
 @pytest.mark.parametrize("language", TEXTS)
-def test_axe_finds_nothing(browser, listen, pictures, other, collection, language, width, dark):
-    with listen(collection=collection, access=Access(token="correct horse")) as address:
+def test_axe_finds_nothing(
+    browser, listen, photos, pictures, other, collection, language, width, dark
+):
+    options = {"keep_pictures": 2, "pooling": "max", "cache": False, "progress": False}
+    model = featx.train(photos, "logistic", reject=0.9, **options)
+    with listen(model, collection=collection, access=Access(token="correct horse")) as address:
         browser.open(address, width=width, dark=dark, language=language, touch=width < 600)
         browser.run("sessionStorage.clear()")
         browser.wait("!document.querySelector('#token').hidden")
         assert violations(browser) == []
         browser.call("Input.insertText", text="correct horse")
         browser.press("Enter")
-        browser.choose("#files", *pictures.values(), other)
-        answered(browser, 4)
+        strange = fakes.draw(other.with_name("strange.png"), (250, 250, 20))
+        browser.choose("#files", *pictures.values(), other, strange)
+        answered(browser, 5)
         browser.run("document.querySelector('.open').click()")
+        browser.run("document.querySelector('.heat').click()")
         browser.run("document.querySelector('details').open = true")
+        browser.wait("document.querySelector('[aria-pressed=true]')")
         assert violations(browser) == []
         browser.run("sessionStorage.clear()")
 
