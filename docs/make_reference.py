@@ -73,21 +73,33 @@ def described(value: object, kind: str = "param") -> dict[str, str]:
     }
 
 
+def members(cls: type) -> dict[str, Any]:
+    """Return what a class defines itself, in order, and then what bases do that are not public."""
+    found = dict(vars(cls))
+    for base in cls.__mro__[1:]:
+        if base.__module__.startswith("featx.") and base.__name__ not in public_modules():
+            found = {
+                **found,
+                **{name: each for name, each in vars(base).items() if name not in found},
+            }
+    return found
+
+
 def methods(cls: type) -> dict[str, Any]:
-    """Return the public methods that a class defines itself, in order."""
+    """Return the public methods of a class, without those of another public one, in order."""
     return {
         name: getattr(value, "__func__", value)
-        for name, value in vars(cls).items()
+        for name, value in members(cls).items()
         if not name.startswith("_")
         and (inspect.isfunction(value) or isinstance(value, classmethod | staticmethod))
     }
 
 
 def properties(cls: type) -> dict[str, Any]:
-    """Return the public properties that a class defines itself, but for documented attributes."""
+    """Return the public properties of a class, but for documented attributes."""
     known = described(cls, "attribute")
     found = {}
-    for name, value in vars(cls).items():
+    for name, value in members(cls).items():
         if not name.startswith("_") and name not in known:
             if isinstance(value, property):
                 found[name] = value.fget

@@ -32,6 +32,10 @@ from .evaluation.splits import Splits as Splits
 from .evaluation.validation import CrossValidation as CrossValidation
 from .evaluation.validation import cross_validate as cross_validate
 from .explanation.explanation import Explanation as Explanation
+from .export.export import Export as Export
+from .export.metadata import ExportMetadata as ExportMetadata
+from .export.metadata import read_metadata as read_metadata
+from .export.quantization import Int8Comparison as Int8Comparison
 from .features.duplicates import Duplicates as Duplicates
 from .features.duplicates import find_duplicates as find_duplicates
 from .features.duplicates import find_leaks as find_leaks
@@ -43,6 +47,7 @@ from .features.session import Picture as Picture
 from .features.session import Session as Session
 from .images.decode import Outcome as Outcome
 from .images.folder import ImageFolder as ImageFolder
+from .images.square import Square as Square
 from .insight.check_report import write_check_report as write_check_report
 from .insight.explanation_report import write_explanation_report as write_explanation_report
 from .insight.mistakes import explain_mistakes as explain_mistakes

@@ -15,6 +15,7 @@ from featx.cli.demo import demo
 from featx.cli.embed import embed
 from featx.cli.evaluate import evaluate
 from featx.cli.explain import explain
+from featx.cli.export import export
 from featx.cli.help import Group
 from featx.cli.label import label
 from featx.cli.output import short_warnings
@@ -71,6 +72,7 @@ for command in (
     watch,
     explain,
     evaluate,
+    export,
     compare,
     tune,
     label,

@@ -8,7 +8,7 @@ import mmap
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from featx.backbones.network_header import varint
 from featx.errors import ModelFileError, StorageError, one_line
 from featx.features.recipe import Recipe
 from featx.images.labels import Label
+from featx.images.square import Square
 
 NAME = "featx"  # of the entry in ONNX and OpenVINO's .xml; in the zip of the others NAME.json
 FORMAT = 1
@@ -26,7 +27,7 @@ _PROPERTY = 14  # the number of the field of onnx.proto that holds a key and its
 
 
 @dataclass(frozen=True)
-class Metadata:
+class ExportMetadata:
     """What an exported file says of itself.
 
     Attributes
@@ -55,18 +56,18 @@ class Metadata:
     precision: str = "float32"
     threshold: float | None = None
 
+    @property
+    def inputs(self) -> dict[str, Square]:
+        """The inputs by name, each with what a picture is made into for it."""
+        return inputs_of([part.square for part in self.recipe.parts])
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as they stand in a file."""
-        square = self.recipe.parts[0].square
         return {
             "format": FORMAT,
             "classes": list(self.classes),
-            "input": f"pixels: uint8 RGB, n x {square.size} x {square.size} x 3",
+            "inputs": {name: _described(square) for name, square in self.inputs.items()},
             "output": f"probabilities: float32, n x {len(self.classes)}",
-            "square": {
-                **{key: value for key, value in asdict(square).items() if key != "view"},
-                "orientation": "exif",
-            },
             "threshold": self.threshold,
             "precision": self.precision,
             "recipe": self.recipe.to_dict(),
@@ -77,7 +78,7 @@ class Metadata:
         }
 
     @classmethod
-    def from_dict(cls, said: Any) -> Metadata:
+    def from_dict(cls, said: Any) -> ExportMetadata:
         """Rebuild metadata from `to_dict`.
 
         Raises
@@ -104,13 +105,31 @@ class Metadata:
         return cls(
             tuple(classes),
             recipe,
-            tuple({str(key): str(each[key]) for key in each} for each in weights),
+            tuple({str(key): str(value) for key, value in each.items()} for each in weights),
             threshold=threshold,
             **texts,
         )
 
 
-def attach(path: Path, metadata: Metadata) -> None:
+def inputs_of(squares: Sequence[Square]) -> dict[str, Square]:
+    """Name the inputs of an exported file by the squares that its networks take.
+
+    There is one, "pixels", unless joined networks take pictures of several sizes: then each is
+    named with its size, "pixels_224" and "pixels_299".
+    """
+    different = list(dict.fromkeys(squares))
+    if len(different) == 1:
+        return {"pixels": different[0]}
+    return {f"pixels_{square.size}": square for square in different}
+
+
+def _described(square: Square) -> dict[str, Any]:
+    settings = {name: value for name, value in asdict(square).items() if name != "view"}
+    shape = f"n x {square.size} x {square.size} x 3"
+    return {"pixels": f"uint8 RGB, {shape}", **settings, "orientation": "exif"}
+
+
+def attach(path: Path, metadata: ExportMetadata) -> None:
     """Write metadata into an exported file, in the way that its format has for it."""
     text = json.dumps(metadata.to_dict())
     if path.suffix == ".onnx":
@@ -138,7 +157,7 @@ def _attach_to_xml(path: Path, text: str) -> None:
     path.write_text(f"{before}{entry}{found}{after}", encoding="utf-8")
 
 
-def read_metadata(path: str | os.PathLike[str]) -> Metadata:
+def read_metadata(path: str | os.PathLike[str]) -> ExportMetadata:
     """Read what a file that featx exported says of itself; no runtime is needed for that.
 
     Parameters
@@ -148,7 +167,7 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata:
 
     Returns
     -------
-    Metadata
+    ExportMetadata
 
     Raises
     ------
@@ -166,7 +185,7 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata:
     except OSError as error:
         raise StorageError(f"cannot read {place}: {error.strerror or error}") from error
     try:
-        return Metadata.from_dict(json.loads(read(place)))
+        return ExportMetadata.from_dict(json.loads(read(place)))
     except MemoryError:
         raise
     except Exception as error:  # whatever zip and JSON make of another or a damaged file

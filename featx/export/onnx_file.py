@@ -35,15 +35,15 @@ def require_onnx() -> None:
 
 
 def onnx_of(model: keras.Model, opset: int = OPSET) -> onnx.ModelProto:
-    """Convert a Keras model of one input and one output, which keep its names.
+    """Convert a Keras model to probabilities, from one input or several that keep their names.
 
     Raises a `ConversionError` where an operation is none that tf2onnx knows.
     """
     import onnx
 
-    entry = model.inputs[0]
     # Keras exports no model that was never called.
-    model(np.zeros((1, *entry.shape[1:]), entry.dtype))
+    blank = [np.zeros((1, *entry.shape[1:]), entry.dtype) for entry in model.inputs]
+    model(blank if len(blank) > 1 else blank[0])
     with tempfile.TemporaryDirectory(prefix="featx-") as folder, _quiet():
         path = Path(folder) / "model.onnx"
         try:
@@ -52,7 +52,7 @@ def onnx_of(model: keras.Model, opset: int = OPSET) -> onnx.ModelProto:
         except Exception as error:  # whatever tf2onnx meets in a network of the user's own
             name = printable(model.name)
             raise ConversionError(f"{name} cannot be converted: {one_line(error)}") from error
-    _name_ends(converted.graph, _INPUT, _OUTPUT)
+    _name_ends(converted.graph)
     return converted
 
 
@@ -60,7 +60,7 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> None:
     """Check a model and write it, in one file, with names and sizes that people expect."""
     import onnx
 
-    _name_ends(model.graph, _INPUT, _OUTPUT)
+    _name_ends(model.graph)
     try:
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, path)
@@ -138,9 +138,11 @@ def _in_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     return converted
 
 
-def _name_ends(graph: Any, entry: str, end: str) -> None:
-    """Name the input and the output of a graph, and the number of pictures "n"."""
-    names = {graph.input[0].name: entry, graph.output[0].name: end}
+def _name_ends(graph: Any) -> None:
+    """Name a single input, and the output of a graph, and the number of pictures "n"."""
+    names = {graph.output[0].name: _OUTPUT}
+    if len(graph.input) == 1:
+        names[graph.input[0].name] = _INPUT
     for node in graph.node:
         for tensors in (node.input, node.output):
             for place, name in enumerate(tensors):

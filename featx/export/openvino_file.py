@@ -10,11 +10,12 @@ import numpy as np
 
 from featx.backbones.engines.conversion import converted, keras_converted
 from featx.backbones.engines.engine import EngineRequest
+from featx.backbones.engines.quantization import quantized
 from featx.backbones.engines.reversal import quicken_reversals
 from featx.backbones.framework import import_openvino
 from featx.errors import one_line
 from featx.export.head import keras_head
-from featx.export.whole import Part, as_float, check_parts, pixel_inputs
+from featx.export.whole import LEAST_LENGTH, Part, as_float, check_parts, pixel_inputs
 
 if TYPE_CHECKING:
     import openvino
@@ -51,7 +52,9 @@ def openvino_whole(
         _behind(network, entries[part.square])
         for network, (_, part) in zip(networks, parts, strict=True)
     ]
-    joined = features[0] if len(features) == 1 else ops.concat(features, -1).output(0)
+    joined = features[0]
+    if len(features) > 1:
+        joined = ops.concat([_unit_rows(each) for each in features], -1).output(0)
     columns = joined.get_partial_shape()[1].get_length()
     head = keras_converted(keras_head(pipeline, columns, temperature), "the pipeline")
     shares = _behind(head, joined.get_node(), joined.get_index())
@@ -71,17 +74,30 @@ def write_openvino(model: openvino.Model, path: Path) -> None:
 
 
 def _network(part: Part, cache: Path) -> openvino.Model:
-    """Return a network as embedding has it, in float32, without what takes OpenVINO long."""
+    """Return a network as embedding has it, without what takes OpenVINO long.
+
+    It is in float32, or in int8 where it has a calibration.
+    """
     backbone, written = part
     size, cut = written.square.size, as_float(written.cut)
     if backbone.is_pixels:
         return _pixels(size)
     network, _ = converted(EngineRequest(backbone, cut, (cut.pooling,), size, cache))
+    if backbone.calibration is not None:
+        network = quantized(network, backbone.calibration)
     number = network.input(0).partial_shape[0]
     network.reshape([1, size, size, 3])
     quicken_reversals(network)
     network.reshape([number, size, size, 3])
     return network
+
+
+def _unit_rows(rows: openvino.Output) -> openvino.Output:
+    """Bring vectors to length 1, as `featx.features.recipe.join` does; zeros stay zeros."""
+    ops = import_openvino().opset13
+    squares = ops.reduce_sum(ops.multiply(rows, rows), np.array([1]), keep_dims=True)
+    lengths = ops.maximum(ops.sqrt(squares), np.float32(LEAST_LENGTH))
+    return ops.divide(rows, lengths).output(0)
 
 
 def _pixels(size: int) -> openvino.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from featx.images.square import CROP_FRACTION, Square
@@ -31,11 +32,12 @@ model = keras.saving.load_model({file})
 classes = json.loads(zipfile.ZipFile({file}).read("featx.json"))["classes"]""",
 }
 _RUNS = {
-    "onnx": 'probabilities = model.run(None, {"pixels": pixels})[0][0]',
-    "openvino": "probabilities = model(pixels)[0][0]",
-    "litert": "probabilities = next(iter(model(pixels=pixels).values()))[0]",
-    "keras": "probabilities = np.asarray(model(pixels))[0]",
+    "onnx": "probabilities = model.run(None, {pixels})[0][0]",
+    "openvino": "probabilities = model({pixels})[0][0]",
+    "litert": "probabilities = next(iter(model(**{pixels}).values()))[0]",
+    "keras": "probabilities = np.asarray(model({pixels}))[0]",
 }
+_ONLY = 'pixels = {"pixels": np.asarray(square)[None]}'
 _SQUARES = {
     "squash": "square = picture.resize(({size}, {size}), {filter})",
     "crop": """\
@@ -53,7 +55,9 @@ square.paste(inner, (({size} - inner.width) // 2, ({size} - inner.height) // 2))
 }
 
 
-def reference(kind: str, path: Path, square: Square, picture: str = "photo.jpg") -> str:
+def reference(
+    kind: str, path: Path, inputs: Mapping[str, Square], picture: str = "photo.jpg"
+) -> str:
     """Return a program that loads a file and labels a picture.
 
     It takes Pillow, NumPy and the runtime of the format, and makes the picture square as featx
@@ -65,22 +69,32 @@ def reference(kind: str, path: Path, square: Square, picture: str = "photo.jpg")
         The format of the file.
     path : path
         The file, by the name that the program shall call it.
-    square : Square
-        What the picture is made into.
+    inputs : mapping of str to Square
+        What the picture is made into, for each input of the file.
     picture : str, default="photo.jpg"
         The picture, by the name that the program shall call it.
     """
-    return f"""\
-{_IMPORTS[kind]}
-from PIL import Image, ImageOps
-
-{_FILES[kind].format(file=ascii(str(path)))}
-picture = ImageOps.exif_transpose(Image.open({picture!a})).convert("RGB")
-{square_code(square)}
-pixels = np.asarray(square)[None]
-{_RUNS[kind]}
-print(classes[probabilities.argmax()], probabilities.max())
-"""
+    made = [
+        f'{square_code(square)}\npixels["{name}"] = np.asarray(square)[None]'
+        for name, square in inputs.items()
+    ]
+    only = len(made) == 1
+    if only:
+        made = [made[0].replace('pixels["pixels"] = np.asarray(square)[None]', _ONLY)]
+    else:
+        made.insert(0, "pixels = {}")
+    return "\n".join(
+        [
+            _IMPORTS[kind],
+            "from PIL import Image, ImageOps",
+            "",
+            _FILES[kind].format(file=ascii(str(path))),
+            f'picture = ImageOps.exif_transpose(Image.open({picture!a})).convert("RGB")',
+            *made,
+            _RUNS[kind].format(pixels='pixels["pixels"]' if only and kind == "keras" else "pixels"),
+            "print(classes[probabilities.argmax()], probabilities.max())",
+        ]
+    )
 
 
 def square_code(square: Square) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +13,9 @@ import numpy as np
 from featx.backbones.framework import import_keras, import_openvino, imported
 from featx.errors import OptionError
 
-#: From pixels, (n, size, size, 3) uint8, to probabilities, (n, n_classes) float32.
-Computed = Callable[[np.ndarray], np.ndarray]
+#: From pixels by the names of the inputs, each (n, size, size, 3) uint8, to probabilities,
+#: (n, n_classes) float32.
+Computed = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -71,26 +72,30 @@ def onnx_runtime(path: Path) -> Computed:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda pixels: np.asarray(session.run(None, {name: pixels})[0])
+    return lambda pixels: np.asarray(session.run(None, dict(pixels))[0])
 
 
 def openvino_runtime(path: Path) -> Computed:
     """Open a file in OpenVINO's form, to compute in float32 what it does not in int8."""
     hints = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = import_openvino().Core().compile_model(path, "CPU", hints)
-    return lambda pixels: np.array(compiled([pixels])[0])
+    return lambda pixels: np.array(compiled(dict(pixels))[0])
 
 
 def litert_runtime(path: Path) -> Computed:
     """Open a LiteRT file."""
     interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path))
     run = interpreter.get_signature_runner()
-    (name,) = run.get_input_details()
-    return lambda pixels: np.asarray(next(iter(run(**{name: pixels}).values())))
+    return lambda pixels: np.asarray(next(iter(run(**pixels).values())))
 
 
 def keras_runtime(path: Path) -> Computed:
     """Open a Keras file."""
     model = import_keras().saving.load_model(path)
-    return lambda pixels: np.asarray(model(pixels, training=False))
+    names = [each.name for each in model.inputs]
+
+    def computed(pixels: Mapping[str, np.ndarray]) -> np.ndarray:
+        taken = [pixels[name] for name in names]
+        return np.asarray(model(taken if len(taken) > 1 else taken[0], training=False))
+
+    return computed

@@ -14,6 +14,7 @@ from featx.backbones.network import Cut, cut_network
 from featx.backbones.preprocessing import Preprocessing
 from featx.errors import OptionError
 from featx.export.head import keras_head
+from featx.export.metadata import inputs_of
 from featx.features.recipe import RecipePart
 from featx.images.square import Square
 
@@ -23,18 +24,15 @@ if TYPE_CHECKING:
 #: A network, and how a picture becomes its vector.
 Part: TypeAlias = tuple[Backbone, RecipePart]
 
+LEAST_LENGTH = 1e-30  # of a vector that is brought to length 1: one of zeros stays so
+
 
 def pixel_inputs(parts: Sequence[Part]) -> dict[str, Square]:
-    """Return the inputs of an exported model by name: the square that a picture is made into.
+    """Return the inputs of an exported model by name; see `inputs_of`.
 
-    There is one, "pixels", unless joined networks take pictures of several sizes: then each is
-    named with its size, "pixels_224" and "pixels_299". Each takes uint8 of shape (n, size, size,
-    3): red, green and blue.
+    Each takes uint8 of shape (n, size, size, 3): red, green and blue.
     """
-    squares = list(dict.fromkeys(part.square for _, part in parts))
-    if len(squares) == 1:
-        return {"pixels": squares[0]}
-    return {f"pixels_{square.size}": square for square in squares}
+    return inputs_of([part.square for _, part in parts])
 
 
 def as_float(cut: Cut) -> Cut:
@@ -96,10 +94,20 @@ def keras_whole(
         for name, square in pixel_inputs(parts).items()
     }
     features = [_features(entries[part.square], backbone, part) for backbone, part in parts]
-    joined = features[0] if len(features) == 1 else keras.layers.Concatenate()(features)
+    joined = features[0]
+    if len(features) > 1:
+        joined = keras.layers.Concatenate()([_unit_rows(each) for each in features])
     shares = keras_head(pipeline, joined.shape[-1], temperature)(joined)
     shares = keras.layers.Identity(name="probabilities")(shares)
-    return keras.Model(list(entries.values()), shares, name="model")
+    inputs = list(entries.values())
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], shares, name="model")
+
+
+def _unit_rows(rows: Any) -> Any:
+    """Bring vectors to length 1, as `featx.features.recipe.join` does; zeros stay zeros."""
+    ops = import_keras().ops
+    squares = ops.sum(ops.square(rows), axis=-1, keepdims=True)
+    return rows / ops.maximum(ops.sqrt(squares), LEAST_LENGTH)
 
 
 def _features(pixels: Any, backbone: Backbone, part: RecipePart) -> Any:

@@ -40,6 +40,7 @@ from featx.models import model_file
 from featx.models.card import Card
 from featx.models.examples import Examples
 from featx.models.explaining import Explainer
+from featx.models.exportable import Exportable
 from featx.models.familiarity import Familiarity
 from featx.models.inference import Inference, features_of_nothing, fitting, infer
 from featx.models.judgement import evaluation_of, source_to_judge
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class ImageClassifier:
+class ImageClassifier(Exportable):
     """A trained classifier: images in, labels out.
 
     `featx.train` makes one and `load` reads one from a file.

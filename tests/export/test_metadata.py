@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from featx.errors import ModelFileError
-from featx.export.metadata import Metadata, attach, read_metadata
+from featx.export.metadata import ExportMetadata, attach, read_metadata
 from featx.features.recipe import Recipe, RecipePart
 
 RECIPE = Recipe((RecipePart.of("net", "ab" * 32, 32, resize="pad"),))
-WRITTEN = Metadata(
+WRITTEN = ExportMetadata(
     ("é\u202e", 'a "b" <&>', "'c'"),
     RECIPE,
     ({"name": "net", "licence": "Apache-2.0"},),

@@ -69,10 +69,10 @@ def test_an_onnx_network_with_a_head_computes_what_its_parts_do(name, pooling, t
     make, layer, _ = NETWORKS[name]
     out, pixels, expected = exported(tmp_path, Cut(layer, pooling), make=make)
     computed = RUNTIMES["onnx"].open(out)
-    actual = np.concatenate([computed(each[None]) for each in pixels])
+    actual = np.concatenate([computed({"pixels": each[None]}) for each in pixels])
     assert np.abs(actual - expected).max() < 1e-5
     if name != "one at a time":
-        assert np.abs(computed(pixels) - expected).max() < 1e-5
+        assert np.abs(computed({"pixels": pixels}) - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize("opset", [13, 15, 18, 20, 22])
@@ -81,7 +81,7 @@ def test_it_does_so_in_the_opset_of_the_network(opset, preprocess, tmp_path):
     import onnx
 
     out, pixels, expected = exported(tmp_path, Cut("map"), opset, preprocess)
-    assert np.abs(RUNTIMES["onnx"].open(out)(pixels) - expected).max() < 1e-5
+    assert np.abs(RUNTIMES["onnx"].open(out)({"pixels": pixels}) - expected).max() < 1e-5
     written = onnx.load(out)
     assert [(each.domain, each.version) for each in written.opset_import] == [("", opset)]
     assert [each.name for each in written.graph.input] == ["pixels"]

@@ -47,7 +47,7 @@ def test_a_picture_is_turned_as_featx_turns_it(orientation):
 @pytest.mark.parametrize("kind", RUNTIMES)
 @pytest.mark.parametrize("resize", RESIZES)
 def test_a_reference_is_a_short_program(kind, resize, tmp_path):
-    text = reference(kind, tmp_path / "a 'b'.x", Square(32, resize))
+    text = reference(kind, tmp_path / "a 'b'.x", {"pixels": Square(32, resize)})
     compile(text, "reference", "exec")
     lines = [line for line in text.splitlines() if line and "import" not in line]
     assert len(lines) <= (8 if resize == "squash" else 13)

@@ -20,6 +20,7 @@ from featx.export.litert_file import write_litert
 from featx.export.openvino_file import openvino_whole, write_openvino
 from featx.export.whole import keras_whole, pixel_inputs
 from featx.features.options import settle
+from featx.features.recipe import join
 from featx.features.request import Request
 from featx.learning.learner import Learner
 from featx.models.inference import infer
@@ -84,7 +85,7 @@ def embedded(parts, pictures, cache):
         engine = open_engine(asked, "auto")
         rows = [engine.embed_batch(picture[None]) for picture in by_square[part.square]]
         vectors.append(np.concatenate(rows).reshape(len(rows), -1))
-    return np.concatenate(vectors, axis=1)
+    return vectors[0] if len(vectors) == 1 else join(vectors)
 
 
 @pytest.mark.parametrize(

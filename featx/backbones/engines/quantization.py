@@ -124,7 +124,7 @@ def calibrate(
         The network cannot be converted or quantized.
     """
     backbone, cut = request.backbone, request.cut
-    nncf = _nncf()
+    nncf = import_nncf()
     # Poolings would be quantized, too, and differently where there are two.
     network = float_network(replace(request, poolings=("none",), progress=False))
     settings = settings or settings_for(backbone.name)
@@ -352,7 +352,7 @@ def _measured(
         estimator = getattr(RangeEstimatorParametersSet, settings.range_estimator.upper())
         parameters.activations_range_estimator_params = estimator
     try:
-        with _quiet():
+        with quiet_nncf():
             return nncf.quantize(
                 network,
                 nncf.Dataset([pixels[i : i + 1] for i in range(len(pixels))]),
@@ -423,7 +423,7 @@ def require_nncf() -> None:
         raise MissingPackageError(_MISSING)
 
 
-def _nncf() -> Any:
+def import_nncf() -> Any:
     """Import NNCF, without what it logs, and without the report of its use to its makers."""
     logger_class = logging.getLoggerClass()
     with starting, without_reports():
@@ -438,7 +438,7 @@ def _nncf() -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_nncf() -> Iterator[None]:
     """Keep bars and warnings of NNCF off the screen."""
     import rich
 
