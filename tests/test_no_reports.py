@@ -37,6 +37,7 @@ COMMANDS = {
     "train": ["{data}/train --out model.featx --test {data}/test --report report.html"],
     "predict": ["model.featx {data}/test --out labels.csv --gallery gallery.png"],
     "watch": ["model.featx {data}/test --out watched.csv --once --every 0.01"],
+    "explain": ["model.featx {data}/test/banana --out why.png"],
     "evaluate": ["model.featx {data}/test"],
     "embed": ["{data}/train --out features.npz --map map.png"],
     "check": ["{data}/train"],

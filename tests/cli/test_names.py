@@ -66,6 +66,11 @@ COMMANDS = {
     ],
     "serve": ["\x1bno.featx", "\x1b\n.featx --port \x1b\u202e"],
     "export": ["\x1bno.featx --out x.onnx", "\x1b\n.featx --out e\x1b\u202e.pt"],
+    "explain": [
+        "\x1b\n.featx {photos} --out why\x1b\u202e.png",
+        "\x1b\n.featx {photos} --out why\x1b\u202e.html",
+        "\x1b\n.featx {photos} --label \x1b\u202e",
+    ],
     "evaluate": ["\x1b\n.featx {photos} --report e\x1b\n.html", "\x1b\n.featx \x1bnone\n"],
     "compare": [
         "{photos} --backbones efficientnet_lite0 --out c\x1b.csv --report r\u2066\n.html",
