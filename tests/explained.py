@@ -50,6 +50,7 @@ class Made:
     predicted: str = "cat"
     probability: float | None = 0.87
     square: Square = SQUARE
+    size: tuple[int, int] | None = None
     method: str = "class-map"
     exact: bool = True
     budget: int = 0

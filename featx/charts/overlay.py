@@ -25,6 +25,7 @@ _MOST_DECODED = 4096
 # bounds in which every colour can be shown, and the colour is that of the map. Orange and blue are
 # told apart by people of every kind of colour vision.
 _DARKEST, _BRIGHTEST = 0.38, 0.85
+_LIFT = 0.14  # of what is dark under the strongest colour, which is lighter than that
 _FOR, _AGAINST = np.deg2rad(58), np.deg2rad(258)
 _CHROMA = 0.16
 _STEPS = 64  # of colour to either side of grey
@@ -44,6 +45,8 @@ class Explained(Protocol):
     def picture(self) -> np.ndarray: ...
     @property
     def square(self) -> Square: ...
+    @property
+    def size(self) -> tuple[int, int] | None: ...
     @property
     def heat(self) -> np.ndarray: ...
 
@@ -85,8 +88,8 @@ def overlay(
     side : int, default=384
         Pixels of the longer side.
     photograph : Image, optional
-        The upright photograph; by default it is read again, and where it is gone, the square that
-        the network saw is drawn.
+        The upright photograph; by default it is read again, and where it is gone, what the network
+        saw of it is drawn.
     scale : float, optional
         The value of the strongest colour, so that several maps can be compared; by default the
         largest of the map.
@@ -172,11 +175,33 @@ def _shown(
     """Return the picture to draw, and the box of it, in its pixels, that the square shows."""
     picture = photograph or _read(explained.path, side)
     if picture is None:
-        picture = Image.fromarray(explained.picture)
-        size = _fitted(picture.size, side)
-        return picture.resize(size, Image.Resampling.BICUBIC), (0, 0, *size)
+        return _from_square(explained, side)
     picture = picture.convert("RGB").resize(_fitted(picture.size, side), Image.Resampling.LANCZOS)
     return picture, explained.square.shown(*picture.size)
+
+
+def _from_square(explained: Explained, side: int) -> tuple[Image.Image, Box]:
+    """Return what the square shows of the photograph, in the proportions that it has there."""
+    square = Image.fromarray(explained.picture)
+    width, height = explained.size or square.size
+    left, top, right, bottom = explained.square.shown(width, height)
+    seen = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    across, down = square.width / (right - left), square.height / (bottom - top)
+    part = (
+        (seen[0] - left) * across,
+        (seen[1] - top) * down,
+        (seen[2] - left) * across,
+        (seen[3] - top) * down,
+    )
+    size = _fitted((seen[2] - seen[0], seen[3] - seen[1]), side)
+    scale = size[0] / (seen[2] - seen[0]), size[1] / (seen[3] - seen[1])
+    box = (
+        (left - seen[0]) * scale[0],
+        (top - seen[1]) * scale[1],
+        (right - seen[0]) * scale[0],
+        (bottom - seen[1]) * scale[1],
+    )
+    return square.resize(size, Image.Resampling.BICUBIC, part), box
 
 
 def _read(path: str, side: int) -> Image.Image | None:
@@ -190,7 +215,7 @@ def _read(path: str, side: int) -> Image.Image | None:
     return image
 
 
-def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+def _fitted(size: tuple[float, float], side: int) -> tuple[int, int]:
     """Return the size at which the longer side has so many pixels."""
     width, height = (max(1, round(each * side / max(size))) for each in size)
     return width, height
@@ -243,8 +268,9 @@ def _colors() -> np.ndarray:
     """Return the colour of each grey level and each value, of shape (256, 2 * steps + 1, 3)."""
     grey = np.arange(256) / 255
     light = np.cbrt(np.where(grey <= 0.04045, grey / 12.92, ((grey + 0.055) / 1.055) ** 2.4))
-    lightness = (_DARKEST + light * (_BRIGHTEST - _DARKEST))[:, None]
     value = np.linspace(-1, 1, 2 * _STEPS + 1)
+    darkest = _DARKEST + _LIFT * np.abs(value)
+    lightness = darkest + light[:, None] * (_BRIGHTEST - darkest)
     hue = np.where(value > 0, _FOR, _AGAINST)
     a, b = _CHROMA * np.abs(value) * np.cos(hue), _CHROMA * np.abs(value) * np.sin(hue)
     return _of_oklab(lightness, a, b)

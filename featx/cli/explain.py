@@ -84,5 +84,10 @@ def explain(
     emit(document, table(header, cells), as_json=as_json, out=out)
 
 
+def _why(explanation: Any) -> str:
+    asked, predicted = explanation.label, explanation.predicted
+    return str(asked) if asked == predicted else f"{asked} (predicted: {predicted})"
+
+
 def _chance(explanation: Any) -> str:
     return "-" if explanation.probability is None else percent(explanation.probability)

@@ -52,6 +52,8 @@ class Explanation:
         How it was made of the picture.
     classes : tuple of (str, int or bool)
         The classes of the model.
+    size : tuple of (int, int), or None
+        Width and height of the photograph, upright, in pixels; None where that is not known.
     parts : tuple of ndarray of shape (height, width), float32
         Of a class map, what each network says, without the constant.
     """
@@ -69,6 +71,7 @@ class Explanation:
     picture: np.ndarray
     square: Square
     classes: tuple[Label, ...]
+    size: tuple[int, int] | None = None
     parts: tuple[np.ndarray, ...] = ()
 
     def __repr__(self) -> str:

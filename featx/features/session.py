@@ -46,10 +46,13 @@ class Picture:
         RGB pixels, for each size and each view.
     outcome : Outcome
         What was done to it on the way.
+    size : tuple of (int, int), or None
+        Width and height of the file's picture, upright, in pixels; None where it is not known.
     """
 
     squares: dict[Square, np.ndarray]
     outcome: Outcome
+    size: tuple[int, int] | None = None
 
 
 class Session:
@@ -141,12 +144,15 @@ class Session:
         The outcome says what was wrong where there is no picture: nothing in `data` raises. `path`
         is what to call it.
         """
+        sizes: list[tuple[int, int]] = []
         with quiet_pillow():
-            squares, outcome = decode_all(data, self._squares)
+            squares, outcome = decode_all(
+                data, self._squares, lambda header, *_: sizes.append((header.width, header.height))
+            )
         outcome = replace(outcome, path=path)
         if not outcome.ok:
             return None, outcome
-        return Picture(dict(zip(self._squares, squares, strict=True)), outcome), outcome
+        return Picture(dict(zip(self._squares, squares, strict=True)), outcome, sizes[0]), outcome
 
     def read(self, path: str) -> tuple[Picture | None, Outcome]:
         """Read and decode a file, or a picture in memory; as `decode`."""

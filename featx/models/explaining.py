@@ -172,6 +172,7 @@ class Explainer:
             picture=picture.squares[square],
             square=square,
             classes=inferred.classes,
+            size=picture.size,
             **found,
         )
 
@@ -198,7 +199,8 @@ def _read(session: Session, source: ImageSource, settled: EmbedOptions) -> list[
         else:
             failed.append(outcome)
     if failed and not pictures:
-        raise NoImagesError(f"no picture can be read: {failed[0].failure}", outcomes=tuple(failed))
+        reason = f"{printable(failed[0].path)}: {printable(failed[0].reason)}"
+        raise NoImagesError(f"no picture can be read: {reason}", outcomes=tuple(failed))
     if failed:
         named = listed([f"{each.path}: {each.reason}" for each in failed], 3)
         warn_of_images([f"{count(len(failed), 'picture')} cannot be read, left out: {named}"])

@@ -123,6 +123,21 @@ def test_a_photograph_that_is_gone_is_drawn_from_the_square(tmp_path):
     assert overlay(made, 96).shape == (96, 96, 3)
 
 
+@pytest.mark.parametrize(("resize", "proportions"), [("squash", 0.5), ("pad", 0.5), ("crop", 1.0)])
+def test_what_the_square_shows_of_it_has_its_proportions(wide, tmp_path, resize, proportions):
+    known = {"heat": explained.spot(3, 4), "square": Square(32, resize)}
+    gone = explained.Made(str(tmp_path / "gone.jpg"), size=(80, 40), **known)
+    drawn = overlay(gone, 240)
+    assert drawn.shape[0] / drawn.shape[1] == pytest.approx(proportions, abs=0.01)
+    warm = warmth(drawn)
+    there = warmth(overlay(explained.Made(wide, **known), 240))
+    seen = there[:, 68:172] if resize == "crop" else there
+    expected = centre(seen > 0.6 * there.max())
+    if resize == "crop":  # which leaves out as much above and below
+        expected = (expected[0], 0.5 + (expected[1] - 0.5) / 0.875)
+    assert centre(warm > 0.6 * warm.max()) == pytest.approx(expected, abs=0.03)
+
+
 def test_the_photograph_may_be_given(wide):
     made = explained.Made("upload", explained.spot(2, 5))
     given = overlay(made, 240, photograph=Image.open(wide))

@@ -45,17 +45,17 @@ def test_what_decided_is_a_drawing_of_the_picture(serve, showing):
         assert "heat" not in ask(client, fakes.encoded(image), "explain=0")
     assert answer["heat"].startswith("data:image/png;base64,")
     drawn = image_of(answer["heat"])
-    assert drawn.width == drawn.height
+    assert drawn.width == 4 * drawn.height
     red, _, blue = np.asarray(drawn.convert("RGB"), int).transpose(2, 0, 1)
     orange = (red - blue)[:, : drawn.width // 2].mean() - (red - blue)[:, drawn.width // 2 :].mean()
     assert (orange > 0) == (answer["label"] == "red")
     assert abs(orange) > 5
 
 
-def test_it_is_the_square_that_the_network_saw(serve, showing):
+def test_it_has_the_proportions_of_the_picture(serve, showing):
     with serve(showing) as client:
         drawn = image_of(ask(client, fakes.encoded(fakes.photo(200, 50)), "explain=1")["heat"])
-    assert drawn.width == drawn.height
+    assert drawn.width == 4 * drawn.height
 
 
 def test_training_pictures_like_it_are_those_of_its_colour(serve, showing, red):
