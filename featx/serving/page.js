@@ -22,6 +22,11 @@ function text(key, values = {}) {
   return settings.texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+// A label as the server writes it; those that are true or false are Python's.
+function named(label) {
+  return typeof label === "boolean" ? (label ? "True" : "False") : String(label);
+}
+
 function percent(share) {
   return text("percent", { number: (100 * share).toFixed(1) });
 }
@@ -110,7 +115,7 @@ function askForToken(refused) {
 
 async function describeModel() {
   model = await ask("model");
-  const names = model.classes.map(String);
+  const names = model.classes.map(named);
   const few = names.slice(0, 6).join(text("comma"));
   const more = names.length > 6 ? text("comma") + text("and_more", { count: names.length - 6 }) : "";
   find("#knows").textContent = text("knows", { count: names.length, names: few + more });
@@ -277,7 +282,7 @@ class Card {
 
   answer() {
     const { row } = this;
-    const guess = String(row.best_guess ?? row.label);
+    const guess = named(row.best_guess ?? row.label);
     const strange = Boolean(row.unfamiliar);
     if (row.label !== null) {
       this.state(guess, "sure");
@@ -315,7 +320,7 @@ class Card {
       const bar = element("span", [], { className: "bar", ariaHidden: "true" });
       bar.style.setProperty("--share", share);
       return element("li", [
-        element("bdi", String(label), { className: "label" }), bar,
+        element("bdi", named(label), { className: "label" }), bar,
         element("span", percent(share), { className: "number" }),
       ]);
     }));
@@ -325,9 +330,9 @@ class Card {
     const nearest = this.row.nearest ?? [];
     this.part(".nearest").hidden = !nearest.length;
     this.part(".nearest ul").replaceChildren(...nearest.map(({ label, picture }) => {
-      const alt = text("nearest_alt", { label });
+      const alt = text("nearest_alt", { label: named(label) });
       return element("li", [
-        element("img", [], { src: picture, alt }), element("bdi", String(label)),
+        element("img", [], { src: picture, alt }), element("bdi", named(label)),
       ]);
     }));
   }
@@ -376,8 +381,8 @@ class Card {
     this.part(".open").setAttribute("aria-expanded", String(open));
     this.part("form .wrong").textContent = "";
     if (!open) return;
-    const ranked = this.row.top.map(([label]) => String(label));
-    const names = [...new Set([...ranked, ...model.classes.map(String)])];
+    const ranked = this.row.top.map(([label]) => named(label));
+    const names = [...new Set([...ranked, ...model.classes.map(named)])];
     const buttons = names.slice(0, MOST_CHOICES).map((name) => this.choice(name, name));
     buttons.push(this.choice(text("correct_none"), settings.none));
     this.part(".choices").replaceChildren(...buttons);
@@ -413,7 +418,7 @@ class Card {
       headers: { "Content-Type": "application/octet-stream" },
     };
     try {
-      const wishes = new URLSearchParams({ label, predicted: this.row.label ?? "" });
+      const wishes = new URLSearchParams({ label, predicted: this.row.label === null ? "" : this.guess });
       await ask(`corrections?${wishes}`, options);
     } catch (error) {
       const key = `correct_${error.reason?.code}`;

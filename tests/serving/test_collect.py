@@ -181,6 +181,8 @@ def test_a_folder_that_cannot_be_used_is_told_at_the_start(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot write"):
         Collection(tmp_path / "file")
+    with pytest.raises(StorageError, match="cannot write"):
+        featx.serve(tmp_path / "missing.featx", collect=tmp_path / "file")
     (tmp_path / "corrections.csv").write_text("name;class\n")
     with pytest.raises(OptionError, match=r"corrections\.csv has the columns"):
         Collection(tmp_path)

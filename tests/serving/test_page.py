@@ -436,6 +436,20 @@ def test_names_of_files_and_classes_do_nothing_to_the_page(browser, listen, tmp_
 
 
 @in_browser
+def test_numbers_and_truth_values_are_classes_too(browser, listen, pictures, collection, photos):
+    paths = sorted(photos.rglob("*.png"))
+    labels = [path.parent.name == "red" for path in paths]
+    model = featx.train(list(map(str, paths)), "logistic", labels=labels, cache=False)
+    with listen(model, collection=collection) as address:
+        browser.open(address)
+        browser.drop(pictures["red"])
+        assert answered(browser)[0]["verdict"] == "True"
+        browser.wait("document.querySelector('#knows').textContent")
+        correct(browser, 1, "False")
+    assert rows(collection) == [("False", "True")]
+
+
+@in_browser
 def test_what_is_too_large_or_unreachable_is_told_and_can_be_tried_again(
     browser, listen, pictures, tmp_path
 ):
