@@ -45,7 +45,7 @@ def test_what_decided_is_a_drawing_of_the_picture(serve, showing):
         assert "heat" not in ask(client, fakes.encoded(image), "explain=0")
     assert answer["heat"].startswith("data:image/png;base64,")
     drawn = image_of(answer["heat"])
-    assert drawn.width == 4 * drawn.height
+    assert drawn.width == drawn.height
     red, _, blue = np.asarray(drawn.convert("RGB"), int).transpose(2, 0, 1)
     orange = (red - blue)[:, : drawn.width // 2].mean() - (red - blue)[:, drawn.width // 2 :].mean()
     assert (orange > 0) == (answer["label"] == "red")
