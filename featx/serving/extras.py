@@ -52,7 +52,7 @@ class _Drawer:
         self._budget = self._budget or self._affordable(picture)
         try:
             found = self._model.explain(picture, session=self._session, budget=self._budget)
-            shown = replace(found, path="")  # the square that the network saw, and no file
+            shown = replace(found, path="")  # what the network saw, and no file of this machine
             png = base64.b64encode(overlay_png(shown)).decode()
         except Exception as error:  # the label is there all the same
             reason = f"{type(error).__name__}: {one_line(error)}"

@@ -5,6 +5,7 @@ const settings = JSON.parse(document.getElementById("settings").textContent);
 const ALONGSIDE = 3; // pictures that are asked about at a time
 const MOST_FILES = 100; // that are added at a time
 const MOST_TRIES = 20; // of a busy server
+const MOST_BROKEN = 3; // connections for one request
 const FEWEST_BARS = 3; // where the others are next to nothing
 const NEXT_TO_NOTHING = 0.001;
 const MOST_CHOICES = 12; // classes to click on
@@ -71,7 +72,7 @@ async function ask(path, options = {}, onBusy = () => {}) {
     const token = sessionStorage.getItem(KEY);
     const headers = { ...options.headers };
     if (token) headers.Authorization = `Bearer ${token}`;
-    const response = await fetch(path, { ...options, headers, cache: "no-store" });
+    const response = await fetched(path, { ...options, headers, cache: "no-store" });
     if (response.ok) return response.json();
     if (response.status === 401) {
       await askForToken(token);
@@ -81,6 +82,18 @@ async function ask(path, options = {}, onBusy = () => {}) {
       await pause(seconds);
     } else {
       throw new Refusal(response.status, await reasonOf(response));
+    }
+  }
+}
+
+// A server that is too busy may end a connection before it has all of a picture.
+async function fetched(path, options) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await fetch(path, options);
+    } catch (error) {
+      if (!(error instanceof TypeError) || tries === MOST_BROKEN) throw error;
+      await pause(tries / 2);
     }
   }
 }
@@ -103,7 +116,12 @@ function askForToken(refused) {
     input.focus();
     form.onsubmit = (event) => {
       event.preventDefault();
-      sessionStorage.setItem(KEY, input.value.trim());
+      const token = input.value.trim();
+      if (!/^[ -~]+$/.test(token)) { // what no header may hold
+        find("#token-wrong").textContent = text("token_wrong");
+        return;
+      }
+      sessionStorage.setItem(KEY, token);
       form.hidden = true;
       asking = null;
       find("#drop").focus();

@@ -400,6 +400,11 @@ def test_a_token_is_asked_for_and_kept_with_the_tab(browser, listen, pictures):
         browser.open(address)
         browser.wait("!document.querySelector('#token').hidden")
         assert focused(browser) == "token-input"
+        browser.call("Input.insertText", text="正しい馬")  # what no header may hold
+        browser.press("Enter")
+        browser.wait("document.querySelector('#token-wrong').textContent")
+        browser.run("document.querySelector('#token-input').value = ''")
+        browser.run("document.querySelector('#token-wrong').textContent = ''")
         browser.call("Input.insertText", text="wrong")
         browser.press("Enter")
         browser.wait("document.querySelector('#token-wrong').textContent")
