@@ -15,6 +15,7 @@ from featx.explanation.class_map import class_maps
 from featx.explanation.explanation import METHODS, Explanation
 from featx.explanation.linear import LinearHead
 from featx.explanation.masks import mask_heat
+from featx.explanation.scores import scores_of
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, RunOptions, SourceOptions, options_in, settle
 from featx.features.session import Picture, Session
@@ -23,14 +24,12 @@ from featx.images.folder import ImageFolder, ImageSource
 from featx.images.labels import Label, in_terms_of
 from featx.images.memory import MemoryImage
 from featx.images.table import is_table
-from featx.learning.learner import probabilities_of
 from featx.models.inference import Inference
 from featx.text import count, listed, printable
 
 MOST_MASKS = 10_000
 _FEWEST_MASKS = 32
 _AT_ONCE = 16  # pictures whose maps are in memory
-_SUREST = 1e-4  # of probabilities, where logarithms are taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +139,7 @@ class Explainer:
     ) -> list[Explanation]:
         made, plain = [], self.session.without_views
         for row, (picture, column) in enumerate(zip(pictures, columns, strict=True)):
-            score = partial(_score, self.pipeline, inferred.classes, column)
+            score = partial(scores_of, self.pipeline, inferred.classes, column)
             (whole,) = score(plain.features([picture]).matrix)
             made.append(
                 self._explanation(
@@ -252,15 +251,3 @@ def _columns(inferred: Inference, labels: Sequence[Label | None]) -> list[int]:
         int(column) if label is None else inferred.classes.index(label)
         for column, label in zip(inferred.columns, labels, strict=True)
     ]
-
-
-def _score(pipeline: Any, classes: Sequence[Label], column: int, X: np.ndarray) -> np.ndarray:
-    """Return what a pipeline says for a class: the logarithm of its odds.
-
-    Where there are no probabilities it is 1 for what is predicted to be of the class, else 0.
-    """
-    shares = probabilities_of(pipeline, X, classes)
-    if shares is None:
-        return np.asarray(pipeline.predict(X) == classes[column], float)
-    own = np.clip(shares[:, column], _SUREST, 1 - _SUREST)
-    return np.asarray(np.log(own / (1 - own)))
