@@ -131,11 +131,13 @@ def serve(
     says otherwise. SIGTERM and Ctrl-C end it, once what is under way is answered.
     """
     import featx
-    from featx.serving.server import check_token, require_serving
+    from featx.serving.server import check_hosts, check_origins, check_token, require_serving
 
     limits = _limits(options)
     require_serving()
     check_token(host, token)
+    check_hosts(options["allow_hosts"])
+    check_origins(options["allow_origins"])
     stdout = sys.stdout
     with working():
         loaded = featx.load(model, weights=weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import re
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -77,13 +78,14 @@ def serve(
     """
     require_serving()
     check_token(host, token)
+    hosts, origins = check_hosts(allow_hosts), check_origins(allow_origins)
     collection = None if collect is None else Collection(collect)
     model = model if isinstance(model, ImageClassifier) else load(model)
     from featx.serving.gate import Access
     from featx.serving.service import application
     from featx.serving.uvicorn_server import server_of
 
-    access = Access(token, _names(host, allow_hosts), tuple(allow_origins))
+    access = Access(token, (host.lower(), *hosts), origins)
     limits = limits or ServeLimits()
     with closing(_listening(host, port)) as listener:
         address = _address(host, listener.getsockname()[1])
@@ -140,8 +142,25 @@ def _is_of_this_machine(host: str) -> bool:
         return False
 
 
-def _names(host: str, allowed: Sequence[str]) -> tuple[str, ...]:
-    return (host.lower(), *(each.lower() for each in allowed))
+def check_hosts(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of hosts in small letters; an `OptionError` for what is none."""
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+            raise OptionError(
+                f"the host {name!r} to allow: expected a name alone, such as fruit.example.com"
+            )
+    return tuple(name.lower() for name in names)
+
+
+def check_origins(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Return addresses of sites; an `OptionError` for what is none."""
+    for address in addresses:
+        if not re.fullmatch(r"https?://[a-z0-9._-]+(:[0-9]+)?", address):
+            raise OptionError(
+                f"the origin {address!r} to allow: expected a site in small letters and without a "
+                "path, such as https://example.com"
+            )
+    return tuple(addresses)
 
 
 def _address(host: str, port: int) -> str:

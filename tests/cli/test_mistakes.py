@@ -85,6 +85,27 @@ MISTAKES = {
         "predict fruit.featx photos --fast",
         "No such option",
     ),
+    "a service of no model": ("serve text.featx", "text.featx is no featx model"),
+    "a service for others without a token": (
+        "serve fruit.featx --host 0.0.0.0",
+        "host '0.0.0.0' can be reached by other machines: expected a token",
+    ),
+    "a service with a short token": (
+        "serve fruit.featx --token short",
+        "the token has 5 characters: expected 8 at least",
+    ),
+    "a service for every site": (
+        "serve fruit.featx --allow-origin *",
+        "the origin '*' to allow: expected a site",
+    ),
+    "a service by no name": (
+        "serve fruit.featx --allow-host https://fruit.example.com",
+        "the host 'https://fruit.example.com' to allow: expected a name alone",
+    ),
+    "a port beyond the last": (
+        "serve fruit.featx --port 70000",
+        "Invalid value for '--port': 70000 is not in the range",
+    ),
     "two backbones": (
         "embed photos --backbone vgg16,resnet50 --out x.npz",
         "Invalid value for '--backbone': 'vgg16,resnet50' names several networks: expected one",
