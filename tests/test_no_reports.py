@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import fakes
 import onnx_networks
 import pytest
 from connections import Listener
@@ -32,7 +33,8 @@ for line in open(sys.argv[1]):
         assert not end.code, f"{line} ends with status {end.code}"
 """
 
-#: Lines for each command, on the default network; `serve` runs until it is told to end.
+#: Lines for each command, on the default network. `serve` runs until it is told to end, and what
+#: `export` writes takes Keras: they have their own tests.
 COMMANDS = {
     "train": ["{data}/train --out model.featx --test {data}/test --report report.html"],
     "predict": ["model.featx {data}/test --out labels.csv --gallery gallery.png"],
@@ -48,6 +50,7 @@ COMMANDS = {
     "demo": ["--out demo"],
     "cache": ["info", "verify", "clear --all"],
     "serve": [],
+    "export": [],
 }
 
 
@@ -98,6 +101,20 @@ def test_networks_in_files_and_their_calibration_by_nncf_report_nothing(listener
 
 
 @pytest.mark.keras
+def test_exports_report_nothing(listener):
+    for package in ("tf2onnx", "nncf"):
+        pytest.importorskip(package)
+    fakes.draw_folder(Path("photos"), each=14)
+    run(
+        listener,
+        "train photos --input-size 64 --out model.featx",
+        "export model.featx --out model.xml",
+        "export model.featx --out int8.onnx --quantize --calibrate photos",
+    )
+    assert listener.heard == []
+
+
+@pytest.mark.keras
 def test_networks_of_keras_report_nothing(listener):
     network = "--backbone mobilenet --weights random --input-size 32"
     run(
@@ -136,7 +153,10 @@ def is_guard(node: ast.AST) -> bool:
 
 
 def is_guarded_import(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("import_openvino", "_nncf")
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in (
+        "import_openvino",
+        "import_nncf",
+    )
 
 
 def test_no_module_imports_openvino_or_nncf_in_a_way_that_reports_it():
