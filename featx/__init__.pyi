@@ -69,6 +69,8 @@ from .models.card import WeightsOrigin as WeightsOrigin
 from .models.examples import Example as Example
 from .models.examples import Examples as Examples
 from .models.familiarity import Familiarity as Familiarity
+from .models.inspection import Inspection as Inspection
+from .models.inspection import inspect as inspect
 from .models.load import load as load
 from .models.model import ImageClassifier as ImageClassifier
 from .models.predictions import Predictions as Predictions
@@ -77,6 +79,7 @@ from .models.rejection import Rejection as Rejection
 from .models.tally import Tally as Tally
 from .models.train import train as train
 from .models.training import Training as Training
+from .models.type_names import TypeName as TypeName
 from .models.watch import Watch as Watch
 from .models.watch import watch as watch
 from .serving.limits import ServeLimits as ServeLimits

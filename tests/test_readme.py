@@ -79,7 +79,8 @@ def run(command: str, capsys) -> str:
 
 
 def masked(text: str) -> str:
-    """Blank out what differs from run to run: times, rates, sizes, ages, the widths of columns."""
+    """Blank out what differs from run to run: times, rates, sizes, ages, digests, widths."""
+    text = re.sub(r"\b[0-9a-f]{64}\b", "#", text)
     text = re.sub(r"\d[\d.,]*( (?:B|kB|MB))?", "#", text)
     return "\n".join(" ".join(line.split()) for line in text.splitlines())
 

@@ -17,6 +17,7 @@ from featx.cli.evaluate import evaluate
 from featx.cli.explain import explain
 from featx.cli.export import export
 from featx.cli.help import Group
+from featx.cli.inspect import inspect
 from featx.cli.label import label
 from featx.cli.output import short_warnings
 from featx.cli.predict import predict
@@ -73,6 +74,7 @@ for command in (
     explain,
     evaluate,
     export,
+    inspect,
     compare,
     tune,
     label,

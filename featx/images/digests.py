@@ -56,7 +56,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
     if isinstance(path, MemoryImage):
         return path.read(), None
     try:
-        with open(path, "rb", opener=_open_regular) as file:
+        with open(path, "rb", opener=open_regular) as file:
             status = os.fstat(file.fileno())
             now = time.time_ns()
             _check_size(status.st_size)
@@ -72,7 +72,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
     return data, _stamp(status) if settled else None
 
 
-def _open_regular(path: str, flags: int) -> int:
+def open_regular(path: str, flags: int) -> int:
     """Open a file, and nothing else: without waiting, whatever takes its place meanwhile."""
     _check_regular(os.stat(path))
     number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -137,7 +137,7 @@ class Document:
 
     def untrusted_types(self, trusted: set[str]) -> list[str]:
         """Return the names of the types that are neither audited nor trusted."""
-        names = {name for node in self._nodes if not _known(node) and (name := _name(node))}
+        names = {name for node in self._nodes if not is_known(node) and (name := _name(node))}
         names |= set(import_skops().get_untrusted_types(data=self._data)) - set(TRUSTED_TYPES)
         return sorted(names - trusted)
 
@@ -253,7 +253,7 @@ def _name(node: Node) -> str:
     return f"{node['__module__']}.{node['__class__']}"
 
 
-def _known(node: Node) -> bool:
+def is_known(node: Node) -> bool:
     """Whether a loader of skops makes what it is meant for, and featx knows the type."""
     loader, name = node["__loader__"], _name(node)
     if loader == "NdArrayNode":

@@ -1,4 +1,4 @@
-"""Members of a zip file: where each of them lies, for those that are stored uncompressed.
+"""Members of a zip file: where each of them lies, and how it is packed.
 
 Python's `zipfile` takes a thousand bytes for each entry of a hostile directory, and believes that
 members do not overlap. Here the directory is bounded, and every member is proven to lie inside the
@@ -32,6 +32,9 @@ class Member:
     start: int  # where its contents begin
     size: int  # bytes in the file
     is_plain: bool  # neither compressed nor encrypted
+    method: int = 0  # how it is compressed
+    unpacked: int = 0  # bytes, as the file says
+    checksum: int = 0  # of what is unpacked
 
     @property
     def end(self) -> int:
@@ -39,13 +42,14 @@ class Member:
         return self.start + self.size
 
 
-def stored_members(file: IO[bytes], length: int) -> dict[str, Member]:
+def stored_members(file: IO[bytes], length: int, most: int = MAX_DESCRIPTION) -> dict[str, Member]:
     """Return the members of a zip file of `length` bytes, by name.
 
-    Raises `RefusedError` where it is damaged, or two of them share bytes.
+    Their list may take `most` bytes. Raises `RefusedError` where it is damaged, or two of them
+    share bytes.
     """
     try:
-        start, size = _directory(file, length)
+        start, size = _directory(file, length, most)
         file.seek(start)
         directory = file.read(size)
         members: dict[str, Member] = {}
@@ -65,7 +69,7 @@ def stored_members(file: IO[bytes], length: int) -> dict[str, Member]:
     return members
 
 
-def _directory(file: IO[bytes], length: int) -> tuple[int, int]:
+def _directory(file: IO[bytes], length: int, most: int) -> tuple[int, int]:
     """Find where the list of members begins, and its bytes."""
     tail = min(length, _END.size + _LOCATOR64.size)
     file.seek(length - tail)
@@ -79,14 +83,14 @@ def _directory(file: IO[bytes], length: int) -> tuple[int, int]:
         mark, *_, size, start = _END64.unpack(file.read(_END64.size))
         if mark != b"PK\6\6":
             raise RefusedError("its list of members is damaged")
-    if start + size > length or size > MAX_DESCRIPTION:
+    if start + size > length or size > most:
         raise RefusedError(f"its list of members cannot take {size} bytes")
     return start, size
 
 
 def _entry(directory: bytes, position: int) -> tuple[str, Member, int]:
     """Read an entry: name, member as far as it is told there, where the next entry begins."""
-    mark, _, _, flags, method, _, _, _, packed, size, n, n_extra, n_comment, *_, header = (
+    mark, _, _, flags, method, _, _, checksum, packed, size, n, n_extra, n_comment, *_, header = (
         _ENTRY.unpack_from(directory, position)
     )
     name_start = position + _ENTRY.size
@@ -98,7 +102,8 @@ def _entry(directory: bytes, position: int) -> tuple[str, Member, int]:
     extra = directory[extra_start:extra_end]
     size, packed, header = _in_64_bits(extra, size, packed, header)
     is_plain = method == 0 and size == packed and not flags & _ENCRYPTED
-    return name, Member(header, header, packed, is_plain), extra_end + n_comment
+    member = Member(header, header, packed, is_plain, method, size, checksum)
+    return name, member, extra_end + n_comment
 
 
 def _in_64_bits(extra: bytes, *numbers: int) -> list[int]:

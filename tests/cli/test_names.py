@@ -71,6 +71,7 @@ COMMANDS = {
         "\x1b\n.featx {photos} --out why\x1b\u202e.html",
         "\x1b\n.featx {photos} --label \x1b\u202e",
     ],
+    "inspect": ["\x1b\n.featx --card i\x1b\n.md", "\x1bnone\n.featx"],
     "evaluate": ["\x1b\n.featx {photos} --report e\x1b\n.html", "\x1b\n.featx \x1bnone\n"],
     "compare": [
         "{photos} --backbones efficientnet_lite0 --out c\x1b.csv --report r\u2066\n.html",
