@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from typing import Protocol
@@ -31,6 +32,7 @@ _CHROMA = 0.16
 _STEPS = 64  # of colour to either side of grey
 _SMALL = 240  # pixels; a smaller picture has a thinner line
 _LITTLE = 0.2  # of the strongest colour
+_SMOOTH = np.array([0.25, 0.5, 0.25], np.float32)  # of a place and its neighbours
 _ALL_OVER = 0.35  # share of a photograph; in a larger part no place can be named
 _LINE, _CASING = (255, 255, 255), (25, 25, 25)
 _UNSEEN = 0.35  # share of its contrast that is left to what the network did not see
@@ -49,6 +51,8 @@ class Explained(Protocol):
     def size(self) -> tuple[int, int] | None: ...
     @property
     def heat(self) -> np.ndarray: ...
+    @property
+    def exact(self) -> bool: ...
 
 
 class Answer(Explained, Protocol):
@@ -62,8 +66,6 @@ class Answer(Explained, Protocol):
     def probability(self) -> float | None: ...
     @property
     def method(self) -> str: ...
-    @property
-    def exact(self) -> bool: ...
     @property
     def budget(self) -> int: ...
 
@@ -100,8 +102,8 @@ def overlay(
         In the proportions of the photograph.
     """
     picture, box = _shown(explained, side, photograph)
-    values, seen = _on(explained.heat, box, picture.size)
-    scale = float(np.abs(explained.heat).max()) if scale is None else scale
+    values, seen = _on(map_of(explained), box, picture.size)
+    scale = scale_of([explained]) if scale is None else scale
     grey = np.asarray(picture.convert("L"))
     levels = np.rint(np.clip(values / (scale or 1.0), -1, 1) * _STEPS).astype(int)
     drawn: np.ndarray = _colors()[grey, levels + _STEPS]
@@ -134,7 +136,7 @@ def place_of(explained: Explained) -> str:
     Such as "at the upper left", "in the middle", "all over", or "nowhere".
     """
     picture, box = _shown(explained, _SMALL, None)
-    values, _ = _on(explained.heat, box, picture.size)
+    values, _ = _on(map_of(explained), box, picture.size)
     inside = values >= _least(values)
     if not inside.any():
         return "nowhere"
@@ -157,7 +159,26 @@ def way_of(explained: Answer) -> str:
     """Say in a few words how an explanation was found, and how far it can be trusted."""
     if explained.exact:
         return "class map, exact"
+    if not np.any(explained.heat):
+        return f"{explained.budget:,} masks, none of which changed the answer"
     return f"{explained.budget:,} masks, an estimate"
+
+
+def scale_of(explained: Sequence[Explained]) -> float:
+    """Return the largest value of several maps, with which they can be compared."""
+    return max(float(np.abs(map_of(each)).max()) for each in explained)
+
+
+def map_of(explained: Explained) -> np.ndarray:
+    """Return the map to draw: an estimate is smoothed, since its places are uncertain each."""
+    heat = np.asarray(explained.heat, np.float32)
+    if explained.exact or min(heat.shape) < len(_SMOOTH):
+        return heat
+    for axis in (0, 1):
+        around = np.pad(heat, [(1, 1) if each == axis else (0, 0) for each in (0, 1)], "edge")
+        windows = np.lib.stride_tricks.sliding_window_view(around, len(_SMOOTH), axis)
+        heat = np.asarray(windows @ _SMOOTH)
+    return heat
 
 
 def scale_bar(width: int, height: int) -> np.ndarray:

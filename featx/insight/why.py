@@ -15,6 +15,7 @@ from featx.charts.overlay import (
     photograph_of,
     place_of,
     scale_bar,
+    scale_of,
     way_of,
 )
 from featx.evaluation.evaluation import Evaluation
@@ -65,7 +66,7 @@ def _gathered(cards: list[dict[str, Any]], resizes: list[str], total: int) -> di
 def _card(explained: Sequence[Answer], album: Album, side: int, short: Short) -> dict[str, Any]:
     """Draw the overlays of one photograph, all on one scale, so that they can be compared."""
     photograph = photograph_of(explained[0], side)
-    scale = max(float(np.abs(each.heat).max()) for each in explained)
+    scale = scale_of(explained)
     return {
         "thumb": album.add(photograph),
         "ratio": f"{photograph.width}/{photograph.height}",

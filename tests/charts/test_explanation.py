@@ -21,8 +21,8 @@ def made(tmp_path):
     paths = [explained.grey(tmp_path / f"{n}.png", size) for n, size in enumerate(sizes)]
 
     def make(n, **known):
-        heat = explained.spot(2, 5)
-        return [explained.Made(paths[number % 3], heat, **known) for number in range(n)]
+        known = {"heat": explained.spot(2, 5), **known}
+        return [explained.Made(paths[number % 3], **known) for number in range(n)]
 
     return make
 
@@ -76,6 +76,11 @@ def test_a_class_that_was_not_predicted_is_asked_for_otherwise(made):
 def test_whether_it_is_exact_and_what_it_took_is_said(made):
     (each,) = made(1, method="masks", exact=False, budget=1200)
     assert way_of(each) == "1,200 masks, an estimate"
+
+
+def test_an_answer_that_no_mask_changed_is_told(made):
+    (each,) = made(1, heat=np.zeros((8, 8)), method="masks", exact=False, budget=256)
+    assert way_of(each) == "256 masks, none of which changed the answer"
 
 
 def test_names_that_are_long_or_drive_a_terminal_are_drawn_as_text(made, tmp_path):

@@ -112,6 +112,18 @@ def test_the_place_is_said_for_those_who_do_not_see_it(wide, heat, expected):
     assert place_of(explained.Made(wide, heat)) == expected
 
 
+def test_an_estimate_is_smoothed_and_an_exact_map_is_not(wide):
+    """A place of an estimate that stands alone is as likely chance."""
+    heat = explained.spot(2, 1) + explained.spot(5, 5) + explained.spot(5, 6)
+    sums = {}
+    for exact in (True, False):
+        made = explained.Made(wide, heat, exact=exact, budget=256)
+        drawn = warmth(overlay(made, 240))
+        sums[exact] = drawn[30:45, 30:60].max() / drawn[75:90, 150:210].max()
+    assert sums[True] > 0.95
+    assert sums[False] < 0.8
+
+
 def test_what_the_network_did_not_see_is_pale(wide):
     drawn = overlay(explained.Made(wide, explained.spot(3, 3), square=Square(32, "crop")), 240)
     edge, middle = drawn[:, :4].mean(), drawn[-20:-15, 118:122].mean()
