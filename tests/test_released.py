@@ -263,6 +263,18 @@ def test_a_model_of_format_5_has_its_card_and_an_older_one_what_can_be_known():
     }
 
 
+def test_a_model_of_format_5_finds_the_nearest_of_the_pictures_that_it_keeps():
+    examples = featx.load(MODELS / "pictures.featx").examples
+    assert examples.labels == ("ant", "ant", "bee", "bee", "cat", "cat")
+    assert [each.pixels.shape for each in examples.nearest(np.ones((1, 9)), 6)[0]] == [
+        (6, 8, 3)
+    ] * 6
+    nearest = examples.nearest(new_features(ONE, 0), 2)
+    for found, expected in zip(nearest, EXPECTED["pictures"]["nearest"], strict=True):
+        assert [each.label for each in found] == [label for label, _ in expected]
+        assert [each.similarity for each in found] == pytest.approx([each for _, each in expected])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_says_of_itself_what_it_said_and_is_saved_as_such(name, tmp_path):
     about = fakes.about(MODELS / f"{name}.featx")
