@@ -11,6 +11,8 @@ from featx.cli.help import command, option
 from featx.cli.output import emit, is_quiet, working
 from featx.export.formats import FORMATS
 
+_INTRODUCTION = "A program that labels photo.jpg with it, without featx:"
+
 
 @command(epilog="Example: featx export fruit.featx --to onnx --out fruit.onnx")
 @click.argument("model")
@@ -68,5 +70,5 @@ def export(
             cache=cache,
             progress=not is_quiet(),
         )
-    text = f"{exported.summary}\n\n{exported.reference}"
+    text = f"{exported.summary}\n\n{_INTRODUCTION}\n\n{exported.reference}\n"
     emit(exported.to_dict(), text, as_json=as_json, out=out)

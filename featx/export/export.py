@@ -186,7 +186,7 @@ def check_export(
     kind = format_of(path, format)
     for each in kind.files(Path(path)):
         check_writable(each)
-    kind.runtime.require()
+    kind.require()
     if not quantize:
         return
     if not kind.quantizes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ class Format:
         Whether it has int8.
     beside : str
         The suffix of a second file, which holds the weights.
+    needs : tuple of str
+        The modules that write it, beside its runtime.
     """
 
     name: str
@@ -40,11 +43,21 @@ class Format:
     writer: str
     quantizes: bool = True
     beside: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def runtime(self) -> Runtime:
         """What runs its files."""
         return RUNTIMES[self.name]
+
+    def require(self) -> None:
+        """Raise an `OptionError` unless what writes and runs its files is installed."""
+        for package in (self.runtime.package, *self.needs):
+            if find_spec(package) is None:
+                raise OptionError(
+                    f"export to {self.name} needs {package}, which is not installed: "
+                    'pip install "featx[export]"'
+                )
 
     def files(self, path: Path) -> list[Path]:
         """List the files that one at a path is made of, itself the last."""
@@ -59,7 +72,7 @@ class Format:
 FORMATS = {
     each.name: each
     for each in (
-        Format("onnx", ".onnx", "featx.export.writers:onnx_writer"),
+        Format("onnx", ".onnx", "featx.export.writers:onnx_writer", needs=("onnx", "tf2onnx")),
         Format("openvino", ".xml", "featx.export.writers:openvino_writer", beside=".bin"),
         Format("litert", ".tflite", "featx.export.writers:litert_writer"),
         Format("keras", ".keras", "featx.export.writers:keras_writer", quantizes=False),

@@ -7,14 +7,13 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.backbones.framework import import_keras
-from featx.errors import ConversionError, OptionError, one_line
+from featx.errors import ConversionError, one_line
 from featx.text import printable
 
 if TYPE_CHECKING:
@@ -24,14 +23,6 @@ if TYPE_CHECKING:
 OPSET = 15  # what every runtime of the last years knows
 _HIGHEST = 18  # that tf2onnx writes
 _INPUT, _OUTPUT = "pixels", "probabilities"
-_MISSING = 'export to ONNX needs {}, which is not installed: pip install "featx[export]"'
-
-
-def require_onnx() -> None:
-    """Raise an `OptionError` unless what writes and checks ONNX files is installed."""
-    for package in ("onnx", "tf2onnx", "onnxruntime"):
-        if find_spec(package) is None:
-            raise OptionError(_MISSING.format(package))
 
 
 def onnx_of(model: keras.Model, opset: int = OPSET) -> onnx.ModelProto:

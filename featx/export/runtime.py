@@ -5,13 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from featx.backbones.framework import import_keras, import_openvino, imported
-from featx.errors import OptionError
 
 #: From pixels by the names of the inputs, each (n, size, size, 3) uint8, to probabilities,
 #: (n, n_classes) float32.
@@ -37,24 +35,9 @@ class Runtime:
     opener: str
 
     def open(self, path: Path) -> Computed:
-        """Open a file that was exported.
-
-        Raises
-        ------
-        OptionError
-            The runtime is not installed.
-        """
-        self.require()
+        """Open a file that was exported."""
         opened: Computed = imported(self.opener)(path)
         return opened
-
-    def require(self) -> None:
-        """Raise an `OptionError` unless it is installed."""
-        if find_spec(self.package) is None:
-            raise OptionError(
-                f"{self.name} ({self.package}) is not installed, and checks what is exported: "
-                'pip install "featx[export]"'
-            )
 
 
 RUNTIMES = {

@@ -9,7 +9,7 @@ from featx.errors import OptionError
 from featx.export.head import keras_head
 from featx.export.held import Held
 from featx.export.litert_file import write_litert
-from featx.export.onnx_file import onnx_of, require_onnx, write_onnx
+from featx.export.onnx_file import onnx_of, write_onnx
 from featx.export.onnx_network import is_onnx_network, onnx_with_head
 from featx.export.openvino_file import openvino_whole, write_openvino
 from featx.export.original import Original
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 def onnx_writer(original: Original, path: Path, pictures: Held | None) -> None:
     """Write an ONNX file, in int8 where there are pictures to calibrate on."""
-    require_onnx()
     model = _onnx_model(original)
     write_onnx(quantized_onnx(model, pictures) if pictures else model, path)
 

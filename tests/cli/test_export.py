@@ -26,7 +26,8 @@ def test_export_prints_what_was_written_and_a_program_that_uses_it(featx_run, re
     assert lines[0].endswith("B, 3 classes, float32")
     assert lines[1].startswith("probabilities differ from featx by ")
     assert lines[1].endswith(" at most, on 8 drawn pictures")
-    program = lines[lines.index("") + 1 : -1]
+    assert lines[3] == "A program that labels photo.jpg with it, without featx:"
+    program = lines[5:-1]
     compile("\n".join(program), "program", "exec")
     assert any(f"{str(out)!r}" in line for line in program)
     assert lines[-1] == f"wrote {out}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.util import find_spec
+from dataclasses import replace
 
 import fakes
 import onnx_networks
@@ -19,14 +19,20 @@ pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore:the weights 
 
 SIZE = 32
 OF_FILES = ("onnx", "openvino")  # formats of networks in ONNX files
+
+
+def installed(kind) -> bool:
+    try:
+        kind.require()
+    except OptionError:
+        return False
+    return True
+
+
 INSTALLED = [
     pytest.param(
         name,
-        marks=pytest.mark.skipif(
-            find_spec(kind.runtime.package) is None
-            or (name == "onnx" and find_spec("tf2onnx") is None),
-            reason=f"what {name} takes is not installed",
-        ),
+        marks=pytest.mark.skipif(not installed(kind), reason=f"what {name} takes is missing"),
     )
     for name, kind in FORMATS.items()
 ]
@@ -177,3 +183,10 @@ def test_a_file_that_cannot_be_made_leaves_an_older_one(photos, backbone, cache,
         model.export(path, cache=cache)
     assert path.read_text() == "older"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_not_installed_is_named(model, tmp_path, monkeypatch):
+    kind = replace(FORMATS["keras"], needs=("no_such_package",))
+    monkeypatch.setitem(FORMATS, "keras", kind)
+    with pytest.raises(OptionError, match=r'needs no_such_package.*pip install "featx\[export\]"'):
+        model.export(tmp_path / "a.keras")
