@@ -90,22 +90,25 @@ class Explainer:
             return None
         head = LinearHead.of(self.pipeline)
         try:
-            self._check_averages()
-            if head is None:
-                raise OptionError(
-                    "there is no exact class map: the classifier is no weighted sum of features"
-                )
+            self._check_exact(head)
         except OptionError as error:
             if self.method == "class-map":
                 raise OptionError(f"{error}; use method='masks'") from error
             return None
         return head
 
-    def _check_averages(self) -> None:
-        """Raise an `OptionError` unless the features are means of maps."""
-        self.session.check_maps()
-        if self.session.request.recipe.pooling != "avg":
+    def _check_exact(self, head: LinearHead | None) -> None:
+        """Raise an `OptionError` unless the decision is a sum over means of maps.
+
+        What takes long, to open the networks for their maps, comes last.
+        """
+        if head is None:
+            raise OptionError(
+                "there is no exact class map: the classifier is no weighted sum of features"
+            )
+        if self.session.request.recipe.pooling == "max":
             raise OptionError("there is no exact class map: the pooling is 'max', not 'avg'")
+        self.session.check_maps()
 
     def _by_class_maps(
         self,

@@ -155,6 +155,13 @@ def test_masks_find_the_spot_that_decides(photos, fake_engine, tmp_path):
     assert (row // 2, column // 2) == (0, 2) or (row in (1, 2) and column in (5, 6))
 
 
+@pytest.mark.parametrize("options", [{"classifier": "knn"}, {"pooling": "max"}])
+def test_no_network_is_opened_for_maps_that_nothing_can_use(photos, fake_engine, options):
+    model = featx.train(photos, backbone="resnet50", weights="random", progress=False, **options)
+    model.explain(some(photos)[0], budget=32)
+    assert len(fake_engine.opened) == 1
+
+
 def test_the_budget_is_what_goes_through_the_network(photos, fake_engine):
     model = featx.train(photos, backbone="resnet50", weights="random", views=2, progress=False)
     path = some(photos)[0]
