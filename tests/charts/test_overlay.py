@@ -10,6 +10,25 @@ from PIL import Image
 from featx.charts.overlay import overlay, overlay_png, photograph_of, place_of, scale_bar
 from featx.images.square import RESIZES, Square
 
+# What people without one kind of cone see of linear RGB (Machado, Oliveira and Fernandes 2009).
+SEEN_WITHOUT = {
+    "red": [
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ],
+    "green": [
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ],
+    "blue": [
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ],
+}
+
 
 @pytest.fixture
 def wide(tmp_path):
@@ -179,3 +198,13 @@ def test_light_and_dark_photographs_stay_legible_under_the_colours(tmp_path):
             heat = np.full((4, 4), value, np.float32)
             shades.append(overlay(explained.Made(path, heat), 40, scale=1.0)[20, 20].mean())
         assert (np.diff(shades) > 12).all(), f"value {value}: {shades}"
+
+
+@pytest.mark.parametrize("cone", SEEN_WITHOUT)
+def test_for_and_against_are_told_apart_without_any_one_kind_of_cone(cone):
+    shades = scale_bar(129, 1)[0, [0, 64, 128]] / 255
+    linear = ((shades + 0.055) / 1.055) ** 2.4
+    seen = (linear @ np.array(SEEN_WITHOUT[cone]).T).clip(0, 1)
+    against, nothing, for_it = 255 * (1.055 * seen ** (1 / 2.4) - 0.055)
+    for one, other in ((against, for_it), (against, nothing), (for_it, nothing)):
+        assert np.abs(one - other).max() > 60, (cone, against, nothing, for_it)

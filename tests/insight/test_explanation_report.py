@@ -1,6 +1,8 @@
 """A page of explanations shows each photograph beside what decided, and fetches nothing."""
 
+import os
 import re
+from pathlib import Path
 
 import chromium
 import explained
@@ -16,6 +18,7 @@ from featx.evaluation.validation import cross_validate
 from featx.features.matrix import as_paths
 
 RED, GREEN = (210, 40, 40), (40, 200, 40)
+AXE = os.environ.get("FEATX_AXE")  # axe.min.js of the package axe-core of npm
 HARD = "<script>alert(1)</script>\x1b\u202e"
 
 
@@ -212,3 +215,18 @@ def test_a_browser_finds_no_fault_fetches_nothing_and_scrolls_nowhere_sideways(
         "const box = each.getBoundingClientRect(); return [box.width, box.height]})"
     )
     assert all(wide == pytest.approx(2 * high, abs=1) and wide > 60 for wide, high in boxes)
+
+
+@pytest.mark.skipif(not AXE, reason="FEATX_AXE names no axe.min.js (npm install axe-core)")
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1200])
+def test_axe_finds_nothing(made, browser, tmp_path, width, dark):
+    ways = [made("a"), made("bb", exact=False, budget=500, method="masks", label="dog")]
+    page(tmp_path / "x.html", ways, command="featx explain m.featx x.jpg", notes=["by hand"])
+    browser.open(tmp_path / "x.html", width=width, dark=dark)
+    browser.run(f"{Path(AXE).read_text()};0")
+    found = "axe.run(document).then((each) => each.violations.map((one) => one.id))"
+    answer = browser.call(
+        "Runtime.evaluate", expression=found, awaitPromise=True, returnByValue=True
+    )
+    assert answer["result"]["value"] == []
