@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from featx.backbones.framework import import_keras
+from featx.backbones.framework import import_keras, keras_backend
+from featx.backbones.keras_settings import usual_settings
 from featx.errors import ConversionError, one_line
-from featx.text import printable
+from featx.text import listed, printable
 
 if TYPE_CHECKING:
     import keras
@@ -28,23 +26,65 @@ _INPUT, _OUTPUT = "pixels", "probabilities"
 def onnx_of(model: keras.Model, opset: int = OPSET) -> onnx.ModelProto:
     """Convert a Keras model to probabilities, from one input or several that keep their names.
 
-    Raises a `ConversionError` where an operation is none that tf2onnx knows.
+    Its weights become constants first: `keras.Model.export` would make inputs of the numbers that
+    a layer of the kind Normalization has, as those of EfficientNetV2 (Keras 3.15). Raises a
+    `ConversionError` where an operation is none that tf2onnx knows.
     """
     import onnx
+    import tf2onnx
 
-    # Keras exports no model that was never called.
-    blank = [np.zeros((1, *entry.shape[1:]), entry.dtype) for entry in model.inputs]
-    model(blank if len(blank) > 1 else blank[0])
-    with tempfile.TemporaryDirectory(prefix="featx-") as folder, _quiet():
-        path = Path(folder) / "model.onnx"
-        try:
-            model.export(path, format="onnx", verbose=False, opset_version=opset)
-            converted = onnx.load(path)
-        except Exception as error:  # whatever tf2onnx meets in a network of the user's own
-            name = printable(model.name)
-            raise ConversionError(f"{name} cannot be converted: {one_line(error)}") from error
+    name = printable(model.name)
+    if keras_backend() != "tensorflow":
+        raise ConversionError(
+            f"ONNX files are written with TensorFlow: Keras runs on {keras_backend()} here; unset "
+            "KERAS_BACKEND"
+        )
+    try:
+        with _quiet():
+            frozen = _frozen(model)
+            converted, _ = tf2onnx.convert.from_graph_def(
+                frozen.graph.as_graph_def(),
+                input_names=[each.name for each in frozen.inputs],
+                output_names=[each.name for each in frozen.outputs],
+                opset=opset,
+                tensors_to_rename={
+                    each.name: each.name.removesuffix(":0") for each in frozen.inputs
+                },
+            )
+    except Exception as error:  # whatever tf2onnx meets in a network of the user's own
+        raise ConversionError(f"{name} cannot be converted: {one_line(error)}") from error
+    strange = sorted(
+        {
+            each.op_type
+            for each in converted.graph.node
+            if not each.domain and not onnx.defs.has(each.op_type)
+        }
+    )
+    if strange:
+        raise ConversionError(
+            f"{name} has operations that ONNX files have not ({listed(strange)}): export to "
+            "openvino (.xml) or litert (.tflite)"
+        )
     _name_ends(converted.graph)
-    return converted
+    return cast("onnx.ModelProto", converted)
+
+
+@usual_settings()
+def _frozen(model: keras.Model) -> Any:
+    """Return a function of TensorFlow in which the weights of a model are constants."""
+    import tensorflow
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    entries = [
+        tensorflow.TensorSpec(each.shape, each.dtype, name=each.name) for each in model.inputs
+    ]
+
+    def called(*pixels: Any) -> Any:
+        return model(list(pixels) if len(pixels) > 1 else pixels[0], training=False)
+
+    return convert_variables_to_constants_v2(
+        tensorflow.function(called).get_concrete_function(*entries)
+    )
 
 
 def write_onnx(model: onnx.ModelProto, path: Path) -> None:
@@ -147,14 +187,16 @@ def _name_ends(graph: Any) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what tf2onnx logs off the screen."""
+    """Keep what tf2onnx and TensorFlow log off the screen."""
     import_keras()
-    logger = logging.getLogger("tf2onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
