@@ -179,13 +179,12 @@ def read_metadata(path: str | os.PathLike[str]) -> ExportMetadata:
     place = Path(path)
     if not place.is_file():
         raise ModelFileError(f"no file {place}: expected one that `featx export` wrote")
-    read = {".onnx": _in_onnx, ".xml": _in_xml}.get(place.suffix.lower(), _in_zip)
     try:
         place.open("rb").close()
     except OSError as error:
         raise StorageError(f"cannot read {place}: {error.strerror or error}") from error
     try:
-        return ExportMetadata.from_dict(json.loads(read(place)))
+        return ExportMetadata.from_dict(json.loads(text_within(place)))
     except MemoryError:
         raise
     except Exception as error:  # whatever zip and JSON make of another or a damaged file
@@ -194,6 +193,14 @@ def read_metadata(path: str | os.PathLike[str]) -> ExportMetadata:
             f"{place} is no file that `featx export` wrote, or a damaged one ({reason}); export "
             "it again"
         ) from error
+
+
+def text_within(path: Path) -> bytes:
+    """Return the text of an exported file that says what it is.
+
+    Raises anything where there is none.
+    """
+    return {".onnx": _in_onnx, ".xml": _in_xml}.get(path.suffix.lower(), _in_zip)(path)
 
 
 def _in_zip(path: Path) -> bytes:

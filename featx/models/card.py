@@ -17,7 +17,7 @@ from featx.backbones.table import BACKBONES
 from featx.backbones.weights import sources_of
 from featx.errors import warn
 from featx.evaluation.intervals import Estimate
-from featx.text import count, percent
+from featx.text import count, listed, percent, printable
 
 if TYPE_CHECKING:
     from featx.evaluation.evaluation import Evaluation
@@ -237,6 +237,17 @@ class Card:
         """Every accuracy and how it was measured, a sentence each."""
         found = [each for each in (self.test, self.validation) if each is not None]
         return tuple(map(str, found)) or ("not measured",)
+
+    @property
+    def summary(self) -> str:
+        """Classifier, date, versions, accuracies and networks, a line each."""
+        versions = listed([f"{name} {version}" for name, version in self.versions.items()])
+        when = f", trained on {self.date}" if self.date else ""
+        lines = [
+            f"classifier {printable(self.classifier)}{when}{f' by {versions}' * bool(versions)}"
+        ]
+        lines += [f"accuracy: {each}" for each in self.accuracies]
+        return "\n".join([*lines, *(f"network {printable(each)}" for each in self.weights)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -7,7 +7,6 @@ skops is imported: nothing is built of the pipeline, of which only the names of 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ from featx.features.recipe import Recipe
 from featx.images.digests import open_regular
 from featx.models.card import Card, origins_of
 from featx.models.document import SCHEMA
-from featx.models.file_kinds import kind_of_file
+from featx.models.file_kinds import EXPORTED, exported_metadata, kind_of_file
 from featx.models.model_file import (
     ABOUT,
     CALIBRATION,
@@ -35,20 +34,23 @@ from featx.models.model_file import (
 )
 from featx.models.rejection import Rejection
 from featx.models.type_names import TypeName, type_names
-from featx.models.zip_contents import member_within, unpacked, unpacked_chunks
+from featx.models.zip_contents import (
+    MOST_TEXT,
+    MOST_VALUES,
+    member_within,
+    small_json,
+    unpacked,
+    unpacked_chunks,
+)
 from featx.tensors.elements import RefusedError
 from featx.tensors.stored_zip import Member, stored_members
-from featx.text import count, listed, printable, size
+from featx.text import count, listed, printable, shortened, size
 
 MODEL = "featx model"
 _MOST_LIST = 1 << 17  # bytes of the list of members
-_MOST_ABOUT = 1 << 22  # bytes of model.json
 _MOST_SCHEMA = 1 << 24  # bytes of the description of a pipeline
 _MOST_PIPELINE = 1 << 30  # bytes
 _MOST_DIGESTED = 1 << 32  # bytes
-# Of model.json: as Python objects, brackets take some hundred bytes each, and values a hundred.
-_MOST_BRACKETS = 20_000
-_MOST_VALUES = 150_000
 _LONGEST = 1000  # characters of a text
 _REASON = 160  # characters of what is wrong
 _ESTIMATOR = re.compile(r"(sklearn|featx)\.(?!metrics|model_selection\._split).*\.[A-Z]\w*")
@@ -137,22 +139,21 @@ class Inspection:
         lines = [f"{printable(self.path)}: {kind}, {size(self.n_bytes)}"]
         if self.digest:
             lines.append(f"SHA-256 {self.digest}")
+        if self.classes:
+            counts = self.training.counts if self.training else None
+            named = [f"{name} ({counts[name]})" if counts else name for name in self.classes]
+            lines.append(f"{count(len(self.classes), 'class')}: {listed(named, 20)}")
+        if self.training:
+            lines.append(self.training.summary)
+        if self.recipe:
+            lines.append(f"recipe: {self.recipe}")
         if self.is_model:
             lines += self._about_the_model()
         lines += [f"wrong: {problem}" for problem in self.problems]
         return "\n".join([*lines, *filter(None, [self.advice])])
 
     def _about_the_model(self) -> list[str]:
-        lines = []
-        if self.classes:
-            counts = self.training.counts if self.training else None
-            named = [f"{name} ({counts[name]})" if counts else name for name in self.classes]
-            lines.append(f"{count(len(self.classes), 'class')}: {listed(named, 20)}")
-        if self.training:
-            lines += _lines_of(self.training)
-        if self.recipe:
-            lines.append(f"recipe: {self.recipe}")
-        lines += [self.answers, self.familiarity, self.pictures]
+        lines = [self.answers, self.familiarity, self.pictures]
         lines.append("holds " + listed([f"{name} {size(n)}" for name, n in self.members.items()]))
         return [*lines, *self._about_types()]
 
@@ -238,17 +239,6 @@ class Inspection:
         return page_of(self)
 
 
-def _lines_of(card: Card) -> list[str]:
-    versions = listed([f"{name} {version}" for name, version in card.versions.items()])
-    when = f", trained on {card.date}" if card.date else ""
-    by = f" by {versions}" if versions else ""
-    return [
-        f"classifier {printable(card.classifier)}{when}{by}",
-        *(f"accuracy: {each}" for each in card.accuracies),
-        *(f"network {printable(each)}" for each in card.weights),
-    ]
-
-
 def inspect(path: str | os.PathLike[str]) -> Inspection:
     """Say what a model file is, without trusting it or running anything in it.
 
@@ -320,6 +310,8 @@ def _no_model(
     file.seek(0)
     beginning = file.read(4096)
     kind, advice = kind_of_file(beginning, members)
+    if (exported := _exported(found, file, members)) is not None:
+        return exported
     damaged = kind is None and problem
     if beginning and not beginning.startswith(b"PK"):
         problem = "it is no zip file, as a model is"
@@ -328,6 +320,25 @@ def _no_model(
         kind=kind or "no featx model",
         advice=advice,
         problems=(problem,) if damaged else (),
+    )
+
+
+def _exported(
+    found: Inspection, file: IO[bytes], members: Mapping[str, Member]
+) -> Inspection | None:
+    """Say what an exported model says of itself; None of a file that is none, or a damaged one."""
+    try:
+        metadata = exported_metadata(found.path, file, members)
+    except (RefusedError, FeatxError, *_INVALID):
+        return None
+    if metadata is None:
+        return None
+    return replace(
+        found,
+        kind=f"model exported by featx {shortened(metadata.featx)} on {shortened(metadata.date)}",
+        advice=EXPORTED,
+        classes=tuple(map(str, metadata.classes)),
+        recipe=metadata.recipe,
     )
 
 
@@ -368,14 +379,8 @@ class _Reading:
     def _document(self) -> Mapping[str, Any]:
         if ABOUT not in self._members:
             raise RefusedError("it is missing")
-        data = unpacked(self._file, self._members[ABOUT], _MOST_ABOUT)
-        brackets, values = data.count(b"{") + data.count(b"["), data.count(b",") + data.count(b":")
-        if brackets > _MOST_BRACKETS or values > _MOST_VALUES:
-            raise RefusedError("it holds more than a model says of itself")
-        try:
-            about = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise RefusedError("it is no sound JSON") from error
+        data = unpacked(self._file, self._members[ABOUT], MOST_TEXT)
+        about = small_json(data)
         if not isinstance(about, dict):
             raise RefusedError("it is no JSON object")
         return about
@@ -443,7 +448,7 @@ class _Reading:
         if "familiarity" not in self._about:
             return 0
         number = self._about["familiarity"]["n_prototypes"]
-        if type(number) is not int or not 0 < number <= _MOST_VALUES:
+        if type(number) is not int or not 0 < number <= MOST_VALUES:
             raise ValueError("its number of vectors cannot be")
         return number
 

@@ -7,14 +7,20 @@ says.
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from featx.tensors.elements import RefusedError, show
 from featx.tensors.stored_zip import Member
+
+MOST_TEXT = 1 << 22  # bytes of a JSON text
+# As Python objects, brackets of JSON take some hundred bytes each, and values a hundred.
+_MOST_BRACKETS = 20_000
+MOST_VALUES = 150_000
 
 _STORED, _DEFLATED = 0, 8
 _CHUNK = 1 << 16  # bytes
@@ -72,6 +78,17 @@ def _chunks(file: IO[bytes], member: Member) -> Iterator[bytes]:
 def unpacked(file: IO[bytes], member: Member, most: int) -> bytes:
     """Return what a member holds; see `unpacked_chunks`."""
     return b"".join(unpacked_chunks(file, member, most))
+
+
+def small_json(data: bytes) -> Any:
+    """Read a JSON text, unless it would take more memory than what a model says of itself."""
+    brackets, values = data.count(b"{") + data.count(b"["), data.count(b",") + data.count(b":")
+    if len(data) > MOST_TEXT or brackets > _MOST_BRACKETS or values > MOST_VALUES:
+        raise RefusedError("it holds more than a model says of itself")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError("it is no sound JSON") from error
 
 
 @dataclass

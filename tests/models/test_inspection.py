@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 
 import fakes
@@ -19,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import featx
 from featx.errors import ModelFileError
+from featx.export.metadata import ExportMetadata, attach
 from featx.learning.classifiers import CLASSIFIERS
 from featx.models.audited import OBJECTS
 from featx.models.model import ImageClassifier
@@ -172,6 +174,33 @@ def test_another_file_is_told_as_what_it_seems_to_be(name):
     assert advice in found.advice
     with pytest.raises(ModelFileError, match="says too little of itself for a card"):
         found.card()
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".tflite", ".xml"])
+def test_an_exported_model_is_told_with_its_classes_and_recipe(suffix, tmp_path):
+    path = tmp_path / f"net{suffix}"
+    beginnings = {".tflite": b"\x1c\0\0\0TFL3" + bytes(100), ".xml": b'<?xml version="1.0"?></net>'}
+    if suffix in beginnings:
+        path.write_bytes(beginnings[suffix])
+    metadata = ExportMetadata(("ant", "b\x1bee"), fakes.RECIPE, featx="0.1.0", date="2026-01-31")
+    attach(path, metadata)
+    found = featx.inspect(path)
+    assert found.kind == "model exported by featx 0.1.0 on 2026-01-31"
+    assert (found.classes, found.recipe, found.problems) == (("ant", "b\x1bee"), fakes.RECIPE, ())
+    assert f"\n2 classes: ant, b\\x1bee\nrecipe: {fakes.RECIPE}\n" in found.summary
+    deep = json.dumps(metadata.to_dict())[:-1] + ', "x": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    for text in ("[" * 100_000, deep, '{"format": 1}'):
+        damage(path, text)
+        assert not featx.inspect(path).kind.startswith("model")
+
+
+def damage(path, text):
+    """Let an exported file say something else."""
+    if path.suffix == ".xml":
+        path.write_text(f"<?xml version='1.0'?><net><featx value=\"{escape(text)}\" /></net>")
+        return
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("featx.json", text)
 
 
 # ---------------------------------------------------------------- the card
