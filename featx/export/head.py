@@ -87,8 +87,8 @@ def label_note(pipeline: Any) -> str | None:
     if type(fitted) is not NearestCentroid:
         return None
     return (
-        "the label that featx gives is the class of the nearest mean, which for some pictures is "
-        "not the most probable class: NearestCentroid has other units for probabilities"
+        "featx names the class of the nearest mean, which for a few pictures is not the most "
+        "probable class: NearestCentroid measures probabilities in other units"
     )
 
 

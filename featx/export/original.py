@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.export.head import label_note
 from featx.export.metadata import inputs_of
 from featx.export.whole import as_float
 from featx.features.matrix import Features
@@ -82,6 +83,8 @@ class Original:
             )
         if "int8" in {part.cut.precision for part in self.request.recipe.parts}:
             lines.append("the model computes in int8, the file in float32")
+        if (note := label_note(self.pipeline)) is not None:
+            lines.append(note)
         if self.threshold is not None:
             lines.append(
                 f"the model is unsure below a probability of {self.threshold:.3f}, the file never "

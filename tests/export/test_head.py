@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +31,9 @@ from sklearn.svm import SVC, LinearSVC
 
 from featx.errors import OptionError
 from featx.evaluation.intervals import accuracy_interval
+from featx.export.classifiers import DECISIONS, PROBABILITIES
 from featx.export.head import keras_head, label_note
+from featx.export.transformers import TRANSFORMERS
 from featx.learning.classifiers import CLASSIFIERS
 from featx.learning.learner import Learner
 from featx.models.rejection import Rejection
@@ -198,3 +201,9 @@ def test_it_is_said_where_labels_are_not_the_most_probable_class(new):
         said = label_note(fitted)
         assert (said is None) == (name != "centroid")
         assert said or (fitted.predict(new) == most).all()
+
+
+def test_the_guide_names_every_step_that_can_be_exported():
+    guide = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    steps = {*TRANSFORMERS, *PROBABILITIES, *DECISIONS}
+    assert [each.__name__ for each in steps if f"`{each.__name__}`" not in guide] == []
