@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import time
@@ -144,6 +145,11 @@ class Gate:
                     await _refuse(refusal, sent)
         except _ClientGoneError:
             status = _CLIENT_GONE
+        except asyncio.CancelledError:  # at the end of the service, of what takes too long
+            if not status:
+                with suppress(_ClientGoneError):
+                    await _refuse(RefusedRequestError(503, "the service ends"), sent)
+            raise
         except Exception as error:
             log.error("a request failed: %s: %s", type(error).__name__, one_line(error))
             log.debug("where it happened", exc_info=error)

@@ -101,6 +101,24 @@ def test_a_body_that_does_not_come_is_answered_408(model, red):
         assert httpx.post(url(address) + "/predict", content=red, headers=PNG).status_code == 200
 
 
+def test_a_client_that_does_not_read_its_answers_loses_its_connection(model):
+    asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with live(model, receive_seconds=0.5) as address, socket.create_connection(address) as deaf:
+        deaf.settimeout(0.2)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            send_on(deaf, asked * 100)
+        assert "featx_in_flight_requests 1" in httpx.get(url(address) + "/metrics").text
+
+
+def send_on(connection, data):
+    """Send again and again for half a minute, as much as the other side takes."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(TimeoutError):
+            connection.send(data)
+            time.sleep(0.01)
+
+
 def test_what_is_said_to_be_too_large_is_refused_before_it_is_sent(model):
     with (
         live(model, request_bytes=1000) as address,

@@ -72,6 +72,16 @@ def test_a_model_that_is_unsure_says_its_best_guess(photos, serve):
         assert client.get("/model").json()["rejects"] is True
 
 
+def test_classes_of_any_name_are_answered(photos, fake_engine, serve, red):
+    name = 'r\udc80é"\n<b>'
+    (photos / "red").rename(photos / name)
+    with serve(featx.train(photos, cache=False)) as client:
+        response = client.post("/predict", content=red, headers=PNG)
+        assert response.json()["predictions"][0]["label"] == name
+        assert response.content.isascii()
+        assert name in client.get("/model").json()["classes"]
+
+
 def test_pixels_are_counted_before_they_are_decoded(serve, red):
     with serve(limits=ServeLimits(pixels=599)) as client:
         response = client.post("/predict", content=red, headers=PNG)
