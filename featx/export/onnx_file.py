@@ -152,6 +152,7 @@ def composed(
     domains = {each.domain: each for each in merged.opset_import}
     del merged.opset_import[:]
     merged.opset_import.extend(domains.values())
+    _name_ends(merged.graph)
     return merged
 
 

@@ -137,9 +137,10 @@ def calibrated_parts(original: Original, pictures: Held) -> list[Part]:
     cache = cache_folder(original.cache)
     pixels = {original.inputs[name]: each for name, each in pictures.pixels.items()}
     parts = []
-    for backbone, part in original.exported.of_view(0):
-        own = {each.name: each.calibration for each in original.request.backbones}
-        calibration = own[backbone.name]
+    for (backbone, part), own in zip(
+        original.exported.of_view(0), original.request.backbones, strict=True
+    ):
+        calibration = own.calibration
         if calibration is None and not backbone.is_pixels:
             int8 = replace(part, cut=replace(part.cut, precision="int8"))
             calibration = known_calibration(cache, backbone, int8)

@@ -130,6 +130,17 @@ def test_a_network_in_an_onnx_file_is_exported(name, photos, cache, tmp_path):
     assert exported.difference < 1e-3
 
 
+@pytest.mark.parametrize("name", [each for each in INSTALLED if each.values[0] in OF_FILES])
+def test_a_network_in_an_onnx_file_is_quantized(name, photos, cache, tmp_path):
+    network = onnx_networks.write(tmp_path / "net.onnx", onnx_networks.convolutional(32))
+    backbone = featx.Backbone.from_onnx(network, "torch", "map")
+    model = featx.train(photos, backbone=backbone, cache=cache)
+    path = tmp_path / f"a{FORMATS[name].suffix}"
+    exported = model.export(path, quantize=True, calibrate=photos, cache=cache)
+    assert exported.int8.agreement > 0.8
+    assert exported.int8.largest > 0
+
+
 @pytest.mark.parametrize("name", ["litert", "keras"])
 def test_a_network_in_an_onnx_file_has_no_other_format(name, photos, cache, tmp_path):
     network = onnx_networks.write(tmp_path / "net.onnx", onnx_networks.convolutional(32))
