@@ -71,17 +71,15 @@ class Explainer:
     ) -> list[Explanation]:
         """Explain pictures, each for a class; None stands for the one that is predicted."""
         head = self._head()
-        made = []
+        made: list[Explanation] = []
         for start in range(0, len(pictures), _AT_ONCE):
             some = pictures[start : start + _AT_ONCE]
             inferred = self.infer(self.session.features(some))
             columns = _columns(inferred, labels[start : start + _AT_ONCE])
-            some_made = (
-                self._by_masks(some, inferred, columns)
-                if head is None
-                else self._by_class_maps(head, some, inferred, columns)
-            )
-            made += some_made
+            if head is None:
+                made += self._by_masks(some, inferred, columns)
+            else:
+                made += self._by_class_maps(head, some, inferred, columns)
         return made
 
     def _head(self) -> LinearHead | None:
