@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import fakes
@@ -47,11 +49,20 @@ def fruit() -> Path:
     return ROOT / "data" / "fruit"
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory) -> Iterator[Path]:
+    """Homes, one after the other: `mktemp` looks at all folders there are to number a new one."""
+    root = tmp_path_factory.mktemp("homes")
+    return (root / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _no_home(tmp_path_factory, monkeypatch):
+def _no_home(_homes, monkeypatch):
     """Keep every test away from the user's cache, weights and settings."""
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+    home = next(_homes)
+    for variable, name in (("FEATX_CACHE", "cache"), ("KERAS_HOME", "keras")):
+        (home / name).mkdir(parents=True)
+        monkeypatch.setenv(variable, str(home / name))
     monkeypatch.delenv("FEATX_WEIGHTS_URL", raising=False)
     monkeypatch.delenv("FEATX_WEIGHTS", raising=False)
 

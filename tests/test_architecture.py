@@ -81,10 +81,16 @@ def tree(path: Path) -> ast.Module:
 
 
 @cache
+def nodes(path: Path) -> list[ast.AST]:
+    """List all nodes of a module; walking is slow, and many tests do it."""
+    return list(ast.walk(tree(path)))
+
+
+@cache
 def imports(path: Path) -> frozenset[str]:
     """Return the modules that a module imports, at the top or inside functions."""
     found = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -100,7 +106,7 @@ def own_imports(path: Path) -> set[str]:
 
 
 def functions(path: Path) -> list[ast.FunctionDef]:
-    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
+    return [node for node in nodes(path) if isinstance(node, ast.FunctionDef)]
 
 
 # ---------------------------------------------------------------- imports
@@ -133,7 +139,7 @@ def test_rooms_that_need_nothing_of_each_other_know_nothing_of_each_other(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_warnings_and_logs_go_through_errors_which_makes_names_printable(path):
-    calls = {ast.unparse(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+    calls = {ast.unparse(node) for node in nodes(path) if isinstance(node, ast.Call)}
     past = {each for each in calls if each.startswith(("warnings.warn(", "python_warnings.warn("))}
     past |= calls & {"logging.getLogger(__name__)"}
     assert past == set() or module_name(path) == "featx.errors"
@@ -345,7 +351,7 @@ def meaning(function: FunctionType, word: str) -> object:
     module = import_module(function.__module__)
     if hasattr(module, word):
         return getattr(module, word)
-    for node in ast.walk(tree(Path(module.__file__))):
+    for node in nodes(Path(module.__file__)):
         if isinstance(node, ast.ImportFrom) and node.module.startswith("featx"):
             for alias in node.names:
                 if (alias.asname or alias.name) == word:
@@ -387,12 +393,12 @@ def test_learning_from_features_loads_no_deep_learning_framework():
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tests_use_what_is_public(path):
     private, ours, own = [], {"featx"}, {"self", "cls", "os"}  # os._exit is public
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("featx"):
             private += [each.name for each in node.names if is_private(each.name)]
             ours |= {each.asname or each.name for each in node.names}
         own |= {node.name} if isinstance(node, ast.ClassDef) else set()
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             public = root_of(node) in own or ast.unparse(node) == "os._exit"  # in the manual of os
             private += [] if public else [node.attr]

@@ -89,12 +89,31 @@ def new_photos(tmp_path) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def _trained() -> dict[tuple[object, ...], bytes]:
+    """Model files by the options of their training, which all tests share."""
+    return {}
+
+
 @pytest.fixture
-def model(photos, tmp_path, featx_run) -> Path:
+def train_once(photos, featx_run, _trained):
+    """Return a function that writes the model which `featx train` makes of the photos."""
+
+    def train(path: Path, *options: object) -> Path:
+        if options in _trained:
+            path.write_bytes(_trained[options])
+        else:
+            featx_run("train", photos, *options, "--out", path)
+            _trained[options] = path.read_bytes()
+        return path
+
+    return train
+
+
+@pytest.fixture
+def model(train_once, tmp_path) -> Path:
     """A model file that `featx train` wrote."""
-    path = tmp_path / "fruit.featx"
-    featx_run("train", photos, "--classifier", "knn", "--out", path)
-    return path
+    return train_once(tmp_path / "fruit.featx", "--classifier", "knn")
 
 
 @contextmanager
@@ -154,10 +173,9 @@ def guessing(fake_engine):
 
 
 @pytest.fixture
-def unsure(photos, tmp_path, featx_run):
+def unsure(train_once, tmp_path):
     """A model that may be unsure, and a folder in which it is, of a purple picture."""
-    model = tmp_path / "unsure.featx"
-    featx_run("train", photos, "--out", model, "--reject", 0.9)
+    model = train_once(tmp_path / "unsure.featx", "--reject", 0.9)
     test = fakes.draw_folder(tmp_path / "test", each=2, start=100)
     fakes.draw(test / "red" / "purple.png", (110, 60, 120))
     return model, test
