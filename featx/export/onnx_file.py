@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from featx.backbones.framework import import_keras, keras_backend
+from featx.backbones.framework import import_keras, keras_backend, quiet_stderr
 from featx.backbones.keras_settings import usual_settings
 from featx.errors import ConversionError, one_line
 from featx.text import listed, printable
@@ -195,7 +195,7 @@ def _quiet() -> Iterator[None]:
     for each in loggers:
         each.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with quiet_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
