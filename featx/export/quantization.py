@@ -1,7 +1,7 @@
 """Quantization of exported files to int8, on pictures.
 
-The head stays float: its roots and discriminants are a few numbers, and rounding them costs
-accuracy.
+The head stays float, but in LiteRT files, whose converter leaves nothing out: its roots and
+discriminants are a few numbers, and rounding them costs accuracy.
 """
 
 from __future__ import annotations
