@@ -87,7 +87,7 @@ def test_mistakes_are_one_line_and_embed_nothing(featx_refuses, photos, options,
 
 
 @pytest.fixture
-def patients(tmp_path):
+def patients(tmp_path, fake_engine):
     """Four pictures of each of ten patients, each patient of one colour and one class."""
     random = np.random.default_rng(0)
     for patient in range(10):
