@@ -40,6 +40,7 @@ COMMANDS = {
     "predict": ["model.featx {data}/test --out labels.csv --gallery gallery.png"],
     "watch": ["model.featx {data}/test --out watched.csv --once --every 0.01"],
     "explain": ["model.featx {data}/test/banana --out why.png"],
+    "inspect": ["model.featx"],
     "evaluate": ["model.featx {data}/test"],
     "embed": ["{data}/train --out features.npz --map map.png"],
     "check": ["{data}/train"],
