@@ -17,6 +17,7 @@ _CONTROLS = re.compile(
     r"\ufff9-\ufffb\U000e0001]"
 )
 _NO_UNICODE = re.compile(r"[\ud800-\udfff\ufffe\uffff]")  # such as bytes that are not UTF-8
+_NO_BYTE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # the others are bytes of file names
 _JOINER, _AS_EMOJI = "\u200d", "\ufe0f"
 _SKINS = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # colours of the emoji before them
 # What a spreadsheet would run, unless it is a number; the wide forms count in Japanese ones.
@@ -114,8 +115,11 @@ def spreadsheet_cell(value: Any) -> Any:
     """Return a cell of a table that a spreadsheet takes for text, not for a formula to run.
 
     A text that begins with =, +, -, @, a tab or an end of a line gets an apostrophe before it, and
-    `text_of_cell` takes it away. Numbers stay numbers, also as text.
+    `text_of_cell` takes it away. Numbers stay numbers, also as text. What stands for no byte and no
+    letter, such as half a pair of UTF-16, is U+FFFD.
     """
+    if isinstance(value, str):
+        value = _NO_BYTE.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value

@@ -138,6 +138,7 @@ def test_what_a_spreadsheet_would_run_is_text_and_comes_back():
     for cell in ("-1", "+0.5", "-1.5e-3", "cat", "'cat'", "", -1.5, None):
         assert spreadsheet_cell(cell) is cell
     assert text_of_cell("'cat'") == "'cat'"
+    assert spreadsheet_cell("caf\udce9 \ud800") == "caf\udce9 \ufffd"  # a byte, and no letter
 
 
 def test_paths_are_written_relative_to_the_folder_that_they_share():

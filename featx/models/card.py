@@ -272,7 +272,7 @@ class Card:
         """
         counts, date = values["counts"], values["date"]
         if counts is not None:
-            counts = {_text(key, "class"): _number(counts[key], "count") for key in _named(counts)}
+            counts = {key: _number(counts[key], "count") for key in _named(counts)}
         if date is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", _text(date, "date"), re.ASCII):
             raise ValueError("a date that is none")
         weights = values["weights"]

@@ -25,9 +25,11 @@ import numpy as np
 from featx.forks import starting
 from featx.models.audited import FUNCTIONS, LOSSES, OBJECTS, SEARCH_TREES, TREE, TRUSTED_TYPES
 from featx.models.trees import check_tree
+from featx.tensors.stored_zip import stored_members
 
 SCHEMA = "schema.json"
 PROTOCOL = 2  # of skops; older ones read the same words in another way
+_MOST_LIST = 1 << 22  # bytes of the list of members
 _DEEPEST = 300  # values within values; a search of a pipeline of a stack of forests has 80
 _PLAIN = {
     "JsonNode": {"builtins.str"},
@@ -84,6 +86,7 @@ class Document:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        stored_members(io.BytesIO(data), len(data), _MOST_LIST)
         self._archive = zipfile.ZipFile(io.BytesIO(data))
         self._check_members()
         self._schema: Node = json.loads(self._archive.read(SCHEMA))

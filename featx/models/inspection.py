@@ -35,6 +35,7 @@ from featx.models.model_file import (
 from featx.models.rejection import Rejection
 from featx.models.type_names import TypeName, type_names
 from featx.models.zip_contents import (
+    MOST_LIST,
     MOST_TEXT,
     MOST_VALUES,
     member_within,
@@ -47,7 +48,6 @@ from featx.tensors.stored_zip import Member, stored_members
 from featx.text import count, listed, printable, shortened, size
 
 MODEL = "featx model"
-_MOST_LIST = 1 << 17  # bytes of the list of members
 _MOST_SCHEMA = 1 << 24  # bytes of the description of a pipeline
 _MOST_PIPELINE = 1 << 30  # bytes
 _MOST_DIGESTED = 1 << 32  # bytes
@@ -265,7 +265,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
             path=os.fspath(path), kind=MODEL, n_bytes=length, digest=_digest(file, length)
         )
         try:
-            members = stored_members(file, length, _MOST_LIST)
+            members = stored_members(file, length, MOST_LIST)
         except RefusedError as error:
             return _no_model(found, file, {}, str(error) if length else "it is empty")
         found = replace(found, members={name: each.unpacked for name, each in members.items()})
@@ -413,9 +413,7 @@ class _Reading:
 
     def _classes(self) -> tuple[str, ...]:
         classes = self._about["classes"]
-        if not isinstance(classes, list) or not all(
-            isinstance(each, str) and len(each) <= _LONGEST for each in classes
-        ):
+        if not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
             raise ValueError("they are no names")
         if len(classes) < 2:
             raise ValueError(f"{count(len(classes), 'class')}, expected two or more")

@@ -33,6 +33,8 @@ from featx.models.examples import Examples
 from featx.models.familiarity import Familiarity
 from featx.models.fitted import check_fitted
 from featx.models.rejection import Rejection
+from featx.models.zip_contents import MOST_LIST
+from featx.tensors.stored_zip import stored_members
 from featx.text import listed, shortened, size
 
 # 2 rejects or has views, 3 knows unfamiliar pictures, 4 has calibrations, 5 has a card: an older
@@ -186,6 +188,8 @@ def read(path: Path, trusted: Sequence[str] = ()) -> StoredModel:
 def _unpacked(path: Path) -> dict[str, bytes]:
     """Read the members of a model file, if they are not much larger than the file."""
     try:
+        with path.open("rb") as file:  # `zipfile` takes a thousand bytes for each of a million
+            stored_members(file, path.stat().st_size, MOST_LIST)
         opened = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
         raise ValueError("no archive") from error

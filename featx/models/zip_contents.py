@@ -17,6 +17,7 @@ from typing import IO, Any
 from featx.tensors.elements import RefusedError, show
 from featx.tensors.stored_zip import Member
 
+MOST_LIST = 1 << 17  # bytes of the list of members of a model
 MOST_TEXT = 1 << 22  # bytes of a JSON text
 # As Python objects, brackets of JSON take some hundred bytes each, and values a hundred.
 _MOST_BRACKETS = 20_000

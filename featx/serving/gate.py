@@ -74,7 +74,7 @@ class Access:
 
     def _check_origin(self, origin: str, host: str) -> None:
         """Refuse what a page of another site sends: browsers send it without asking."""
-        if origin not in self.origins and urlsplit(origin).netloc.lower() != host.lower():
+        if origin not in self.origins and _place_of(origin) != host.lower():
             raise RefusedRequestError(
                 403, "pages of other sites may not ask: start the service with --allow-origin URL"
             )
@@ -97,6 +97,14 @@ def _name_of(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return ""
+
+
+def _place_of(origin: str) -> str | None:
+    """Return host and port in an Origin header; None where it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 class _ClientGoneError(Exception):

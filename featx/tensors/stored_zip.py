@@ -19,6 +19,8 @@ _ENTRY = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _LOCATOR64 = struct.Struct("<4sIQI")
 _END64 = struct.Struct("<4sQ2H2I4Q")
+_ENDS = b"PK\5\6"
+_LONGEST_COMMENT = 0xFFFF  # bytes
 _ENCRYPTED = 1
 _IN_EXTRA = 0xFFFFFFFF  # in place of a number that stands in 64 bits in the extra field
 _EXTRA64 = 1
@@ -71,14 +73,20 @@ def stored_members(file: IO[bytes], length: int, most: int = MAX_DESCRIPTION) ->
 
 def _directory(file: IO[bytes], length: int, most: int) -> tuple[int, int]:
     """Find where the list of members begins, and its bytes."""
-    tail = min(length, _END.size + _LOCATOR64.size)
+    tail = min(length, _LOCATOR64.size + _END.size + _LONGEST_COMMENT)
     file.seek(length - tail)
     ending = file.read(tail)
-    mark, *_, size, start, _ = _END.unpack(ending[-_END.size :])
-    if mark != b"PK\5\6":
+    place = len(ending) - _END.size
+    if not ending.startswith(_ENDS, max(place, 0)):  # a comment stands behind it
+        place = ending.rfind(_ENDS)
+    if place < 0:
         raise RefusedError("its list of members is missing, so that it may be cut off")
-    if ending.startswith(b"PK\6\7"):
-        _, _, position, _ = _LOCATOR64.unpack(ending[: _LOCATOR64.size])
+    *_, size, start, comment = _END.unpack_from(ending, place)
+    if place + _END.size + comment != len(ending):
+        raise RefusedError("something stands behind its list of members, or it is cut off")
+    locator = ending[max(0, place - _LOCATOR64.size) : place]
+    if locator.startswith(b"PK\6\7"):
+        _, _, position, _ = _LOCATOR64.unpack(locator)
         file.seek(min(position, length))
         mark, *_, size, start = _END64.unpack(file.read(_END64.size))
         if mark != b"PK\6\6":

@@ -212,6 +212,15 @@ def test_a_card_belongs_to_its_format_and_its_classes(saved):
         featx.load(path)
 
 
+def test_a_class_of_any_length_is_in_a_file_that_loads(cloud, tmp_path):
+    names = ("ant" * 2000, "bee" * 2000)
+    path = tmp_path / "m.featx"
+    featx.train(cloud(each=8, width=5, classes=names), "centroid").save(path)
+    assert featx.load(path).card.counts == dict.fromkeys(names, 8)
+    found = featx.inspect(path)
+    assert (found.classes, found.problems) == (names, ())
+
+
 def test_a_card_knows_no_path_of_the_machine(photos, tmp_path, fake_engine):
     featx.train(photos, "centroid", validation=True).save(tmp_path / "m.featx")
     assert str(tmp_path) not in json.dumps(fakes.about(tmp_path / "m.featx"))

@@ -48,6 +48,7 @@ def test_rows_are_added_and_known_again(path):
 
 def test_the_same_bytes_are_written_as_by_a_table_that_is_written_whole(path, tmp_path):
     rows = [row("a, b.png"), row("caf\udce9\n.png", reason='say "x"'), row("-x.png", label=None)]
+    rows.append(row("b.png", label="no letter \ud800"))
     with GrowingTable(path, COLUMNS) as table:
         for each in rows:
             table.add([each])

@@ -26,7 +26,7 @@ import featx
 from featx.errors import ModelFileError
 from featx.models.model import ImageClassifier
 
-from . import mutations
+from . import hostile_files, mutations
 from .mutations import packed, unpacked
 
 
@@ -249,6 +249,28 @@ def test_members_packed_twice_too_many_or_twice_named_are_refused(tmp_path):
         featx.load(path)
     path.write_bytes(packed(whole | dict.fromkeys("abcd", b"")))
     with pytest.raises(ModelFileError, match="6 members instead of 5 at most"):
+        featx.load(path)
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_list_of_members_that_would_take_gigabytes_is_refused_unread(within, tmp_path):
+    path = tmp_path / "m.featx"
+    hostile_files.many_members(path, 100_000, 20)
+    if within:
+        members = hostile_files.members() | {"pipeline.skops": path.read_bytes()}
+        hostile_files.packed(members, path)
+    with pytest.raises(ModelFileError, match="its list of members cannot take"):
+        featx.load(path)
+
+
+def test_a_comment_behind_a_file_is_passed_over_and_anything_else_is_not(tmp_path):
+    path = save(LogisticRegression(), tmp_path / "m.featx")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"of ants, bees and cats" * 1000
+    assert featx.load(path).classes == featx.inspect(path).classes == ("ant", "bee", "cat")
+    path.write_bytes(path.read_bytes() + bytes(100))
+    assert not featx.inspect(path).is_model
+    with pytest.raises(ModelFileError, match="something stands behind its list of members"):
         featx.load(path)
 
 

@@ -167,6 +167,8 @@ def test_a_page_of_another_site_gets_nothing(client, red):
     assert client.get("/model", headers={"Host": "[::1"}).status_code == 421
     other = PNG | {"Origin": "https://evil.example"}
     assert client.post("/predict", content=red, headers=other).status_code == 403
+    damaged = PNG | {"Origin": "http://[::1"}
+    assert client.post("/predict", content=red, headers=damaged).status_code == 403
     own = PNG | {"Origin": "http://localhost"}
     assert client.post("/predict", content=red, headers=own).status_code == 200
 
