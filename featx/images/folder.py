@@ -169,10 +169,11 @@ class ImageFolder:
             file of one (.csv, .tsv, .parquet, .xlsx). An image is a path, in which "~" is the home
             folder, or a picture in memory: the bytes of a file, a file that is open in binary mode
             (which is read from its beginning), an image of Pillow, or an array of pixels; they may
-            be mixed. A folder within a list is replaced by its images. A file that is missing, or
-            bytes that are damaged, are none the less an image to work on: that it cannot be read
-            is its outcome. Pictures of one array (see `featx.images.arrays.array_images`) are
-            called "array[0]", "array[1]" and so on, others in memory "image[3]" by their position.
+            be mixed. A folder or a file of a table within a list is replaced by its images, with
+            their labels. A file that is missing, or bytes that are damaged, are none the less an
+            image to work on: that it cannot be read is its outcome. Pictures of one array (see
+            `featx.images.arrays.array_images`) are called "array[0]", "array[1]" and so on, others
+            in memory "image[3]" by their position.
         labels : sequence, array, DataFrame or path of a table, optional
             The class of each image, where `source` has none: numbers, names or one-hot rows (see
             `featx.images.labels.labels_of`); or a table with a column `path` and a column `label`,
@@ -209,7 +210,8 @@ class ImageFolder:
         images = cls._with_labels(
             source, labels, _Reading(start, path_column, label_column, classes_from)
         )
-        if images.table is None and not (isinstance(source, ImageFolder) or is_table(labels)):
+        named = isinstance(source, ImageFolder) or is_table(labels) or _lists_a_table(source)
+        if images.table is None and not named:
             _refuse_columns(path_column, label_column)
         if exclusion is None:
             return images
@@ -366,23 +368,33 @@ class ImageFolder:
         labels: list[Label | None] = []
         n_other, notes = 0, dict[str, None]()
         for path in cls.of_rows(source, "item {} of the images", reading.root).paths:
-            named = not isinstance(path, MemoryImage)
-            if named and (os.path.isdir(path) or ("*" in path and is_pattern(path))):
-                try:
-                    folder = cls._of_path(path, replace(reading, root=None))
-                except NoImagesError as error:
-                    notes[str(error)] = None
-                    continue
-                paths.extend(folder.paths)
-                labels.extend(folder.labels)
-                n_other += folder.n_other
-                notes |= dict.fromkeys(folder.notes)
-            else:
+            try:
+                several = cls._of_item(path, reading)
+            except NoImagesError as error:
+                notes[str(error)] = None
+                continue
+            if several is None:
                 paths.append(path)
                 labels.append(None)
+                continue
+            paths.extend(several.paths)
+            labels.extend(several.labels)
+            n_other += several.n_other
+            notes |= dict.fromkeys(several.notes)
         if not paths:
             raise NoImagesError("; ".join(notes))
-        return cls(tuple(paths), tuple(labels), n_other, notes=tuple(notes))
+        return cls(tuple(paths), class_names(labels), n_other, notes=tuple(notes))
+
+    @classmethod
+    def _of_item(cls, path: str, reading: _Reading) -> ImageFolder | None:
+        """Take what a folder, a pattern or a table in a list stands for; None for an image."""
+        table = Table.of(path)
+        if table is not None:
+            return cls._of_table(table, reading)
+        named = not isinstance(path, MemoryImage)
+        if named and (os.path.isdir(path) or ("*" in path and is_pattern(path))):
+            return cls._of_path(path, replace(reading, root=None))
+        return None
 
     @classmethod
     def _of_table(cls, table: Table, reading: _Reading) -> ImageFolder:
@@ -413,6 +425,11 @@ def _folders_in(source: ImageSource) -> list[str]:
     """Return the folder that is a source, or those among the items of a list."""
     items = source if isinstance(source, list | tuple) else [source]
     return [os.path.expanduser(os.fspath(item)) for item in items if is_folder(item)]
+
+
+def _lists_a_table(source: ImageSource) -> bool:
+    """Tell whether the file of a table is among the items of a list."""
+    return isinstance(source, list | tuple) and any(map(is_table, source))
 
 
 def _refuse_columns(path_column: str, label_column: str) -> None:

@@ -235,6 +235,16 @@ def test_a_folder_in_a_list_becomes_its_images(tmp_path):
     assert images.root is None
 
 
+def test_a_table_in_a_list_becomes_its_images_with_their_labels(tmp_path):
+    plant(tmp_path, "photos/cat/1.jpg", "photos/dog/2.jpg", "kept/3.jpg")
+    (tmp_path / "kept" / "table.csv").write_text("path,label,kind\n3.jpg,dog,fox\n")
+    several = [str(tmp_path / "photos"), str(tmp_path / "kept" / "table.csv")]
+    images = ImageFolder.of(several)
+    assert relative(images, tmp_path) == ["photos/cat/1.jpg", "photos/dog/2.jpg", "kept/3.jpg"]
+    assert images.labels == ("cat", "dog", "dog")
+    assert ImageFolder.of(several, label_column="kind").labels == ("cat", "dog", "fox")
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
