@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import chromium
 import fakes
 import numpy as np
 import pytest
@@ -47,6 +48,17 @@ def weights_dir() -> Path:
 def fruit() -> Path:
     """The drawn sample images of the project."""
     return ROOT / "data" / "fruit"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[chromium.Chromium]:
+    """A headless Chromium, for the pages of a module of tests."""
+    program = chromium.find()
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(chromium.NAMES)} is on PATH")
+    tab = chromium.Chromium(program)
+    yield tab
+    tab.close()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # as pytest does
 
 import fakes
+import sklearn.neighbors  # noqa: F401  # which loads OpenMP, to be limited
+from threadpoolctl import threadpool_limits
 
 import featx
 from featx.cli.main import main as shell
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kills", type=int, default=24, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="for other moments")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="featx-torture-") as folder:
+    # Threads of OpenMP, once begun, would stop the processes that are forked afterwards.
+    with tempfile.TemporaryDirectory(prefix="featx-torture-") as folder, threadpool_limits(1):
         torture(Path(folder), options.kills, random.Random(options.seed))
 
 

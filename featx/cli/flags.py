@@ -66,6 +66,22 @@ model_weights_option = option(
     help="Weights of the model's network, if they have moved.",
     group="Network",
 )
+top_option = option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Labels for each picture, the most probable first.",
+)
+probabilities_option = option(
+    "--probabilities",
+    is_flag=True,
+    help="Have the probability of every class in --out and --json.",
+)
+answer_all_option = option(
+    "--answer-all", is_flag=True, help="Label every picture, also where the model is unsure."
+)
 
 
 def _one_network(context: click.Context, option: click.Parameter, text: str) -> str:

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from featx.cli.flags import embedding_options, file_option, json_option, model_weights_option
+from featx.cli.flags import (
+    answer_all_option,
+    embedding_options,
+    file_option,
+    json_option,
+    model_weights_option,
+    probabilities_option,
+    top_option,
+)
 from featx.cli.help import command, option
 from featx.cli.output import complain, emit, table, working
 from featx.cli.sources import listed_alone, source_arguments
@@ -33,20 +41,9 @@ from featx.text import count, printable
     group="Output",
     help="Leave out what the table of --out has already, and add the rest to it.",
 )
-@option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Labels for each picture, the most probable first.",
-)
-@option(
-    "--probabilities",
-    is_flag=True,
-    help="Have the probability of every class in --out and --json.",
-)
-@option("--answer-all", is_flag=True, help="Label every picture, also where the model is unsure.")
+@top_option
+@probabilities_option
+@answer_all_option
 @file_option(
     "--gallery",
     "FILE.png",

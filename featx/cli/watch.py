@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.flags import embedding_options, file_option, model_weights_option
+from featx.cli.flags import (
+    answer_all_option,
+    embedding_options,
+    file_option,
+    model_weights_option,
+    probabilities_option,
+    top_option,
+)
 from featx.cli.help import command, option
 from featx.cli.output import complain, is_quiet, json_text, say, working
 from featx.features.options import EngineOptions
@@ -35,20 +42,9 @@ if TYPE_CHECKING:
     help="Time between two looks at the folder; more where a look takes long.",
 )
 @option("--once", is_flag=True, help="End when what is there now is labelled, as for cron.")
-@option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Labels for each picture, the most probable first.",
-)
-@option(
-    "--probabilities",
-    is_flag=True,
-    help="Have the probability of every class in --out and --json.",
-)
-@option("--answer-all", is_flag=True, help="Label every picture, also where the model is unsure.")
+@top_option
+@probabilities_option
+@answer_all_option
 @model_weights_option
 @embedding_options(EngineOptions)
 @option(

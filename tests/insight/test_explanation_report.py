@@ -4,7 +4,6 @@ import os
 import re
 from pathlib import Path
 
-import chromium
 import explained
 import fakes
 import numpy as np
@@ -185,17 +184,6 @@ def test_an_explanation_draws_itself(model, mistaken, tmp_path):
     each = model.explain(mistaken.paths[0])
     assert each.overlay(96).shape == (64, 96, 3)
     save_figure(each.plot(), tmp_path / "x.png")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    program = chromium.find()
-    if program is None:
-        pytest.skip(f"no browser: none of {', '.join(chromium.NAMES)} is on PATH")
-    tab = chromium.Chromium(program)
-    yield tab
-    tab.close()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -6,7 +6,6 @@ import re
 import shlex
 from html.parser import HTMLParser
 
-import chromium
 import fakes
 import numpy as np
 import pytest
@@ -422,17 +421,6 @@ def test_a_report_of_arrays_shows_them_and_without_them_their_names(tmp_path):
     loaded = Features.load(tmp_path / "x.npz")
     made = written(tmp_path, features=loaded, evaluation=cross_validate(loaded, n_jobs=1))
     assert len(re.findall(r"url\((data:image/[^)]*)\)", made.html)) == 1  # a grey square
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    program = chromium.find()
-    if program is None:
-        pytest.skip(f"no browser: none of {', '.join(chromium.NAMES)} is on PATH")
-    tab = chromium.Chromium(program)
-    yield tab
-    tab.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import re
 from pathlib import Path
 
-import chromium
 import fakes
 import pytest
 from PIL import Image
@@ -17,19 +16,9 @@ from featx.serving.gate import Access
 from featx.serving.limits import ServeLimits
 from featx.serving.texts import TEXTS
 
-BROWSER = chromium.find()
 AXE = os.environ.get("FEATX_AXE")  # axe.min.js of the package axe-core of npm
 EN, JA = TEXTS["en"], TEXTS["ja"]
 COLORS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}
-
-in_browser = pytest.mark.skipif(not BROWSER, reason="no Chromium")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    browser = chromium.Chromium(BROWSER)
-    yield browser
-    browser.close()
 
 
 @pytest.fixture
@@ -154,7 +143,6 @@ def test_corrections_are_taken_over_http_where_they_are_collected(serve, collect
 # ---------------------------------------------------------------- in a browser
 
 
-@in_browser
 def test_pictures_that_are_dropped_get_labels_and_other_files_a_reason(
     browser, listen, pictures, other
 ):
@@ -188,7 +176,6 @@ def test_pictures_that_are_dropped_get_labels_and_other_files_a_reason(
         assert is_clean(browser, address, errors=1)  # the status 422 of notes.txt
 
 
-@in_browser
 def test_a_picture_can_be_pasted(browser, listen, pictures):
     with listen() as address:
         browser.open(address)
@@ -198,7 +185,6 @@ def test_a_picture_can_be_pasted(browser, listen, pictures):
         assert is_clean(browser, address)
 
 
-@in_browser
 def test_a_telephone_chooses_pictures_and_takes_them(browser, listen, pictures):
     with listen() as address:
         browser.open(address, width=320, touch=True)
@@ -211,7 +197,6 @@ def test_a_telephone_chooses_pictures_and_takes_them(browser, listen, pictures):
         assert is_clean(browser, address)
 
 
-@in_browser
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("language", TEXTS)
 def test_a_narrow_page_scrolls_downward_alone(
@@ -230,7 +215,6 @@ def test_a_narrow_page_scrolls_downward_alone(
         assert paper == ("rgb(21, 25, 29)" if dark else "rgb(255, 255, 255)")
 
 
-@in_browser
 def test_the_page_speaks_japanese_to_those_who_read_it(browser, listen, pictures, other):
     with listen() as address:
         browser.open(address, language="ja-JP,ja,en-US")
@@ -247,7 +231,6 @@ def test_the_page_speaks_japanese_to_those_who_read_it(browser, listen, pictures
         browser.wait("document.documentElement?.lang === 'en'")
 
 
-@in_browser
 def test_what_is_unfamiliar_or_unsure_is_said_in_words(browser, listen, photos, pictures, tmp_path):
     strange = fakes.draw(tmp_path / "strange.png", (250, 250, 20))
     model = featx.train(photos, "logistic", cache=False, reject=0.9, progress=False)
@@ -267,7 +250,6 @@ def test_what_is_unfamiliar_or_unsure_is_said_in_words(browser, listen, photos, 
         assert f"strange.png: Unfamiliar {unfamiliar['why']}" in text_of(browser, "#status")
 
 
-@in_browser
 def test_answers_are_corrected_with_a_click_and_can_be_embedded(
     browser, listen, pictures, collection
 ):
@@ -309,7 +291,6 @@ def correct(browser, number, told):
     browser.wait(f"document.querySelector('{card} form').hidden")
 
 
-@in_browser
 def test_a_correction_that_is_not_kept_is_told(browser, listen, pictures, tmp_path):
     full = Collection(tmp_path / "full", most_pictures=0)
     with listen(collection=full) as address:
@@ -327,7 +308,6 @@ def test_a_correction_that_is_not_kept_is_told(browser, listen, pictures, tmp_pa
         browser.wait("document.querySelector('.card form .wrong').textContent.includes('ordinary')")
 
 
-@in_browser
 def test_everything_can_be_done_with_the_keyboard(browser, listen, pictures, collection):
     with listen(collection=collection) as address:
         browser.open(address)
@@ -363,7 +343,6 @@ def test_everything_can_be_done_with_the_keyboard(browser, listen, pictures, col
     assert len(rows(collection)) == 1
 
 
-@in_browser
 def test_what_decided_and_the_most_alike_pictures_are_shown(browser, listen, photos, pictures):
     options = {"keep_pictures": 2, "pooling": "max", "cache": False, "progress": False}
     model = featx.train(photos, "logistic", **options)
@@ -394,7 +373,6 @@ def test_what_decided_and_the_most_alike_pictures_are_shown(browser, listen, pho
         assert is_clean(browser, address)
 
 
-@in_browser
 def test_a_token_is_asked_for_and_kept_with_the_tab(browser, listen, pictures):
     with listen(access=Access(token="correct horse")) as address:
         browser.open(address)
@@ -421,7 +399,6 @@ def test_a_token_is_asked_for_and_kept_with_the_tab(browser, listen, pictures):
         browser.run("sessionStorage.clear()")
 
 
-@in_browser
 def test_names_of_files_and_classes_do_nothing_to_the_page(browser, listen, tmp_path, fake_engine):
     evil = "<img src=x onerror=document.title='evil'>"
     photos = tmp_path / "evil"
@@ -440,7 +417,6 @@ def test_names_of_files_and_classes_do_nothing_to_the_page(browser, listen, tmp_
         assert is_clean(browser, address)
 
 
-@in_browser
 def test_numbers_and_truth_values_are_classes_too(browser, listen, pictures, collection, photos):
     paths = sorted(photos.rglob("*.png"))
     labels = [path.parent.name == "red" for path in paths]
@@ -454,7 +430,6 @@ def test_numbers_and_truth_values_are_classes_too(browser, listen, pictures, col
     assert rows(collection) == [("False", "True")]
 
 
-@in_browser
 def test_what_is_too_large_or_unreachable_is_told_and_can_be_tried_again(
     browser, listen, pictures, tmp_path
 ):
@@ -473,7 +448,6 @@ def test_what_is_too_large_or_unreachable_is_told_and_can_be_tried_again(
     assert not browser.run("document.querySelector('.again').hidden")
 
 
-@in_browser
 def test_nothing_moves_for_those_who_do_not_want_it(browser, listen):
     with listen() as address:
         browser.open(address)
@@ -487,7 +461,6 @@ def test_nothing_moves_for_those_who_do_not_want_it(browser, listen):
             assert found == []
 
 
-@in_browser
 @pytest.mark.skipif(not AXE, reason="FEATX_AXE names no axe.min.js (npm install axe-core)")
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [320, 1200])
