@@ -15,6 +15,7 @@ import numpy as np
 
 from featx.backbones.engines.engine import EngineRequest
 from featx.backbones.engines.quantization import calibrate, import_nncf, quiet_nncf
+from featx.backbones.framework import import_keras
 from featx.errors import ConversionError, one_line
 from featx.export.held import Held
 from featx.export.original import Original
@@ -154,6 +155,7 @@ def calibrated_parts(original: Original, pictures: Held) -> list[Part]:
 
 def litert_settings(pictures: Held) -> dict[str, Any]:
     """Return what LiteRT's converter takes to quantize a model."""
+    import_keras()  # starts TensorFlow without what it prints
     import tensorflow
 
     def dataset() -> Iterator[Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.backbones.framework import import_keras, import_openvino, imported
+from featx.backbones.framework import import_keras, import_openvino, imported, quiet_stderr
 
 #: From pixels by the names of the inputs, each (n, size, size, 3) uint8, to probabilities,
 #: (n, n_classes) float32.
@@ -67,7 +67,9 @@ def openvino_runtime(path: Path) -> Computed:
 
 def litert_runtime(path: Path) -> Computed:
     """Open a LiteRT file."""
-    interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path))
+    with quiet_stderr():  # LiteRT names what it computes by
+        interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path))
+        interpreter.allocate_tensors()
     run = interpreter.get_signature_runner()
     return lambda pixels: np.asarray(next(iter(run(**pixels).values())))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import fakes
 import pytest
 
@@ -58,3 +61,14 @@ def test_a_mistake_is_one_line(featx_ends, real_model, tmp_path, monkeypatch, wo
     assert ended.out == ""
     assert line in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_export_to_litert_leaves_the_screen_alone(real_model, tmp_path, monkeypatch):
+    """In a process of its own, since TensorFlow speaks when it is imported."""
+    pytest.importorskip("ai_edge_litert")
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    photos = fakes.draw_folder(tmp_path / "photos", each=14)
+    words = ["export", real_model, "--out", tmp_path / "m.tflite", "--quantize", "-q"]
+    command = [sys.executable, "-m", "featx", *words, "--calibrate", photos]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
