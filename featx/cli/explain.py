@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from featx.cli.help import command, option
 from featx.cli.output import emit, table, working
 from featx.cli.report import own_command
 from featx.cli.sources import listed_alone, source_arguments
-from featx.errors import ImageSourceWarning
+from featx.errors import ImageSourceWarning, OptionError
 from featx.explanation.explanation import METHODS
 from featx.features.options import RunOptions
 from featx.files import PAGES, PICTURES
@@ -71,6 +72,8 @@ def explain(
     warnings.filterwarnings("default", category=ImageSourceWarning)  # the result has no failures
     with working():
         made = featx.load(model, weights=weights).explain(listed_alone(source), **options)
+        if out:
+            _check_is_other(out, [each.path for each in made])
         if out and out.lower().endswith(PAGES):
             title = f"Why {Path(model).name} answers what it does"
             featx.write_explanation_report(out, made, title=title, command=own_command())
@@ -82,6 +85,14 @@ def explain(
     header = ["path", "why", "probability", "where", "found by"]
     document = [each.to_dict() for each in made]
     emit(document, table(header, cells), as_json=as_json, out=out)
+
+
+def _check_is_other(out: str, paths: list[str]) -> None:
+    """Raise an `OptionError` if a drawing would take the place of a picture that it explains."""
+    if os.path.realpath(out) in map(os.path.realpath, paths):
+        raise OptionError(
+            f"cannot write {out}: it is one of the pictures to explain; name another file"
+        )
 
 
 def _why(explanation: Any) -> str:

@@ -44,6 +44,24 @@ def test_pictures_are_drawn_beside_what_decided(featx_run, model, both, tmp_path
             assert drawn.width > 300
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_no_drawing_takes_the_place_of_a_picture_that_it_explains(
+    featx_ends, model, both, tmp_path, link
+):
+    with open(both, "rb") as file:
+        before = file.read()
+    out = tmp_path / "why.png" if link else both
+    if link:
+        out.symlink_to(both)
+    ended = featx_ends("explain", model, both, "--out", out)
+    assert ended.status == 2
+    assert complaints(ended) == [
+        f"featx: cannot write {out}: it is one of the pictures to explain; name another file"
+    ]
+    with open(both, "rb") as file:
+        assert file.read() == before
+
+
 def test_a_class_may_be_asked_for(featx_run, model, both):
     rows = {
         label: featx_run("explain", model, both, "--label", label, "--json").json[0]
