@@ -192,8 +192,11 @@ def _as_nobody(function) -> None:
 def forked(words, out, err) -> int:
     """Run `featx` on the fake engine in a forked process, and return its id.
 
-    What it prints goes to the files `out` and `err`.
+    What it prints goes to the files `out` and `err`. It has one thread of OpenMP: those that tests
+    before it may have begun are not there any more, and it would wait for them.
     """
+    from threadpoolctl import threadpool_limits
+
     from featx.cli.main import main
 
     child = os.fork()
@@ -203,7 +206,7 @@ def forked(words, out, err) -> int:
             for number, path in ((1, out), (2, err)):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
             sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-            with install():
+            with install(), threadpool_limits(1):
                 main([str(word) for word in words])
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1

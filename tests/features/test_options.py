@@ -24,6 +24,7 @@ from featx.features.options import (
     CompareOptions,
     EmbedderOptions,
     EmbedOptions,
+    EngineOptions,
     LabelOptions,
     Option,
     RunOptions,
@@ -58,6 +59,9 @@ COMMANDS = {
     "check": CheckOptions,
     "evaluate": RunOptions,
     "predict": RunOptions,
+    "explain": RunOptions,
+    "serve": EngineOptions,
+    "watch": EngineOptions,
 }
 
 every_option = pytest.mark.parametrize("name", OPTIONS)
