@@ -21,7 +21,8 @@ from featx.serving.answers import Answer, Answerer, outcome_of
 from featx.serving.limits import RefusedRequestError, ServeLimits
 from featx.serving.metrics import Metrics
 
-_MOST_TOGETHER = 32  # pictures of a batch
+_BATCHES = 2  # for each stream of an engine at a time; with more, cores wait for the answers
+_MOST_TOGETHER = 32  # pictures
 _PREDICTORS = 2  # threads: one writes answers while the other one's pictures are in the network
 
 log = get_logger(__name__)
@@ -100,6 +101,7 @@ class Queue:
         self._ended = False
         self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, "featx-decode")
         self._adders = ThreadPoolExecutor(1, "featx-extras")
+        self._together = min(_MOST_TOGETHER, _BATCHES * session.streams * session.batch_size)
         self._predictors = [
             threading.Thread(target=self._predict_on, name=f"featx-predict-{number}", daemon=True)
             for number in range(_PREDICTORS)
@@ -191,7 +193,7 @@ class Queue:
                 self._changed.wait_for(lambda: self._decoded or self._ended)
                 if self._ended:
                     return
-                n = min(len(self._decoded), _MOST_TOGETHER)
+                n = min(len(self._decoded), self._together)
                 tickets = [self._decoded.popleft() for _ in range(n)]
             gone = [each for each in tickets if each.unwanted]
             wanted = [each for each in tickets if not each.unwanted]
