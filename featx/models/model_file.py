@@ -47,6 +47,7 @@ EXAMPLES = "examples.npy"  # vectors of the training pictures that it keeps to s
 PICTURES = "examples.jpg"  # these pictures, one behind the other
 CALIBRATION = ".calibration"  # behind the digest: of a network that computes in int8, in format 4
 _MOST_CALIBRATIONS = 64
+_MAGIC = b"PK\x03\x04"  # what an archive begins with
 _MEMBERS = (ABOUT, PIPELINE, PROTOTYPES, EXAMPLES, PICTURES)
 
 # A file may not unpack to more than so many times its size, or this: a deflated zip member of
@@ -189,6 +190,8 @@ def _unpacked(path: Path) -> dict[str, bytes]:
     """Read the members of a model file, if they are not much larger than the file."""
     try:
         with path.open("rb") as file:  # `zipfile` takes a thousand bytes for each of a million
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise ValueError("no archive")
             stored_members(file, path.stat().st_size, MOST_LIST)
         opened = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
