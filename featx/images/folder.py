@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from featx.errors import ImageSourceError, NoImagesError, OptionError, check_choice
-from featx.images.arrays import array_image, array_images
+from featx.images.arrays import array_images
 from featx.images.exclusion import Exclusion
+from featx.images.item import as_image, is_array
 from featx.images.labels import (
     Label,
     Labels,
@@ -283,11 +282,11 @@ class ImageFolder:
         if table is not None:
             return cls._of_table(table, reading)
         if isinstance(source, str | os.PathLike) and not isinstance(source, MemoryImage):
-            return cls._of_path(_as_image(source, "images", ""), reading)
+            return cls._of_path(as_image(source, "images", ""), reading)
         image = picture_in_memory(source, "the image", "image[0]")
         if image is not None:
             return cls(paths=(image,), labels=(None,))
-        if _is_array(source):
+        if is_array(source):
             pictures = array_images(source)
             return cls(paths=pictures, labels=(None,) * len(pictures))
         if hasattr(source, "tolist"):  # array, Series, Index
@@ -323,7 +322,7 @@ class ImageFolder:
         begins with `what`, in which {} is the position of the item; relative paths begin in `root`.
         """
         paths = tuple(
-            _as_image(item, what.format(position), f"image[{position}]", root)
+            as_image(item, what.format(position), f"image[{position}]", root)
             for position, item in enumerate(items)
         )
         if not paths:
@@ -468,33 +467,3 @@ def _looked_in(path: str) -> str:
 def is_folder(source: ImageSource) -> bool:
     """Tell a path of a folder from whatever else names images."""
     return isinstance(source, str | os.PathLike) and os.path.isdir(os.path.expanduser(source))
-
-
-def _is_array(source: Any) -> bool:
-    """Whether this is an array of numbers with several axes, of numpy or another library."""
-    if isinstance(source, np.ndarray):
-        return source.ndim > 1 and source.dtype.kind in "biufc"
-    return hasattr(source, "__array__") and getattr(source, "ndim", 1) > 1
-
-
-def _as_image(item: Any, what: str, name: str, root: str | None = None) -> str:
-    """Take one image: a path, or a picture in memory of this name. An error begins with `what`.
-
-    A relative path begins in `root`.
-    """
-    path = os.fsdecode(item) if isinstance(item, os.PathLike) else item
-    if isinstance(path, str) and not isinstance(path, MemoryImage):
-        if not path:
-            raise ImageSourceError(f"{what} is empty: expected a path")
-        path = os.path.expanduser(str(path))  # of numpy.str_ a plain one
-        return path if root is None else os.path.join(root, path)
-    image = picture_in_memory(item, what, name)
-    if image is None and hasattr(item, "__array__"):
-        image = array_image(item, what, name)
-    if image is None:
-        found = "missing" if item is None or item != item else f"a {type(item).__name__}"
-        raise ImageSourceError(
-            f"{what} is {found}: expected a path, as str or pathlib.Path, or a "
-            "picture in memory: bytes, an open file, a Pillow image or an array"
-        )
-    return image
