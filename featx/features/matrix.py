@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from html import escape
 from os import PathLike
@@ -19,17 +17,17 @@ import numpy as np
 from featx.backbones.calibration import Calibration
 from featx.errors import OptionError, StorageError, one_line, warn_of_images
 from featx.features import formats
+from featx.features.columns import (
+    as_labels,
+    as_paths,
+    corrected,
+    feature_names,
+    labels_from_texts,
+)
 from featx.features.recipe import Recipe
 from featx.features.whereabouts import Whereabouts, common_folder
 from featx.images.decode import Outcome
-from featx.images.labels import (
-    Label,
-    class_name,
-    classes_of,
-    labels_of,
-    notes_on_names,
-    of_one_type,
-)
+from featx.images.labels import Label, classes_of, labels_of
 from featx.text import count, duration, listed, printable
 
 if TYPE_CHECKING:
@@ -250,20 +248,67 @@ class Features:
         """
         rows = np.asarray(rows)
         positions = np.arange(len(self))[rows if rows.size else rows.astype(int)]
+        chosen = self._rows(positions, {outcome.path: outcome for outcome in self.outcomes})
+        return replace(chosen, y=None if chosen.y is None else as_labels(chosen.y.tolist()))
+
+    def batches(
+        self, size: int = 8192, columns: Sequence[int] | slice | np.ndarray | None = None
+    ) -> Iterator[Features]:
+        """Give the rows in order, so many at a time, without reading the others.
+
+        Labels of a batch are of the type that those of the whole have. What is a memory map, or
+        features of a folder (`photos.features`), is read a batch at a time.
+
+        Parameters
+        ----------
+        size : int, default=8192
+            Rows of a batch; the last one may have fewer.
+        columns : sequence of int, slice or array, optional
+            Positions, or a mask, of the columns of `matrix` that are wanted; by default all of
+            them. Such vectors are of no recipe.
+
+        Yields
+        ------
+        Features
+
+        Raises
+        ------
+        OptionError
+            A size below 1, or columns that there are not.
+        """
+        if size < 1:
+            raise OptionError(f"batches of {size} rows: expected 1 or more")
+        if columns is not None:
+            columns = _columns(columns, int(np.prod(self.X.shape[1:])))
         by_path = {outcome.path: outcome for outcome in self.outcomes}
-        paths = self.paths[positions]
+        return (
+            self._rows(slice(start, start + size), by_path, columns)
+            for start in range(0, len(self), size)
+        )
+
+    def _rows(
+        self,
+        rows: np.ndarray | slice,
+        by_path: Mapping[str, Outcome],
+        columns: np.ndarray | slice | None = None,
+    ) -> Features:
+        """Return rows with their outcomes, of all columns of the matrix or of some."""
+        paths = self.paths[rows]
+        X, *views = (each[rows] for each in (self.X, *self.views))
+        if columns is not None:
+            X, *views = (formats.flat(each)[:, columns] for each in (X, *views))
         return Features(
-            X=self.X[positions],
-            y=None if self.y is None else as_labels(self.y[positions].tolist()),
+            X=X,
+            y=None if self.y is None else self.y[rows],
             paths=paths,
             outcomes=tuple(by_path[path] for path in paths if path in by_path),
-            recipe=self.recipe,
+            recipe=self.recipe if columns is None else None,
             weights=self.weights,
             images_per_second=self.images_per_second,
-            views=tuple(view[positions] for view in self.views),
+            views=tuple(views),
             notes=self.notes,
             name=self.name,
-            calibrations=self.calibrations,
+            calibrations=self.calibrations if columns is None else (),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -383,12 +428,12 @@ class Features:
             labels: Sequence[Any] | None = stored.labels and stored.labels[:n]
             renamed = list[str]()
             if labels and file.suffix.lower() in (".csv", ".parquet"):
-                labels, renamed = _corrected(labels)
+                labels, renamed = corrected(labels)
                 warn_of_images(renamed)
             name = about.get("name") or (None if about["recipe"] else file.stem)
             loaded = cls(
                 X=stored.X[:n],
-                y=_labels(labels, about.get("labels_are")),
+                y=labels_from_texts(labels, about.get("labels_are")),
                 paths=as_paths(stored.paths[:n]),
                 views=tuple(np.split(stored.X[n:], n_views)) if n_views else (),
                 outcomes=tuple(
@@ -438,55 +483,11 @@ def _as_arrays(X: Any, y: Any, paths: Any) -> dict[str, Any]:
     return made
 
 
-def _labels(texts: Sequence[Any] | None, kind: object) -> np.ndarray | None:
-    """Return labels of a file in the type that they were saved in."""
-    if texts is None:
-        return None
-    read: Callable[[str], Label] = {"int": _number, "bool": _truth}.get(str(kind), str)
-    return as_labels([None if text is None else read(text) for text in texts])
-
-
-def _corrected(labels: Sequence[Any]) -> tuple[list[Any], list[str]]:
-    """Return labels of a table that a person may have edited, and what is to be said of them.
-
-    A name that cannot be told apart from another one on the screen is that one.
-    """
-    names = {label for label in labels if label is not None}
-    twins = {name: class_name(name) for name in names}
-    twins = {name: twin for name, twin in twins.items() if twin in names and twin != name}
-    return [twins.get(label, label) for label in labels], notes_on_names(twins)
-
-
-def _number(text: str) -> Label:
-    """Read a label that was a whole number, as programs write it that edit tables: 7 or 7.0."""
-    with suppress(ValueError):
-        return int(text)
-    whole = re.fullmatch(r"([+-]?[0-9]+)\.0*", text)
-    return int(whole[1]) if whole else text
-
-
-def _truth(text: str) -> Label:
-    """Read a label that was a truth value; spreadsheets and R write it in capital letters."""
-    return {"true": True, "false": False}.get(text.lower(), text)
-
-
-def feature_names(recipe: Recipe | None, width: int) -> list[str]:
-    """Name the columns of a feature matrix, such as resnet50_0, resnet50_1."""
-    prefix = recipe.backbone if recipe else "feature"
-    return [f"{prefix}_{column}" for column in range(width)]
-
-
-def as_labels(labels: Sequence[Any]) -> np.ndarray | None:
-    """Return labels as an array of their type, or of object where some are None.
-
-    Those of several types are texts.
-    """
-    if all(label is None for label in labels):
-        return None
-    alike = of_one_type(labels)
-    return np.array(alike, dtype=object if None in alike else None)
-
-
-def as_paths(paths: Sequence[str]) -> np.ndarray:
-    """Return paths as an array of str objects, long ones and short ones alike."""
-    return np.array(list(paths), dtype=object)
+def _columns(columns: Sequence[int] | slice | np.ndarray, width: int) -> np.ndarray | slice:
+    """Return columns as what selects them, or raise an `OptionError`."""
+    chosen = columns if isinstance(columns, slice) else np.asarray(columns)
+    try:
+        np.arange(width)[chosen]
+    except IndexError as error:
+        raise OptionError(f"columns of {width:,}: {one_line(error)}") from error
+    return chosen

@@ -22,7 +22,8 @@ from featx.backbones.weights import written_sources
 from featx.errors import ImageError, NoImagesError, StorageError, get_logger
 from featx.features.batches import Batches
 from featx.features.calibration import calibrated
-from featx.features.matrix import Features, as_labels, as_paths
+from featx.features.columns import as_labels, as_paths
+from featx.features.matrix import Features
 from featx.features.options import EmbedOptions
 from featx.features.reader import Reader, ReadFile
 from featx.features.recipe import Recipe, RecipePart, join

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import ImageSourceError, OptionError
+from featx.features.columns import as_labels
 from featx.features.formats import SUFFIXES, holds_features
-from featx.features.matrix import Features, as_labels
+from featx.features.matrix import Features
 from featx.features.options import refuse_options
 from featx.images.folder import ImageFolder
 from featx.images.labels import Labels

@@ -17,7 +17,8 @@ from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.network import JOINT_POOLINGS
 from featx.backbones.weights import written_sources
 from featx.errors import OptionError
-from featx.features.matrix import Features, as_paths
+from featx.features.columns import as_paths
+from featx.features.matrix import Features
 from featx.features.reader import reason_of
 from featx.features.recipe import RecipePart, join
 from featx.features.request import Request, calibrations_in, passes, with_pooling

@@ -14,7 +14,7 @@ from featx.backbones.engines.choice import settle_precision
 from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import ImageSourceError, OptionError
 from featx.features.calibration import calibrated
-from featx.features.matrix import feature_names
+from featx.features.columns import feature_names
 from featx.features.options import EmbedderOptions, EmbedOptions, Option, options_of, settle, takes
 from featx.features.recipe import Recipe
 from featx.features.request import Request, calibration_of, check_preprocess

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from featx.errors import FeatxError, ModelFileError, NoImagesError, RecipeMismatchError, one_line
-from featx.features.matrix import Features, as_paths
+from featx.features.columns import as_paths
+from featx.features.matrix import Features
 from featx.features.recipe import Recipe
 from featx.images.labels import Label
 from featx.images.memory import MemoryImage

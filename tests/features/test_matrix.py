@@ -444,6 +444,45 @@ def test_rows_that_are_not_there_cannot_be_selected(rows):
         sample().select(rows)
 
 
+def test_batches_put_together_are_the_features():
+    features = replace(sample(), views=(sample().X + 1,))
+    first, second = features.batches(2)
+    assert (len(first), len(second)) == (2, 1)
+    assert np.concatenate([first.X, second.X]).tobytes() == features.X.tobytes()
+    assert np.concatenate([first.views[0], second.views[0]]).tolist() == features.views[0].tolist()
+    assert [*first.paths, *second.paths] == features.paths.tolist()
+    assert [*first.labels, *second.labels] == features.labels
+    assert [*first.outcomes, *second.outcomes] == [each for each in features.outcomes if each.ok]
+    assert first.recipe == features.recipe
+
+
+def test_a_batch_copies_nothing_and_keeps_the_type_of_labels():
+    features = make(np.eye(3), ["a", None, None])
+    *_, last = features.batches(2)
+    assert last.y.tolist() == [None]
+    assert np.shares_memory(last.X, features.X)
+
+
+@pytest.mark.parametrize("columns", [[1, 3], slice(1, None, 2), np.array([0, 1, 0, 1], bool)])
+def test_batches_of_some_columns_are_of_no_recipe(columns):
+    (batch,) = sample().batches(columns=columns)
+    assert batch.X.tolist() == sample().matrix[:, [1, 3]].tolist()
+    assert batch.recipe is None
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"size": 0}, "batches of 0 rows: expected 1 or more"),
+        ({"columns": [4]}, "columns of 4: index 4 is out of bounds"),
+        ({"columns": ["a"]}, "columns of 4: arrays used as indices"),
+    ],
+)
+def test_batches_that_cannot_be_are_refused_at_once(options, text):
+    with pytest.raises(OptionError, match=text):
+        sample().batches(**options)
+
+
 @pytest.mark.parametrize(
     ("y", "paths", "text"),
     [
