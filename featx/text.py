@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 # What drives a terminal, ends a line, turns the direction of writing round or cannot be seen. The
@@ -128,23 +126,3 @@ def spreadsheet_cell(value: Any) -> Any:
 def text_of_cell(cell: str) -> str:
     """Return the text that `spreadsheet_cell` made a cell of."""
     return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
-
-
-def shortener(paths: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that writes a path relative to the folder that all paths share.
-
-    Where they share none, it writes the last folder and the file: never a path from the root.
-    """
-    folders = {os.path.dirname(path) for path in paths}
-    try:
-        common = os.path.commonpath(folders)
-    except ValueError:  # some are absolute and some are not
-        common = ""
-
-    def short(path: str) -> str:
-        relative = os.path.relpath(path, common) if common.strip(os.sep) else path
-        if os.path.isabs(relative) or relative.startswith(os.pardir):
-            relative = os.sep.join(Path(path).parts[-2:])  # the class and the file
-        return printable(relative)
-
-    return short

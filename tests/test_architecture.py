@@ -28,7 +28,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FLOORS = [
     ("text",),
     ("errors",),
-    ("files", "forks"),
+    ("files", "forks", "paths"),
     ("progress",),
     ("images",),
     ("charts",),

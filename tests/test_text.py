@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from featx.paths import shortener
 from featx.text import (
     count,
     duration,
@@ -15,7 +16,6 @@ from featx.text import (
     printable,
     printable_lines,
     shortened,
-    shortener,
     size,
     speed,
     spreadsheet_cell,

@@ -17,7 +17,8 @@ from featx.features.duplicates import Contradiction, notes_on
 from featx.images.decode import Outcome
 from featx.images.labels import Label
 from featx.learning.classes import resemblance
-from featx.text import count, listed, percent, printable, shortener
+from featx.paths import shortener
+from featx.text import count, listed, percent, printable
 
 if TYPE_CHECKING:
     import pandas as pd

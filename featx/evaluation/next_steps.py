@@ -10,7 +10,8 @@ from featx.evaluation.balance import UNEQUAL
 from featx.evaluation.curve import LearningCurve
 from featx.evaluation.evaluation import Evaluation
 from featx.images.labels import Label
-from featx.text import count, listed, percent, printable, shortener
+from featx.paths import shortener
+from featx.text import count, listed, percent, printable
 
 MOST = 3  # steps that are named
 _PAIRS, _PATHS = 2, 3  # of classes, and of photographs, that a step names

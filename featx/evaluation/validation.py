@@ -22,7 +22,8 @@ from featx.images.labels import Label
 from featx.learning.classes import labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
-from featx.text import count, listed, shortener
+from featx.paths import shortener
+from featx.text import count, listed
 
 # What says something where new images were tested.
 _OF_TESTS = ("leaks", "accuracy_without_leaks", "unknown_classes", "accuracy_without_unknown")

@@ -20,7 +20,8 @@ import numpy as np
 from featx.backbones.kinds import PIXELS
 from featx.features.matrix import Features
 from featx.features.neighbours import NearPairs, Space, near_pairs, nearest
-from featx.text import count, listed, shortener
+from featx.paths import shortener
+from featx.text import count, listed
 
 # Chosen on five sets x four backbones x two poolings, with one copy each of a third (50 %, 70 %,
 # JPEG 60, 10 % brighter, PNG, 3 % cropped). Found: fruit_pair 1.00, grocery20 0.89-1.00, drawn

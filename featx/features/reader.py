@@ -24,11 +24,12 @@ from PIL import Image, ImageFile
 from featx.errors import get_logger
 from featx.images import limits
 from featx.images.decode import Outcome, decode_all
-from featx.images.digests import MAX_FILE_BYTES, Stamp, digest_bytes, read_file
+from featx.images.digests import digest_bytes, read_file
 from featx.images.limits import Room
 from featx.images.measures import SIDE, Header, measures_of
 from featx.images.memory import MemoryImage
 from featx.images.quiet import quiet_pillow
+from featx.images.regular import MAX_FILE_BYTES, Stamp
 from featx.images.square import Square
 
 DECODED_AHEAD = 32  # pictures at least,

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from featx import text
 from featx.images.memo import Memo
 from featx.images.memory import MemoryImage
-
-#: A larger file is refused before it is read.
-MAX_FILE_BYTES = 512_000_000
+from featx.images.regular import MAX_FILE_BYTES, Stamp, is_settled, open_regular, stamp_of
 
 _MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the year 2262
-_SETTLED_NS = 2_000_000_000
-
-_KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
-
-
-class Stamp(NamedTuple):
-    """What tells that a file is unchanged: size in bytes and times in nanoseconds.
-
-    The time of change (`ctime`) is there because a program can restore the other one.
-    """
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
 
 
 def digest_bytes(data: bytes) -> str:
@@ -66,30 +42,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
                 _check_size(len(data))
     except ValueError as error:  # a path that no file can have
         raise OSError(str(error)) from error
-    # Times are coarse (2 s on FAT): a file changed just now may be changed again within the same
-    # tick and look the same. So its digest is trusted only once its times lie further back.
-    settled = now - status.st_ctime_ns > _SETTLED_NS and abs(now - status.st_mtime_ns) > _SETTLED_NS
-    return data, _stamp(status) if settled else None
-
-
-def open_regular(path: str, flags: int) -> int:
-    """Open a file, and nothing else: without waiting, whatever takes its place meanwhile."""
-    _check_regular(os.stat(path))
-    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    try:
-        _check_regular(os.fstat(number))
-    except OSError:
-        os.close(number)
-        raise
-    return number
-
-
-def _check_regular(status: os.stat_result) -> None:
-    kind = stat.S_IFMT(status.st_mode)
-    if kind == stat.S_IFDIR:
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if kind != stat.S_IFREG:
-        raise OSError(f"{_KINDS.get(kind, 'something else')}, not a regular file")
+    return data, stamp_of(status) if is_settled(status, now) else None
 
 
 def _check_size(size: int) -> None:
@@ -124,7 +77,7 @@ class DigestMemo(Memo):
                 if isinstance(path, MemoryImage):
                     known[path] = digest_bytes(path.read())
                     continue
-                files[path] = _key(path), _stamp(os.stat(path))
+                files[path] = _key(path), stamp_of(os.stat(path))
         keys = list(dict.fromkeys(key for key, _ in files.values()))
         rows = self._select("digest, seal", keys)
         for path, (key, stamp) in files.items():
@@ -141,10 +94,6 @@ class DigestMemo(Memo):
                 key, value = _key(path), bytes.fromhex(digest)
                 rows.append((key, *stamp, value, _seal(key, stamp, value)))
         self._insert(rows)
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _key(path: str) -> bytes:

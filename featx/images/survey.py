@@ -10,10 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from featx.images.decode import measure
-from featx.images.digests import DigestMemo, Stamp, digest_bytes, read_file
+from featx.images.digests import DigestMemo, digest_bytes, read_file
 from featx.images.measures import Measures
 from featx.images.memo import Memo
 from featx.images.quiet import quiet_pillow
+from featx.images.regular import Stamp
 from featx.progress import progress_bar
 
 #: The file of a cache that has the measures.

@@ -10,7 +10,7 @@ from featx.insight.page import write_page
 from featx.insight.thumbnails import Album, side_for
 from featx.inspection.check import Check
 from featx.inspection.findings import KINDS, Finding
-from featx.text import shortener
+from featx.paths import shortener
 
 _MOST = 60  # findings of a kind that are shown
 

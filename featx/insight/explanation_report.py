@@ -13,7 +13,8 @@ from featx.files import check_writable
 from featx.insight.page import write_page
 from featx.insight.thumbnails import Album
 from featx.insight.why import why_given, why_mistaken
-from featx.text import count, shortener
+from featx.paths import shortener
+from featx.text import count
 
 
 def write_explanation_report(

@@ -31,7 +31,7 @@ from featx.insight.map import map_of
 from featx.insight.page import write_page
 from featx.insight.thumbnails import Album
 from featx.insight.why import why_mistaken
-from featx.text import shortener
+from featx.paths import shortener
 
 Short = Callable[[str], str]  # writes a path as people read it
 

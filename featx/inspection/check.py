@@ -43,7 +43,8 @@ from featx.inspection.labels import find_mislabelled
 from featx.inspection.pictures import find_odd_pictures
 from featx.inspection.shortcuts import find_shortcuts
 from featx.learning.classes import divided_images, options_of_test, require_classes
-from featx.text import count, printable, shortener
+from featx.paths import shortener
+from featx.text import count, printable
 
 if TYPE_CHECKING:
     import pandas as pd

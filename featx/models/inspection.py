@@ -19,7 +19,7 @@ from typing import IO, Any
 from featx.errors import FeatxError, ModelFileError, one_line
 from featx.features.options import MAX_VIEWS
 from featx.features.recipe import Recipe
-from featx.images.digests import open_regular
+from featx.images.regular import open_regular
 from featx.models.card import Card, origins_of
 from featx.models.document import SCHEMA
 from featx.models.file_kinds import EXPORTED, exported_metadata, kind_of_file

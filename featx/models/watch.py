@@ -18,8 +18,9 @@ from featx.features.options import EngineOptions, takes
 from featx.features.session import Picture, Session
 from featx.images.arrivals import Arrivals, Stamp, stamp_of
 from featx.images.decode import Outcome
-from featx.images.digests import MAX_FILE_BYTES, read_file
+from featx.images.digests import read_file
 from featx.images.limits import Room
+from featx.images.regular import MAX_FILE_BYTES
 from featx.models.growing_table import GrowingTable
 from featx.models.inference import features_of_nothing
 from featx.models.load import load

@@ -25,7 +25,8 @@ from featx.backbones.framework import import_keras
 from featx.backbones.network import Cut
 from featx.features.store.cache import contents
 from featx.features.store.store import FeatureStore
-from featx.images.digests import DigestMemo, Stamp, digest_bytes
+from featx.images.digests import DigestMemo, digest_bytes
+from featx.images.regular import Stamp
 from featx.images.survey import MEASURES, MeasuresMemo, survey
 
 

@@ -14,7 +14,8 @@ from fakes import as_another_user
 
 import featx
 from featx.images import digests
-from featx.images.digests import DigestMemo, Stamp, digest_bytes, read_file
+from featx.images.digests import DigestMemo, digest_bytes, read_file
+from featx.images.regular import Stamp
 
 
 @pytest.fixture
