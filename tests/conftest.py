@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import bucket as bucket_server
 import chromium
 import fakes
 import numpy as np
@@ -59,6 +60,26 @@ def browser() -> Iterator[chromium.Chromium]:
     tab = chromium.Chromium(program)
     yield tab
     tab.close()
+
+
+@pytest.fixture(scope="session")
+def _s3() -> Iterator[bucket_server.Server]:
+    """S3 on this machine, for all tests."""
+    pytest.importorskip("s3fs")
+    pytest.importorskip("moto.server")
+    with bucket_server.served() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(_s3, monkeypatch) -> bucket_server.Bucket:
+    """An empty bucket; `str(bucket)` is its address, such as s3://bucket-0.
+
+    Child processes find it, too.
+    """
+    for name, value in _s3.settings.items():
+        monkeypatch.setenv(name, value)
+    return _s3.make()
 
 
 @pytest.fixture(scope="session")

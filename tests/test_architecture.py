@@ -30,6 +30,7 @@ FLOORS = [
     ("errors",),
     ("files", "forks", "paths"),
     ("progress",),
+    ("storage",),
     ("images",),
     ("charts",),
     ("tensors",),

@@ -1,0 +1,102 @@
+"""Failures of stores elsewhere, each told in a line: what was asked, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from featx.errors import FeatxError, StorageError, one_line
+from featx.storage.address import WEB, bucket_of, scheme_of
+
+_CREDENTIALS = {
+    "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a public bucket needs "
+    "none with FSSPEC_S3_ANON=true",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY, or "
+    "AZURE_STORAGE_CONNECTION_STRING",
+}
+_ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
+_SAME = {"gcs": "gs", "abfs": "az", "abfss": "az"}
+
+# Codes of stores and names of errors, by what they say.
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
+_NO_CREDENTIALS = {
+    *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
+    *("ProfileNotFound", "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError"),
+    *("DefaultCredentialsError", "RefreshError"),
+    *("CredentialUnavailableError", "ClientAuthenticationError"),
+}
+_DENIED = {
+    *("PermissionError", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
+    *("ExpiredToken", "InvalidToken", "AuthorizationFailure", "AuthenticationFailed"),
+    *("401", "403", "Forbidden"),
+}
+_NO_NETWORK = {
+    *("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyConnectionError"),
+    *("ConnectionClosedError", "HTTPClientError", "SSLError", "InvalidEndpointURL"),
+    *("ClientConnectorError", "ClientConnectionError", "ServerDisconnectedError", "InvalidURL"),
+    *("TransportError", "ServiceRequestError", "ServiceResponseError"),
+    *("ConnectionError", "TimeoutError", "FSTimeoutError", "gaierror"),
+}
+
+
+@contextmanager
+def explained(address: str, doing: str = "read") -> Iterator[None]:
+    """Turn whatever a store's library raises in the block into a `StorageError` of one line.
+
+    An object that is not there stays a `FileNotFoundError`, unless there is no bucket.
+    """
+    try:
+        yield
+    except FeatxError:
+        raise
+    except Exception as error:  # of five libraries
+        marks = _marks(error)
+        if isinstance(error, FileNotFoundError) and not marks & _NO_BUCKET:
+            raise FileNotFoundError(2, "no such object", address) from error
+        raise StorageError(f"cannot {doing} {address}: {_reason(error, marks, address)}") from error
+
+
+def no_bucket(address: str, doing: str = "read") -> StorageError:
+    """Return the error of a bucket that is not there."""
+    return StorageError(f"cannot {doing} {address}: {_no_bucket(address)}")
+
+
+def _reason(error: Exception, marks: set[str], address: str) -> str:
+    scheme = scheme_of(address)
+    scheme = _SAME.get(scheme, scheme)
+    if marks & _NO_BUCKET:
+        return _no_bucket(address)
+    if marks & _NO_CREDENTIALS or (scheme == "az" and "account_name" in str(error)):
+        advice = _CREDENTIALS.get(scheme, one_line(error))
+        return f"no credentials that work ({one_line(error)}); {advice}"
+    if marks & _DENIED or str(error).startswith("Forbidden"):
+        if scheme in WEB:
+            return "access denied; expected an address that anybody may read"
+        return f"access denied ({one_line(error)}); check the credentials and what they allow"
+    if marks & _NO_NETWORK or any(mark.endswith("ConnectorError") for mark in marks):
+        endpoint = _ENDPOINTS.get(scheme)
+        where = f"the network and {endpoint}" if endpoint else "the network and the address"
+        return f"no connection ({one_line(error)}); check {where}"
+    return one_line(error)
+
+
+def _no_bucket(address: str) -> str:
+    what = "container" if scheme_of(address) in ("az", "abfs", "abfss") else "bucket"
+    return f"there is no {what} {bucket_of(address)!r}; check its name"
+
+
+def _marks(error: BaseException) -> set[str]:
+    """Collect the names of an error and of those behind it, and the codes that they carry."""
+    marks = set[str]()
+    seen = 0
+    current: BaseException | None = error
+    while current is not None and seen < 8:
+        marks |= {each.__name__ for each in type(current).__mro__}
+        response = getattr(current, "response", None)
+        if isinstance(response, dict):
+            marks.add(str(response.get("Error", {}).get("Code")))
+        for name in ("error_code", "code", "status"):
+            marks.add(str(getattr(current, name, "")))
+        current, seen = current.__cause__ or current.__context__, seen + 1
+    return marks

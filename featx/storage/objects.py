@@ -1,0 +1,152 @@
+"""Objects at addresses: listed, read, written and removed, whatever store they are in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from featx.errors import StorageError
+from featx.storage import s3
+from featx.storage.address import WEB, bucket_of, scheme_of
+from featx.storage.entry import Entry, check_size
+from featx.storage.failures import explained, no_bucket
+from featx.storage.filesystem import filesystem
+
+# By these stores tell a change; `created` is of fsspec's memory.
+_STAMPS = ("ETag", "etag", "generation", "md5Hash", "created")
+
+
+def read(address: str, start: int | None = None, stop: int | None = None) -> bytes:
+    """Read an object, or the bytes of it from `start` to before `stop`.
+
+    A negative `start` counts from the end. Raises a `FileNotFoundError` if there is none, and a
+    `StorageError` for whatever else is wrong; so do the other functions.
+    """
+    with explained(address):
+        system = filesystem(address)
+        if scheme_of(address) == "s3":
+            return s3.read(system, address, start, stop)
+        data: bytes = system.cat_file(system._strip_protocol(address), start=start, end=stop)
+        return data
+
+
+def read_with_stamp(address: str, most: int | None = None) -> tuple[bytes, Entry]:
+    """Read an object, and what tells that it is unchanged, of the same moment or before.
+
+    One of more than `most` bytes is a `StorageError`, before it is read.
+    """
+    if scheme_of(address) == "s3":
+        with explained(address):
+            return s3.read_with_stamp(filesystem(address), address, most)
+    found = entry(address)
+    check_size(found.size, most)
+    return read(address), found
+
+
+def write(address: str, data: bytes | Path) -> None:
+    """Write bytes, or a file, as an object: whole or not at all."""
+    if scheme_of(address) in WEB:
+        raise StorageError(
+            f"cannot write {address}: a web server only gives; expected s3://, gs:// or az://"
+        )
+    with explained(address, "write"):
+        system = filesystem(address)
+        path = system._strip_protocol(address)
+        if isinstance(data, bytes):
+            system.pipe_file(path, data)
+        else:
+            system.put_file(os.fspath(data), path)
+
+
+def entry(address: str) -> Entry:
+    """Look at an object without reading it."""
+    with explained(address):
+        system = filesystem(address)
+        if scheme_of(address) == "s3":
+            return s3.entry(system, address)
+        try:
+            found = system.info(system._strip_protocol(address))
+        except FileNotFoundError:
+            _check_bucket(system, address)
+            raise
+        if found.get("type") == "directory":
+            raise FileNotFoundError(address)
+        return _entry(address, found)
+
+
+def entries(address: str) -> Iterator[Entry]:
+    """List the objects below an address, in all folders, sorted by code points.
+
+    Those of S3 come page by page, others folder by folder: a million take no more memory than
+    the largest of these.
+    """
+    with explained(address, "list"):
+        system = filesystem(address)
+    if scheme_of(address) in WEB:
+        raise StorageError(
+            f"cannot list {address}: a web server lists no folders; expected addresses of "
+            "pictures, or of a table of them"
+        )
+    if scheme_of(address) == "s3":
+        yield from s3.entries(system, address)
+        return
+    start = address.rstrip("/")
+    root = system._strip_protocol(start)
+    for name, found in _listed(system, start, root):
+        yield _entry(start + name, found)
+
+
+def remove(address: str) -> None:
+    """Remove an object; none is a `FileNotFoundError` where the store says so."""
+    with explained(address, "remove"):
+        system = filesystem(address)
+        system.rm_file(system._strip_protocol(address))
+
+
+def _listed(system: Any, start: str, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects below a root, each with what follows the root in its address."""
+    folders = [_inside(system, start, root, "")]
+    while folders:
+        for name, found in folders[-1]:
+            if found["type"] == "directory":
+                folders.append(_inside(system, start, root, name))
+                break
+            yield name, found
+        else:
+            folders.pop()
+
+
+def _inside(system: Any, start: str, root: str, below: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return what is directly in a folder, by code points of the paths that come of it."""
+    with explained(start, "list"):
+        try:
+            found = system.ls(root + below, detail=True)
+        except FileNotFoundError:  # nothing is below, or not any more
+            _check_bucket(system, start)
+            found = []
+    names = {each["name"].rstrip("/")[len(root) :]: each for each in found}
+    names.pop(below, None)  # the folder itself, which some stores have as an object
+    return iter(sorted(names.items(), key=_in_order))
+
+
+def _in_order(named: tuple[str, dict[str, Any]]) -> str:
+    name, found = named
+    return f"{name}/" if found["type"] == "directory" else name
+
+
+def _entry(address: str, found: dict[str, Any]) -> Entry:
+    value = next((found[name] for name in _STAMPS if found.get(name)), "")
+    stamp = str(value.timestamp() if isinstance(value, datetime) else value)
+    stamp = "" if stamp.startswith("W/") else stamp  # a web server's for what is only alike
+    return Entry(address, int(found.get("size") or 0), stamp)
+
+
+def _check_bucket(system: Any, address: str) -> None:
+    """Raise a `StorageError` if the bucket of an address is not there."""
+    scheme = scheme_of(address)
+    if scheme in WEB or scheme == "memory" or system.exists(bucket_of(address).partition("@")[0]):
+        return
+    raise no_bucket(address)

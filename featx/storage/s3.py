@@ -1,0 +1,97 @@
+"""S3 by its own requests: listings page by page, objects read with their stamps in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from featx.storage.address import bucket_of, key_of
+from featx.storage.entry import Entry, check_size
+from featx.storage.failures import explained, no_bucket
+
+_ATTEMPTS = 4  # at the body of an object: s3fs tries requests again, and not what follows
+
+
+def entries(system: Any, address: str, after: str = "") -> Iterator[Entry]:
+    """List the objects below an address, behind another one if given, a thousand at a time."""
+    bucket, key = bucket_of(address), key_of(address).rstrip("/")
+    wanted: dict[str, str] = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
+    if after:
+        wanted["StartAfter"] = key_of(after)
+    while True:
+        with explained(address, "list"):
+            page = system.call_s3("list_objects_v2", **wanted)
+        for each in page.get("Contents", ()):
+            if not each["Key"].endswith("/"):  # a folder that was made by hand
+                yield Entry(f"s3://{bucket}/{each['Key']}", each["Size"], each.get("ETag", ""))
+        if not page.get("IsTruncated"):
+            return
+        wanted["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def entry(system: Any, address: str) -> Entry:
+    """Look at an object."""
+    try:
+        found = system.call_s3("head_object", Bucket=bucket_of(address), Key=key_of(address))
+    except FileNotFoundError as error:  # the answer does not tell what is not there
+        try:
+            system.call_s3("head_bucket", Bucket=bucket_of(address))
+        except FileNotFoundError:
+            raise no_bucket(address) from error
+        raise
+    return _entry(address, found)
+
+
+def read(system: Any, address: str, start: int | None = None, stop: int | None = None) -> bytes:
+    """Read an object, or a part of it; see `featx.storage.objects.read`."""
+    if start is None and stop is None:
+        return read_with_stamp(system, address)[0]
+    if stop is not None and stop <= (start or 0):
+        return b""
+    last = "" if stop is None else str(stop - 1)
+    part = f"bytes={start}" if start is not None and start < 0 else f"bytes={start or 0}-{last}"
+    return _get(system, address, None, Range=part)[0]
+
+
+def read_with_stamp(system: Any, address: str, most: int | None = None) -> tuple[bytes, Entry]:
+    """Read an object and what the same answer says of it."""
+    data, found = _get(system, address, most)
+    return data, _entry(address, found)
+
+
+def _get(system: Any, address: str, most: int | None, **part: str) -> tuple[bytes, dict[str, Any]]:
+    import fsspec.asyn
+    from aiohttp import ClientError
+
+    for attempt in range(_ATTEMPTS):
+        try:
+            data, found = fsspec.asyn.sync(system.loop, _answer, system, address, most, part)
+            return data, found
+        except (ClientError, ConnectionError, TimeoutError):
+            if attempt == _ATTEMPTS - 1:
+                raise
+        except OSError as error:
+            if part and _code(error) == "InvalidRange":  # behind the end
+                return b"", {}
+            raise
+    raise AssertionError
+
+
+async def _answer(
+    system: Any, address: str, most: int | None, part: dict[str, str]
+) -> tuple[bytes, dict[str, Any]]:
+    found = await system._call_s3(
+        "get_object", Bucket=bucket_of(address), Key=key_of(address), **part
+    )
+    async with found["Body"] as body:
+        check_size(found["ContentLength"], most)
+        return await body.read(), found
+
+
+def _entry(address: str, found: dict[str, Any]) -> Entry:
+    return Entry(address, int(found["ContentLength"]), found.get("ETag", ""))
+
+
+def _code(error: OSError) -> str:
+    response = getattr(error.__cause__, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
