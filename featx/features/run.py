@@ -349,14 +349,11 @@ def _matrix(
 
     `embedded` has the places of the images whose vectors were computed now.
     """
-    digests, outcomes = filling.digests, []
-    for index, path in enumerate(images.paths):
-        if failure := filling.failure(path):
-            outcomes.append(replace(failure, path=path))
-        else:
-            status = "embedded" if index in embedded else "cached"
-            outcomes.append(Outcome(status, notes=store.notes(digests[path]), path=path))
-    rows = [index for index, outcome in enumerate(outcomes) if outcome.ok]
+    rows = [index for index, path in enumerate(images.paths) if not filling.failure(path)]
+    digests = [filling.digests[images.paths[index]] for index in rows]
+    outcomes = _outcomes(
+        images, dict(zip(rows, store.notes(digests), strict=True)), embedded, filling
+    )
     if not rows:
         first = outcomes[0]
         raise NoImagesError(
@@ -367,7 +364,7 @@ def _matrix(
         )
     assert store.shape is not None
     X = _allocate(len(rows), int(np.prod(store.shape)), store.folder)
-    store.read([digests[images.paths[index]] for index in rows], out=X)
+    store.read(digests, out=X)
     return Features(
         X=X.reshape(len(rows), *store.shape),
         y=as_labels([images.labels[index] for index in rows]),
@@ -380,6 +377,23 @@ def _matrix(
         images_per_second=store.images_per_second,
         calibrations=calibrations_in([backbone], Recipe((store.recipe,))),
     )
+
+
+def _outcomes(
+    images: ImageFolder,
+    notes: Mapping[int, tuple[str, ...]],
+    embedded: set[int],
+    filling: _Filling,
+) -> list[Outcome]:
+    """Say what became of each image, given what was noted of those that could be read."""
+    outcomes = []
+    for index, path in enumerate(images.paths):
+        if failure := filling.failure(path):
+            outcomes.append(replace(failure, path=path))
+        else:
+            status = "embedded" if index in embedded else "cached"
+            outcomes.append(Outcome(status, notes=notes[index], path=path))
+    return outcomes
 
 
 def _lost(images: ImageFolder, rows: Sequence[int]) -> list[str]:

@@ -146,8 +146,9 @@ class Networks:
     def _missing(self, part: RecipePart) -> int:
         """Return of how many images the cache lacks a part; those that cannot be read are none."""
         store = FeatureStore(self._folder, part, shared=True)
-        paths = (path for path in self.images.paths if path not in self._unreadable)
-        return sum(self._digests.get(path, "") not in store for path in paths)
+        paths = [path for path in self.images.paths if path not in self._unreadable]
+        digests = [self._digests[path] for path in paths if path in self._digests]
+        return len(paths) - int(store.stored(digests).sum())
 
     def _seconds(self, requests: Sequence[Request]) -> float:
         """Predict how long networks take for what is missing."""

@@ -66,7 +66,7 @@ def test_stores_share_the_columns_and_get_what_they_lack(stores):
     assert [len(store) for store in stores] == [2, 2]
     assert read(stores[0], [0, 1]) == [[0, 1], [10, 11]]
     assert read(stores[1], [0, 1]) == [[2, 3], [12, 13]]
-    assert stores[1].notes(DIGESTS[1]) == ("note 1",)
+    assert stores[1].notes([DIGESTS[1]])[0] == ("note 1",)
     assert writer.embedded == ({1}, {0, 1})
 
 

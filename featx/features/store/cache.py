@@ -9,10 +9,11 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from featx.backbones.calibration import Calibration
 from featx.backbones.engines.conversion import DESCRIPTION, engines_folder
@@ -22,7 +23,7 @@ from featx.errors import FeatxError, OptionError
 from featx.features.recipe import Recipe
 from featx.features.store.calibrations import calibrations_folder, read_calibration
 from featx.features.store.imported import clear_imported, imported_networks
-from featx.features.store.index import shard_paths
+from featx.features.store.index import THREADS, shard_paths
 from featx.features.store.shard import DamagedShardError, verify_shard
 from featx.features.store.store import Damage, shards_folder
 from featx.files import storage_errors
@@ -143,22 +144,39 @@ def contents(cache: Path) -> list[CachedRecipe]:
     """Check every shard of a cache and say what each recipe has, sorted by fingerprint."""
     recipes = []
     for folder in _folders(shards_folder(cache)):
-        rows, size, newest, damages = 0, 0, 0.0, []
-        for path in shard_paths(folder):
-            try:
-                status = path.stat()
-                size += status.st_size
-                newest = max(newest, status.st_mtime)
-                rows += verify_shard(path)
-            except FileNotFoundError:  # cleared meanwhile
-                pass
-            except DamagedShardError as error:
-                damages.append(Damage(path, str(error)))
-            except OSError as error:
-                damages.append(Damage(path, f"cannot be read: {error.strerror or error}"))
+        with ThreadPoolExecutor(THREADS) as pool:
+            shards = [each for each in pool.map(_verified, shard_paths(folder)) if each]
+        rows, size = sum(each.rows for each in shards), sum(each.bytes for each in shards)
+        newest = max((each.newest for each in shards), default=0.0)
+        damages = [each.damage for each in shards if each.damage]
         settings = _settings(folder / "recipe.json")
         recipes.append(CachedRecipe(folder.name, settings, rows, size, tuple(damages), newest))
     return recipes
+
+
+class _Verified(NamedTuple):
+    """What is to be said of a shard."""
+
+    rows: int
+    bytes: int
+    newest: float
+    damage: Damage | None
+
+
+def _verified(path: Path) -> _Verified | None:
+    """Check a shard; None for one that is not there any more."""
+    rows, size, newest, damage = 0, 0, 0.0, None
+    try:
+        status = path.stat()
+        size, newest = status.st_size, status.st_mtime
+        rows = verify_shard(path)
+    except FileNotFoundError:  # cleared meanwhile
+        return None
+    except DamagedShardError as error:
+        damage = Damage(path, str(error))
+    except OSError as error:
+        damage = Damage(path, f"cannot be read: {error.strerror or error}")
+    return _Verified(rows, size, newest, damage)
 
 
 def engines(cache: Path) -> list[CachedEngine]:

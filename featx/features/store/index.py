@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from featx.errors import get_logger
+from featx.errors import OptionError, get_logger
+from featx.features.store.keys import KeyTables
 from featx.features.store.shard import DamagedShardError, Shard, open_shard
 
 _LISTINGS = 5  # until no file vanishes between being listed and being opened
 _FEW_ROWS = 256
+THREADS = max(8, os.cpu_count() or 1)  # more than there are cores: most of them wait for the disk
+_NAMED = "named-"  # how the names of shards begin that were given one
 
 log = get_logger(__name__)
 
@@ -37,6 +44,7 @@ class ShardIndex:
         self.folder = folder
         self.merges = True  # whether small shards are merged, which this process may be unable to
         self.fixed: set[Path] = set()  # shards that cannot be removed
+        self.keys = KeyTables()
         self._entries: dict[Path, Entry] = {}
         self._unreadable: set[Path] = set()
         self._few = 0
@@ -44,18 +52,28 @@ class ShardIndex:
     def entries(self) -> Mapping[Path, Entry]:
         """Return what there is now, the oldest first."""
         for _ in range(_LISTINGS):
-            entries: dict[Path, Entry] = {}
-            vanished = False
-            for path in shard_paths(self.folder):
-                try:
-                    if entry := self._entry(path):
-                        entries[path] = entry
-                except FileNotFoundError:  # merged by another process, or cleared
-                    vanished = True
-            self._entries = entries
+            vanished: list[Path] = []  # merged by another process, or cleared
+            paths = shard_paths(self.folder)
+            found = self._opened(paths, vanished)
+            self._entries = {path: entry for path, entry in zip(paths, found, strict=True) if entry}
             if not vanished:
                 break
         return self._entries
+
+    def _opened(self, paths: Sequence[Path], vanished: list[Path]) -> list[Entry | None]:
+        """Open shards, several at a time where many are new; None for those that are not there."""
+
+        def entry(path: Path) -> Entry | None:
+            try:
+                return self._entry(path)
+            except FileNotFoundError:
+                vanished.append(path)
+                return None
+
+        if sum(path not in self._entries for path in paths) < THREADS:
+            return [entry(path) for path in paths]
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(entry, paths))
 
     def _entry(self, path: Path) -> Entry | None:
         """Open a shard unless it is open; None where it cannot be read, which may pass."""
@@ -99,3 +117,20 @@ def shard_paths(folder: Path) -> list[Path]:
         for name in sorted(names)
         if name.endswith(".arrow") and not name.startswith(".")
     ]
+
+
+def new_name(moment: str = "") -> str:
+    """Return a name that no other shard has; names are in order of the moments of writing."""
+    return f"{moment or f'{time.time_ns():020d}'}-{secrets.token_hex(4)}.arrow"
+
+
+def named(name: str) -> str:
+    """Return how the file of a shard is called that was given a name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
+        raise OptionError(f"{name!r} is no name of a shard: expected up to 100 letters and digits")
+    return f"{_NAMED}{name}.arrow"
+
+
+def has_name(path: Path) -> bool:
+    """Whether a shard was given a name, by which somebody may ask for it."""
+    return path.name.startswith(_NAMED)

@@ -7,7 +7,6 @@ between leaves rows twice, which harms nothing and ends with the next merge.
 from __future__ import annotations
 
 import os
-import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.errors import get_logger
-from featx.features.store.index import Entry, ShardIndex
+from featx.features.store.index import Entry, ShardIndex, has_name, new_name
 from featx.features.store.shard import Shard, write_shard
 from featx.files import written
 
@@ -28,10 +27,13 @@ _MERGED_BYTES = 24 << 20  # at once, which is what it takes of memory
 log = get_logger(__name__)
 
 
-def merge_small(index: ShardIndex, shape: tuple[int, ...]) -> set[Path]:
-    """Merge shards of one shape where there are many alike, and return which are gone."""
+def merge_small(index: ShardIndex, shape: tuple[int, ...], *, named: bool = False) -> set[Path]:
+    """Merge shards of one shape where there are many alike, and return which are gone.
+
+    Shards that have a name of their own, by which somebody may ask for them, only if `named`.
+    """
     gone: set[Path] = set()
-    while index.merges and (group := _due(index, shape)):
+    while index.merges and (group := _due(index, shape, named)):
         try:
             gone |= _merged(index, group)
         except OSError as error:  # no room for both
@@ -40,12 +42,14 @@ def merge_small(index: ShardIndex, shape: tuple[int, ...]) -> set[Path]:
     return gone
 
 
-def _due(index: ShardIndex, shape: tuple[int, ...]) -> dict[Path, Entry]:
+def _due(index: ShardIndex, shape: tuple[int, ...], named: bool) -> dict[Path, Entry]:
     """Return the oldest of so many shards of about one size that they are to be merged."""
     alike: defaultdict[int, dict[Path, Entry]] = defaultdict(dict)
     for path, entry in index.entries().items():
         shard = entry.shard
-        if shard is None or shard.shape != shape or not shard.rows or path in index.fixed:
+        if path in index.fixed or (has_name(path) and not named):
+            continue
+        if shard is None or shard.shape != shape or not len(shard.current):
             continue
         if entry.size < _LARGEST_BYTES:
             alike[entry.size.bit_length() // 4][path] = entry
@@ -68,8 +72,8 @@ def _merged(index: ShardIndex, group: Mapping[Path, Entry]) -> set[Path]:
     if len(sound) < 2:
         return set()
     oldest = next(iter(sound))
-    start = oldest.stem.partition("-")[0]
-    with written(index.folder / f"{start}-{secrets.token_hex(4)}.arrow") as file:
+    name = new_name() if has_name(oldest) else new_name(oldest.stem.partition("-")[0])
+    with written(index.folder / name) as file:
         write_shard(file, *_rows_of(sound.values()))
         os.utime(file, (max(path.stat().st_mtime for path in sound),) * 2)
     _settle(index.folder)
@@ -86,8 +90,12 @@ def _rows_of(shards: Iterable[Shard]) -> tuple[list[bytes], list[str], np.ndarra
     keys: dict[bytes, str] = {}
     vectors = []
     for shard in shards:
-        rows = [row for key, row in shard.rows.items() if key not in keys]
-        keys.update({shard.keys[row]: shard.notes[row] for row in rows})
+        rows = []
+        for row in shard.current:
+            key = shard.keys[row].tobytes()
+            if key not in keys:
+                keys[key] = shard.notes[row]
+                rows.append(row)
         vectors.append(shard.vectors[rows].reshape(len(rows), *shard.shape))
     return list(keys), list(keys.values()), np.concatenate(vectors)
 

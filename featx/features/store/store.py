@@ -19,10 +19,7 @@ import errno
 import json
 import math
 import os
-import secrets
-import time
 import zlib
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -35,7 +32,8 @@ import numpy as np
 
 from featx.errors import StorageError, get_logger
 from featx.features.recipe import RecipePart
-from featx.features.store.index import ShardIndex, index_of
+from featx.features.store.index import THREADS, ShardIndex, index_of, named, new_name
+from featx.features.store.keys import Places, as_keys
 from featx.features.store.merge import merge_small
 from featx.features.store.shard import BETWEEN_NOTES, Shard, held_shard, write_shard
 from featx.files import check_writable, mapped_array, storage_errors, written
@@ -72,9 +70,18 @@ class FeatureStore:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str] | None, recipe: RecipePart, *, shared: bool = False
+        self,
+        folder: str | os.PathLike[str] | None,
+        recipe: RecipePart,
+        *,
+        shared: bool = False,
+        listed: bool = True,
     ) -> None:
-        """Open the store; a shared one reads no file again that this process has open."""
+        """Open the store; a shared one reads no file again that this process has open.
+
+        One that is not listed knows of no rows until it is refreshed: it is for those who append
+        shards by name, and ask for these alone.
+        """
         self.recipe = recipe
         self.keeps = folder is not None
         self.folder = shards_folder(folder or os.devnull) / recipe.fingerprint
@@ -82,10 +89,10 @@ class FeatureStore:
         self._index = index_of(self.folder) if shared else ShardIndex(self.folder)
         self._speed = math.nan
         self._shards: dict[Path, Shard] = {}
-        self._places: dict[bytes, tuple[Shard, int]] = {}  # of the rows that were asked for
         self._held_bytes = 0
         self._is_new = False  # the folder was made by this store
-        self.refresh()
+        if listed:
+            self.refresh()
 
     def refresh(self) -> None:
         """Take in the shards that were written since the store was opened."""
@@ -105,84 +112,70 @@ class FeatureStore:
         self._report(damages)
 
     def __contains__(self, digest: str) -> bool:
-        return self._place(bytes.fromhex(digest)) is not None
+        return bool(self.stored([digest])[0])
+
+    def stored(self, digests: Sequence[str]) -> np.ndarray:
+        """Return whether each of `digests` is stored, as an array; no vector is looked at."""
+        return self._find(digests).found
 
     def __len__(self) -> int:
-        return len(set().union(*(shard.rows for shard in self._shards.values())))
+        shards = self._shards.values()
+        return len({key.tobytes() for shard in shards for key in shard.keys[shard.current]})
 
     @property
     def shape(self) -> tuple[int, ...] | None:
         """Shape of one feature, or None as long as nothing is stored."""
         return next((shard.shape for shard in self._shards.values()), None)
 
-    def notes(self, digest: str) -> tuple[str, ...]:
-        """Return what was noted with the vector of `digest`."""
-        shard, row = self._known_place(bytes.fromhex(digest))
-        return tuple(shard.notes[row].split(BETWEEN_NOTES)) if shard.notes[row] else ()
+    def notes(self, digests: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return what was noted with the vectors of `digests`, each of them stored."""
+        noted: list[tuple[str, ...]] = [()] * len(digests)
+        places = self._known(digests)
+        for shard, positions in places.by_shard():
+            for position in positions:
+                if note := shard.notes[places.rows[position]]:
+                    noted[position] = tuple(note.split(BETWEEN_NOTES))
+        return noted
 
-    def sound(self, digests: Sequence[str]) -> set[str]:
+    def sound(self, digests: Collection[str]) -> set[str]:
         """Return those of `digests` whose vectors are stored and intact.
 
         A row that fails its checksum is reported, and its whole shard counts as missing.
         """
-        wanted = {bytes.fromhex(digest) for digest in digests}
+        wanted = list(dict.fromkeys(digests))
         while True:
-            found = self._find(wanted)
-            bad = self._unsound(found)
+            places = self._find(wanted)
+            bad = self._unsound(places)
             if not bad:
-                return {key.hex() for key in found}
+                return {wanted[position] for position in np.flatnonzero(places.found)}
             self._shards = {path: each for path, each in self._shards.items() if path not in bad}
-            self._places.clear()
             self._report([Damage(path, "a vector does not match its checksum") for path in bad])
 
-    def _find(self, wanted: Collection[bytes]) -> set[bytes]:
-        """Look up rows, and return the keys of those that are stored."""
-        missing = set(wanted) - self._places.keys()
-        for shard in self._shards.values():
-            found = missing & shard.rows.keys()
-            self._places.update({key: (shard, shard.rows[key]) for key in found})
-            missing -= found
-        return set(wanted) - missing
+    def _find(self, digests: Sequence[str]) -> Places:
+        return self._index.keys.find(tuple(self._shards.values()), as_keys(digests))
 
-    def _place(self, key: bytes) -> tuple[Shard, int] | None:
-        if key in self._places:
-            return self._places[key]
-        return next(
-            ((shard, shard.rows[key]) for shard in self._shards.values() if key in shard.rows), None
-        )
+    def _known(self, digests: Sequence[str]) -> Places:
+        places = self._find(digests)
+        if not places.found.all():
+            raise KeyError(digests[int(np.argmin(places.found))])
+        return places
 
-    def _known_place(self, key: bytes) -> tuple[Shard, int]:
-        place = self._place(key)
-        if place is None:
-            raise KeyError(key.hex())
-        return place
+    def _unsound(self, places: Places) -> list[Path]:
+        """List the shards in which a vector at one of these places fails its checksum."""
 
-    def _unsound(self, keys: Collection[bytes]) -> list[Path]:
-        """List the shards that hold vectors of these keys which fail their checksum."""
-        rows: defaultdict[Path, list[int]] = defaultdict(list)
-        shards: dict[Path, Shard] = {}
-        for shard, row in map(self._places.__getitem__, keys):
-            shards[shard.path] = shard
-            rows[shard.path].append(row)
+        def damage(shard: Shard, positions: np.ndarray) -> Path | None:
+            return None if shard.are_sound(places.rows[positions].tolist()) else shard.path
 
-        def is_sound(path: Path) -> bool:
-            return shards[path].are_sound(rows[path])
-
-        return [path for path, sound in _in_threads(is_sound, rows) if not sound]
+        return [path for path in _in_threads(damage, places) if path is not None]
 
     def read(self, digests: Sequence[str], out: np.ndarray) -> None:
         """Copy vectors, each of them stored, into the rows of an array of (n, width), float32."""
-        places: defaultdict[Path, list[tuple[int, int]]] = defaultdict(list)
-        shards: dict[Path, Shard] = {}
-        for position, digest in enumerate(digests):
-            shard, row = self._known_place(bytes.fromhex(digest))
-            shards[shard.path] = shard
-            places[shard.path].append((position, row))
+        places = self._known(digests)
 
-        def copy(path: Path) -> None:
-            vectors = shards[path].vectors
-            for position, row, count in _runs(places[path]):
-                out[position : position + count] = vectors[row : row + count]
+        def copy(shard: Shard, positions: np.ndarray) -> None:
+            shard.fetch(places.rows[positions])
+            for position, row, count in _runs(positions, places.rows[positions]):
+                out[position : position + count] = shard.vectors[row : row + count]
 
         _in_threads(copy, places)
 
@@ -227,11 +220,15 @@ class FeatureStore:
         digests: Sequence[str],
         vectors: np.ndarray,
         notes: Sequence[tuple[str, ...]] | None = None,
+        *,
+        name: str | None = None,
     ) -> None:
         """Write one shard; afterwards its rows are there for every process.
 
         The vectors are of shape (n, *shape), float32. If the shard cannot be written, or the cache
-        holds features of another shape, nothing that was stored before is lost.
+        holds features of another shape, nothing that was stored before is lost. A shard that is
+        given a name stays as it is until `merge` is called, so that `has` finds it; this store
+        itself sees its rows after a `refresh`.
         """
         if not len(digests):
             return
@@ -243,17 +240,30 @@ class FeatureStore:
             )
         texts = [BETWEEN_NOTES.join(each) for each in notes or [()] * len(digests)]
         keys = [bytes.fromhex(each) for each in digests]
+        file_name = new_name() if name is None else named(name)
         self.create()
         if self.keeps:
-            name = f"{time.time_ns():020d}-{secrets.token_hex(4)}.arrow"
-            with self._in_memory_instead(), written(self.folder / name) as file:
+            with self._in_memory_instead(), written(self.folder / file_name) as file:
                 write_shard(file, keys, texts, vectors)
-        if self.keeps:
-            gone = merge_small(self._index, shape)
-            self._shards = {path: each for path, each in self._shards.items() if path not in gone}
-            self.refresh()
-        else:
+        if not self.keeps:
             self._hold(keys, texts, vectors)
+        elif name is None:
+            self._merge(shape)
+
+    def has(self, name: str) -> bool:
+        """Whether a shard of this name is stored; nothing else is looked at."""
+        return self.keeps and (self.folder / named(name)).is_file()
+
+    def merge(self) -> None:
+        """Merge small shards, those with names, too: nobody asks for these any more."""
+        self.refresh()
+        if self.keeps and self.shape is not None:
+            self._merge(self.shape, named=True)
+
+    def _merge(self, shape: tuple[int, ...], *, named: bool = False) -> None:
+        gone = merge_small(self._index, shape, named=named)
+        self._shards = {path: each for path, each in self._shards.items() if path not in gone}
+        self.refresh()
 
     def _hold(self, keys: list[bytes], texts: list[str], vectors: np.ndarray) -> None:
         """Hold rows in memory, or where they are many in a nameless file."""
@@ -357,23 +367,21 @@ def _outside_memory(vectors: np.ndarray) -> np.ndarray:
     return moved
 
 
-def _in_threads(function: Callable[[Path], T], paths: Collection[Path]) -> list[tuple[Path, T]]:
-    """Return every path with what a function makes of it, several at a time."""
-    if len(paths) < 2:
-        return [(path, function(path)) for path in paths]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(zip(paths, pool.map(function, paths), strict=True))
+def _in_threads(function: Callable[[Shard, np.ndarray], T], places: Places) -> list[T]:
+    """Return what a function makes of each shard and the positions of its keys, some at a time."""
+    shards = list(places.by_shard())
+    if len(shards) < 2:
+        return [function(*each) for each in shards]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda each: function(*each), shards))
 
 
-def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+def _runs(positions: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Yield positions and rows that follow one another as (first position, first row, count)."""
-    start = 0
-    for end in range(1, len(pairs) + 1):
-        ahead = end - start
-        position, row = pairs[start]
-        if end == len(pairs) or pairs[end] != (position + ahead, row + ahead):
-            yield position, row, ahead
-            start = end
+    breaks = np.flatnonzero((np.diff(positions) != 1) | (np.diff(rows) != 1)) + 1
+    starts = np.concatenate([[0], breaks])
+    counts = np.diff(np.append(starts, len(rows)))
+    yield from zip(positions[starts], rows[starts], counts, strict=True)
 
 
 def shards_folder(cache: str | os.PathLike[str]) -> Path:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from featx.errors import StorageError
+from featx.errors import OptionError, StorageError
 from featx.features.recipe import RecipePart
 from featx.features.store import shard as shard_module
 from featx.features.store import store as store_module
@@ -92,12 +92,12 @@ class TestContract:
         assert len(store) == len(vectors)
         assert store.sound(digests) == set(digests)
         assert read(store, digests).tobytes() == vectors.tobytes()
-        texts = ["; ".join(store.notes(digest)) for digest in digests]
+        texts = ["; ".join(each) for each in store.notes(digests)]
         assert texts == ["; ".join(each) for each in notes]
 
     def test_notes_come_back_one_by_one(self, shard, tmp_path):
         store = FeatureStore(tmp_path, RECIPE)
-        assert [store.notes(digest) for digest in keys(3)] == NOTES
+        assert store.notes(keys(3)) == NOTES
 
     def test_an_empty_store_has_nothing_and_makes_nothing(self, store, tmp_path):
         assert (len(store), store.shape, store.sound(keys(2))) == (0, None, set())
@@ -165,6 +165,53 @@ class TestContract:
             store.append(digests, matrix(len(digests)), notes)
         assert shard_paths(store.folder) == []
 
+    def test_rows_that_are_asked_for_by_the_thousand_are_told_apart(self, store):
+        store.append(keys(3000), matrix(3000))
+        store.append(keys(10, 5000), matrix(10))
+        asked = [*keys(10, 5005), *keys(5, 2998), keys(1)[0]]
+        stored = [True] * 5 + [False] * 5 + [True] * 2 + [False] * 3 + [True]
+        assert store.stored(asked).tolist() == stored
+        assert store.sound(asked) == {
+            key for key, is_there in zip(asked, stored, strict=True) if is_there
+        }
+        with pytest.raises(KeyError, match=keys(1, 5010)[0]):
+            read(store, asked)
+
+    def test_a_shard_with_a_name_is_there_for_whoever_asks_for_it(self, store, tmp_path):
+        worker = FeatureStore(tmp_path, RECIPE, listed=False)
+        assert not worker.has("block-1")
+        worker.append(keys(2), matrix(2), NOTES[:2], name="block-1")
+        assert [FeatureStore(tmp_path, RECIPE).has(name) for name in ("block-1", "block-2")] == [
+            True,
+            False,
+        ]
+        assert len(worker) == 0, "it looks at nothing but what it is asked for"
+        for each in (store, worker):
+            each.refresh()
+            assert each.sound(keys(3)) == set(keys(2))
+            assert each.notes(keys(2)) == NOTES[:2]
+            assert (read(each, keys(2)) == matrix(2)).all()
+
+    def test_shards_with_names_are_merged_only_when_one_says_so(self, store):
+        for number in range(2 * MOST_ALIKE):
+            store.append(keys(1, number), matrix(1, seed=number), name=f"block-{number}")
+        for number in range(MOST_ALIKE):
+            store.append(keys(1, 100 + number), matrix(1))
+        assert all(store.has(f"block-{number}") for number in range(2 * MOST_ALIKE))
+        assert len(shard_paths(store.folder)) == 2 * MOST_ALIKE + 1
+        store.merge()
+        assert not store.has("block-0")
+        assert len(shard_paths(store.folder)) < MOST_ALIKE
+        everything = keys(2 * MOST_ALIKE) + keys(MOST_ALIKE, 100)
+        assert store.sound(everything) == set(everything)
+        assert (read(store, keys(1, 7)) == matrix(1, seed=7)).all()
+
+    @pytest.mark.parametrize("name", ["", "../escape", "a b", ".hidden", "x" * 101])
+    def test_a_name_that_is_no_name_of_a_file_is_refused(self, store, name):
+        with pytest.raises(OptionError, match="is no name of a shard"):
+            store.append(keys(1), matrix(1), name=name)
+        assert shard_paths(store.folder) == []
+
     def test_two_processes_that_write_at_once_lose_nothing(self, store, tmp_path):
         code = """
 import sys, numpy as np
@@ -205,6 +252,26 @@ for number in range(first, 60, 2):
         assert store.damages == []
 
 
+def test_opening_and_looking_up_makes_no_object_for_each_row(tmp_path):
+    FeatureStore(tmp_path, RECIPE).append(keys(20_000), matrix(20_000, 2))
+    FeatureStore(tmp_path, RECIPE).stored(keys(1))  # whatever is made once
+    before = sys.getallocatedblocks()
+    store = FeatureStore(tmp_path, RECIPE)
+    assert store.stored(keys(1)).all()
+    assert sys.getallocatedblocks() - before < 2_000
+
+
+@pytest.mark.parametrize("few", [0, 3])
+def test_rows_of_a_large_shard_are_read_few_at_a_time_or_all(tmp_path, few):
+    truth = matrix(40, 20_000)
+    FeatureStore(tmp_path, RECIPE).append(keys(40), truth)
+    store = FeatureStore(tmp_path, RECIPE)
+    chosen = [39, 0, 7][:few] or list(range(40))
+    asked = [keys(40)[row] for row in chosen]
+    assert store.sound(asked) == set(asked)
+    assert (read(store, asked) == truth[chosen]).all()
+
+
 def damaged_copies(whole: bytes):
     """Name and content of files that a shard may have become."""
     other = pa.table({"key": ["a"], "vector": [[1.0]]})
@@ -232,7 +299,7 @@ def assert_never_wrong(tmp_path: Path, path: Path, content: bytes, truth: np.nda
     if sound:
         assert sound == set(keys(3)), "some rows are missing and that was not reported"
         assert read(store, keys(3)).tobytes() == truth.tobytes()
-        assert store.notes(keys(3)[1]) == ("CMYK to RGB",)
+        assert store.notes([keys(3)[1]])[0] == ("CMYK to RGB",)
     assert bool(store.damages) == (not sound), store.damages
     return not sound
 
@@ -426,7 +493,7 @@ def test_a_full_disk_is_said_once_and_costs_nothing(
     assert {path: path.read_bytes() for path in store.folder.iterdir()} == before
     assert store.sound(keys(504)) == set(keys(504))
     assert read(store, keys(500, start=3)).tobytes() == matrix(500).tobytes()
-    assert store.notes(keys(4)[3]) == ("a note",)
+    assert store.notes([keys(4)[3]])[0] == ("a note",)
     assert [record.message for record in caplog.records] == [
         f"the cache {tmp_path} cannot be written (no space left on device): what it holds is used, "
         "and nothing is added; --cache or FEATX_CACHE names another folder, --no-cache none"
@@ -443,7 +510,7 @@ def test_a_store_without_a_folder_holds_what_it_gets(tmp_path, monkeypatch, capl
     store.note_speed(5.0, 100)
     assert store.sound(keys(4)) == set(keys(3))
     assert (read(store, keys(3)) == np.concatenate([matrix(2), matrix(1, seed=1)])).all()
-    assert (store.notes(keys(2)[1]), store.images_per_second) == (NOTES[1], 5.0)
+    assert (store.notes([keys(2)[1]])[0], store.images_per_second) == (NOTES[1], 5.0)
     assert len(FeatureStore(None, RECIPE)) == 0
     assert (list(tmp_path.iterdir()), caplog.records) == ([], [])
 
@@ -462,7 +529,7 @@ class TestMerging:
         assert len(shard_paths(later.folder)) <= 3 * MOST_ALIKE
         assert later.sound(keys(300)) == set(keys(300))
         assert read(later, keys(300)).tobytes() == truth.tobytes()
-        assert [later.notes(digest) for digest in keys(6)] == NOTES * 2
+        assert later.notes(keys(6)) == NOTES * 2
 
     def test_a_store_that_was_open_before_keeps_its_rows_and_finds_the_new(self, tmp_path):
         writer = FeatureStore(tmp_path, RECIPE)
@@ -621,7 +688,7 @@ def test_a_shard_of_format_1_is_read(tmp_path, store, caplog):
     assert store.shape == (1, 2, 2)
     truth = np.array([[0.5, -1.0, 2.0, 3.25], [-0.0, 1e-30, 3e38, 1.0]], np.float32)
     assert read(store, keys(2)).tobytes() == truth.tobytes()
-    assert [store.notes(digest) for digest in keys(2)] == [(), ("rotated as EXIF says",)]
+    assert store.notes(keys(2)) == [(), ("rotated as EXIF says",)]
     assert caplog.records == []
 
 
