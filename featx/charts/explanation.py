@@ -16,6 +16,7 @@ from featx.charts.gallery import GalleryFigure
 from featx.charts.overlay import Answer, overlay, photograph_of, scale_bar, way_of
 from featx.charts.style import DPI, INK, MUTED
 from featx.errors import OptionError
+from featx.paths import plain_path
 from featx.text import percent, shortened
 
 _MOST = 60  # photographs in a figure; more would be too small to see
@@ -83,7 +84,7 @@ def _pair(explained: Answer, side: float, font: float) -> _Pair:
     chance = "" if share is None or math.isnan(share) else f"  {percent(share, 0)}"
     asked = "why" if explained.label == explained.predicted else "why not"
     name = shortened(drawable(explained.label), max(room - len(asked + chance) - 2, 8))
-    file = drawable(os.path.basename(explained.path))
+    file = drawable(os.path.basename(plain_path(explained.path)))
     way = way_of(explained)
     small = int(room * font / (font - 2))
     file = shortened(file, max(small - len(way) - 3, 12), 6)

@@ -17,6 +17,7 @@ from featx.features.duplicates import find_duplicates
 from featx.features.matrix import Features
 from featx.images.folder import ImageFolder
 from featx.images.times import taken_at
+from featx.paths import plain_path
 from featx.text import count, listed
 
 #: What says which pictures belong together: a group for each picture (a sequence or a column of a
@@ -96,7 +97,9 @@ class Grouping:
                 names = _matched(_pattern(groups, table.columns if table else ()), paths)
                 rule = f"the pattern {groups}"
         elif isinstance(groups, Mapping):
-            names = [groups.get(path, groups.get(os.path.basename(path))) for path in paths]
+            names = [
+                groups.get(path, groups.get(os.path.basename(plain_path(path)))) for path in paths
+            ]
             rule = "a mapping of paths"
         else:
             names, rule = _sequence(groups, images), "a group for each image"
@@ -218,6 +221,7 @@ def _pattern(text: str, columns: Sequence[str]) -> re.Pattern[str]:
 
 def _matched(pattern: re.Pattern[str], paths: Sequence[str]) -> list[str | None]:
     """Return what a pattern finds in the names of files or, if in none, in their paths."""
+    paths = [plain_path(path) for path in paths]
     for texts in ([os.path.basename(path) for path in paths], _from_common_folder(paths)):
         found = [pattern.search(text) for text in texts]
         if any(found):

@@ -22,6 +22,7 @@ import numpy as np
 from featx.errors import OptionError
 from featx.evaluation.groups import BURST, Grouping
 from featx.features.matrix import Features
+from featx.paths import plain_path
 from featx.text import count, printable
 
 _SHARE = 0.8  # of the pictures that are in a series of two or more
@@ -86,7 +87,7 @@ def find_series(features: Features) -> Series | None:
 
 def _by_names(features: Features) -> Series | None:
     """Try the numbers in the names from the first on: the widest series that fits counts."""
-    stems = [os.path.splitext(os.path.basename(str(path)))[0] for path in features.paths]
+    stems = [os.path.splitext(_name(path))[0] for path in features.paths]
     numbered = [stem for stem in stems if not _DATE.search(stem) and _NUMBER.search(stem)]
     if len(numbered) < _SHARE * len(stems):
         return None
@@ -164,4 +165,9 @@ def _member(grouping: Grouping, features: Features) -> str:
     """Name a picture of the first series of several."""
     numbers = grouping.numbers
     row = int(np.flatnonzero(np.bincount(numbers)[numbers] > 1)[0])
-    return printable(os.path.basename(str(features.paths[row])))
+    return printable(_name(features.paths[row]))
+
+
+def _name(path: str) -> str:
+    """Return the name of a picture without its folders."""
+    return os.path.basename(plain_path(str(path)))

@@ -48,7 +48,8 @@ def embed(
     Parameters
     ----------
     source : str, path, picture, iterable of these, pandas.DataFrame, ImageFolder or array
-        A folder (its sub-folders are the classes), one picture, a list of pictures, or a table
+        A folder (its sub-folders are the classes), an archive of one (.zip, .tar, shards of
+        WebDataset), one picture, a list of pictures, or a table
         with a column `path` and perhaps a column `label`, also as a file (.csv, .tsv, .parquet,
         .xlsx). A picture is a path,
         or is in memory: the bytes of a file, a file open in binary mode, an image of Pillow, or an

@@ -28,9 +28,11 @@ from featx.images.digests import digest_bytes, read_file
 from featx.images.limits import Room
 from featx.images.measures import SIDE, Header, measures_of
 from featx.images.memory import MemoryImage
+from featx.images.packed.container import size_of_member
 from featx.images.quiet import quiet_pillow
 from featx.images.regular import MAX_FILE_BYTES, Stamp
 from featx.images.square import Square
+from featx.paths import file_of, member_of
 
 DECODED_AHEAD = 32  # pictures at least,
 BATCHES_AHEAD = 4
@@ -294,7 +296,9 @@ def _size(path: str) -> int:
     if isinstance(path, MemoryImage):
         return 0
     try:
-        return min(os.stat(path).st_size, MAX_FILE_BYTES)
+        member = member_of(path)
+        size = os.stat(path).st_size if member is None else size_of_member(member)
+        return min(size, MAX_FILE_BYTES)
     except (OSError, ValueError):  # reading it says why
         return 0
 
@@ -303,6 +307,6 @@ def reason_of(error: Exception, path: str) -> str:
     """Say why a file cannot be read, and where a relative path was looked for."""
     known = getattr(error, "strerror", None)
     reason = known.lower() if known else str(error) or "out of memory"
-    if isinstance(error, FileNotFoundError) and not os.path.isabs(path):
+    if isinstance(error, FileNotFoundError) and not os.path.isabs(file_of(path)):
         reason += f" in {os.getcwd()}; --root (in Python root=) says where paths begin"
     return reason

@@ -15,6 +15,7 @@ from typing import Any
 
 from featx.errors import OptionError
 from featx.images.memory import MemoryImage
+from featx.paths import file_of, member_of, plain_path
 
 _TRIED = 20  # pictures of which one has to be there
 
@@ -24,7 +25,9 @@ def common_folder(paths: Sequence[str]) -> str | None:
 
     It is "" for the current folder.
     """
-    folders = {os.path.dirname(path) for path in paths if not isinstance(path, MemoryImage)}
+    folders = {
+        os.path.dirname(file_of(path)) for path in paths if not isinstance(path, MemoryImage)
+    }
     try:
         return os.path.commonpath(folders) if folders else None
     except ValueError:  # some are absolute and some are not, or on several drives
@@ -34,8 +37,8 @@ def common_folder(paths: Sequence[str]) -> str | None:
 def relative_to(folder: str | None, path: str) -> str:
     """Write a path as seen from a folder that it begins with, with "/" between names."""
     if not folder or isinstance(path, MemoryImage):
-        return path.replace(os.sep, "/")
-    return path[len(folder) :].lstrip(os.sep).replace(os.sep, "/")
+        return plain_path(path).replace(os.sep, "/")
+    return plain_path(path)[len(folder) :].lstrip(os.sep).replace(os.sep, "/")
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,10 @@ class Whereabouts:
             folders.insert(0, os.path.normpath(os.path.join(file.parent, self.from_file)))
         if root is not None:
             folders = [os.path.expanduser(os.fspath(root))]
-        elif not some or any(os.path.isfile(path) for path in some):
+        elif not some or any(os.path.isfile(file_of(path)) for path in some):
             return None
         for folder in folders:
-            if any(os.path.isfile(self._within(folder, path)) for path in some):
+            if any(os.path.isfile(file_of(self._within(folder, path))) for path in some):
                 return lambda path, folder=folder: self._within(folder, path)  # type: ignore[misc]
         if root is not None:
             first = relative_to(self.given, some[0]) if some else "nothing"
@@ -108,6 +111,9 @@ class Whereabouts:
 
     def _within(self, folder: str, path: str) -> str:
         """Write the path of a picture within another folder."""
+        member = member_of(path)
+        if member is not None:
+            return str(member._replace(container=self._within(folder, member.container)))
         if self.given and not path.startswith(self.given):
             return path
         return os.path.join(folder, *relative_to(self.given, path).split("/"))

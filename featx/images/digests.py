@@ -8,10 +8,18 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from featx import text
 from featx.images.memo import Memo
 from featx.images.memory import MemoryImage
-from featx.images.regular import MAX_FILE_BYTES, Stamp, is_settled, open_regular, stamp_of
+from featx.images.packed.container import read_member
+from featx.images.regular import (
+    MAX_FILE_BYTES,
+    Stamp,
+    check_size,
+    is_settled,
+    open_regular,
+    stamp_of,
+)
+from featx.paths import file_of, member_of, plain_path
 
 _MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the year 2262
 
@@ -31,23 +39,20 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
     """
     if isinstance(path, MemoryImage):
         return path.read(), None
+    if (member := member_of(os.fspath(path))) is not None:
+        return read_member(member)
     try:
         with open(path, "rb", opener=open_regular) as file:
             status = os.fstat(file.fileno())
             now = time.time_ns()
-            _check_size(status.st_size)
+            check_size(status.st_size)
             data = file.read(status.st_size + 1) or b""  # None where it would have to wait
             if len(data) > status.st_size:  # it grew meanwhile, or has no size, as in /proc
                 data += file.read(MAX_FILE_BYTES - status.st_size) or b""
-                _check_size(len(data))
+                check_size(len(data))
     except ValueError as error:  # a path that no file can have
         raise OSError(str(error)) from error
     return data, stamp_of(status) if is_settled(status, now) else None
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise OSError(f"too large: {text.size(size)}, at most {text.size(MAX_FILE_BYTES)}")
 
 
 class DigestMemo(Memo):
@@ -72,12 +77,16 @@ class DigestMemo(Memo):
             return {}
         known: dict[str, str] = {}
         files: dict[str, tuple[bytes, Stamp]] = {}
+        stamps: dict[str, Stamp] = {}  # of files, each of which may hold many pictures
         for path in paths:
             with suppress(OSError, ValueError):  # missing, damaged, or no path at all
                 if isinstance(path, MemoryImage):
                     known[path] = digest_bytes(path.read())
                     continue
-                files[path] = _key(path), stamp_of(os.stat(path))
+                file = file_of(path)
+                if file is path or file not in stamps:
+                    stamps[file] = stamp_of(os.stat(file))
+                files[path] = _key(path), stamps[file]
         keys = list(dict.fromkeys(key for key, _ in files.values()))
         rows = self._select("digest, seal", keys)
         for path, (key, stamp) in files.items():
@@ -97,7 +106,7 @@ class DigestMemo(Memo):
 
 
 def _key(path: str) -> bytes:
-    return os.fsencode(os.path.abspath(path))
+    return os.fsencode(os.path.abspath(plain_path(path)))
 
 
 def _seal(key: bytes, stamp: Stamp, digest: bytes) -> bytes:

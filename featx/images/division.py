@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from featx.images.folder import ImageFolder, class_folder
-from featx.images.layout import role_of
+from featx.images.folder import ImageFolder
+from featx.images.layout import class_folder, role_of
+from featx.paths import plain_path
 from featx.text import count, listed
 
 SPLIT_COLUMN = "split"
@@ -65,7 +66,9 @@ class Division:
     def _of_folders(cls, images: ImageFolder, classes_from: str) -> Division:
         """Divide images by the first of their folders; the classes are folders below that."""
         root = images.root or os.curdir
-        inner = [os.path.relpath(path, root).replace(os.sep, "/") for path in images.paths]
+        inner = [
+            os.path.relpath(plain_path(path), root).replace(os.sep, "/") for path in images.paths
+        ]
         names = [path.partition("/")[0] if "/" in path else "" for path in inner]
         divided = replace(
             images, parts=None, notes=tuple(each for each in images.notes if each != images.parts)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from featx.errors import OptionError, one_line
 from featx.images.memory import MemoryImage
+from featx.paths import plain_path
 from featx.text import count, printable, shortened
 
 _MOST_BYTES = 64 << 20
@@ -59,10 +60,13 @@ class Exclusion:
         """Say which images are left out; relative paths begin in one of the folders."""
         starts = [*dict.fromkeys(os.path.abspath(folder) for folder in folders)]
         named = {
-            os.path.normpath(os.path.join(start, path)) for start in starts for path in self.paths
+            os.path.normpath(os.path.join(start, plain_path(path)))
+            for start in starts
+            for path in self.paths
         }
         return [
-            not isinstance(path, MemoryImage) and os.path.abspath(path) in named for path in paths
+            not isinstance(path, MemoryImage) and os.path.abspath(plain_path(path)) in named
+            for path in paths
         ]
 
     def note(self, n: int, total: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -19,12 +19,15 @@ from featx.images.labels import (
     labels_of,
     notes_on_names,
 )
-from featx.images.layout import parts_of
+from featx.images.layout import class_folder, parts_of
 from featx.images.listing import list_folder, named_as_image, notes_on_folders
 from featx.images.memory import MemoryImage, picture_in_memory
+from featx.images.packed.container import container_in, contents_of
+from featx.images.packed.shards import shards_in
 from featx.images.pattern import is_pattern, matching
 from featx.images.rows import notes_on_others, rows_of
 from featx.images.table import TABLE_SUFFIXES, Table, is_table
+from featx.paths import file_of, plain_path
 from featx.text import count
 
 #: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
@@ -163,12 +166,14 @@ class ImageFolder:
         Parameters
         ----------
         source : ImageFolder, str, PathLike, picture, iterable, DataFrame, or array of pictures
-            A folder (see `scan`), one image, images in a list, tuple, iterator, Index or Series,
-            or a table with a column `path` and possibly a column `label`: a pandas DataFrame, or a
-            file of one (.csv, .tsv, .parquet, .xlsx). An image is a path, in which "~" is the home
-            folder, or a picture in memory: the bytes of a file, a file that is open in binary mode
-            (which is read from its beginning), an image of Pillow, or an array of pixels; they may
-            be mixed. A folder or a file of a table within a list is replaced by its images, with
+            A folder (see `scan`), an archive (.zip, .tar), which is taken as one, or several of
+            them ("shards-{0000..0099}.tar"), one image, images in a list, tuple, iterator, Index or
+            Series, or a table with a column `path` and possibly a column `label`: a pandas
+            DataFrame, or a file of one (.csv, .tsv, .parquet, .xlsx). An image is a path, in which
+            "~" is the home folder, or a picture in memory: the bytes of a file, a file that is open
+            in binary mode (which is read from its beginning), an image of Pillow, or an array of
+            pixels; they may be mixed. A folder, an archive or a file of a table within a list is
+            replaced by its images, with
             their labels. A file that is missing, or bytes that are damaged, are none the less an
             image to work on: that it cannot be read is its outcome. Pictures of one array (see
             `featx.images.arrays.array_images`) are called "array[0]", "array[1]" and so on, others
@@ -210,6 +215,7 @@ class ImageFolder:
             source, labels, _Reading(start, path_column, label_column, classes_from)
         )
         named = isinstance(source, ImageFolder) or is_table(labels) or _lists_a_table(source)
+        named = named or any(path.startswith("tar://") for path in images.paths[:1])
         if images.table is None and not named:
             _refuse_columns(path_column, label_column)
         if exclusion is None:
@@ -302,15 +308,19 @@ class ImageFolder:
                 f"root {reading.root!r} goes with a list or a table of paths, and {path!r} is "
                 "neither: leave it out"
             )
+        if (archive := container_in(path)) is not None:
+            return cls._of_archive(*archive, reading)
+        if shards := shards_in(path):
+            return cls._of_items(shards, reading)
         if os.path.isdir(path):
             return cls.scan(path, classes_from=reading.classes_from)
         if is_pattern(path):
             return cls._of_pattern(path, reading)
-        if not os.path.exists(path):
+        if not os.path.exists(file_of(path)):
             raise ImageSourceError(
                 f"{path!r} does not exist{_looked_in(path)}: expected {_EXPECTED_PATH}"
             )
-        if not named_as_image(path):
+        if not named_as_image(plain_path(path)):
             raise ImageSourceError(f"{path!r} is no image by its name: expected {_EXPECTED_PATH}")
         return cls(paths=(path,), labels=(None,))
 
@@ -348,18 +358,34 @@ class ImageFolder:
         n_other: int,
         classes_from: str,
         notes: Sequence[str] = (),
+        path_of: Callable[[str], str] | None = None,
     ) -> ImageFolder:
-        """Take images below a root, with their labels and what is said of it."""
+        """Take images below a root, with their labels and what is said of it.
+
+        `path_of` gives their paths, where they are not joined to that of the root.
+        """
+        path_of = path_of or (lambda relative: os.path.join(root, relative.replace("/", os.sep)))
         names = [class_folder(relative, classes_from) for relative in images]
         parts = parts_of(root, images)
         return cls(
-            paths=tuple(os.path.join(root, relative.replace("/", os.sep)) for relative in images),
+            paths=tuple(map(path_of, images)),
             labels=class_names(names),
             n_other=n_other,
             root=root,
             parts=parts,
             notes=(*([parts] if parts else []), *notes, *notes_on_names(names)),
         )
+
+    @classmethod
+    def _of_archive(cls, archive: str, folder: str, reading: _Reading) -> ImageFolder:
+        """Take the pictures of an archive as those of a folder, or with the labels in it."""
+        held = contents_of(archive, folder, reading.label_column)
+        images = cls._of_relative(
+            held.root, held.names, held.n_other, reading.classes_from, held.notes, held.path_of
+        )
+        if held.labels is None:
+            return images
+        return replace(images, parts=None, notes=held.notes).with_labels(held.labels)
 
     @classmethod
     def _of_items(cls, source: Iterable[Any], reading: _Reading) -> ImageFolder:
@@ -390,8 +416,9 @@ class ImageFolder:
         table = Table.of(path)
         if table is not None:
             return cls._of_table(table, reading)
-        named = not isinstance(path, MemoryImage)
-        if named and (os.path.isdir(path) or ("*" in path and is_pattern(path))):
+        if isinstance(path, MemoryImage):
+            return None
+        if is_folder(path) or _is_several(path):
             return cls._of_path(path, replace(reading, root=None))
         return None
 
@@ -426,6 +453,11 @@ def _folders_in(source: ImageSource) -> list[str]:
     return [os.path.expanduser(os.fspath(item)) for item in items if is_folder(item)]
 
 
+def _is_several(path: str) -> bool:
+    """Tell a pattern, or a range of archives, from the path of one file."""
+    return ("*" in path and is_pattern(path)) or ("{" in path and bool(shards_in(path)))
+
+
 def _lists_a_table(source: ImageSource) -> bool:
     """Tell whether the file of a table is among the items of a list."""
     return isinstance(source, list | tuple) and any(map(is_table, source))
@@ -453,17 +485,14 @@ def _table_of_labels(labels: Labels) -> Table | None:
     return table
 
 
-def class_folder(relative: str, classes_from: str) -> str | None:
-    """Return the folder that is the class of an image, by its path below the root."""
-    folders = relative.split("/")[:-1]
-    return folders[0 if classes_from == "first" else -1] if folders else None
-
-
 def _looked_in(path: str) -> str:
     """Say in which folder a relative path was looked for."""
     return "" if os.path.isabs(path) else f" in {os.getcwd()}"
 
 
 def is_folder(source: ImageSource) -> bool:
-    """Tell a path of a folder from whatever else names images."""
-    return isinstance(source, str | os.PathLike) and os.path.isdir(os.path.expanduser(source))
+    """Tell a path of a folder, or of an archive, from whatever else names images."""
+    if not isinstance(source, str | os.PathLike) or isinstance(source, MemoryImage):
+        return False
+    path = os.path.expanduser(os.fsdecode(source))
+    return os.path.isdir(path) or container_in(path) is not None

@@ -10,6 +10,8 @@ import numpy as np
 from featx.errors import ImageSourceError
 from featx.images.arrays import array_image
 from featx.images.memory import MemoryImage, picture_in_memory
+from featx.images.packed.container import as_member
+from featx.paths import member_of
 
 
 def is_array(source: Any) -> bool:
@@ -29,7 +31,9 @@ def as_image(item: Any, what: str, name: str, root: str | None = None) -> str:
         if not path:
             raise ImageSourceError(f"{what} is empty: expected a path")
         path = os.path.expanduser(str(path))  # of numpy.str_ a plain one
-        return path if root is None else os.path.join(root, path)
+        if root is not None and member_of(path) is None:
+            path = os.path.join(root, path)
+        return as_member(path)
     image = picture_in_memory(item, what, name)
     if image is None and hasattr(item, "__array__"):
         image = array_image(item, what, name)

@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from featx.paths import plain_path
 from featx.text import listed, printable
 
 # How folders are called that hold a part of a data set.
@@ -21,6 +22,12 @@ def role_of(name: str) -> str | None:
     if folded in _MEASURING:
         return "test" if folded.startswith("test") else "val"
     return None
+
+
+def class_folder(relative: str, classes_from: str) -> str | None:
+    """Return the folder that is the class of an image, by its path below the root."""
+    folders = relative.split("/")[:-1]
+    return folders[0 if classes_from == "first" else -1] if folders else None
 
 
 def parts_of(root: str, images: Iterable[str]) -> str | None:
@@ -66,11 +73,12 @@ def parts_as_labels(paths: Sequence[str], labels: Sequence[object]) -> str | Non
     names = {str(label).casefold() for label in labels}
     if names.isdisjoint(_TRAINING) or names.isdisjoint(_MEASURING):
         return None
+    plain = [plain_path(path) for path in paths]
     try:
-        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+        root = os.path.commonpath([os.path.dirname(path) for path in plain])
     except ValueError:  # some are absolute and some are not
         return None
-    images = [os.path.relpath(path, root or os.curdir).replace(os.sep, "/") for path in paths]
+    images = [os.path.relpath(path, root or os.curdir).replace(os.sep, "/") for path in plain]
     folders = [image.partition("/")[0] if "/" in image else "" for image in images]
     same = all(
         folder == label

@@ -30,7 +30,7 @@ LEFT_BEHIND = frozenset(
         *("ipod photo cache", "lost+found", "lost.dir", "__pycache__"),
     )
 )
-_HIDDEN = (".", ":2e")  # netatalk writes a leading dot as :2e
+HIDDEN = (".", ":2e")  # netatalk writes a leading dot as :2e
 
 
 @dataclass
@@ -77,7 +77,7 @@ def list_folder(root: str) -> Listing:
                     listing.files.append((name, _is_image(entry)))
                 elif entry.name.casefold() in LEFT_BEHIND:
                     listing.n_left_behind += 1
-                elif not entry.name.startswith(_HIDDEN):
+                elif not entry.name.startswith(HIDDEN):
                     if not relative:
                         listing.folders.append(name)
                     if entry.is_symlink():
@@ -154,7 +154,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     The latter is a missing image, not one to pass over in silence. Pipes, sockets and devices are
     none: reading one could wait for ever.
     """
-    if entry.name.startswith(_HIDDEN) or not named_as_image(entry.name):
+    if entry.name.startswith(HIDDEN) or not named_as_image(entry.name):
         return False
     try:
         return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))

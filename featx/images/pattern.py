@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from featx.images.listing import list_folder, named_as_image
+from featx.paths import member_of
 
 _NAME_IN_MEMORY = re.compile(r"(array|image)\[\d+\]")  # all that saved features know of a picture
 
@@ -16,9 +17,12 @@ _NAME_IN_MEMORY = re.compile(r"(array|image)\[\d+\]")  # all that saved features
 def is_pattern(path: str) -> bool:
     """Tell a path with wild cards (*, ?, [a-z]) from one of a file that is there.
 
-    The name of a picture that was in memory, such as "array[3]", is none either.
+    The name of a picture that was in memory, such as "array[3]", is none either, nor is that of one
+    in an archive.
     """
-    is_name = os.path.lexists(path) or _NAME_IN_MEMORY.fullmatch(path)
+    is_name = (
+        os.path.lexists(path) or _NAME_IN_MEMORY.fullmatch(path) or member_of(path) is not None
+    )
     return glob.has_magic(path) and not is_name
 
 

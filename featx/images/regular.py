@@ -7,6 +7,8 @@ import os
 import stat
 from typing import NamedTuple
 
+from featx import text
+
 #: A larger file is refused before it is read.
 MAX_FILE_BYTES = 512_000_000
 
@@ -48,6 +50,12 @@ def _check_regular(status: os.stat_result) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if kind != stat.S_IFREG:
         raise OSError(f"{_KINDS.get(kind, 'something else')}, not a regular file")
+
+
+def check_size(size: int) -> None:
+    """Raise an `OSError` for a file, or a member of one, that is too large to be read."""
+    if size > MAX_FILE_BYTES:
+        raise OSError(f"too large: {text.size(size)}, at most {text.size(MAX_FILE_BYTES)}")
 
 
 def stamp_of(status: os.stat_result) -> Stamp:

@@ -13,11 +13,12 @@ from featx.images.labels import Label
 from featx.images.listing import named_as_image
 from featx.images.memory import MemoryImage
 from featx.images.table import Table
+from featx.paths import plain_path
 from featx.text import count, listed
 
 _NAMES: dict[str, Callable[[str], str]] = {
-    "the names of the files alone": os.path.basename,
-    "the names of the files alone, without suffix": lambda path: Path(path).stem,
+    "the names of the files alone": lambda path: os.path.basename(plain_path(path)),
+    "the names of the files alone, without suffix": lambda path: Path(plain_path(path)).stem,
 }
 
 
@@ -107,7 +108,7 @@ def _text(cell: Any) -> str:
 
 def _key(path: str) -> str:
     """Return what two ways to write a path have in common."""
-    return os.path.normcase(os.path.abspath(os.path.expanduser(path)))
+    return os.path.normcase(os.path.abspath(os.path.expanduser(plain_path(path))))
 
 
 def _first(names: Sequence[str]) -> str:

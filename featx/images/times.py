@@ -8,11 +8,14 @@ from datetime import datetime
 from io import BytesIO
 
 from featx.images.memory import MemoryImage
+from featx.images.packed.container import read_member
 from featx.images.quiet import quiet_pillow
+from featx.paths import member_of, plain_path
 
 _HEAD = 1 << 16  # bytes of a file, in which EXIF and its length are
 _EXIF_BLOCK = 0x8769
 _TAKEN = 0x9003  # DateTimeOriginal
+_JPEG = (".jpg", ".jpeg")
 _PROBES = 24  # files that are looked at first
 
 
@@ -38,12 +41,19 @@ def taken_at(paths: Sequence[str]) -> list[datetime | None]:
 def _taken_at(path: str) -> datetime | None:
     from PIL import Image
 
-    if isinstance(path, MemoryImage) or not path.lower().endswith((".jpg", ".jpeg")):
+    if isinstance(path, MemoryImage) or not plain_path(path).lower().endswith(_JPEG):
         return None
     with suppress(Exception):  # a broken EXIF block, or no file any more, says nothing
-        with open(path, "rb") as file:
-            head = file.read(_HEAD)
+        head = _head(path)
         with Image.open(BytesIO(head), formats=["JPEG"]) as image:
             text = image.getexif().get_ifd(_EXIF_BLOCK)[_TAKEN]
         return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
     return None
+
+
+def _head(path: str) -> bytes:
+    """Read the beginning of a file, or all of a picture in an archive."""
+    if (member := member_of(path)) is not None:
+        return read_member(member)[0]
+    with open(path, "rb") as file:
+        return file.read(_HEAD)

@@ -14,6 +14,7 @@ from featx.explanation.masks import BUDGET
 from featx.features.options import EngineOptions, takes
 from featx.images.memory import MemoryImage
 from featx.models.model import ImageClassifier
+from featx.paths import file_of
 
 _MOST = 40
 
@@ -80,4 +81,4 @@ def _surest_first(evaluation: Evaluation) -> list[int]:
 
 
 def _is_there(path: str) -> bool:
-    return isinstance(path, MemoryImage) or os.path.isfile(path)
+    return isinstance(path, MemoryImage) or os.path.isfile(file_of(path))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from featx.errors import OptionError
 from featx.images.labels import Label
 from featx.images.memory import MemoryImage
+from featx.paths import plain_path
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def is_same_file(path: str, other: str) -> bool:
     """Tell a file that was named twice from a copy of it."""
     if isinstance(path, MemoryImage) or not path or not other:
         return False
-    return os.path.abspath(path) == os.path.abspath(other)
+    return os.path.abspath(plain_path(path)) == os.path.abspath(plain_path(other))
 
 
 def check_kinds(kinds: Iterable[str]) -> tuple[str, ...]:

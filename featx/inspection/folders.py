@@ -12,6 +12,7 @@ from featx.images.labels import in_terms_of, notes_on_names
 from featx.images.memory import MemoryImage
 from featx.inspection.findings import Finding
 from featx.learning.classes import resemblance
+from featx.paths import plain_path
 from featx.text import count, listed
 
 _FEW = 5  # pictures of a class
@@ -64,13 +65,14 @@ def find_names(images: ImageFolder) -> list[Finding]:
     alike: dict[str, list[int]] = defaultdict(list)
     for row, path in enumerate(images.paths):
         if not isinstance(path, MemoryImage):
-            folder, name = os.path.split(path)
+            folder, name = os.path.split(plain_path(path))
             alike[os.path.join(folder, _looks(name))].append(row)
     for rows in alike.values():
         first = images.paths[rows[0]]
         for row in rows[1:]:
             if images.paths[row] != first:
-                text = f"looks like {os.path.basename(first)!a}; some file systems keep one only"
+                name = os.path.basename(plain_path(first))
+                text = f"looks like {name!a}; some file systems keep one only"
                 found.append(Finding("name", text, images.paths[row], images.labels[row]))
     return found
 

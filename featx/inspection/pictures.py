@@ -16,6 +16,7 @@ import numpy as np
 from featx.images.labels import Label
 from featx.images.measures import SIDE, Measures
 from featx.inspection.findings import KINDS, Finding
+from featx.paths import plain_path
 from featx.text import count, percent
 
 _BLANK = 4.0  # contrast; that of photographs is 20 to 90, the least of five sets is 8
@@ -77,7 +78,7 @@ def find_odd_pictures(
 def _of_all(kind: str, several: list[Finding], n: int) -> Finding:
     """Say of many pictures in one finding what they are."""
     share = f"{len(several):,} of {count(n, 'picture')} ({percent(len(several) / n, 0)})"
-    name = os.path.basename(several[0].path)
+    name = os.path.basename(plain_path(several[0].path))
     return Finding(kind, f"{share}, such as {name}: {several[0].detail}")
 
 

@@ -20,11 +20,12 @@ from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, RunOptions, SourceOptions, options_in, settle
 from featx.features.session import Picture, Session
 from featx.images.decode import Outcome
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder, ImageSource, is_folder
 from featx.images.labels import Label, in_terms_of
 from featx.images.memory import MemoryImage
 from featx.images.table import is_table
 from featx.models.inference import Inference
+from featx.paths import file_of
 from featx.text import count, listed, printable
 
 MOST_MASKS = 10_000
@@ -214,7 +215,8 @@ def _names_one(source: ImageSource) -> bool:
     if isinstance(source, np.ndarray):
         return source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (3, 4))
     if isinstance(source, str | os.PathLike):
-        return os.path.isfile(os.path.expanduser(source)) and not is_table(source)
+        path = os.path.expanduser(os.fspath(source))
+        return os.path.isfile(file_of(path)) and not is_table(path) and not is_folder(path)
     return not hasattr(source, "__len__")  # an open file, an image of Pillow
 
 

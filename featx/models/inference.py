@@ -19,6 +19,7 @@ from featx.images.memory import MemoryImage
 from featx.learning.learner import predict
 from featx.models.familiarity import Familiarity
 from featx.models.rejection import Rejection
+from featx.paths import file_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +145,9 @@ def features_of_nothing(error: NoImagesError) -> Features:
     Raises the error again if there is none of these files: whoever named them was mistaken.
     """
     paths = [each.path for each in error.outcomes]
-    if paths and not any(isinstance(each, MemoryImage) or os.path.lexists(each) for each in paths):
+    if paths and not any(
+        isinstance(each, MemoryImage) or os.path.lexists(file_of(each)) for each in paths
+    ):
         raise error
     return Features(
         X=np.empty((0, 0), np.float32),

@@ -14,6 +14,8 @@ from featx.errors import OptionError
 from featx.files import storage_errors, written
 from featx.images.labels import Label
 from featx.images.memory import MemoryImage
+from featx.images.packed.container import read_member
+from featx.paths import file_of, member_of, plain_path
 from featx.text import printable
 
 #: Where pictures without a label go, and unfamiliar ones.
@@ -49,7 +51,7 @@ def copy_all(places: Mapping[str, str], folder: str | PathLike[str]) -> dict[str
         raise OptionError("the folder for the copies is '': expected its name, or . for this one")
     copies = {}
     for path, name in places.items():
-        if isinstance(path, MemoryImage) or not os.path.isfile(path):
+        if isinstance(path, MemoryImage) or not os.path.isfile(file_of(path)):
             continue
         target = Path(folder, name)
         with storage_errors(target):
@@ -59,15 +61,30 @@ def copy_all(places: Mapping[str, str], folder: str | PathLike[str]) -> dict[str
 
 
 def _copy(path: str, folder: Path) -> Path:
-    """Copy a file into a folder, and return the copy, which may have been there before."""
-    stem, suffix = os.path.splitext(os.path.basename(path))
+    """Copy a file into a folder, and return the copy, which may have been there before.
+
+    A picture in an archive is written as a file.
+    """
+    member = member_of(path)
+    data = None if member is None else read_member(member)[0]
+    stem, suffix = os.path.splitext(os.path.basename(plain_path(path)))
     target, number = folder / f"{stem}{suffix}", 2
     while os.path.lexists(target):
-        if target.is_file() and filecmp.cmp(path, target, shallow=False):
+        if target.is_file() and _is_same(target, path, data):
             return target
         target, number = folder / f"{stem}-{number}{suffix}", number + 1
     with written(target) as temporary:
-        shutil.copyfile(path, temporary)
-        shutil.copystat(path, temporary)
+        if data is None:
+            shutil.copyfile(path, temporary)
+            shutil.copystat(path, temporary)
+        else:
+            temporary.write_bytes(data)
         temporary.chmod(0o644)
     return target
+
+
+def _is_same(file: Path, path: str, data: bytes | None) -> bool:
+    """Tell whether a file holds what another does, or these bytes."""
+    if data is None:
+        return filecmp.cmp(path, file, shallow=False)
+    return file.stat().st_size == len(data) and file.read_bytes() == data

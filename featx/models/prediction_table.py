@@ -15,6 +15,7 @@ from featx.errors import NoImagesError, OptionError, one_line
 from featx.files import check_suffix, written
 from featx.images.folder import ImageFolder
 from featx.images.memory import MemoryImage
+from featx.paths import file_of
 from featx.text import count, listed, printable, spreadsheet_cell, text_of_cell
 
 #: How the name of a table of predictions may end.
@@ -47,7 +48,7 @@ class FileState:
         if isinstance(path, MemoryImage):
             return None
         try:
-            found = os.stat(path)
+            found = os.stat(file_of(path))
         except OSError:
             return None
         return cls.at(found.st_size, found.st_mtime)

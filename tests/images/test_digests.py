@@ -13,7 +13,7 @@ import pytest
 from fakes import as_another_user
 
 import featx
-from featx.images import digests
+from featx.images import regular
 from featx.images.digests import DigestMemo, digest_bytes, read_file
 from featx.images.regular import Stamp
 
@@ -99,7 +99,7 @@ def test_a_file_that_grows_beyond_the_limit_while_it_is_read_is_refused(photo, m
     Path(photo).write_bytes(b"pixels and more")
     monkeypatch.setattr(os, "fstat", lambda number: status)
     assert read_file(photo)[0] == b"pixels and more"
-    monkeypatch.setattr(digests, "MAX_FILE_BYTES", 9)
+    monkeypatch.setattr(regular, "MAX_FILE_BYTES", 9)
     with pytest.raises(OSError, match="too large"):
         read_file(photo)
 

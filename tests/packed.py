@@ -1,0 +1,53 @@
+"""Archives of small pictures, as people and programs make them, and as those who mean harm do."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import fakes
+
+COLORS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}
+
+
+def picture(tmp_path: Path, color: str, seed: int = 0) -> bytes:
+    """Return the file of a small picture of one colour, with noise."""
+    return fakes.draw(tmp_path / "drawn.png", COLORS[color], seed=seed).read_bytes()
+
+
+def zip_of(folder: Path, path: Path, **options) -> Path:
+    """Pack the files of a folder, with paths from the folder on."""
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for file in sorted(folder.rglob("*"), reverse=True):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+def tar_of(members: Mapping[str, bytes], path: Path, format: int = tarfile.PAX_FORMAT) -> Path:
+    """Write an archive of these files, in this order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w", format=format) as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def shards_of(folder: Path, place: Path, n: int = 3, sidecar: str = "cls") -> list[Path]:
+    """Write pictures of a folder as WebDataset does, in turn into `n` shards, with their labels."""
+    shards: list[dict[str, bytes]] = [{} for _ in range(n)]
+    for number, file in enumerate(sorted(folder.rglob("*.png"))):
+        label = file.parent.name
+        told = label.encode() if sidecar == "cls" else json.dumps({"label": label}).encode()
+        shards[number % n] |= {
+            f"{number:06d}.{sidecar}": told,
+            f"{number:06d}.png": file.read_bytes(),
+        }
+    return [
+        tar_of(members, place / f"shard-{number:04d}.tar") for number, members in enumerate(shards)
+    ]
