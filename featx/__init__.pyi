@@ -84,6 +84,8 @@ from .models.watch import Watch as Watch
 from .models.watch import watch as watch
 from .serving.limits import ServeLimits as ServeLimits
 from .serving.server import serve as serve
+from .similarity.result import Similar as Similar
+from .similarity.similar import similar as similar
 from .tuning.race import Race as Race
 from .tuning.race import Trial as Trial
 from .tuning.tune import Tuning as Tuning

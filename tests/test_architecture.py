@@ -41,6 +41,7 @@ FLOORS = [
     ("explanation",),
     ("export",),
     ("models",),
+    ("similarity",),
     ("tuning",),
     ("inspection",),
     ("insight",),

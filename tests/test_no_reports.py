@@ -43,6 +43,7 @@ COMMANDS = {
     "inspect": ["model.featx"],
     "evaluate": ["model.featx {data}/test"],
     "embed": ["{data}/train --out features.npz --map map.png"],
+    "similar": ["{data}/test/banana --among features.npz --gallery similar.png"],
     "check": ["{data}/train"],
     "compare": ["{data}/train --backbones efficientnet_lite0 --classifiers logistic,knn"],
     "tune": ["{data}/train --backbones efficientnet_lite0 --budget 1 --out tuned.featx"],

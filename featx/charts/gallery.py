@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,7 +23,7 @@ from featx.images.labels import Label
 from featx.images.quiet import quiet_pillow
 from featx.text import beginning, shortened, width
 
-_RIGHT, _WRONG, _UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
+_RIGHT, _WRONG, _UNKNOWN, _ASKED = "#1a7f37", "#cf222e", "#57606a", "#0969da"
 _MOST_DECODED = 4096  # pixels along a side
 _MOST = 100  # pictures in a gallery; more would be too small to see
 _MARGIN, _GAP, _PAD = 0.14, 0.14, 0.04  # inches: around all, between pictures, below a title
@@ -110,6 +111,35 @@ def plot_gallery(
     return _drawn(tiles, columns, side, font, _caption(names, truths, sure, strange, shown))
 
 
+def draw_similar(
+    queries: Sequence[str], found: Sequence[Sequence[tuple[str, str, float]]]
+) -> Figure:
+    """Draw pictures, each before those that are most like it: path, label and similarity.
+
+    One fills a grid with what was found, several have a row each.
+    """
+    if not queries or not any(found):
+        raise OptionError("nothing was found that could be drawn")
+    across = 1 + max(map(len, found))
+    rows = max(1, _MOST // across) if len(queries) > 1 else 1
+    shown = min(rows * across, len(queries) * across)
+    side, font = _sizes(shown)
+    room = int(side * 72 / (0.58 * font))
+    tiles = []
+    with quiet_pillow():
+        for query, similar in zip(queries[:rows], found[:rows], strict=True):
+            picture = thumbnail(query, round(side * DPI))
+            tiles.append(_Tile(picture, "\n".join(_wrap(os.path.basename(query), room)), _ASKED))
+            for path, label, similarity in similar[: _MOST - 1]:
+                said = "\n".join([*(_wrap(label, room) if label else []), f"{similarity:.3f}"])
+                tiles.append(_Tile(thumbnail(path, round(side * DPI)), said, _UNKNOWN))
+            tiles += [_NO_TILE] * (across - 1 - len(similar))
+    left_out = len(queries) - rows
+    caption = f"the first {rows} of {len(queries)} pictures are shown" if left_out > 0 else ""
+    columns = across if len(queries) > 1 else _columns(len(tiles))
+    return _drawn(tiles, columns, side, font, caption)
+
+
 @dataclass(frozen=True, eq=False)
 class _Tile:
     """A picture of a gallery, with what stands above it."""
@@ -117,6 +147,9 @@ class _Tile:
     picture: np.ndarray
     title: str
     color: str
+
+
+_NO_TILE = _Tile(np.full((1, 1, 3), 255, np.uint8), "", "white")
 
 
 def _drawn(

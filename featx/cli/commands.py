@@ -22,6 +22,7 @@ from featx.cli.label import label
 from featx.cli.output import short_warnings
 from featx.cli.predict import predict
 from featx.cli.serve import serve
+from featx.cli.similar import similar
 from featx.cli.train import train
 from featx.cli.tune import tune
 from featx.cli.watch import watch
@@ -68,6 +69,7 @@ for command in (
     backbones,
     check,
     embed,
+    similar,
     train,
     predict,
     watch,

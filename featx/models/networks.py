@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.calibration import Calibration
@@ -18,7 +19,24 @@ from featx.features.request import calibration_of
 from featx.text import listed
 
 
-def find_network(part: RecipePart, source: str, model: str | os.PathLike[str] | None) -> Backbone:
+class Maker(NamedTuple):
+    """What a message says of a network that cannot be found again, and of what to do."""
+
+    made: str = "the model was trained on"
+    own: str = "load it in Python, with backbone= that network"
+    again: str = "load the model with weights= the file it was trained on"
+    beside: str = "the model"
+
+
+_MODEL = Maker()
+
+
+def find_network(
+    part: RecipePart,
+    source: str,
+    model: str | os.PathLike[str] | None,
+    maker: Maker = _MODEL,
+) -> Backbone:
     """Return the network of a part of a recipe, by where its weights were when it was written.
 
     A network in a file that is not there any more is looked for beside the file of the model.
@@ -32,32 +50,30 @@ def find_network(part: RecipePart, source: str, model: str | os.PathLike[str] | 
     """
     if not is_network_file(source):
         try:
-            own = _preprocessing(part) if kind_of(part.backbone).preprocesses else None
+            own = _preprocessing(part, maker) if kind_of(part.backbone).preprocesses else None
             return Backbone.load(part.backbone, source, layer=part.cut.layer, preprocess=own)
         except UnknownBackboneError as error:
             raise UnknownBackboneError(
-                f"the model was trained on a network of your own, {part.backbone!r}: "
-                "load it in Python, with backbone= that network"
+                f"{maker.made} a network of your own, {part.backbone!r}: {maker.own}"
             ) from error
-    preprocess = _preprocessing(part)
+    preprocess = _preprocessing(part, maker)
     path = Path(source)
     if model is not None and not os.path.isfile(path):
         path = Path(model).parent / path.name
     if not os.path.isfile(path):
         raise WeightsError(
-            f"the model was trained on the network in {source}, which is no longer there: give "
-            "weights= (--weights) where it is now, or put it beside the model"
+            f"{maker.made} the network in {source}, which is no longer there: give weights= "
+            f"(--weights) where it is now, or put it beside {maker.beside}"
         )
     return Backbone.from_onnx(path, preprocess, part.cut.layer, part.backbone)
 
 
-def _preprocessing(part: RecipePart) -> Preprocessing:
-    """Return the scaling of pixels that a model was trained with, of a network that has several."""
+def _preprocessing(part: RecipePart, maker: Maker) -> Preprocessing:
+    """Return the scaling of pixels that a network was used with, of one that has several."""
     preprocess = preprocessing_in(part.preprocessing)
     if preprocess is None:
         raise UnknownBackboneError(
-            f"the model was trained on {part.backbone} with a function that prepares pixels: load "
-            "it in Python, with backbone= that network"
+            f"{maker.made} {part.backbone} with a function that prepares pixels: {maker.own}"
         )
     return preprocess
 
@@ -100,13 +116,16 @@ def moved_sources(written: str, weights: str, parts: Sequence[RecipePart]) -> st
 
 
 def trained_network(
-    part: RecipePart, backbone: Backbone, calibrations: Sequence[Calibration]
+    part: RecipePart,
+    backbone: Backbone,
+    calibrations: Sequence[Calibration],
+    maker: Maker = _MODEL,
 ) -> Backbone:
     """Return a network as it was trained on, or raise a `RecipeMismatchError` if it is another."""
     found = backbone.current(part.weights)
     if found.digest == part.weights:
         return replace(found, calibration=calibration_of(part, calibrations))
-    trained = f"the model was trained on {part.backbone} weights {part.weights[:12]}, but the"
+    trained = f"{maker.made} {part.backbone} weights {part.weights[:12]}, but the"
     if found.is_own:
         raise RecipeMismatchError(
             f"{trained} network given ({found.name}) has {found.digest[:12]}: it was trained "
@@ -115,6 +134,5 @@ def trained_network(
         )
     place = found.weights.path if found.weights else found.name
     raise RecipeMismatchError(
-        f"{trained} weights found ({place}) are {found.digest[:12]}; load the model with "
-        "weights= the file it was trained on"
+        f"{trained} weights found ({place}) are {found.digest[:12]}; {maker.again}"
     )

@@ -85,6 +85,13 @@ MISTAKES = {
         "predict fruit.featx photos --fast",
         "No such option",
     ),
+    "similar among nothing": ("similar photos", "Missing option '--among'"),
+    "similar among pictures": (
+        "similar one --among photos",
+        "'photos' holds no features: expected features, or a file of them, as `featx embed",
+    ),
+    "similar among what is not there": ("similar one --among x.npz", "'x.npz' does not exist"),
+    "no similar pictures": ("similar one --among x.npz -n 0", "Invalid value for '-n': 0 is not"),
     "a service of no model": ("serve text.featx", "text.featx is no featx model"),
     "a service for others without a token": (
         "serve fruit.featx --host 0.0.0.0",

@@ -66,6 +66,11 @@ COMMANDS = {
     ],
     "serve": ["\x1bno.featx", "\x1b\n.featx --port \x1b\u202e"],
     "export": ["\x1bno.featx --out x.onnx", "\x1b\n.featx --out e\x1b\u202e.pt"],
+    "similar": [
+        "{photos} --among out\x1b\n.csv -n 2 --gallery s\x1b\u202e.png",
+        "{photos} --among \x1bnone\n.npz",
+        "\x1bnone\n --among out\x1b\n.csv",
+    ],
     "explain": [
         "\x1b\n.featx {photos} --out why\x1b\u202e.png",
         "\x1b\n.featx {photos} --out why\x1b\u202e.html",

@@ -60,6 +60,7 @@ COMMANDS = {
     "evaluate": RunOptions,
     "predict": RunOptions,
     "explain": RunOptions,
+    "similar": RunOptions,
     "serve": EngineOptions,
     "watch": EngineOptions,
 }

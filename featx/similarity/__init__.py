@@ -1,0 +1,1 @@
+"""Similar pictures: which of many features are nearest to those of a picture."""

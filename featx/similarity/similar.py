@@ -1,0 +1,71 @@
+"""Similar pictures: the rows of features that are nearest to those of a query."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Unpack
+
+import numpy as np
+
+from featx.errors import OptionError, warn_of_images
+from featx.features.matrix import Features
+from featx.features.options import RunOptions, takes
+from featx.images.folder import ImageSource
+from featx.similarity.query import Query, features_to_search
+from featx.similarity.result import Similar
+from featx.similarity.search import nearest
+from featx.similarity.space import Space
+
+
+@takes(RunOptions)
+def similar(
+    query: ImageSource | Features,
+    among: Features | str | PathLike[str],
+    n: int = 10,
+    *,
+    weights: str | PathLike[str] | None = None,
+    **options: Unpack[RunOptions],
+) -> Similar:
+    """Find the pictures that are most like others.
+
+    Pictures are compared by their features: the cosine of what they differ by from the mean of the
+    features that are searched, from -1 to 1; copies have 1. A picture of the query that is among
+    the features itself is left out of its own answer.
+
+    Parameters
+    ----------
+    query : pictures as for `featx.embed`, or Features
+        What to look for: a picture or several, a folder, a table, or features, also in a file. The
+        path of a row of `among` stands for this row, which needs no network.
+    among : Features, str or path
+        Where to look: features, or a file of them.
+    n : int, default=10
+        How many pictures to find for each of the query, at least 1.
+    weights : str or path, optional
+        Where the weights of the features' network are, if they have moved.
+    **options : expanded
+
+    Returns
+    -------
+    Similar
+
+    Raises
+    ------
+    ImageSourceError
+        There is no picture in the query, or none that can be read; `among` holds no features.
+    RecipeMismatchError
+        The features of the query are of another recipe than those to search, or these have none
+        while the query is pictures.
+    OptionError
+        `n` is no number from 1, or there is no row to search.
+    WeightsError
+        The weights of the features' network are not there.
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise OptionError(f"n {n!r}: expected how many pictures to find, a whole number from 1")
+    features = features_to_search(among, options.get("root"))
+    asked = Query.of(query, features, weights, options)
+    warn_of_images(asked.features.losses)
+    X, n = features.matrix, min(int(n), len(features))
+    found = nearest(X, Space.of(X), asked.features.matrix, asked.own, n)
+    return Similar.of(asked.features, features, found)
