@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")  # how the names of files with a figure end
 PAGES = (".html", ".htm")
+MEMORY_MAP_BYTES = 192 << 20  # a larger matrix is a memory map
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room or choose another folder",
@@ -118,6 +119,22 @@ def mapped_array(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarr
         if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk ends the process
             os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
         return np.memmap(file, np.float32, "w+", shape=shape)
+
+
+def room_for(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray:
+    """Make room for float32 numbers: in memory, or where they are very many in a nameless file.
+
+    That is in the folder, if it can be, or in the temporary one; else it is a `StorageError`.
+    """
+    import numpy as np
+
+    if 4 * math.prod(shape) <= MEMORY_MAP_BYTES:
+        return np.empty(shape, np.float32)
+    if folder is not None:
+        with suppress(OSError):  # a folder that cannot be written
+            return mapped_array(shape, folder)
+    with storage_errors("a temporary file"):
+        return mapped_array(shape)
 
 
 def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:

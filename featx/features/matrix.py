@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from html import escape
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,20 +15,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.backbones.calibration import Calibration
-from featx.errors import OptionError, StorageError, one_line, warn_of_images
+from featx.errors import OptionError, StorageError, warn_of_images
 from featx.features import formats
 from featx.features.columns import (
+    as_arrays,
     as_labels,
     as_paths,
+    chosen_columns,
     corrected,
     feature_names,
+    first_rows,
     labels_from_texts,
+    texts_of,
 )
+from featx.features.description import description_of, fields_of
+from featx.features.parts.folder import FeatureFolder, names_folder
+from featx.features.parts.rows import chosen_rows
+from featx.features.parts.writing import save_folder
 from featx.features.recipe import Recipe
+from featx.features.summary import Summarised
 from featx.features.whereabouts import Whereabouts, common_folder
+from featx.files import MEMORY_MAP_BYTES
 from featx.images.decode import Outcome
-from featx.images.labels import Label, classes_of, labels_of
-from featx.text import count, duration, listed, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +51,7 @@ _NOTHING_KNOWN: dict[str, Any] = {  # about a table that was made elsewhere
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
+class Features(Summarised):
     """A feature matrix and where every row comes from.
 
     Attributes
@@ -84,6 +92,9 @@ class Features:
     calibrations : tuple of Calibration
         Of the networks that computed in int8; a file holds them, so that a model that learns from
         it can embed new pictures.
+    digests : ndarray of shape (n,), S64, or None
+        The SHA-256 of the picture's file of each row, in hexadecimal, empty where it is not known.
+        Those just embedded have them, and those of a folder of features; other files do not.
     """
 
     X: np.ndarray
@@ -100,137 +111,44 @@ class Features:
     notes: tuple[str, ...] = ()
     name: str | None = None
     calibrations: tuple[Calibration, ...] = ()
+    digests: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for field, value in _as_arrays(self.X, self.y, self.paths).items():
+        for field, value in as_arrays(self.X, self.y, self.paths).items():
             object.__setattr__(self, field, value)
         rows = {"X": len(self.X), "paths": len(self.paths)}
         rows |= {f"view {number}": len(each) for number, each in enumerate(self.views, 1)}
-        rows |= {} if self.y is None else {"y": len(self.y)}
+        beside = {"y": self.y, "digests": self.digests}
+        rows |= {name: len(each) for name, each in beside.items() if each is not None}
         if len(set(rows.values())) > 1:
             text = ", ".join(f"{name} has {n}" for name, n in rows.items())
             raise OptionError(f"features need as many rows everywhere: {text}")
-
-    def __len__(self) -> int:
-        return len(self.X)
 
     def __repr__(self) -> str:
         classes = "no labels" if self.y is None else f"{len(self.classes)} classes"
         failed = f", {len(self.failed)} failed" if self.failed else ""
         return f"Features({' x '.join(map(str, self.X.shape))}, {classes}{failed}; {self.recipe})"
 
-    def _repr_html_(self) -> str:
-        counts = Counter("no label" if label is None else label for label in self.labels)
-        rows = {"images": f"{len(self):,}", "features": " x ".join(map(str, self.X.shape[1:]))}
-        if self.y is not None:
-            names = [*self.classes, *(["no label"] if None in self.labels else [])]
-            named = [f"{printable(name)} ({counts[name]})" for name in names]
-            rows["classes"] = ", ".join(named[:20]) + (", …" if len(named) > 20 else "")
-        if self.failed:
-            failed = [f"{each.path}: {each.reason}" for each in self.failed]
-            rows["failed"] = listed(failed, 5)
-        rows["recipe"] = str(self.recipe) if self.recipe else "none: made elsewhere"
-        rows |= {"name": printable(self.name)} if self.name else {}
-        cells = [f"<tr><th>{key}</th><td>{escape(text)}</td></tr>" for key, text in rows.items()]
-        return f"<table>{''.join(cells)}</table>"
-
-    @property
-    def classes(self) -> tuple[Label, ...]:
-        """The distinct labels, sorted."""
-        return classes_of(self.labels)
-
-    @property
-    def failed(self) -> tuple[Outcome, ...]:
-        """The outcomes of the files that could not be read."""
-        return tuple(outcome for outcome in self.outcomes if not outcome.ok)
-
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """What is worth a warning, a line each: how many files are left out, and the notes."""
-        failed = self.failed
-        if not failed:
-            return self.notes
-        first, share = failed[0], f"{len(failed):,} of {count(len(self.outcomes), 'image')}"
-        return (
-            f"{share} cannot be read and {'is' if len(failed) == 1 else 'are'} left out, such as "
-            f"{printable(f'{first.path}: {first.reason}')}; `failed` of the result lists them",
-            *self.notes,
-        )
-
     @property
     def matrix(self) -> np.ndarray:
         """X as a table of shape (n, columns), which scikit-learn takes."""
-        return formats.flat(self.X)
+        return formats.flat(np.asanyarray(self.X))
 
     @property
     def view_matrices(self) -> tuple[np.ndarray, ...]:
         """The views as tables, as `matrix` is that of X."""
-        return tuple(view.reshape(self.matrix.shape) for view in self.views)
+        return tuple(view.reshape(len(self), self.width) for view in self.views)
 
     @property
     def feature_names(self) -> list[str]:
         """Names of the columns of `matrix`."""
-        return feature_names(self.recipe, self.matrix.shape[1])
+        return feature_names(self.recipe, self.width)
 
     @property
     def root(self) -> str | None:
         """The folder that all pictures are in; None if there is none."""
         folder = common_folder(self.paths.tolist())
         return None if folder is None else folder or os.curdir
-
-    @property
-    def labels(self) -> list[Label | None]:
-        """The label of each row, None where there is none."""
-        return [None] * len(self) if self.y is None else self.y.tolist()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what became of the images as plain values."""
-        statuses = Counter(outcome.status for outcome in self.outcomes)
-        embedded = statuses["embedded"]
-        took = self.seconds if embedded else self.elapsed
-        return {
-            "n_images": len(self),
-            "n_features": self.matrix.shape[1],
-            "n_embedded": embedded,
-            "n_cached": statuses["cached"],
-            "n_failed": statuses["failed"],
-            "failed": [{"path": each.path, "reason": each.reason} for each in self.failed],
-            "n_other": self.n_other,
-            "notes": list(self.notes),
-            "n_views": len(self.views),
-            "shape": list(self.X.shape),
-            "seconds": round(self.elapsed, 3),
-            "startup_seconds": round(self.elapsed - self.seconds, 3) if embedded else 0.0,
-            "images_per_second": round((embedded or len(self)) / took, 1) if took else None,
-            "fingerprint": self.recipe.fingerprint if self.recipe else None,
-        }
-
-    @property
-    def summary(self) -> str:
-        """What became of the images, with every file that failed, a line each."""
-        run = self.to_dict()
-        words = {"n_embedded": "embedded", "n_cached": "from the cache", "n_failed": "failed"}
-        parts = [f"{run[key]:,} {word}" for key, word in words.items() if run[key]]
-        if self.elapsed:  # features of a file do not know how long it took
-            parts.append(self._time())
-        images = count(len(self) + run["n_failed"], "image")
-        views = f", {count(run['n_views'], 'view')} of each" if self.views else ""
-        lines = [
-            ": ".join(filter(None, [images, ", ".join(parts)])),
-            f"features {' x '.join(map(str, self.X.shape))}{views} ({self.recipe})",
-        ]
-        if self.n_other:
-            lines.append(f"left alone, no images by name: {count(self.n_other, 'file')}")
-        return "\n".join([*lines, *self.notes, *(outcome.failure for outcome in self.failed)])
-
-    def _time(self) -> str:
-        """Say how long it took, start-up apart, which more pictures would not make longer."""
-        run = self.to_dict()
-        if not run["n_embedded"]:
-            return f"in {duration(self.elapsed)}"
-        speed, start = run["images_per_second"], run["startup_seconds"]
-        after = f" after {duration(start)} of start-up" if start >= 0.05 else ""
-        return f"in {duration(self.seconds)} ({speed:.1f} images/s){after}"
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Features:
         """Return some of the rows.
@@ -248,7 +166,7 @@ class Features:
         """
         rows = np.asarray(rows)
         positions = np.arange(len(self))[rows if rows.size else rows.astype(int)]
-        chosen = self._rows(positions, {outcome.path: outcome for outcome in self.outcomes})
+        chosen = self._rows(positions, self._beside())
         return replace(chosen, y=None if chosen.y is None else as_labels(chosen.y.tolist()))
 
     def batches(
@@ -279,29 +197,66 @@ class Features:
         if size < 1:
             raise OptionError(f"batches of {size} rows: expected 1 or more")
         if columns is not None:
-            columns = _columns(columns, int(np.prod(self.X.shape[1:])))
-        by_path = {outcome.path: outcome for outcome in self.outcomes}
+            columns = chosen_columns(columns, self.width)
+        beside, n = self._beside(), len(self)
         return (
-            self._rows(slice(start, start + size), by_path, columns)
-            for start in range(0, len(self), size)
+            self._rows(slice(start, min(start + size, n)), beside, columns)
+            for start in range(0, n, size)
         )
+
+    def find(self, digests: Sequence[str] | np.ndarray) -> np.ndarray:
+        """Say in which rows pictures are, by the digests of their files.
+
+        Parameters
+        ----------
+        digests : sequence of str
+            SHA-256 of files, in hexadecimal.
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            The first row of each; -1 where there is none.
+
+        Raises
+        ------
+        OptionError
+            These features do not know the digests of their pictures.
+        """
+        if self.digests is None:
+            raise OptionError(
+                "these features do not know the digests of their pictures: expected features that "
+                "were just embedded, or a folder of features"
+            )
+        return first_rows(self.digests, np.asarray(digests, dtype="S64"))
+
+    def _beside(self) -> Callable[[Any], dict[str, Any]]:
+        """Return what gives all fields of some rows but their vectors."""
+        by_path = {outcome.path: outcome for outcome in self.outcomes}
+
+        def of_rows(rows: np.ndarray | slice) -> dict[str, Any]:
+            paths = self.paths[rows]
+            return {
+                "paths": paths,
+                "y": None if self.y is None else self.y[rows],
+                "outcomes": tuple(by_path[path] for path in paths if path in by_path),
+                "digests": None if self.digests is None else self.digests[rows],
+            }
+
+        return of_rows
 
     def _rows(
         self,
         rows: np.ndarray | slice,
-        by_path: Mapping[str, Outcome],
+        beside: Callable[[Any], dict[str, Any]],
         columns: np.ndarray | slice | None = None,
     ) -> Features:
-        """Return rows with their outcomes, of all columns of the matrix or of some."""
-        paths = self.paths[rows]
-        X, *views = (each[rows] for each in (self.X, *self.views))
+        """Return rows, of all columns of the matrix or of some."""
+        X, *views = (chosen_rows(each, rows) for each in (self.X, *self.views))
         if columns is not None:
             X, *views = (formats.flat(each)[:, columns] for each in (X, *views))
         return Features(
             X=X,
-            y=None if self.y is None else self.y[rows],
-            paths=paths,
-            outcomes=tuple(by_path[path] for path in paths if path in by_path),
+            **beside(rows),
             recipe=self.recipe if columns is None else None,
             weights=self.weights,
             images_per_second=self.images_per_second,
@@ -344,43 +299,33 @@ class Features:
         return plot_map(self, ax, method=method, thumbnails=thumbnails, width=width)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Save to a file: .npz, .npy (and a sidecar), .parquet or .csv (and a sidecar).
+        """Save to a file, .npz, .npy, .parquet or .csv, or to a folder, "photos.features".
+
+        A folder holds Parquet files of some thousand pictures each, which are read lazily, and may
+        be larger than memory.
 
         Parameters
         ----------
         path : str or path
-            The suffix chooses the format. The sidecar is named like the file with ".json" added
+            The suffix chooses the format; "/" at the end is a folder, too. The sidecar of .npy and
+            .csv is named like the file with ".json" added
             and holds the recipe, the outcomes and, for .npy, the paths and labels.
 
         Raises
         ------
         OptionError
-            Another suffix.
+            Another suffix; views in a folder.
         StorageError
-            The file cannot be written; an older one at `path` is left as it was.
+            It cannot be written; an older file at `path` is left as it was.
         """
-        about: dict[str, Any] = {
-            "recipe": self.recipe.to_dict() if self.recipe else None,
-            "outcomes": [asdict(outcome) for outcome in self.outcomes],
-            "n_other": self.n_other,
-            "weights": self.weights,
-        }
-        if self.notes:
-            about["notes"] = list(self.notes)
-        if self.name:
-            about["name"] = self.name
-        if self.calibrations:
-            about |= formats.about_calibrations(self.calibrations)
+        if names_folder(path):
+            save_folder(self, path)
+            return
         place = Whereabouts.of(self.paths.tolist(), Path(path))
-        about["pictures"] = None if place is None else asdict(place)
-        if not math.isnan(self.images_per_second):
-            about["images_per_second"] = self.images_per_second
-        labels = None
-        if self.y is not None:
-            labels = [None if label is None else str(label) for label in self.labels]
-            kinds = {type(label).__name__ for label in self.labels if label is not None}
-            if kinds in ({"int"}, {"bool"}):  # which a text does not tell
-                about["labels_are"] = kinds.pop()
+        about = description_of(vars(self), [asdict(each) for each in self.outcomes], place)
+        labels, kind = texts_of(self.labels)
+        if kind:
+            about["labels_are"] = kind
         X, paths = np.asanyarray(self.X, dtype=np.float32), self.paths.tolist()
         if self.views:
             about["views"] = len(self.views)
@@ -396,14 +341,16 @@ class Features:
     ) -> Features:
         """Load what `save` wrote, or a .csv or .parquet table with a column `path`.
 
-        A matrix in .npy comes back as a memory map. A table that was made elsewhere has no recipe,
+        A matrix in .npy comes back as a memory map. Of a folder, "photos.features", that is larger
+        than 192 MB, `X` reads the rows that it is asked for, and paths, labels and outcomes are
+        read on first use. A table that was made elsewhere has no recipe,
         and is called like its file. Paths lead to the pictures where these are there, also from
         another current folder, or where they and the file have moved together.
 
         Parameters
         ----------
         path : str or path
-            The file; its suffix names the format.
+            The file; its suffix names the format. Or the folder.
         root : str or path, optional
             The folder in which the pictures are now, if they have moved without the file.
 
@@ -418,19 +365,27 @@ class Features:
         OptionError
             No picture is in `root`.
         """
+        if names_folder(path):
+            opened = OpenedFeatures.of(FeatureFolder(path, root))
+            return (
+                opened
+                if opened.X.nbytes > MEMORY_MAP_BYTES
+                else replace(opened, X=opened.matrix.reshape(opened.X.shape))
+            )
         file = Path(path)
         stored = formats.load(file)
         about = stored.about or _NOTHING_KNOWN
         try:
             n_views = int(about.get("views", 0))
             n = len(stored.X) // (1 + n_views)
-            notes = tuple(map(str, about.get("notes", ())))
+            known = fields_of(about)
             labels: Sequence[Any] | None = stored.labels and stored.labels[:n]
-            renamed = list[str]()
             if labels and file.suffix.lower() in (".csv", ".parquet"):
                 labels, renamed = corrected(labels)
                 warn_of_images(renamed)
-            name = about.get("name") or (None if about["recipe"] else file.stem)
+                known["notes"] += tuple(renamed)
+            if known["recipe"] is None and not known["name"]:
+                known["name"] = file.stem
             loaded = cls(
                 X=stored.X[:n],
                 y=labels_from_texts(labels, about.get("labels_are")),
@@ -440,13 +395,7 @@ class Features:
                     Outcome(**{**outcome, "notes": tuple(outcome["notes"])})
                     for outcome in about["outcomes"]
                 ),
-                recipe=None if about["recipe"] is None else Recipe.from_dict(about["recipe"]),
-                n_other=about["n_other"],
-                weights=about["weights"],
-                notes=(*notes, *renamed),
-                images_per_second=float(about.get("images_per_second", math.nan)),
-                name=None if name is None else str(name),
-                calibrations=formats.calibrations_of(about),
+                **known,
             )
             place = Whereabouts.from_dict(about.get("pictures"), stored.paths[:n])
         except (OptionError, ArithmeticError, KeyError, TypeError, ValueError) as error:
@@ -463,31 +412,55 @@ class Features:
         )
 
 
-def _as_arrays(X: Any, y: Any, paths: Any) -> dict[str, Any]:
-    """Return what is no array yet, such as lists of one's own, as the arrays of features."""
-    made: dict[str, Any] = {}
-    if not isinstance(X, np.ndarray) or X.dtype.kind != "f" or X.dtype.itemsize < 4:
-        try:
-            made["X"] = X = np.asarray(X, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise OptionError(
-                f"X is no array of numbers ({one_line(error)}): expected a row an image"
-            ) from error
-    if X.ndim < 2:
-        raise OptionError(f"X has the shape {X.shape}: expected a row an image, (n, width)")
-    if y is not None and not isinstance(y, np.ndarray):
-        given = list(y)
-        made["y"] = as_labels(labels_of(given, len(given)))
-    if not isinstance(paths, np.ndarray):
-        made["paths"] = as_paths([os.fspath(path) for path in paths])
-    return made
+class OpenedFeatures(Features):
+    """Features of a folder, `photos.features`, of which is read what is asked for.
 
+    Features that are made of them with other values, as `dataclasses.replace` does, are plain ones
+    that read their vectors lazily.
+    """
 
-def _columns(columns: Sequence[int] | slice | np.ndarray, width: int) -> np.ndarray | slice:
-    """Return columns as what selects them, or raise an `OptionError`."""
-    chosen = columns if isinstance(columns, slice) else np.asarray(columns)
-    try:
-        np.arange(width)[chosen]
-    except IndexError as error:
-        raise OptionError(f"columns of {width:,}: {one_line(error)}") from error
-    return chosen
+    _folder: FeatureFolder
+
+    def __new__(cls, *values: Any, **fields: Any) -> Any:
+        return Features(*values, **fields) if values or fields else super().__new__(cls)
+
+    @classmethod
+    def of(cls, folder: FeatureFolder) -> OpenedFeatures:
+        """Open a folder, of which only its manifest is read."""
+        opened: OpenedFeatures = cls.__new__(cls)
+        known = {"seconds": 0.0, "elapsed": 0.0, "views": (), **folder.fields}
+        opened.__dict__.update(X=folder.rows, _folder=folder, **known)
+        return opened
+
+    @cached_property
+    def paths(self) -> np.ndarray:
+        return self._folder.paths
+
+    @cached_property
+    def y(self) -> np.ndarray | None:  # type: ignore[override]
+        return self._folder.y
+
+    @cached_property
+    def outcomes(self) -> tuple[Outcome, ...]:  # type: ignore[override]
+        return tuple(self._folder.outcomes)
+
+    @cached_property
+    def digests(self) -> np.ndarray | None:
+        return self._folder.digests
+
+    @cached_property
+    def failed(self) -> tuple[Outcome, ...]:
+        return tuple(self._folder.failed)
+
+    def _statuses(self) -> Counter[str]:
+        return Counter(self._folder.counts)
+
+    def _beside(self) -> Callable[[Any], dict[str, Any]]:
+        whole = super()._beside
+
+        def of_rows(rows: np.ndarray | slice) -> dict[str, Any]:
+            if isinstance(rows, slice):
+                return self._folder.columns(rows.start, rows.stop)
+            return whole()(rows)
+
+        return of_rows

@@ -30,7 +30,7 @@ from featx.features.recipe import Recipe, RecipePart, join
 from featx.features.request import Request, calibrations_in, passes, with_pooling
 from featx.features.store.store import FeatureStore
 from featx.features.writer import Picture, Writer
-from featx.files import cache_folder, mapped_array, storage_errors
+from featx.files import cache_folder, room_for
 from featx.images.decode import Outcome
 from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
@@ -39,7 +39,6 @@ from featx.images.survey import MEASURES, MeasuresMemo
 from featx.progress import progress_bar
 from featx.text import listed
 
-MEMORY_MAP_BYTES = 192 << 20  # a larger matrix comes back as a memory map
 _PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
 _MEASURED_FROM = 0.005  # seconds of an image in its networks
 _FEW = 16  # pictures that are read sooner than looked up, and perhaps not worth keeping
@@ -363,7 +362,7 @@ def _matrix(
             outcomes=tuple(outcomes),
         )
     assert store.shape is not None
-    X = _allocate(len(rows), int(np.prod(store.shape)), store.folder)
+    X = room_for((len(rows), int(np.prod(store.shape))), store.folder)
     store.read(digests, out=X)
     return Features(
         X=X.reshape(len(rows), *store.shape),
@@ -376,6 +375,7 @@ def _matrix(
         weights=backbone.weights.source if backbone.weights else "imagenet",
         images_per_second=store.images_per_second,
         calibrations=calibrations_in([backbone], Recipe((store.recipe,))),
+        digests=np.array(digests, dtype="S64"),
     )
 
 
@@ -401,16 +401,6 @@ def _lost(images: ImageFolder, rows: Sequence[int]) -> list[str]:
     read = {images.labels[row] for row in rows}
     lost = [str(name) for name in images.classes if name not in read]
     return [f"no picture of these classes can be read: {listed(lost)}"] if lost else []
-
-
-def _allocate(rows: int, width: int, folder: Path) -> np.ndarray:
-    """Make room for a matrix: in memory, or where it is very large in a nameless file."""
-    if rows * width * 4 <= MEMORY_MAP_BYTES:
-        return np.empty((rows, width), np.float32)
-    with suppress(OSError):  # a cache that cannot be written
-        return mapped_array((rows, width), folder)
-    with storage_errors("a temporary file"):
-        return mapped_array((rows, width))
 
 
 def _joined(request: Request, made: Mapping[tuple[Backbone, RecipePart], Features]) -> Features:

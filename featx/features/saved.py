@@ -1,4 +1,4 @@
-"""Saved features as a source: a file of them, or a folder of such files, in place of pictures."""
+"""Saved features as a source, in place of pictures: a file, a folder of parts, or several."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from featx.features.columns import as_labels
 from featx.features.formats import SUFFIXES, holds_features
 from featx.features.matrix import Features
 from featx.features.options import refuse_options
+from featx.features.parts.folder import is_folder
 from featx.images.folder import ImageFolder
 from featx.images.labels import Labels
 from featx.images.listing import named_as_image
@@ -23,7 +24,7 @@ _OF_TABLES = ("root", "path_column", "label_column", "exclude")
 
 
 def is_saved(source: object) -> bool:
-    """Tell whether a path is a file of saved features, or a folder of such files alone.
+    """Tell whether a path is a file or folder of features, or a folder of such alone.
 
     Of several paths one has to be.
     """
@@ -114,6 +115,8 @@ def _files(source: object) -> list[Path]:
     path = Path(os.path.expanduser(os.fsdecode(source)))
     if named_as_image(path.name):
         return []
+    if is_folder(path):
+        return [path]
     if os.path.isfile(path):  # unlike that of a Path, no error for a name that cannot be one
         return [path] if _is_file_of_features(path) else []
     return _inside(path) if os.path.isdir(path) else []
@@ -125,9 +128,13 @@ def _inside(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             for each in entries:
-                if named_as_image(each.name) or (each.is_dir() and each.name[0] != "."):
+                if named_as_image(each.name):
                     return []
-                if each.name[0] != "." and _is_file_of_features(Path(each.path)):
+                if each.name[0] == ".":
+                    continue
+                if each.is_dir() and not is_folder(each.path):
+                    return []
+                if each.is_dir() or _is_file_of_features(Path(each.path)):
                     found.append(Path(each.path))
     except OSError:  # whoever lists its pictures says so
         return []

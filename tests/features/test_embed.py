@@ -21,8 +21,8 @@ from fakes import assert_rows
 from PIL import Image
 
 import featx
+from featx import files
 from featx.errors import ImageError, ImageSourceError, OptionError, StorageError
-from featx.features import run as run_module
 from featx.features.formats import SUFFIXES
 from featx.features.matrix import Features
 from featx.features.options import settle
@@ -139,7 +139,7 @@ def test_no_vector_depends_on_the_batch_size_or_its_neighbours(run, photos, batc
 
 def test_a_large_matrix_is_a_memory_map_of_the_same_numbers(run, photos, monkeypatch):
     in_memory, _ = run(photos)
-    monkeypatch.setattr(run_module, "MEMORY_MAP_BYTES", 100)
+    monkeypatch.setattr(files, "MEMORY_MAP_BYTES", 100)
     mapped, _ = run(photos)
     assert isinstance(mapped.X.base, np.memmap), type(mapped.X.base)
     assert not isinstance(in_memory.X.base, np.memmap)
@@ -150,7 +150,7 @@ def test_a_matrix_that_finds_no_room_is_an_error_and_no_crash(run, photos, monke
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_module, "MEMORY_MAP_BYTES", 100)
+    monkeypatch.setattr(files, "MEMORY_MAP_BYTES", 100)
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(StorageError, match="the disk is full; make room"):
         run(photos)

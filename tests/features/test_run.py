@@ -21,6 +21,7 @@ from fakes import alone, assert_rows
 from PIL import Image
 
 import featx
+from featx import files as files_module
 from featx.backbones.backbone import Backbone
 from featx.errors import StorageError
 from featx.features import reader
@@ -367,7 +368,7 @@ NOT_WRITABLE = (
 def test_a_cache_that_may_only_be_read_is_used_and_the_rest_is_embedded(
     run, photos, tmp_path, monkeypatch, caplog, held
 ):
-    monkeypatch.setattr(run_module, "MEMORY_MAP_BYTES", 100)
+    monkeypatch.setattr(files_module, "MEMORY_MAP_BYTES", 100)
     monkeypatch.setattr(tempfile, "tempdir", "/tmp")
     cache = tmp_path / "cache"
     cache.mkdir()
