@@ -122,7 +122,9 @@ class Similar:
         """How many were searched, and which files of the query could not be read, a line each."""
         each = " for each of the query" if len(self) > 1 else ""
         n = self.found.shape[1]
-        found = f"the {'' if n == 1 else f'{n:,} '}most similar of {count(self.n_searched, 'picture')}"
+        found = (
+            f"the {'' if n == 1 else f'{n:,} '}most similar of {count(self.n_searched, 'picture')}"
+        )
         return "\n".join([f"{found}{each}", *(outcome.failure for outcome in self.failed)])
 
     def to_dict(self) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def main() -> None:
                     featx.ask("embed", folder=bench.photos.take(CALIBRATING), recipe=recipe)
                 turns = {
                     precision: partial(
-                        _milliseconds, bench, featx, backbone, precision, options.pictures
+                        milliseconds, bench, featx, backbone, precision, options.pictures
                     )
                     for precision in precisions
                 }
@@ -55,7 +55,7 @@ def main() -> None:
     print(table(["ms", *precisions], rows, right=precisions))
 
 
-def _milliseconds(bench: Bench, featx: Worker, backbone: str, precision: str, n: int) -> float:
+def milliseconds(bench: Bench, featx: Worker, backbone: str, precision: str, n: int) -> float:
     recipe = recipe_of(backbone, precision=precision)
     featx.ask("network", folder=bench.photos.take(CALIBRATING), n=n, recipe=recipe)
     return 1000 * featx.processor_seconds / n
