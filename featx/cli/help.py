@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 #: The groups of options, in the order of the help; the first has whatever is of no other.
-GROUPS = ("Options", "Output", "Pictures", "Access", "Limits", "Network", "Speed", "Cache")
+GROUPS = ("Options", "Output", "Pictures", "Access", "Limits", "Network", "Speed", "Ray", "Cache")
 
 
 class GroupedOption(click.Option):

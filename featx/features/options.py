@@ -27,6 +27,7 @@ from featx.images.square import DECODES, INTERPOLATIONS, RESIZES
 
 MAX_VIEWS = 64
 ON_ERROR = ("skip", "raise")
+RUNNERS = ("local", "ray")
 
 Callable_ = TypeVar("Callable_", bound=Callable[..., Any])
 
@@ -300,6 +301,53 @@ class RunOptions(EngineOptions, SourceOptions, total=False):
     progress: _PROGRESS
 
 
+class RunnerOptions(TypedDict, total=False):
+    """Options of where the work is done, which change no feature."""
+
+    runner: Annotated[
+        str,
+        Option(
+            "local",
+            'Where the work is done: in this process, or by workers of a Ray cluster. "ray" reads, '
+            "decodes and embeds there, and every worker puts its vectors into the cache, which all "
+            "of them must reach.",
+            choices=RUNNERS,
+            group="Ray",
+        ),
+    ]
+    address: Annotated[
+        str | None,
+        Option(
+            None,
+            "Address of the Ray cluster, such as ray://head:10001.",
+            metavar="ADDR",
+            unset="RAY_ADDRESS, or Ray is started on this machine",
+            group="Ray",
+        ),
+    ]
+    num_workers: Annotated[
+        int | None,
+        Option(
+            None,
+            "Workers of the cluster that hold the network.",
+            bounds=(1, None),
+            metavar="N",
+            unset="one for every 8 cores or each machine, or as many as the GPUs suffice for",
+            group="Ray",
+        ),
+    ]
+    num_gpus: Annotated[
+        int,
+        Option(
+            0,
+            "GPUs of each worker that holds the network.",
+            bounds=(0, None),
+            metavar="G",
+            group="Ray",
+        ),
+    ]
+
+
 class LabelOptions(PictureOptions, RunOptions, total=False):
     """Options of embedding that `label` takes: the size is that of the classifier."""
 
@@ -318,7 +366,7 @@ class CompareOptions(LayerOptions, ViewOptions, TuneOptions, total=False):
     """Options of embedding that `compare` takes: of poolings it takes several."""
 
 
-class EmbedOptions(PoolingOptions, CompareOptions, total=False):
+class EmbedOptions(PoolingOptions, RunnerOptions, CompareOptions, total=False):
     """Every option of embedding."""
 
 

@@ -129,18 +129,18 @@ class Reader:
     ) -> Iterator[ReadFile]:
         """Yield files by their places, in order, that `n` processes read a chunk at a time."""
         most = min(2 * n, self._most_ahead // _CHUNK)
-        waiting: deque[tuple[Sequence[int], Future[list[_Read]]]] = deque()
+        waiting: deque[tuple[Sequence[int], Future[list[Read]]]] = deque()
         for start in range(0, len(todo), _CHUNK):
             chunk = todo[start : start + _CHUNK]
             paths = [self._paths[index] for index in chunk]
-            work = partial(_read_chunk, paths, self._squares, self._measures_more())
+            work = partial(read_chunk, paths, self._squares, measuring=self._measures_more())
             waiting.append((chunk, _submitted(pool, work)))
             if len(waiting) > most:
                 yield from self._taken_over(*waiting.popleft())
         while waiting:
             yield from self._taken_over(*waiting.popleft())
 
-    def _taken_over(self, places: Sequence[int], chunk: Future[list[_Read]]) -> Iterator[ReadFile]:
+    def _taken_over(self, places: Sequence[int], chunk: Future[list[Read]]) -> Iterator[ReadFile]:
         """Yield what a process has read; what went wrong there is done again here.
 
         So a failure is told by the process that has all the room there is, and a process that was
@@ -214,7 +214,7 @@ class Reader:
 
 
 # What a process tells of a file: what it read, and the stamp and the measures of it.
-_Read = tuple[ReadFile, Stamp | None, bytes | None]
+Read = tuple[ReadFile, Stamp | None, bytes | None]
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class _Starting:
     """Processes that are being started."""
 
     pool: Executor
-    first: Future[list[_Read]]  # work that is nothing: done once one of them is there
+    first: Future[list[Read]]  # work that is nothing: done once one of them is there
 
     def done(self) -> bool:
         """Whether they can be used."""
@@ -244,13 +244,13 @@ def _processes(n: int) -> Iterator[_Starting]:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _submitted(pool: Executor, work: Callable[[], list[_Read]]) -> Future[list[_Read]]:
+def _submitted(pool: Executor, work: Callable[[], list[Read]]) -> Future[list[Read]]:
     """Hand work to the processes; where they are gone, the future says so."""
     try:
         with _uninterrupted():
             return pool.submit(work)
     except Exception as error:
-        lost: Future[list[_Read]] = Future()
+        lost: Future[list[Read]] = Future()
         lost.set_exception(error)
         return lost
 
@@ -275,10 +275,20 @@ def _begin_process(n: int, load_truncated: bool) -> None:
     ImageFile.LOAD_TRUNCATED_IMAGES = load_truncated
 
 
-def _read_chunk(paths: Sequence[str], squares: Sequence[Square], measuring: bool) -> list[_Read]:
-    """Read and decode files in a process; one that is larger than its share fails."""
-    reader = Reader(paths, squares, lambda digest: list(range(len(squares))), lambda: measuring)
-    made: list[_Read] = []
+def read_chunk(
+    paths: Sequence[str],
+    squares: Sequence[Square],
+    claim: Callable[[str], list[int]] | None = None,
+    *,
+    measuring: bool = False,
+) -> list[Read]:
+    """Read and decode files in a process; one that is larger than its share fails.
+
+    Without `claim`, as `Reader` takes it, every file is decoded for all squares.
+    """
+    every = list(range(len(squares)))
+    reader = Reader(paths, squares, claim or (lambda digest: every), lambda: measuring)
+    made: list[Read] = []
     with quiet_pillow():
         for index in range(len(paths)):
             noted = len(reader.read)

@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from PIL import ImageFile
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines.choice import open_engine, quickest_precision
+from featx.backbones.engines.choice import open_engine, prepare, quickest_precision
 from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.weights import written_sources
 from featx.errors import ImageError, NoImagesError, StorageError, get_logger
@@ -25,10 +25,13 @@ from featx.features.calibration import calibrated
 from featx.features.columns import as_labels, as_paths
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions
+from featx.features.ray_runner import blocks_on_ray, connect, require_ray
 from featx.features.reader import Reader, ReadFile
 from featx.features.recipe import Recipe, RecipePart, join
 from featx.features.request import Request, calibrations_in, passes, with_pooling
+from featx.features.settings import RunSettings
 from featx.features.store.store import FeatureStore
+from featx.features.worker import Tally, Work, WorkNetwork
 from featx.features.writer import Picture, Writer
 from featx.files import cache_folder, room_for
 from featx.images.decode import Outcome
@@ -41,27 +44,11 @@ from featx.text import listed
 
 _PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
 _MEASURED_FROM = 0.005  # seconds of an image in its networks
+_REMEMBERED_EVERY = 10.0  # seconds of a run by workers
 _FEW = 16  # pictures that are read sooner than looked up, and perhaps not worth keeping
 _MANY = 2_000  # images from which up it is worth a word that `fast` is faster
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How to run, which changes no feature; as `featx.features.options.RunOptions` says."""
-
-    engine: str = "auto"
-    cache: str | os.PathLike[str] | bool | None = None
-    on_error: str = "skip"
-    batch_size: int | None = None
-    progress: bool = True
-
-    @classmethod
-    def of(cls, settled: EmbedOptions) -> RunSettings:
-        """Take the settings from all options; `root` has become part of the paths."""
-        named: dict[str, Any] = {**settled}
-        return cls(**{each.name: named[each.name] for each in fields(cls)})
 
 
 def run(
@@ -80,6 +67,9 @@ def run(
     does.
     """
     settings = RunSettings.of(settled)
+    settings.check()
+    if settings.runner == "ray":
+        require_ray()
     began = time.perf_counter()
     requests = calibrated(requests, images, settled)
     parts = list(dict.fromkeys(part for request in requests for part in request.parts))
@@ -88,7 +78,7 @@ def run(
     few = len(images.paths) < _FEW
     known = {} if few else memo.known(images.paths)
     measuring = None if few or sparing or folder is None else partial(_is_worth_measuring, networks)
-    filling = _Filling(images.paths, networks, known, settings, sparing, measuring)
+    filling = _Filling(images.paths, networks, known, settings, sparing, measuring, memo)
     try:
         filling.fill()
     finally:
@@ -129,6 +119,20 @@ class _Network:
     writer: Writer
 
 
+def _engine_request(
+    backbone: Backbone, part: RecipePart, poolings: tuple[str, ...], settings: RunSettings
+) -> EngineRequest:
+    return EngineRequest(
+        backbone,
+        part.cut,
+        poolings,
+        part.square.size,
+        cache_folder(settings.cache),  # converted networks are always kept
+        None if settings.batch_size is None else int(settings.batch_size),
+        settings.progress,
+    )
+
+
 def _networks(
     parts: Sequence[tuple[Backbone, RecipePart]], folder: Path | None, settings: RunSettings
 ) -> list[_Network]:
@@ -136,15 +140,7 @@ def _networks(
 
     @cache  # views of a picture go through one engine
     def opened(backbone: Backbone, part: RecipePart, poolings: tuple[str, ...]) -> Engine:
-        request = EngineRequest(
-            backbone,
-            part.cut,
-            poolings,
-            part.square.size,
-            cache_folder(settings.cache),  # converted networks are always kept
-            None if settings.batch_size is None else int(settings.batch_size),
-            settings.progress,
-        )
+        request = _engine_request(backbone, part, poolings, settings)
         return open_engine(request, settings.engine)
 
     return [
@@ -158,6 +154,20 @@ def _networks(
         )
         for (backbone, part), poolings in passes(parts).items()
     ]
+
+
+def _work(networks: Sequence[_Network], settings: RunSettings) -> Work:
+    """Write what the workers of a cluster are to do; networks are converted here, once."""
+    folder = cache_folder(settings.cache).absolute()
+    made = []
+    for each in networks:
+        poolings = tuple(store.recipe.cut.pooling for store in each.writer.stores)
+        request = _engine_request(each.backbone, each.part.of_view(0), poolings, settings)
+        converted = prepare(request, settings.engine)
+        backbone = replace(each.backbone, source=None) if converted else each.backbone
+        made.append(WorkNetwork(backbone, each.part, poolings))
+    load_truncated = bool(ImageFile.LOAD_TRUNCATED_IMAGES)
+    return Work(tuple(made), str(folder), settings.engine, settings.batch_size, load_truncated)
 
 
 def _is_worth_measuring(networks: Sequence[_Network]) -> bool:
@@ -184,6 +194,7 @@ class _Filling:
         settings: RunSettings,
         sparing: bool,
         measuring: Callable[[], bool] | None = None,
+        memo: DigestMemo | None = None,
     ) -> None:
         self.digests = dict(digests)
         self._failures: dict[str, Outcome] = {}  # by digest, or path where there is none
@@ -196,6 +207,7 @@ class _Filling:
         self._stores = [store for each in networks for store in each.writer.stores]
         self._settings = settings
         self._sparing = sparing
+        self._memo = memo
         self._workers: ThreadPoolExecutor | None = None
         self._pending: deque[tuple[_Network, list[Picture], Future[np.ndarray]]] = deque()
 
@@ -215,7 +227,10 @@ class _Filling:
                         store.keep_few(len(todo))
             for network in self._networks:
                 network.writer.begin()
-            self._pass(todo)
+            if self._settings.runner == "ray":
+                self._pass_on_ray(todo)
+            else:
+                self._pass(todo)
         if self._missing():
             folders = ", ".join(str(store.folder) for store in self._stores)
             raise StorageError(
@@ -270,6 +285,53 @@ class _Filling:
             while self._pending:
                 self._collect()
         self.seconds += time.perf_counter() - start - opening
+
+    def _pass_on_ray(self, todo: list[int]) -> None:
+        """Let the workers of a Ray cluster fill the stores."""
+        connect(self._settings.address)
+        for store in self._stores:
+            store.create()
+        work, settings = _work(self._networks, self._settings), self._settings
+        files = [(index, self._paths[index]) for index in todo]
+        names = ", ".join(dict.fromkeys(each.backbone.name for each in self._networks))
+        tally, remembered = Tally(len(self._networks)), time.monotonic()
+        with (
+            progress_bar(names, len(todo), "images", shown=settings.progress) as bar,
+            closing(blocks_on_ray(files, work, settings)) as blocks,
+        ):
+            for block in blocks:
+                tally.add(block)
+                for each in block.files:
+                    bar.update()
+                    self._note(each.file, {})
+                    if each.file.digest is not None:
+                        path = self._paths[each.file.index]
+                        self.reader.read.append((path, each.file.digest, each.stamp))
+                if time.monotonic() - remembered > _REMEMBERED_EVERY:
+                    self._remember()
+                    remembered = time.monotonic()
+        self._take_tally(tally, todo)
+
+    def _remember(self) -> None:
+        """Remember digests on the way: a run that is killed need not read those files again."""
+        if self._memo is not None:
+            self._memo.remember(self.reader.read)
+            self.reader.read.clear()
+
+    def _take_tally(self, tally: Tally, todo: list[int]) -> None:
+        """Note what workers did: what is embedded now, and how fast that was."""
+        self.seconds += tally.seconds
+        for store in self._stores:
+            store.refresh()
+        for number, network in enumerate(self._networks):
+            computed = set(tally.computed[number])
+            if speed := tally.images_per_second(number):
+                network.writer.note_speed(speed, len(computed))
+            for index in todo:  # the first of the copies of a file stands for all
+                if (digest := self.digests.get(self._paths[index])) in computed:
+                    computed.discard(digest)
+                    for embedded in network.writer.embedded:
+                        embedded.add(index)
 
     def _note(self, file: ReadFile, first: dict[str, int]) -> int:
         """Note the digest of a file that was read, or that it failed.

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import featx
-from featx.features.options import OPTIONS, EmbedOptions, RunOptions, options_of
+from featx.features.options import OPTIONS, EmbedOptions, RunnerOptions, RunOptions, options_of
 
 
 def test_embed_says_in_json_what_it_did(featx_run, photos, new_photos, tmp_path):
@@ -94,7 +94,10 @@ def other_value(name):
 
 @pytest.mark.filterwarnings("ignore:the weights of")
 @pytest.mark.parametrize(
-    "name", sorted(options_of(EmbedOptions).keys() - NOT_OF_RECIPES - OF_FILES)
+    "name",
+    sorted(
+        options_of(EmbedOptions).keys() - options_of(RunnerOptions).keys() - NOT_OF_RECIPES - OF_FILES
+    ),
 )
 def test_every_option_of_embed_arrives(featx_run, photos, tmp_path, engines, name):
     value = str(tmp_path / "other") if name == "cache" else other_value(name)
@@ -111,6 +114,15 @@ def test_every_option_of_embed_arrives(featx_run, photos, tmp_path, engines, nam
     engine, _, batch_size = engines[0]
     assert engine == (value if name == "engine" else "auto")
     assert batch_size == (value if name == "batch_size" else None)
+
+
+def test_options_of_the_runner_arrive(featx_ends, photos, tmp_path):
+    """Embedding on Ray itself is tested by `tests/features/test_ray_runner.py`."""
+    pytest.importorskip("ray.data")
+    words = ["--runner", "ray", "--address", "ray://127.0.0.1:9", "--num-workers", 2]
+    ended = featx_ends(2, "embed", photos, *words, "--num-gpus", 1, "--out", tmp_path / "x.npz")
+    assert "no Ray cluster at address 'ray://127.0.0.1:9'" in ended.err
+    assert ended.err.count("\n") == 1, ended.err
 
 
 @pytest.mark.parametrize("pooling", ["none", "flatten"])

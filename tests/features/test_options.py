@@ -27,6 +27,7 @@ from featx.features.options import (
     EngineOptions,
     LabelOptions,
     Option,
+    RunnerOptions,
     RunOptions,
     SourceOptions,
     TuneOptions,
@@ -37,7 +38,7 @@ from featx.features.options import (
     type_of,
 )
 from featx.features.request import Request
-from featx.features.run import RunSettings
+from featx.features.settings import RunSettings
 from featx.images.folder import ImageFolder
 from featx.images.square import Square
 
@@ -89,6 +90,7 @@ def another(name: str) -> object:
         "path_column": "file",
         "label_column": "species",
         "exclude": "list.txt",
+        "address": "ray://head:10001",
     }[name]
 
 
@@ -223,15 +225,16 @@ def test_an_option_changes_the_recipe_or_the_views_unless_it_is_one_of_a_run(nam
         recipe_and_views(name, value) for value in (OPTIONS[name].default, another(name))
     )
     of_files = name == "preprocess"  # networks of the table have their own
-    assert (usual == other) == (name in options_of(RunOptions) or of_files)
+    of_runs = {*options_of(RunOptions), *options_of(RunnerOptions)}
+    assert (usual == other) == (name in of_runs or of_files)
 
 
 @pytest.mark.parametrize("name", RunSettings.__dataclass_fields__)
 def test_an_option_of_a_run_is_among_its_settings(name, fake_engine):
     value = another(name)
     assert getattr(RunSettings.of(settle({name: value})), name) == value
-    of_runs = options_of(RunOptions).keys() - options_of(SourceOptions).keys()
-    assert of_runs == set(RunSettings.__dataclass_fields__)
+    of_runs = {*options_of(RunOptions), *options_of(RunnerOptions)}
+    assert of_runs - options_of(SourceOptions).keys() == set(RunSettings.__dataclass_fields__)
     assert getattr(RunSettings(), name) == OPTIONS[name].default
 
 

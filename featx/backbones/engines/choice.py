@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class EngineSpec:
     kinds: tuple[str, ...] = ("keras", OPENVINO)  # of networks
     calibrator: str | Callable[[EngineRequest, np.ndarray], Calibration] | None = None  # for int8
     require_calibrator: Callable[[], None] = lambda: None  # raises where it lacks something
+    preparer: str | Callable[[EngineRequest], list[Path]] | None = None  # of what it keeps on disk
 
 
 def _computes_in_bfloat16() -> bool:
@@ -55,6 +57,7 @@ _ENGINES = [
         ),
         calibrator="featx.backbones.engines.quantization:calibrate",
         require_calibrator=lambda: imported("featx.backbones.engines.quantization:require_nncf")(),
+        preparer="featx.backbones.engines.openvino:prepared",
     ),
     EngineSpec(
         "keras",
@@ -190,6 +193,25 @@ def open_engine(request: EngineRequest, engine: str = "auto") -> Engine:
     with suppress(KeyError):  # another thread opened so many meanwhile
         _open.move_to_end(asked)
     return opened
+
+
+def prepare(request: EngineRequest, engine: str = "auto") -> list[Path]:
+    """Make what an engine keeps of a network on the disk, and return the folders of it.
+
+    With copies of them in a cache, the engine is opened without what the network was made of. There
+    are none where the engine keeps nothing, or cannot convert the network.
+    """
+    spec = engines_for(request.backbone.kind, engine, request.cut.precision)[0]
+    if spec.preparer is None:
+        return []
+    make = imported(spec.preparer) if isinstance(spec.preparer, str) else spec.preparer
+    try:
+        with starting:
+            folders: list[Path] = make(request)
+    except ConversionError as error:  # opening the engine tells it, or another one runs it
+        log.info("%s is not prepared: %s", request.backbone.name, error)
+        return []
+    return folders
 
 
 def close_engines() -> None:

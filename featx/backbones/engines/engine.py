@@ -28,6 +28,7 @@ class EngineRequest:
     cache: Path  # the cache folder, where converted networks are kept
     batch_size: int | None = None  # pictures at once; None for what suits the engine
     progress: bool = False  # whether to say on stderr what takes long
+    threads: int | None = None  # of the processor; None for as many as suit it
 
 
 class Engine(Protocol):

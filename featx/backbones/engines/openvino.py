@@ -53,7 +53,7 @@ class OpenVINOEngine(BatchEngine):
             batch_size = network.input(0).partial_shape[0].get_length()
         try:
             network.reshape([batch_size, request.input_size, request.input_size, 3])
-            compiled = _compiled(network, folder, precision, batch_size)
+            compiled = _compiled(network, folder, precision, batch_size, request.threads)
         except RuntimeError as error:  # such as numbers of a calibration that make no sense
             raise ConversionError(
                 f"OpenVINO cannot run {request.backbone.name} in {precision}: {one_line(error)}"
@@ -76,6 +76,18 @@ class OpenVINOEngine(BatchEngine):
             return features
         finally:
             self._requests.put(request)
+
+
+def prepared(request: EngineRequest) -> list[Path]:
+    """Return the folders of a converted network, made now where they are not there.
+
+    A machine that computes in int8 another way than this one makes that of the first. There are
+    none where the cache cannot be written.
+    """
+    folders = [converted(request)[1]]
+    if request.cut.precision == "int8":
+        folders.append(quantized_network(request, natively=computes_in_int8())[1])
+    return [folder for folder in folders if folder is not None]
 
 
 @cached
@@ -118,7 +130,11 @@ def _leave_core() -> None:
 
 
 def _compiled(
-    network: openvino.Model, folder: Path | None, precision: str, batch_size: int
+    network: openvino.Model,
+    folder: Path | None,
+    precision: str,
+    batch_size: int,
+    threads: int | None,
 ) -> openvino.CompiledModel:
     """Compile a network for this processor, or take what was kept of the last time."""
     config = {
@@ -127,6 +143,8 @@ def _compiled(
         "ENABLE_CPU_PINNING": False,  # the threads that decode share the cores
         "CACHE_MODE": "OPTIMIZE_SIZE",  # without the weights, which stand beside
     }
+    if threads is not None:
+        config["INFERENCE_NUM_THREADS"] = threads
     quickened = quicken_reversals(network)
     if folder is None:
         return _core().compile_model(network, "CPU", config)

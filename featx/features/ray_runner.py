@@ -1,0 +1,195 @@
+"""The Ray runner: files go through a pipeline of Ray Data, whose workers fill the stores.
+
+Tasks read and decode blocks of files; actors hold one network each, embed the blocks, and put the
+vectors into the stores themselves. Only what became of the files comes back. Nothing else of featx
+imports Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from featx.errors import FeatxError, MissingPackageError, OptionError, one_line
+from featx.features.settings import RunSettings
+from featx.features.worker import Block, BlockEmbedder, Work, decode_block
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BLOCK_FILES = 64  # a node that dies costs at most so many of each of its workers
+_BLOCK_BYTES = 32 << 20  # of pixels
+_LARGEST_WORKER = 8  # cores
+_ANSWERS_WITHIN = 10.0  # seconds
+# What is asked of Ray for a worker. Both are fractions, so that cores which wait for pictures
+# decode some, and workers of a node that died find a place on others.
+_DECODER_CPUS = 0.75
+_EMBEDDER_CPUS = 0.05  # for each thread
+
+
+def require_ray() -> None:
+    """Raise a `MissingPackageError` if Ray is not installed."""
+    try:
+        import ray.data  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(
+            f"runner 'ray' needs {error.name}, which is not installed: pip install \"featx[ray]\""
+        ) from error
+
+
+def blocks_on_ray(
+    files: Sequence[tuple[int, str]], work: Work, settings: RunSettings
+) -> Generator[Block, None, None]:
+    """Embed files, each with its place, on the cluster; yield blocks as they are stored.
+
+    Raises
+    ------
+    OptionError
+        The cluster has not what the workers need.
+    FeatxError
+        A worker cannot go on.
+    """
+    import ray
+    from ray.data import ActorPoolStrategy, DataContext
+
+    decode: Any = partial(_decode, work=work)
+    num_workers, threads = _workers(settings)
+    context = copy(DataContext.get_current())
+    context.enable_progress_bars = False
+    divided = _divided(files, work)
+    with _quiet(), DataContext.current(context):
+        items = [{"block": pickle.dumps(each)} for each in divided]
+        blocks = ray.data.from_items(items, override_num_blocks=len(items))
+        whole: Any = {"batch_size": None, "batch_format": "pyarrow", "zero_copy_batch": True}
+        decoded = blocks.map_batches(decode, num_cpus=_DECODER_CPUS, **whole)
+        embedded = decoded.map_batches(
+            _Embedder,
+            fn_constructor_kwargs={"work": work, "threads": threads},
+            compute=ActorPoolStrategy(size=min(num_workers, len(divided))),
+            num_cpus=_EMBEDDER_CPUS * (threads or 1),
+            num_gpus=settings.num_gpus or None,
+            **whole,
+        )
+        try:
+            for table in embedded.iter_batches(batch_size=None, batch_format="pyarrow"):
+                for block in _unpacked(table):
+                    if block.error is not None:
+                        raise block.error
+                    yield block
+        except ray.exceptions.RayError as error:
+            raise FeatxError(f"the Ray cluster gave up: {one_line(error)}") from error
+
+
+def connect(address: str | None) -> None:
+    """Connect to the cluster at an address, or the one that is connected, or start one here.
+
+    What is started ends with the process. An `OptionError` is raised where there is no cluster.
+    """
+    import ray
+
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its messages are for its makers
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    try:
+        _check_answers(where)
+        ray.init(
+            address,
+            include_dashboard=False if where == "local" else None,
+            logging_level=logging.CRITICAL,
+            log_to_driver=False,
+        )
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        raise OptionError(
+            f"no Ray cluster at address {where!r} ({one_line(error)}): expected that of one which "
+            "runs, such as ray://head:10001, or none, and Ray is started on this machine"
+        ) from error
+
+
+def _check_answers(address: str) -> None:
+    """Raise an `OSError` where nothing answers at an address: Ray would wait for minutes."""
+    if address in ("auto", "local"):
+        return
+    parts = urlsplit(address if "//" in address else f"ray://{address}")
+    if not parts.hostname or not parts.port:
+        raise ValueError("it names no host and port")
+    with socket.create_connection((parts.hostname, parts.port), timeout=_ANSWERS_WITHIN):
+        pass
+
+
+def _workers(settings: RunSettings) -> tuple[int, int | None]:
+    """Return how many workers hold networks, and the threads of each; None for what suits it."""
+    import ray
+
+    known: Any = ray  # it says nothing of the types of these
+    if settings.num_gpus:
+        gpus = int(known.cluster_resources().get("GPU", 0))
+        if settings.num_gpus * (settings.num_workers or 1) > gpus:
+            raise OptionError(
+                f"num gpus {settings.num_gpus} for {settings.num_workers or 1} workers: the Ray "
+                f"cluster has {gpus}"
+            )
+        return settings.num_workers or gpus // settings.num_gpus, None
+    cores = [int(node["Resources"].get("CPU", 0)) for node in known.nodes() if node["Alive"]]
+    cores = [each for each in cores if each]
+    if not cores:
+        raise OptionError("the Ray cluster has no CPUs: start Ray with at least one on a machine")
+    if settings.num_workers:
+        return settings.num_workers, max(1, min(max(cores), sum(cores) // settings.num_workers))
+    threads = min(_LARGEST_WORKER, *cores)
+    return sum(each // threads for each in cores), threads
+
+
+def _divided(files: Sequence[tuple[int, str]], work: Work) -> list[Sequence[tuple[int, str]]]:
+    """Divide files into blocks, each of which the memory holds."""
+    pixels = sum(3 * network.part.square.size**2 for network in work.networks)
+    size = max(1, min(_BLOCK_FILES, _BLOCK_BYTES // pixels))
+    return [files[start : start + size] for start in range(0, len(files), size)]
+
+
+def _decode(table: pa.Table, work: Work) -> pa.Table:
+    return _packed([decode_block(work, block) for block in _unpacked(table)])
+
+
+class _Embedder:
+    """An actor: a worker that holds its networks."""
+
+    def __init__(self, work: Work, threads: int | None) -> None:
+        self._embedder = BlockEmbedder(work, threads)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return _packed([self._embedder.embed(block) for block in _unpacked(table)])
+
+
+def _packed(blocks: Sequence[Any]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({"block": pa.array(map(pickle.dumps, blocks), pa.large_binary())})
+
+
+def _unpacked(table: pa.Table) -> Iterator[Any]:
+    """Yield the blocks of a table, which this very run has packed."""
+    for cell in table.column("block"):
+        yield pickle.loads(cell.as_buffer())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Ray says of its own work from the screen; its errors are raised."""
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
+    before = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)

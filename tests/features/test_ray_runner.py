@@ -1,0 +1,175 @@
+"""Embedding on a Ray cluster gives what embedding in this process gives."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import fakes
+import pytest
+
+import featx
+from featx.errors import (
+    ImageError,
+    MissingPackageError,
+    NoImagesError,
+    OptionError,
+    StorageError,
+)
+from featx.features import ray_runner
+
+pytest.importorskip("ray.data")
+import ray_fakes
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated.*:DeprecationWarning")
+
+ON_RAY = {"runner": "ray", "num_workers": 2, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    """A cluster of this module, and the folder where its workers write what they compute."""
+    folder = tmp_path_factory.mktemp("record")
+    with ray_fakes.cluster(folder):
+        yield folder
+
+
+@pytest.fixture
+def computed(record, fake_engine):
+    """A function that returns how many vectors were computed since it was asked last."""
+    known = [len(ray_fakes.recorded(record))]
+
+    def count():
+        now = len(ray_fakes.recorded(record))
+        since, known[0] = now - known[0], now
+        return since
+
+    return count
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A folder of 90 pictures, two of them the same, and three files that cannot be read."""
+    folder = fakes.draw_folder(tmp_path / "many", each=29)
+    shutil.copy(folder / "blue" / "000.png", folder / "red" / "copy.png")
+    (folder / "red" / "empty.png").write_bytes(b"")
+    (folder / "green" / "text.png").write_bytes(b"no picture")
+    (folder / "green" / "text_too.png").write_bytes(b"no picture")
+    return folder
+
+
+def assert_same(made, expected):
+    assert made.X.tobytes() == expected.X.tobytes()
+    assert made.paths.tolist() == expected.paths.tolist()
+    assert made.y.tolist() == expected.y.tolist()
+    assert made.outcomes == expected.outcomes
+    assert made.recipe == expected.recipe
+
+
+@pytest.mark.filterwarnings("ignore::featx.errors.ImageSourceWarning")
+def test_rows_outcomes_and_order_are_those_of_one_machine(many, tmp_path, computed, monkeypatch):
+    monkeypatch.setattr(ray_runner, "_BLOCK_FILES", 7)
+    local = featx.embed(many, cache=tmp_path / "local")
+    made = featx.embed(many, cache=tmp_path / "cache", **ON_RAY)
+    assert_same(made, local)
+    assert [each.status for each in made.outcomes].count("failed") == 3
+    assert 87 <= computed() <= 88, "a copy in another block may be computed at the same time"
+    assert made.images_per_second > 0
+    again = featx.embed(many, cache=tmp_path / "cache", **ON_RAY)
+    assert again.X.tobytes() == local.X.tobytes()
+    assert {each.status for each in again.outcomes} == {"cached", "failed"}
+    assert computed() == 0
+
+
+def test_what_is_stored_under_another_name_is_not_computed_again(photos, tmp_path, computed):
+    featx.embed(photos, **ON_RAY)
+    assert computed() == 18
+    moved = tmp_path / "moved"
+    shutil.copytree(photos, moved)
+    fakes.draw(moved / "red" / "new.png", (1, 2, 3))
+    again = featx.embed(moved, **ON_RAY)
+    assert computed() == 1
+    assert [each.status for each in again.outcomes].count("cached") == 18
+    assert again.X.tobytes() == featx.embed(moved, cache=tmp_path / "local").X.tobytes()
+
+
+@pytest.mark.filterwarnings("ignore:the weights of")
+def test_views_and_several_networks_are_filled_at_once(photos, computed, tmp_path):
+    networks = ["efficientnet_lite0", "resnet50+xception"]
+    asked = {"views": 2, "weights": "random", "input_size": 80}
+    local = featx.embed(photos, networks, cache=tmp_path / "local", **asked)
+    made = featx.embed(photos, networks, cache=tmp_path / "cache", **asked, **ON_RAY)
+    for each, expected in zip(made, local, strict=True):
+        assert_same(each, expected)
+        assert [view.tobytes() for view in each.views] == [
+            view.tobytes() for view in expected.views
+        ]
+    assert computed() == 18 * 3 * 3, "pictures, networks, views"
+
+
+def test_pictures_in_memory_travel_along(computed, tmp_path):
+    pictures, labels = fakes.draw_array()
+    local = featx.embed(pictures, labels=labels, cache=tmp_path / "local")
+    made = featx.embed(pictures, labels=labels, cache=tmp_path / "cache", **ON_RAY)
+    assert_same(made, local)
+
+
+def test_a_model_is_trained_on_features_of_a_cluster(photos, computed):
+    model = featx.train(photos, **ON_RAY)
+    assert computed() == 18
+    assert model.predict(photos).tolist() == ["blue"] * 6 + ["green"] * 6 + ["red"] * 6
+
+
+def test_the_first_file_that_cannot_be_read_ends_the_run_where_that_is_asked(many, computed):
+    with pytest.raises(ImageError, match=r"cannot read .*(text|empty).*\.png: "):
+        featx.embed(many, on_error="raise", **ON_RAY)
+
+
+def test_a_file_alone_that_cannot_be_read_is_the_error_of_one_machine(tmp_path, computed):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(NoImagesError, match="the image cannot be read"):
+        featx.embed(tmp_path / "bad.png", **ON_RAY)
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(photos, tmp_path, computed):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot write .*file"):
+        featx.embed(photos, cache=tmp_path / "file" / "cache", **ON_RAY)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_workers": 2}, "num workers 2 goes with runner 'ray'"),
+        ({"num_gpus": 1}, "num gpus 1 goes with runner 'ray'"),
+        ({"address": "ray://head:10001"}, "address 'ray://head:10001' goes with runner 'ray'"),
+        ({"runner": "ray", "cache": False}, "runner 'ray' needs a cache"),
+        ({"runner": "spark"}, "unknown runner 'spark': expected one of local, ray"),
+        ({"runner": "ray", "num_workers": 0}, "num workers 0: expected a whole number from 1 up"),
+    ],
+)
+def test_options_that_cannot_be_are_said_before_any_work(photos, fake_engine, options, message):
+    with pytest.raises(OptionError, match=message):
+        featx.embed(photos, **options)
+
+
+def test_more_gpus_than_there_are_is_one_line(photos, computed):
+    with pytest.raises(OptionError, match="num gpus 3 for 2 workers: the Ray cluster has 0"):
+        featx.embed(photos, num_gpus=3, **ON_RAY)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nonsense"])
+def test_an_address_where_no_cluster_is_answers_at_once(address, monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(OptionError, match=rf"no Ray cluster at address '{address}' \(.+\): exp"):
+        ray_runner.connect(address)
+
+
+def test_what_to_install_is_said_where_ray_is_not(photos, fake_engine, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(MissingPackageError, match=r"pip install \"featx\[ray\]\"") as raised:
+        featx.embed(photos, runner="ray")
+    assert "\n" not in str(raised.value)
