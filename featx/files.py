@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError, OptionError, StorageError, get_logger
+from featx.storage.address import is_address, local_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,17 +141,27 @@ def room_for(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray:
 def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:
     """Return the cache folder; None and a bool stand for FEATX_CACHE, else the user's own.
 
-    Where a user has no home, as in some containers, that is a folder which goes with the process.
+    Where the cache is at an address, such as s3://bucket/featx, this is the folder of all that
+    stays on this machine. Where a user has no home, as in some containers, it is a folder which
+    goes with the process.
     """
-    chosen = os.environ.get("FEATX_CACHE") if isinstance(cache, bool) or not cache else cache
-    if chosen:
-        return Path(os.path.expanduser(chosen))
+    for chosen in (None if isinstance(cache, bool) else cache, os.environ.get("FEATX_CACHE")):
+        if chosen and not is_address(path := local_path(os.fspath(chosen))):
+            return Path(os.path.expanduser(path))
     import platformdirs
 
     try:
         return Path(platformdirs.user_cache_dir("featx", appauthor=False))
     except RuntimeError:  # there is no home
         return _temporary_folder()
+
+
+def cache_place(cache: str | os.PathLike[str] | bool | None = None) -> str | Path:
+    """Return where features are kept: the cache folder, or the address that is asked for."""
+    chosen = os.environ.get("FEATX_CACHE") if isinstance(cache, bool) or not cache else cache
+    if chosen and is_address(os.fspath(chosen)):
+        return os.fspath(chosen)
+    return cache_folder(cache)
 
 
 @cache

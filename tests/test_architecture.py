@@ -28,9 +28,10 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FLOORS = [
     ("text",),
     ("errors",),
-    ("files", "forks", "paths"),
+    ("forks", "paths"),
     ("progress",),
     ("storage",),
+    ("files",),
     ("images",),
     ("charts",),
     ("tensors",),

@@ -222,8 +222,9 @@ class EngineOptions(TypedDict, total=False):
         str | PathLike[str] | bool | None,
         Option(
             None,
-            "Folder of the cache. False keeps no features; networks that were converted for "
-            "OpenVINO, and calibrations for int8, are kept all the same.",
+            "Folder of the cache, or an address such as s3://bucket/featx, where many machines may "
+            "keep features. False keeps no features; networks that were converted for OpenVINO, "
+            "and calibrations for int8, are kept all the same, on this machine.",
             metavar="DIR",
             unset="FEATX_CACHE, or the user's cache folder",
             group="Cache",

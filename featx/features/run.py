@@ -33,7 +33,7 @@ from featx.features.settings import RunSettings
 from featx.features.store.store import FeatureStore
 from featx.features.worker import Tally, Work, WorkNetwork
 from featx.features.writer import Picture, Writer
-from featx.files import cache_folder, room_for
+from featx.files import cache_folder, cache_place, room_for
 from featx.images.decode import Outcome
 from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
@@ -74,7 +74,7 @@ def run(
     requests = calibrated(requests, images, settled)
     parts = list(dict.fromkeys(part for request in requests for part in request.parts))
     folder, memo = _cache(settings.cache)
-    networks = _networks(parts, folder, settings)
+    networks = _networks(parts, folder and cache_place(settings.cache), settings)
     few = len(images.paths) < _FEW
     known = {} if few else memo.known(images.paths)
     measuring = None if few or sparing or folder is None else partial(_is_worth_measuring, networks)
@@ -102,7 +102,7 @@ def run(
 
 
 def _cache(asked: str | os.PathLike[str] | bool | None) -> tuple[Path | None, DigestMemo]:
-    """Return the folder of the stores, None for False, and the memo of digests."""
+    """Return the folder of what stays on this machine, None for False, and its memo of digests."""
     if asked is False:
         return None, DigestMemo(None)
     folder = cache_folder(asked)
@@ -134,7 +134,7 @@ def _engine_request(
 
 
 def _networks(
-    parts: Sequence[tuple[Backbone, RecipePart]], folder: Path | None, settings: RunSettings
+    parts: Sequence[tuple[Backbone, RecipePart]], place: Path | str | None, settings: RunSettings
 ) -> list[_Network]:
     """List each network once, with what becomes of the vectors that one run of it gives."""
 
@@ -149,7 +149,7 @@ def _networks(
             part,
             Batches(partial(opened, backbone, part.of_view(0), poolings)),
             Writer(
-                [FeatureStore(folder, with_pooling(part, each), shared=True) for each in poolings]
+                [FeatureStore(place, with_pooling(part, each), shared=True) for each in poolings]
             ),
         )
         for (backbone, part), poolings in passes(parts).items()
@@ -232,7 +232,7 @@ class _Filling:
             else:
                 self._pass(todo)
         if self._missing():
-            folders = ", ".join(str(store.folder) for store in self._stores)
+            folders = ", ".join(str(store.files) for store in self._stores)
             raise StorageError(
                 f"the cache {folders} does not keep what is written to it; choose another folder"
             )

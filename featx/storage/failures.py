@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -54,7 +55,9 @@ def explained(address: str, doing: str = "read") -> Iterator[None]:
         marks = _marks(error)
         if isinstance(error, FileNotFoundError) and not marks & _NO_BUCKET:
             raise FileNotFoundError(2, "no such object", address) from error
-        raise StorageError(f"cannot {doing} {address}: {_reason(error, marks, address)}") from error
+        refused = StorageError(f"cannot {doing} {address}: {_reason(error, marks, address)}")
+        refused.errno = errno.EACCES if marks & _DENIED else None
+        raise refused from error
 
 
 def no_bucket(address: str, doing: str = "read") -> StorageError:

@@ -22,7 +22,7 @@ from featx.features.recipe import RecipePart
 from featx.features.request import Request
 from featx.features.run import run
 from featx.features.store.store import FeatureStore
-from featx.files import cache_folder
+from featx.files import cache_folder, cache_place
 from featx.images.digests import DigestMemo, digest_bytes, read_file
 from featx.images.folder import ImageFolder
 
@@ -145,7 +145,7 @@ class Networks:
 
     def _missing(self, part: RecipePart) -> int:
         """Return of how many images the cache lacks a part; those that cannot be read are none."""
-        store = FeatureStore(self._folder, part, shared=True)
+        store = FeatureStore(self._place, part, shared=True)
         paths = [path for path in self.images.paths if path not in self._unreadable]
         digests = [self._digests[path] for path in paths if path in self._digests]
         return len(paths) - int(store.stored(digests).sum())
@@ -182,12 +182,16 @@ class Networks:
         plain = part.of_view(0)
         poolings = dict.fromkeys((plain.cut.pooling, *JOINT_POOLINGS))
         parts = [replace(plain, cut=replace(plain.cut, pooling=each)) for each in poolings]
-        speeds = (FeatureStore(self._folder, each, shared=True).images_per_second for each in parts)
+        speeds = (FeatureStore(self._place, each, shared=True).images_per_second for each in parts)
         return next((speed for speed in speeds if not math.isnan(speed)), math.nan)
 
     @cached_property
     def _folder(self) -> Path:
         return cache_folder(self.settled["cache"])
+
+    @cached_property
+    def _place(self) -> str | Path:
+        return cache_place(self.settled["cache"])
 
     @cached_property
     def _digests(self) -> dict[str, str]:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.features.recipe import RecipePart
-from featx.features.store.index import shard_paths
+from featx.features.store.folder import shard_paths
 from featx.features.store.store import FeatureStore
 
 RECIPE = RecipePart.of("resnet50", "0123456789abcdef" * 4, 224)

@@ -7,7 +7,7 @@ import pytest
 from fakes import recipe
 
 from featx.features import writer as module
-from featx.features.store.index import shard_paths
+from featx.features.store.folder import shard_paths
 from featx.features.store.store import FeatureStore
 from featx.features.writer import Picture, Writer
 from featx.images.digests import digest_bytes

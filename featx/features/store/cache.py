@@ -22,10 +22,10 @@ from featx.backbones.shipped import SUFFIX
 from featx.errors import FeatxError, OptionError
 from featx.features.recipe import Recipe
 from featx.features.store.calibrations import calibrations_folder, read_calibration
+from featx.features.store.folder import THREADS, shard_paths, shards_folder
 from featx.features.store.imported import clear_imported, imported_networks
-from featx.features.store.index import THREADS, shard_paths
 from featx.features.store.shard import DamagedShardError, verify_shard
-from featx.features.store.store import Damage, shards_folder
+from featx.features.store.store import Damage
 from featx.files import storage_errors
 from featx.text import count, listed
 

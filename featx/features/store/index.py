@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import time
@@ -13,12 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from featx.errors import OptionError, get_logger
+from featx.features.store.folder import THREADS, ShardFolder, shard_paths
 from featx.features.store.keys import KeyTables
-from featx.features.store.shard import DamagedShardError, Shard, open_shard
+from featx.features.store.shard import DamagedShardError, Shard
 
 _LISTINGS = 5  # until no file vanishes between being listed and being opened
 _FEW_ROWS = 256
-THREADS = max(8, os.cpu_count() or 1)  # more than there are cores: most of them wait for the disk
 _NAMED = "named-"  # how the names of shards begin that were given one
 
 log = get_logger(__name__)
@@ -35,13 +34,13 @@ class Entry:
 
 
 class ShardIndex:
-    """The shards of a folder.
+    """The shards of a folder, which may be a copy of one at an address.
 
     Any number of threads may use it: what they find out twice is found out twice.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, files: ShardFolder) -> None:
+        self.files = files
         self.merges = True  # whether small shards are merged, which this process may be unable to
         self.fixed: set[Path] = set()  # shards that cannot be removed
         self.keys = KeyTables()
@@ -51,14 +50,22 @@ class ShardIndex:
 
     def entries(self) -> Mapping[Path, Entry]:
         """Return what there is now, the oldest first."""
+        self.files.refresh()
         for _ in range(_LISTINGS):
             vanished: list[Path] = []  # merged by another process, or cleared
-            paths = shard_paths(self.folder)
+            paths = shard_paths(self.files.path)
             found = self._opened(paths, vanished)
             self._entries = {path: entry for path, entry in zip(paths, found, strict=True) if entry}
             if not vanished:
                 break
         return self._entries
+
+    def entry(self, path: Path) -> Mapping[Path, Entry]:
+        """Return what one file is, which was not there before."""
+        entry = self._entry(path)
+        found = {} if entry is None else {path: entry}
+        self._entries = {**self._entries, **found}
+        return found
 
     def _opened(self, paths: Sequence[Path], vanished: list[Path]) -> list[Entry | None]:
         """Open shards, several at a time where many are new; None for those that are not there."""
@@ -83,7 +90,7 @@ class ShardIndex:
             known = self._entries.get(path)
             if known is not None and known.stamp == stamp:
                 return known
-            return Entry(stamp, status.st_size, open_shard(path))
+            return Entry(stamp, status.st_size, self.files.open(path.name))
         except DamagedShardError as error:
             return Entry(stamp, status.st_size, None, str(error))
         except FileNotFoundError:
@@ -101,22 +108,9 @@ class ShardIndex:
 
 
 @lru_cache(maxsize=16)
-def index_of(folder: Path) -> ShardIndex:
+def index_of(files: ShardFolder) -> ShardIndex:
     """Return the index of a folder that this process has."""
-    return ShardIndex(folder)
-
-
-def shard_paths(folder: Path) -> list[Path]:
-    """List the finished shards of a recipe's folder, oldest first."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    return [
-        folder / name
-        for name in sorted(names)
-        if name.endswith(".arrow") and not name.startswith(".")
-    ]
+    return ShardIndex(files)
 
 
 def new_name(moment: str = "") -> str:

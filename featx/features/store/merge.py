@@ -18,7 +18,6 @@ import numpy as np
 from featx.errors import get_logger
 from featx.features.store.index import Entry, ShardIndex, has_name, new_name
 from featx.features.store.shard import Shard, write_shard
-from featx.files import written
 
 MOST_ALIKE = 16  # shards of about one size; as many become one
 _LARGEST_BYTES = 8 << 20  # a larger shard stays as it is
@@ -37,7 +36,7 @@ def merge_small(index: ShardIndex, shape: tuple[int, ...], *, named: bool = Fals
         try:
             gone |= _merged(index, group)
         except OSError as error:  # no room for both
-            log.info("%s: small files are not merged: %s", index.folder, error)
+            log.info("%s: small files are not merged: %s", index.files, error)
             index.merges = False
     return gone
 
@@ -73,13 +72,13 @@ def _merged(index: ShardIndex, group: Mapping[Path, Entry]) -> set[Path]:
         return set()
     oldest = next(iter(sound))
     name = new_name() if has_name(oldest) else new_name(oldest.stem.partition("-")[0])
-    with written(index.folder / name) as file:
+    with index.files.written(name) as file:
         write_shard(file, *_rows_of(sound.values()))
         os.utime(file, (max(path.stat().st_mtime for path in sound),) * 2)
-    _settle(index.folder)
+    _settle(index.files.path)
     for path in sound:
         try:
-            path.unlink(missing_ok=True)
+            index.files.remove(path.name)
         except OSError:
             index.fixed.add(path)
     return set(sound) - index.fixed

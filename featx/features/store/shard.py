@@ -11,7 +11,7 @@ import json
 import mmap
 import os
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +66,7 @@ class Shard:
     checksums: np.ndarray  # (rows,), uint32
     total: int | None  # checksum of all rows; None in shards of earlier versions, which lack it
     file: mmap.mmap | None = None  # where the vectors are on the disk
+    fill: Callable[[Collection[int]], None] | None = None  # brings rows there from elsewhere
 
     @cached_property
     def current(self) -> np.ndarray:
@@ -79,17 +80,24 @@ class Shard:
         actual = _checksum(self.shape, self.keys[row], self.notes[row], self.vectors[row])
         return actual == int(self.checksums[row])
 
+    @property
+    def offset(self) -> int:
+        """Where in its file the vectors begin."""
+        start = np.frombuffer(self.file or b"", np.uint8).ctypes.data
+        return int(self.vectors.ctypes.data - start)
+
     def fetch(self, rows: Collection[int]) -> None:
         """Let the system begin to read some rows, as it does not read ahead by itself."""
+        if self.fill is not None:
+            self.fill(rows)
         if self.file is None or not hasattr(mmap, "MADV_WILLNEED"):
             return
         if 2 * len(rows) >= len(self.keys):
             self.file.madvise(mmap.MADV_WILLNEED)
             return
-        before = self.vectors.ctypes.data - np.frombuffer(self.file, np.uint8).ctypes.data
-        width = self.vectors.strides[0]
+        offset, width = self.offset, self.vectors.strides[0]
         for row in rows:
-            first = before + row * width
+            first = offset + row * width
             start = first - first % mmap.PAGESIZE
             self.file.madvise(mmap.MADV_WILLNEED, start, first + width - start)
 

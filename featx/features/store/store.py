@@ -20,7 +20,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,15 +32,16 @@ import numpy as np
 
 from featx.errors import StorageError, get_logger
 from featx.features.recipe import RecipePart
-from featx.features.store.index import THREADS, ShardIndex, index_of, named, new_name
+from featx.features.store.folder import DESCRIPTION, THREADS
+from featx.features.store.index import Entry, ShardIndex, index_of, named, new_name
 from featx.features.store.keys import Places, as_keys
 from featx.features.store.merge import merge_small
+from featx.features.store.mirror import folder_of
 from featx.features.store.shard import BETWEEN_NOTES, Shard, held_shard, write_shard
 from featx.files import check_writable, mapped_array, storage_errors, written
 
 T = TypeVar("T")
 _TELLING = 16  # images that tell a speed
-_DESCRIPTION = "recipe.json"
 _NOT_WRITABLE = {  # what does not keep a cache from being read
     errno.EACCES,
     errno.EPERM,
@@ -63,8 +64,9 @@ class Damage:
 
 
 class FeatureStore:
-    """Vectors of one part of a recipe, by digest of the file they came from, in a cache folder.
+    """Vectors of one part of a recipe, by digest of the file they came from, in a cache.
 
+    The cache is a folder, or an address such as s3://bucket/featx, with a copy on this machine.
     What is not written, or cannot be, is held as long as the store lives. `keeps` says whether new
     rows are written; without a folder none are.
     """
@@ -84,9 +86,10 @@ class FeatureStore:
         """
         self.recipe = recipe
         self.keeps = folder is not None
-        self.folder = shards_folder(folder or os.devnull) / recipe.fingerprint
+        self.files = folder_of(folder, recipe.fingerprint)
+        self.folder = self.files.path  # on this machine
         self.damages: list[Damage] = []  # found so far; their rows count as missing
-        self._index = index_of(self.folder) if shared else ShardIndex(self.folder)
+        self._index = index_of(self.files) if shared else ShardIndex(self.files)
         self._speed = math.nan
         self._shards: dict[Path, Shard] = {}
         self._held_bytes = 0
@@ -96,9 +99,12 @@ class FeatureStore:
 
     def refresh(self) -> None:
         """Take in the shards that were written since the store was opened."""
+        self._take_in(self._index.entries())
+
+    def _take_in(self, entries: Mapping[Path, Entry]) -> None:
         known = {damage.path for damage in self.damages}
         shards, shape, damages = dict(self._shards), self.shape, []
-        for path, entry in self._index.entries().items():
+        for path, entry in entries.items():
             if path in shards or path in known:
                 continue
             if entry.shard is None:
@@ -145,11 +151,14 @@ class FeatureStore:
         wanted = list(dict.fromkeys(digests))
         while True:
             places = self._find(wanted)
-            bad = self._unsound(places)
-            if not bad:
+            bad, gone = self._unsound(places)
+            if not bad and not gone:
                 return {wanted[position] for position in np.flatnonzero(places.found)}
-            self._shards = {path: each for path, each in self._shards.items() if path not in bad}
+            left = self._shards.keys() - {*bad, *gone}
+            self._shards = {path: each for path, each in self._shards.items() if path in left}
             self._report([Damage(path, "a vector does not match its checksum") for path in bad])
+            if gone:
+                self.refresh()
 
     def _find(self, digests: Sequence[str]) -> Places:
         return self._index.keys.find(tuple(self._shards.values()), as_keys(digests))
@@ -160,13 +169,22 @@ class FeatureStore:
             raise KeyError(digests[int(np.argmin(places.found))])
         return places
 
-    def _unsound(self, places: Places) -> list[Path]:
-        """List the shards in which a vector at one of these places fails its checksum."""
+    def _unsound(self, places: Places) -> tuple[list[Path], list[Path]]:
+        """List the shards in which a vector at one of these places fails its checksum.
+
+        The second list has those that were merged or cleared before their vectors were read.
+        """
+        gone = []
 
         def damage(shard: Shard, positions: np.ndarray) -> Path | None:
-            return None if shard.are_sound(places.rows[positions].tolist()) else shard.path
+            try:
+                return None if shard.are_sound(places.rows[positions].tolist()) else shard.path
+            except FileNotFoundError:
+                gone.append(shard.path)
+                return None
 
-        return [path for path in _in_threads(damage, places) if path is not None]
+        bad = [path for path in _in_threads(damage, places) if path is not None]
+        return bad, gone
 
     def read(self, digests: Sequence[str], out: np.ndarray) -> None:
         """Copy vectors, each of them stored, into the rows of an array of (n, width), float32."""
@@ -189,7 +207,7 @@ class FeatureStore:
                 with storage_errors(self.folder):
                     self._is_new |= not self.folder.exists()
                     self.folder.mkdir(parents=True, exist_ok=True)
-                check_writable(self.folder / _DESCRIPTION)
+                check_writable(self.folder / DESCRIPTION)
                 self._describe()
 
     def discard_empty(self) -> None:
@@ -200,19 +218,19 @@ class FeatureStore:
         if not self._is_new or self._shards:
             return
         with suppress(OSError):
-            if [path.name for path in self.folder.iterdir()] == [_DESCRIPTION]:
-                (self.folder / _DESCRIPTION).unlink()
+            if [path.name for path in self.folder.iterdir()] == [DESCRIPTION]:
+                (self.folder / DESCRIPTION).unlink()
                 self.folder.rmdir()
 
     def _describe(self) -> None:
         """Write the settings for a person to read, unless they stand there."""
-        description = self.folder / _DESCRIPTION
+        description = self.folder / DESCRIPTION
         try:
             if RecipePart.from_dict(json.loads(description.read_bytes())) == self.recipe:
                 return
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             pass  # not there, or damaged
-        with written(description) as file:
+        with self.files.written(DESCRIPTION) as file:
             file.write_text(json.dumps(self.recipe.to_dict(), indent=2) + "\n")
 
     def append(
@@ -235,7 +253,7 @@ class FeatureStore:
         shape = tuple(vectors.shape[1:])
         if self.shape not in (None, shape):
             raise StorageError(
-                f"the cache {self.folder} holds features of shape {self.shape}, now they have "
+                f"the cache {self.files} holds features of shape {self.shape}, now they have "
                 f"{shape}; remove it (`featx cache clear {self.folder.name[:12]}`)"
             )
         texts = [BETWEEN_NOTES.join(each) for each in notes or [()] * len(digests)]
@@ -243,19 +261,24 @@ class FeatureStore:
         file_name = new_name() if name is None else named(name)
         self.create()
         if self.keeps:
-            with self._in_memory_instead(), written(self.folder / file_name) as file:
+            with self._in_memory_instead(), self.files.written(file_name) as file:
                 write_shard(file, keys, texts, vectors)
         if not self.keeps:
             self._hold(keys, texts, vectors)
-        elif name is None:
+        elif name is None and self.files.merges:
             self._merge(shape)
+        elif name is None:
+            self._take_in(self._index.entry(self.folder / file_name))
 
     def has(self, name: str) -> bool:
         """Whether a shard of this name is stored; nothing else is looked at."""
-        return self.keeps and (self.folder / named(name)).is_file()
+        return self.keeps and self.files.has(named(name))
 
     def merge(self) -> None:
-        """Merge small shards, those with names, too: nobody asks for these any more."""
+        """Merge small shards, those with names, too: nobody asks for these any more.
+
+        At an address this is the only way that shards are merged: let one machine do it.
+        """
         self.refresh()
         if self.keeps and self.shape is not None:
             self._merge(self.shape, named=True)
@@ -279,11 +302,10 @@ class FeatureStore:
         try:
             yield
         except StorageError as error:
-            reason = error.__cause__
-            if not isinstance(reason, OSError) or error.errno not in _NOT_WRITABLE:
+            if error.errno not in _NOT_WRITABLE:
                 raise
             self.keeps = False
-            _tell_once(self.folder.parents[1], error.errno)
+            _tell_once(self.files.cache, error.errno)
 
     def keep_few(self, count: int) -> None:
         """Keep so many new rows only if they are among the first few of this process."""
@@ -322,7 +344,7 @@ class FeatureStore:
         """Remove the damaged shards; call it once their rows are stored anew."""
         for damage in self.damages:
             with suppress(OSError):
-                damage.path.unlink(missing_ok=True)
+                self.files.discard(damage.path.name)
         self.damages.clear()
         if self.keeps and self._shards:
             with suppress(OSError):
@@ -347,12 +369,12 @@ def _sum_of(speed: float) -> int:
 
 
 @cache
-def _tell_once(folder: Path, number: int) -> None:
+def _tell_once(cache_name: str, number: int) -> None:
     """Say, once a process, that a cache cannot be written."""
     log.warning(
         "the cache %s cannot be written (%s): what it holds is used, and nothing is added; "
         "--cache or FEATX_CACHE names another folder, --no-cache none",
-        folder,
+        cache_name,
         os.strerror(number).lower(),
     )
 
@@ -382,8 +404,3 @@ def _runs(positions: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, int, i
     starts = np.concatenate([[0], breaks])
     counts = np.diff(np.append(starts, len(rows)))
     yield from zip(positions[starts], rows[starts], counts, strict=True)
-
-
-def shards_folder(cache: str | os.PathLike[str]) -> Path:
-    """Return the folder of a cache below which each recipe has its own."""
-    return Path(cache) / "features"

@@ -16,7 +16,7 @@ from featx.errors import OptionError, StorageError
 from featx.features.recipe import RecipePart
 from featx.features.store.cache import clear, contents, engines
 from featx.features.store.calibrations import calibrations_folder
-from featx.features.store.index import shard_paths
+from featx.features.store.folder import shard_paths
 from featx.features.store.store import Damage, FeatureStore
 from featx.images.digests import digest_bytes
 
