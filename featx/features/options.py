@@ -338,14 +338,7 @@ class RunnerOptions(TypedDict, total=False):
         ),
     ]
     num_gpus: Annotated[
-        int,
-        Option(
-            0,
-            "GPUs of each worker that holds the network.",
-            bounds=(0, None),
-            metavar="G",
-            group="Ray",
-        ),
+        int, Option(0, "GPUs of each such worker.", bounds=(0, None), metavar="G", group="Ray")
     ]
 
 

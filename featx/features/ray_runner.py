@@ -25,7 +25,7 @@ from featx.features.worker import Block, BlockEmbedder, Work, decode_block
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BLOCK_FILES = 64  # a node that dies costs at most so many of each of its workers
+BLOCK_FILES = 64  # a node that dies costs at most so many of each of its workers
 _BLOCK_BYTES = 32 << 20  # of pixels
 _LARGEST_WORKER = 8  # cores
 _ANSWERS_WITHIN = 10.0  # seconds
@@ -151,7 +151,7 @@ def _workers(settings: RunSettings) -> tuple[int, int | None]:
 def _divided(files: Sequence[tuple[int, str]], work: Work) -> list[Sequence[tuple[int, str]]]:
     """Divide files into blocks, each of which the memory holds."""
     pixels = sum(3 * network.part.square.size**2 for network in work.networks)
-    size = max(1, min(_BLOCK_FILES, _BLOCK_BYTES // pixels))
+    size = max(1, min(BLOCK_FILES, _BLOCK_BYTES // pixels))
     return [files[start : start + size] for start in range(0, len(files), size)]
 
 

@@ -8,31 +8,29 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageFile
 
 from featx.backbones.backbone import Backbone
-from featx.backbones.engines.choice import open_engine, prepare, quickest_precision
-from featx.backbones.engines.engine import Engine, EngineRequest
+from featx.backbones.engines.choice import quickest_precision
 from featx.backbones.weights import written_sources
 from featx.errors import ImageError, NoImagesError, StorageError, get_logger
-from featx.features.batches import Batches
 from featx.features.calibration import calibrated
 from featx.features.columns import as_labels, as_paths
 from featx.features.matrix import Features
+from featx.features.networks import Network, networks_of, work_of
 from featx.features.options import EmbedOptions
 from featx.features.ray_runner import blocks_on_ray, connect, require_ray
 from featx.features.reader import Reader, ReadFile
 from featx.features.recipe import Recipe, RecipePart, join
-from featx.features.request import Request, calibrations_in, passes, with_pooling
+from featx.features.request import Request, calibrations_in
 from featx.features.settings import RunSettings
 from featx.features.store.store import FeatureStore
-from featx.features.worker import Tally, Work, WorkNetwork
-from featx.features.writer import Picture, Writer
+from featx.features.worker import Tally
+from featx.features.writer import Picture
 from featx.files import cache_folder, cache_place, room_for
 from featx.images.decode import Outcome
 from featx.images.digests import DigestMemo
@@ -74,7 +72,7 @@ def run(
     requests = calibrated(requests, images, settled)
     parts = list(dict.fromkeys(part for request in requests for part in request.parts))
     folder, memo = _cache(settings.cache)
-    networks = _networks(parts, folder and cache_place(settings.cache), settings)
+    networks = networks_of(parts, folder and cache_place(settings.cache), settings)
     few = len(images.paths) < _FEW
     known = {} if few else memo.known(images.paths)
     measuring = None if few or sparing or folder is None else partial(_is_worth_measuring, networks)
@@ -109,73 +107,12 @@ def _cache(asked: str | os.PathLike[str] | bool | None) -> tuple[Path | None, Di
     return folder, DigestMemo(folder / "digests.sqlite")
 
 
-@dataclass(frozen=True, eq=False)
-class _Network:
-    """A network of the run, with what it sees and what becomes of its vectors."""
-
-    backbone: Backbone
-    part: RecipePart
-    batches: Batches
-    writer: Writer
-
-
-def _engine_request(
-    backbone: Backbone, part: RecipePart, poolings: tuple[str, ...], settings: RunSettings
-) -> EngineRequest:
-    return EngineRequest(
-        backbone,
-        part.cut,
-        poolings,
-        part.square.size,
-        cache_folder(settings.cache),  # converted networks are always kept
-        None if settings.batch_size is None else int(settings.batch_size),
-        settings.progress,
-    )
-
-
-def _networks(
-    parts: Sequence[tuple[Backbone, RecipePart]], place: Path | str | None, settings: RunSettings
-) -> list[_Network]:
-    """List each network once, with what becomes of the vectors that one run of it gives."""
-
-    @cache  # views of a picture go through one engine
-    def opened(backbone: Backbone, part: RecipePart, poolings: tuple[str, ...]) -> Engine:
-        request = _engine_request(backbone, part, poolings, settings)
-        return open_engine(request, settings.engine)
-
-    return [
-        _Network(
-            backbone,
-            part,
-            Batches(partial(opened, backbone, part.of_view(0), poolings)),
-            Writer(
-                [FeatureStore(place, with_pooling(part, each), shared=True) for each in poolings]
-            ),
-        )
-        for (backbone, part), poolings in passes(parts).items()
-    ]
-
-
-def _work(networks: Sequence[_Network], settings: RunSettings) -> Work:
-    """Write what the workers of a cluster are to do; networks are converted here, once."""
-    folder = cache_folder(settings.cache).absolute()
-    made = []
-    for each in networks:
-        poolings = tuple(store.recipe.cut.pooling for store in each.writer.stores)
-        request = _engine_request(each.backbone, each.part.of_view(0), poolings, settings)
-        converted = prepare(request, settings.engine)
-        backbone = replace(each.backbone, source=None) if converted else each.backbone
-        made.append(WorkNetwork(backbone, each.part, poolings))
-    load_truncated = bool(ImageFile.LOAD_TRUNCATED_IMAGES)
-    return Work(tuple(made), str(folder), settings.engine, settings.batch_size, load_truncated)
-
-
-def _is_worth_measuring(networks: Sequence[_Network]) -> bool:
+def _is_worth_measuring(networks: Sequence[Network]) -> bool:
     """Whether measuring a picture takes little beside its networks, on CPUs a twentieth or less."""
     return sum(network.batches.seconds_per_image for network in networks) >= _MEASURED_FROM
 
 
-def _claim(networks: Sequence[_Network], digest: str) -> list[int]:
+def _claim(networks: Sequence[Network], digest: str) -> list[int]:
     return [number for number, network in enumerate(networks) if network.writer.claim(digest)]
 
 
@@ -189,7 +126,7 @@ class _Filling:
     def __init__(
         self,
         paths: Sequence[str],
-        networks: Sequence[_Network],
+        networks: Sequence[Network],
         digests: Mapping[str, str],
         settings: RunSettings,
         sparing: bool,
@@ -209,7 +146,7 @@ class _Filling:
         self._sparing = sparing
         self._memo = memo
         self._workers: ThreadPoolExecutor | None = None
-        self._pending: deque[tuple[_Network, list[Picture], Future[np.ndarray]]] = deque()
+        self._pending: deque[tuple[Network, list[Picture], Future[np.ndarray]]] = deque()
 
     def fill(self) -> None:
         """Fill the stores until they have a sound vector for every file that can be read."""
@@ -291,7 +228,7 @@ class _Filling:
         connect(self._settings.address)
         for store in self._stores:
             store.create()
-        work, settings = _work(self._networks, self._settings), self._settings
+        work, settings = work_of(self._networks, self._settings), self._settings
         files = [(index, self._paths[index]) for index in todo]
         names = ", ".join(dict.fromkeys(each.backbone.name for each in self._networks))
         tally, remembered = Tally(len(self._networks)), time.monotonic()
@@ -364,7 +301,7 @@ class _Filling:
                 self._submit(network, batch)
         return opening
 
-    def _submit(self, network: _Network, batch: list[Picture]) -> None:
+    def _submit(self, network: Network, batch: list[Picture]) -> None:
         """Hand a batch to its network.
 
         No more batches are computed at once than the processor has streams for, whichever networks

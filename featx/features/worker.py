@@ -26,7 +26,7 @@ from featx.features.recipe import RecipePart
 from featx.features.request import with_pooling
 from featx.features.store.store import FeatureStore
 from featx.files import cache_folder
-from featx.images.digests import Stamp
+from featx.images.regular import Stamp
 
 
 @dataclass(frozen=True)

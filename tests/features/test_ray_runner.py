@@ -68,7 +68,7 @@ def assert_same(made, expected):
 
 @pytest.mark.filterwarnings("ignore::featx.errors.ImageSourceWarning")
 def test_rows_outcomes_and_order_are_those_of_one_machine(many, tmp_path, computed, monkeypatch):
-    monkeypatch.setattr(ray_runner, "_BLOCK_FILES", 7)
+    monkeypatch.setattr(ray_runner, "BLOCK_FILES", 7)
     local = featx.embed(many, cache=tmp_path / "local")
     made = featx.embed(many, cache=tmp_path / "cache", **ON_RAY)
     assert_same(made, local)
@@ -133,7 +133,7 @@ def test_a_file_alone_that_cannot_be_read_is_the_error_of_one_machine(tmp_path, 
 
 def test_a_cache_that_cannot_be_written_is_one_line(photos, tmp_path, computed):
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="cannot write .*file"):
+    with pytest.raises(StorageError, match=r"cannot write .*file"):
         featx.embed(photos, cache=tmp_path / "file" / "cache", **ON_RAY)
 
 
