@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,18 @@ SETTINGS = {
     "AWS_SECRET_ACCESS_KEY": "tests",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+_LOG = logging.getLogger("werkzeug")  # a line for each request
+_REQUEST = re.compile(r'"([A-Z]+) /([^/? ]+)(/[^? ]*)?(\?[^ ]*)? HTTP')
+_NAMES = {
+    ("GET", False): "ListObjects",
+    ("GET", True): "GetObject",
+    ("HEAD", False): "HeadBucket",
+    ("HEAD", True): "HeadObject",
+    ("PUT", True): "PutObject",
+    ("DELETE", True): "DeleteObject",
 }
 
 
@@ -27,7 +40,9 @@ class Server:
         import fsspec.asyn
         from moto.server import ThreadedMotoServer
 
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        _LOG.setLevel(logging.INFO)
+        _LOG.propagate = False
+        _LOG.addHandler(logging.NullHandler())
         fsspec.asyn.get_loop()  # its thread is there before tests count threads
         self._server = ThreadedMotoServer(port=0, verbose=False)
         self._server.start()
@@ -62,7 +77,9 @@ class Bucket:
         return s3_backends["123456789012"]["aws"]
 
     def create(self) -> None:
-        self._backend.create_bucket(self.name, "us-east-1")
+        """Make the bucket, unless it is there."""
+        if self.name not in self._backend.buckets:
+            self._backend.create_bucket(self.name, "us-east-1")
 
     def put(self, key: str, data: bytes) -> str:
         """Put an object, without a request, and return its address."""
@@ -86,6 +103,28 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         self._backend.delete_object(self.name, key)
+
+    @contextmanager
+    def requests(self) -> Iterator[list[str]]:
+        """Give a list of what is asked of the bucket while the block runs: "GetObject" and so on.
+
+        Of whatever process, in order.
+        """
+        asked: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: asked.extend(self._asked(record.getMessage()))
+        _LOG.addHandler(handler)
+        try:
+            yield asked
+        finally:
+            _LOG.removeHandler(handler)
+
+    def _asked(self, line: str) -> list[str]:
+        found = _REQUEST.search(line)
+        if found is None or found[2] != self.name:
+            return []
+        kind = found[1], bool((found[3] or "").strip("/"))
+        return [_NAMES.get(kind, " ".join(map(str, kind)))]
 
 
 @contextmanager

@@ -128,12 +128,14 @@ def needs_keras(page: Path) -> bool:
     pages_with("python", mark=lambda page: (pytest.mark.keras,) if needs_keras(page) else ()),
 )
 def test_the_python_of_a_page_runs_and_gives_the_shapes_it_says(
-    page, clone, one_cache, monkeypatch
+    page, clone, one_cache, monkeypatch, request
 ):
     """An expression with a comment such as `# (20, 1280), float32` has that value.
 
     The blocks of a page run one after the other, in one session.
     """
+    if "s3://" in "\n".join(blocks(page, "python")):
+        fill_bucket(request.getfixturevalue("bucket"))
     if needs_keras(page):
         monkeypatch.setenv("FEATX_CACHE", str(one_cache))
         run_python(page)
@@ -142,6 +144,13 @@ def test_the_python_of_a_page_runs_and_gives_the_shapes_it_says(
     with fakes.install(WideEngine):
         run_python(page)
     assert before or "keras" not in sys.modules, "this page needs Keras: see `needs_keras`"
+
+
+def fill_bucket(bucket) -> None:
+    """Make the bucket of S3 that pages name, with the fruit in it."""
+    bucket.name = "photos"
+    bucket.create()
+    bucket.put_folder(ROOT / "data/fruit", "fruit")
 
 
 def run_python(page: Path) -> None:

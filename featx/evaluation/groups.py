@@ -18,6 +18,7 @@ from featx.features.matrix import Features
 from featx.images.folder import ImageFolder
 from featx.images.times import taken_at
 from featx.paths import plain_path
+from featx.storage.address import common_folder
 from featx.text import count, listed
 
 #: What says which pictures belong together: a group for each picture (a sequence or a column of a
@@ -232,7 +233,7 @@ def _matched(pattern: re.Pattern[str], paths: Sequence[str]) -> list[str | None]
 def _from_common_folder(paths: Sequence[str]) -> list[str]:
     """Write paths from the folder down that all share, with "/" between names."""
     try:
-        common = os.path.commonpath([os.path.dirname(path) for path in paths])
+        common = common_folder(paths)
     except ValueError:  # some are absolute and some are not
         common = ""
     return [path.removeprefix(common).replace(os.sep, "/").lstrip("/") for path in paths]

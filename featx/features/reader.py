@@ -33,6 +33,8 @@ from featx.images.quiet import quiet_pillow
 from featx.images.regular import MAX_FILE_BYTES, Stamp
 from featx.images.square import Square
 from featx.paths import file_of, member_of
+from featx.storage.address import is_absolute, is_address
+from featx.storage.objects import AT_ONCE
 
 DECODED_AHEAD = 32  # pictures at least,
 BATCHES_AHEAD = 4
@@ -84,7 +86,9 @@ class Reader:
 
     def files(self, todo: Sequence[int]) -> Generator[ReadFile, None, None]:
         """Yield files by their places, in order."""
-        threads = os.cpu_count() or 1
+        threads = cores = os.cpu_count() or 1
+        if any(is_address(self._paths[index]) for index in todo):
+            threads = max(threads, AT_ONCE)  # which wait for a store more than they decode
         waiting: deque[Future[ReadFile]] = deque()
         late: deque[bool] = deque(maxlen=WATCHED)  # whether no decoded pictures were left
         by_processes: Iterable[ReadFile] = ()
@@ -93,11 +97,11 @@ class Reader:
             pool = ThreadPoolExecutor(threads, thread_name_prefix="featx-decode")
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             for number, index in enumerate(todo):
-                if not starting and self._is_behind(late) and self._gain(threads, todo, number):
-                    starting = stack.enter_context(_processes(threads))
+                if not starting and self._is_behind(late) and self._gain(cores, todo, number):
+                    starting = stack.enter_context(_processes(cores))
                 if starting and starting.done():
-                    log.info("%d processes decode from here on", threads)
-                    by_processes = self._files_by_processes(todo[number:], starting.pool, threads)
+                    log.info("%d processes decode from here on", cores)
+                    by_processes = self._files_by_processes(todo[number:], starting.pool, cores)
                     break
                 waiting.append(pool.submit(self._file, index))
                 while len(waiting) > (2 * threads if starting else self._ahead(threads)):
@@ -121,7 +125,7 @@ class Reader:
             and len(todo) - start >= WORTH_PROCESSES
             and self._most_ahead >= n * _CHUNK
             and not multiprocessing.current_process().daemon  # which may have no children
-            and not any(isinstance(self._paths[index], MemoryImage) for index in todo[start:])
+            and not any(_is_elsewhere(self._paths[index]) for index in todo[start:])
         )
 
     def _files_by_processes(
@@ -301,6 +305,11 @@ def read_chunk(
     return made
 
 
+def _is_elsewhere(path: str) -> bool:
+    """Whether a picture is not on the disk: processes gain nothing where one waits for a store."""
+    return isinstance(path, MemoryImage) or is_address(path)
+
+
 def _size(path: str) -> int:
     """Return how many bytes a file takes in memory; a picture in memory takes no more."""
     if isinstance(path, MemoryImage):
@@ -317,6 +326,6 @@ def reason_of(error: Exception, path: str) -> str:
     """Say why a file cannot be read, and where a relative path was looked for."""
     known = getattr(error, "strerror", None)
     reason = known.lower() if known else str(error) or "out of memory"
-    if isinstance(error, FileNotFoundError) and not os.path.isabs(file_of(path)):
+    if isinstance(error, FileNotFoundError) and not is_absolute(file_of(path)):
         reason += f" in {os.getcwd()}; --root (in Python root=) says where paths begin"
     return reason

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from featx.errors import ImageSourceError, warn_of_images
 from featx.features.matrix import Features
 from featx.images.memory import MemoryImage
 from featx.paths import plain_path
+from featx.storage.address import absolute
 from featx.text import count, printable
 
 _UNTOLD = ("weights", "preprocessing", "orientation", "color", "view")  # in names of features
@@ -52,7 +52,7 @@ def same_images(several: Sequence[Features]) -> list[Features]:
 
 def _key(path: str) -> str:
     """Return what different ways to write the path of an image have in common."""
-    return path if isinstance(path, MemoryImage) else os.path.abspath(plain_path(path))
+    return path if isinstance(path, MemoryImage) else absolute(plain_path(path))
 
 
 def distinct_names(several: Sequence[Features]) -> list[str]:

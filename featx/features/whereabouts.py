@@ -16,6 +16,8 @@ from typing import Any
 from featx.errors import OptionError
 from featx.images.memory import MemoryImage
 from featx.paths import file_of, member_of, plain_path
+from featx.storage.address import absolute, below, is_address, local_path
+from featx.storage.address import common_folder as shared_folder
 
 _TRIED = 20  # pictures of which one has to be there
 
@@ -25,11 +27,9 @@ def common_folder(paths: Sequence[str]) -> str | None:
 
     It is "" for the current folder.
     """
-    folders = {
-        os.path.dirname(file_of(path)) for path in paths if not isinstance(path, MemoryImage)
-    }
+    files = [file_of(path) for path in paths if not isinstance(path, MemoryImage)]
     try:
-        return os.path.commonpath(folders) if folders else None
+        return shared_folder(files) if files else None
     except ValueError:  # some are absolute and some are not, or on several drives
         return None
 
@@ -65,7 +65,9 @@ class Whereabouts:
         given = common_folder(paths)
         if given is None:
             return None
-        root, place = os.path.abspath(given), os.path.abspath(file.parent)
+        root, place = absolute(given), os.path.abspath(file.parent)
+        if is_address(root):
+            return cls(given, root, None)
         try:
             from_file = os.path.relpath(root, place).replace(os.sep, "/")
         except ValueError:
@@ -81,7 +83,7 @@ class Whereabouts:
                 str(told["given"]), str(told["root"]), None if from_file is None else str(from_file)
             )
         given = common_folder(paths)
-        return None if given is None else cls(given, os.path.abspath(given), None)
+        return None if given is None else cls(given, absolute(given), None)
 
     def finder(
         self, paths: Sequence[str], file: Path, root: str | os.PathLike[str] | None
@@ -95,11 +97,11 @@ class Whereabouts:
         if self.from_file is not None:
             folders.insert(0, os.path.normpath(os.path.join(file.parent, self.from_file)))
         if root is not None:
-            folders = [os.path.expanduser(os.fspath(root))]
-        elif not some or any(os.path.isfile(file_of(path)) for path in some):
+            folders = [os.path.expanduser(local_path(os.fspath(root)))]
+        elif not some or any(map(_may_be_there, some)):
             return None
         for folder in folders:
-            if any(os.path.isfile(file_of(self._within(folder, path))) for path in some):
+            if any(_may_be_there(self._within(folder, path)) for path in some):
                 return lambda path, folder=folder: self._within(folder, path)  # type: ignore[misc]
         if root is not None:
             first = relative_to(self.given, some[0]) if some else "nothing"
@@ -116,4 +118,11 @@ class Whereabouts:
             return str(member._replace(container=self._within(folder, member.container)))
         if self.given and not path.startswith(self.given):
             return path
-        return os.path.join(folder, *relative_to(self.given, path).split("/"))
+        name = relative_to(self.given, path)
+        return below(folder, name) if is_address(folder) else os.path.join(folder, *name.split("/"))
+
+
+def _may_be_there(path: str) -> bool:
+    """Whether there is a file; of an object that is taken for granted, without asking its store."""
+    file = file_of(path)
+    return is_address(file) or os.path.isfile(file)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 
+from featx.errors import FeatxError, StorageError
 from featx.images.memo import Memo
 from featx.images.memory import MemoryImage
 from featx.images.packed.container import read_member
@@ -20,6 +21,9 @@ from featx.images.regular import (
     stamp_of,
 )
 from featx.paths import file_of, member_of, plain_path
+from featx.storage.address import absolute, is_address
+from featx.storage.entry import Entry
+from featx.storage.objects import entries_of, read_with_stamp
 
 _MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the year 2262
 
@@ -30,9 +34,10 @@ def digest_bytes(data: bytes) -> str:
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
-    """Read a file, or a picture in memory, and take its stamp before.
+    """Read a file, an object, or a picture in memory, and take its stamp before.
 
-    The stamp is None if the file is too young to be remembered, or in memory. Whatever cannot be
+    The stamp is None if the file is too young to be remembered, or in memory, and for an object of
+    which the store tells no change. Whatever cannot be
     read is an `OSError`; so is what is no regular file (a pipe, a socket, a device), which is not
     opened because reading it could wait or go on for ever, and a file of more than
     `MAX_FILE_BYTES`.
@@ -41,6 +46,8 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
         return path.read(), None
     if (member := member_of(os.fspath(path))) is not None:
         return read_member(member)
+    if isinstance(path, str) and is_address(path):
+        return _read_object(path)
     try:
         with open(path, "rb", opener=open_regular) as file:
             status = os.fstat(file.fileno())
@@ -55,8 +62,16 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
     return data, stamp_of(status) if is_settled(status, now) else None
 
 
+def _read_object(address: str) -> tuple[bytes, Stamp | None]:
+    try:
+        data, entry = read_with_stamp(address, MAX_FILE_BYTES)
+    except StorageError as error:  # an outcome says of which picture it is
+        raise OSError(str(error).removeprefix(f"cannot read {address}: ")) from error
+    return data, stamp_of_object(entry)
+
+
 class DigestMemo(Memo):
-    """Remembers the digests of files, so that an unchanged file is not read again.
+    """Remembers the digests of files and objects, so that unchanged ones are not read again.
 
     Never is a digest wrong.
     """
@@ -78,17 +93,25 @@ class DigestMemo(Memo):
         known: dict[str, str] = {}
         files: dict[str, tuple[bytes, Stamp]] = {}
         stamps: dict[str, Stamp] = {}  # of files, each of which may hold many pictures
+        objects: list[str] = []
         for path in paths:
             with suppress(OSError, ValueError):  # missing, damaged, or no path at all
                 if isinstance(path, MemoryImage):
                     known[path] = digest_bytes(path.read())
                     continue
                 file = file_of(path)
+                if is_address(file):
+                    objects.append(path)
+                    continue
                 if file is path or file not in stamps:
                     stamps[file] = stamp_of(os.stat(file))
                 files[path] = _key(path), stamps[file]
-        keys = list(dict.fromkeys(key for key, _ in files.values()))
+        keys = list(dict.fromkeys([*(key for key, _ in files.values()), *map(_key, objects)]))
         rows = self._select("digest, seal", keys)
+        now = _objects_now({file_of(path) for path in objects if _key(path) in rows})
+        files |= {
+            path: (_key(path), now[file_of(path)]) for path in objects if file_of(path) in now
+        }
         for path, (key, stamp) in files.items():
             digest, seal = rows.get(key, (None, None))
             if isinstance(digest, bytes) and seal == _seal(key, stamp, digest):
@@ -105,8 +128,25 @@ class DigestMemo(Memo):
         self._insert(rows)
 
 
+def _objects_now(addresses: Set[str]) -> dict[str, Stamp]:
+    """Look at objects that are remembered; nothing where the store says no."""
+    with suppress(FeatxError):  # reading them says why
+        found = entries_of(sorted(addresses)).values()
+        return {each.address: stamp for each in found if (stamp := stamp_of_object(each))}
+    return {}
+
+
+def stamp_of_object(entry: Entry) -> Stamp | None:
+    """Write the stamp of an object, such as its ETag, as the numbers of a file's."""
+    if not entry.stamp:
+        return None
+    hashed = hashlib.sha256(entry.stamp.encode()).digest()
+    numbers = (int.from_bytes(hashed[start : start + 8]) & _MAX_INTEGER for start in (0, 8))
+    return Stamp(entry.size, *numbers)
+
+
 def _key(path: str) -> bytes:
-    return os.fsencode(os.path.abspath(plain_path(path)))
+    return os.fsencode(absolute(plain_path(path)))
 
 
 def _seal(key: bytes, stamp: Stamp, digest: bytes) -> bytes:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from featx.errors import OptionError, one_line
 from featx.images.memory import MemoryImage
 from featx.paths import plain_path
+from featx.storage.address import absolute, joined
 from featx.text import count, printable, shortened
 
 _MOST_BYTES = 64 << 20
@@ -58,14 +59,11 @@ class Exclusion:
 
     def leaves_out(self, paths: Sequence[str], folders: Iterable[str]) -> list[bool]:
         """Say which images are left out; relative paths begin in one of the folders."""
-        starts = [*dict.fromkeys(os.path.abspath(folder) for folder in folders)]
-        named = {
-            os.path.normpath(os.path.join(start, plain_path(path)))
-            for start in starts
-            for path in self.paths
-        }
+        starts = [*dict.fromkeys(absolute(folder) for folder in folders)]
+        own = [plain_path(path) for path in self.paths]
+        named = {absolute(joined(start, path)) for start in starts for path in own}
         return [
-            not isinstance(path, MemoryImage) and os.path.abspath(plain_path(path)) in named
+            not isinstance(path, MemoryImage) and absolute(plain_path(path)) in named
             for path in paths
         ]
 

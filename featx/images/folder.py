@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from featx.errors import ImageSourceError, NoImagesError, OptionError, check_choice
 from featx.images.arrays import array_images
+from featx.images.bucket import is_folder_at, is_there, list_address, names_folder
 from featx.images.exclusion import Exclusion
 from featx.images.item import as_image, is_array
 from featx.images.labels import (
@@ -20,14 +22,15 @@ from featx.images.labels import (
     notes_on_names,
 )
 from featx.images.layout import class_folder, parts_of
-from featx.images.listing import list_folder, named_as_image, notes_on_folders
+from featx.images.listing import TABLE_SUFFIXES, list_folder, named_as_image, notes_on_folders
 from featx.images.memory import MemoryImage, picture_in_memory
 from featx.images.packed.container import container_in, contents_of
 from featx.images.packed.shards import shards_in
 from featx.images.pattern import is_pattern, matching
 from featx.images.rows import notes_on_others, rows_of
-from featx.images.table import TABLE_SUFFIXES, Table, is_table
+from featx.images.table import Table, is_table, refuse_columns, table_of_labels
 from featx.paths import file_of, plain_path
+from featx.storage.address import below, is_absolute, is_address, local_path
 from featx.text import count
 
 #: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
@@ -132,11 +135,11 @@ class ImageFolder:
         ImageSourceError
             The folder is missing, unreadable or without images.
         """
-        root = os.path.expanduser(os.fspath(root))
-        if not os.path.isdir(root):
+        root = os.path.expanduser(local_path(os.fspath(root)))
+        if not is_address(root) and not os.path.isdir(root):
             found = "is no folder" if os.path.exists(root) else f"does not exist{_looked_in(root)}"
             raise ImageSourceError(f"{root!r} {found}: expected a folder of images")
-        listing = list_folder(root)
+        listing = list_address(root) if is_address(root) else list_folder(root)
         images = [relative for relative, is_image in listing.files if is_image]
         n_other = len(listing.files) - len(images) + listing.n_left_behind
         if not images:
@@ -210,14 +213,14 @@ class ImageFolder:
         """
         check_choice("classes_from", classes_from, CLASSES_FROM)
         exclusion = None if exclude is None else Exclusion.of(exclude)
-        start = None if root is None else os.path.expanduser(os.fspath(root))
+        start = None if root is None else os.path.expanduser(local_path(os.fspath(root)))
         images = cls._with_labels(
             source, labels, _Reading(start, path_column, label_column, classes_from)
         )
         named = isinstance(source, ImageFolder) or is_table(labels) or _lists_a_table(source)
         named = named or any(path.startswith("tar://") for path in images.paths[:1])
         if images.table is None and not named:
-            _refuse_columns(path_column, label_column)
+            refuse_columns(path_column, label_column)
         if exclusion is None:
             return images
         folders = [start or "", images.root or "", *_folders_in(source)]
@@ -226,7 +229,7 @@ class ImageFolder:
 
     @classmethod
     def _with_labels(cls, source: ImageSource, labels: Labels, reading: _Reading) -> ImageFolder:
-        table = _table_of_labels(labels)
+        table = table_of_labels(labels)
         if table is None or table.column(reading.path_column) is None:
             images = cls._of(source, reading)
             if labels is None:
@@ -312,6 +315,8 @@ class ImageFolder:
             return cls._of_archive(*archive, reading)
         if shards := shards_in(path):
             return cls._of_items(shards, reading)
+        if is_address(path) and not is_pattern(path):
+            return cls._of_address(path, reading)
         if os.path.isdir(path):
             return cls.scan(path, classes_from=reading.classes_from)
         if is_pattern(path):
@@ -323,6 +328,15 @@ class ImageFolder:
         if not named_as_image(plain_path(path)):
             raise ImageSourceError(f"{path!r} is no image by its name: expected {_EXPECTED_PATH}")
         return cls(paths=(path,), labels=(None,))
+
+    @classmethod
+    def _of_address(cls, address: str, reading: _Reading) -> ImageFolder:
+        """Take a picture at an address, or those of a folder there."""
+        if names_folder(address):
+            return cls.scan(address, classes_from=reading.classes_from)
+        if not is_there(address):
+            raise ImageSourceError(f"there is no {address}: expected {_EXPECTED_PATH}")
+        return cls(paths=(address,), labels=(None,))
 
     @classmethod
     def of_rows(cls, items: Iterable[Any], what: str, root: str | None = None) -> ImageFolder:
@@ -364,7 +378,7 @@ class ImageFolder:
 
         `path_of` gives their paths, where they are not joined to that of the root.
         """
-        path_of = path_of or (lambda relative: os.path.join(root, relative.replace("/", os.sep)))
+        path_of = path_of or partial(below, root)
         names = [class_folder(relative, classes_from) for relative in images]
         parts = parts_of(root, images)
         return cls(
@@ -418,6 +432,9 @@ class ImageFolder:
             return cls._of_table(table, reading)
         if isinstance(path, MemoryImage):
             return None
+        if is_address(path) and not _is_several(path):
+            is_several = path.endswith("/") or (names_folder(path) and is_folder_at(path))
+            return cls._of_path(path, replace(reading, root=None)) if is_several else None
         if is_folder(path) or _is_several(path):
             return cls._of_path(path, replace(reading, root=None))
         return None
@@ -431,7 +448,7 @@ class ImageFolder:
         row = f"row {{}} of the column `{str(column.name).replace('{', '{{').replace('}', '}}')}`"
         if table.folder is not None:
             starts = [table.folder, ""] if start is None else [start]
-            found = table.begin(texts, starts, os.path.exists)
+            found = table.begin(texts, starts, is_there)
             start, texts = found or (starts[0], texts)
             if start != starts[0]:
                 notes.append(f"paths of {table.name} begin in the current folder, not in its own")
@@ -450,7 +467,7 @@ class ImageFolder:
 def _folders_in(source: ImageSource) -> list[str]:
     """Return the folder that is a source, or those among the items of a list."""
     items = source if isinstance(source, list | tuple) else [source]
-    return [os.path.expanduser(os.fspath(item)) for item in items if is_folder(item)]
+    return [os.path.expanduser(local_path(os.fspath(item))) for item in items if is_folder(item)]
 
 
 def _is_several(path: str) -> bool:
@@ -463,36 +480,16 @@ def _lists_a_table(source: ImageSource) -> bool:
     return isinstance(source, list | tuple) and any(map(is_table, source))
 
 
-def _refuse_columns(path_column: str, label_column: str) -> None:
-    """Raise an `OptionError` where a column is named and there is no table."""
-    for name, column in (("path", path_column), ("label", label_column)):
-        if column != name:
-            raise OptionError(
-                f"{name} column {column!r} goes with a table of images or of labels, and there is "
-                "none: leave it out"
-            )
-
-
-def _table_of_labels(labels: Labels) -> Table | None:
-    """Take labels that are a table; None for others."""
-    table = Table.of(labels)
-    if table is None and isinstance(labels, str | os.PathLike):
-        is_no_table = "is no table" if os.path.exists(labels) else "does not exist"
-        raise OptionError(
-            f"labels {os.fspath(labels)!r} {is_no_table}: expected a class number or name for each "
-            f"image, one-hot rows, or a table whose name ends in {', '.join(TABLE_SUFFIXES)}"
-        )
-    return table
-
-
 def _looked_in(path: str) -> str:
     """Say in which folder a relative path was looked for."""
-    return "" if os.path.isabs(path) else f" in {os.getcwd()}"
+    return "" if is_absolute(path) else f" in {os.getcwd()}"
 
 
 def is_folder(source: ImageSource) -> bool:
     """Tell a path of a folder, or of an archive, from whatever else names images."""
     if not isinstance(source, str | os.PathLike) or isinstance(source, MemoryImage):
         return False
-    path = os.path.expanduser(os.fsdecode(source))
-    return os.path.isdir(path) or container_in(path) is not None
+    path = os.path.expanduser(local_path(os.fsdecode(source)))
+    if container_in(path) is not None:
+        return True
+    return names_folder(path) if is_address(path) else os.path.isdir(path)

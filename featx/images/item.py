@@ -12,6 +12,7 @@ from featx.images.arrays import array_image
 from featx.images.memory import MemoryImage, picture_in_memory
 from featx.images.packed.container import as_member
 from featx.paths import member_of
+from featx.storage.address import joined, local_path
 
 
 def is_array(source: Any) -> bool:
@@ -22,17 +23,17 @@ def is_array(source: Any) -> bool:
 
 
 def as_image(item: Any, what: str, name: str, root: str | None = None) -> str:
-    """Take one image: a path, or a picture in memory of this name. An error begins with `what`.
+    """Take one image: a path, an address, or a picture in memory of this name.
 
-    A relative path begins in `root`.
+    An error begins with `what`. A relative path begins in `root`.
     """
     path = os.fsdecode(item) if isinstance(item, os.PathLike) else item
     if isinstance(path, str) and not isinstance(path, MemoryImage):
         if not path:
             raise ImageSourceError(f"{what} is empty: expected a path")
-        path = os.path.expanduser(str(path))  # of numpy.str_ a plain one
+        path = os.path.expanduser(local_path(str(path)))  # of numpy.str_ a plain one
         if root is not None and member_of(path) is None:
-            path = os.path.join(root, path)
+            path = joined(root, path)
         return as_member(path)
     image = picture_in_memory(item, what, name)
     if image is None and hasattr(item, "__array__"):

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from featx.paths import plain_path
+from featx.storage.address import common_folder
 from featx.text import listed, printable
 
 # How folders are called that hold a part of a data set.
@@ -75,7 +76,7 @@ def parts_as_labels(paths: Sequence[str], labels: Sequence[object]) -> str | Non
         return None
     plain = [plain_path(path) for path in paths]
     try:
-        root = os.path.commonpath([os.path.dirname(path) for path in plain])
+        root = common_folder(plain)
     except ValueError:  # some are absolute and some are not
         return None
     images = [os.path.relpath(path, root or os.curdir).replace(os.sep, "/") for path in plain]

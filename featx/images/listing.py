@@ -19,6 +19,9 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 
+#: How the names of tables end, of paths and labels.
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xlsm")
+
 #: Folders of thumbnails, deleted files and settings, in lower case. Most others have a leading dot.
 LEFT_BEHIND = frozenset(
     (

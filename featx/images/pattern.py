@@ -8,8 +8,10 @@ import os
 import re
 from collections.abc import Sequence
 
+from featx.images.bucket import list_address
 from featx.images.listing import list_folder, named_as_image
 from featx.paths import member_of
+from featx.storage.address import is_address, is_on_web
 
 _NAME_IN_MEMORY = re.compile(r"(array|image)\[\d+\]")  # all that saved features know of a picture
 
@@ -20,6 +22,8 @@ def is_pattern(path: str) -> bool:
     The name of a picture that was in memory, such as "array[3]", is none either, nor is that of one
     in an archive.
     """
+    if is_address(path):  # "?" and "[" are in many names of objects
+        return "*" in path and not is_on_web(path)
     is_name = (
         os.path.lexists(path) or _NAME_IN_MEMORY.fullmatch(path) or member_of(path) is not None
     )
@@ -43,7 +47,7 @@ def matching(pattern: str) -> tuple[str, list[str], int]:
     root = root_of(pattern)
     names = pattern.replace(os.sep, "/").split("/")
     wild = names[next(place for place, name in enumerate(names) if glob.has_magic(name)) :]
-    if "**" in wild:
+    if "**" in wild or is_address(root):
         found = _below(root, wild)
     else:
         found = {
@@ -57,9 +61,12 @@ def matching(pattern: str) -> tuple[str, list[str], int]:
 
 def _below(root: str, wild: Sequence[str]) -> set[str]:
     """List the files below a folder of which, or of a folder around which, the names match."""
-    if not os.path.isdir(root or os.curdir):
+    if is_address(root):
+        listing = list_address(root)
+    elif os.path.isdir(root or os.curdir):
+        listing = list_folder(root or os.curdir)
+    else:
         return set()
-    listing = list_folder(root or os.curdir)
     found = set()
     for path, _ in listing.files:
         names = path.split("/")

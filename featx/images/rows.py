@@ -14,6 +14,7 @@ from featx.images.listing import named_as_image
 from featx.images.memory import MemoryImage
 from featx.images.table import Table
 from featx.paths import plain_path
+from featx.storage.address import is_address, joined, local_path
 from featx.text import count, listed
 
 _NAMES: dict[str, Callable[[str], str]] = {
@@ -45,7 +46,7 @@ def rows_of(
         keys, own, how = _by_name(texts, paths, table)
         notes.append(f"pictures are found in {table.name} by {how}")
     else:
-        keys = [_key(os.path.join(found[0], text)) for text in found[1]]
+        keys = [_key(joined(found[0], local_path(text))) for text in found[1]]
     rows: dict[str, list[int]] = defaultdict(list)
     for row, key in enumerate(keys):
         rows[key].append(row)
@@ -74,7 +75,8 @@ def notes_on_others(paths: Sequence[str], table: Table) -> list[str]:
     """Say how many pictures beside those of a table have no row in it, in a line at most."""
     known = {_key(path) for path in paths if not isinstance(path, MemoryImage)}
     others = []
-    for folder in sorted({os.path.dirname(path) for path in known}):
+    folders = {os.path.dirname(path) for path in known if not is_address(path)}
+    for folder in sorted(folders):
         try:
             names = sorted(filter(named_as_image, os.listdir(folder)))
         except OSError:  # the outcomes of its pictures say so
@@ -108,7 +110,8 @@ def _text(cell: Any) -> str:
 
 def _key(path: str) -> str:
     """Return what two ways to write a path have in common."""
-    return os.path.normcase(os.path.abspath(os.path.expanduser(plain_path(path))))
+    path = os.path.expanduser(local_path(plain_path(path)))
+    return path if is_address(path) else os.path.normcase(os.path.abspath(path))
 
 
 def _first(names: Sequence[str]) -> str:

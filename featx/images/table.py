@@ -5,23 +5,30 @@ from __future__ import annotations
 import codecs
 import csv
 import os
+import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ImageSourceError, OptionError, one_line
-from featx.images.listing import named_as_image
+from featx.images.bucket import is_there, names_table, source_errors
+from featx.images.labels import Labels
+from featx.images.listing import TABLE_SUFFIXES, named_as_image
 from featx.images.memory import MemoryImage
+from featx.storage.address import is_address, joined, local_path, without_query
+from featx.storage.objects import read_with_stamp
 from featx.text import listed, printable, text_of_cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _TEXTS = (".csv", ".tsv")
-_WORKBOOKS = (".xlsx", ".xlsm")
-TABLE_SUFFIXES = (*_TEXTS, ".parquet", *_WORKBOOKS)
+_TRIED = 20  # pictures of which one has to be there
+_MOST_BYTES = 4_000_000_000  # of a table at an address
 _SEPARATORS = (",", ";", "\t", "|")
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -60,8 +67,10 @@ class Table:
         if _in_memory(source):
             frame: Any = source
             return cls(frame.reset_index() if frame.index.name == "path" else frame)
-        path = os.path.expanduser(os.fsdecode(source))  # type: ignore[arg-type]
-        return cls(_read(path), printable(os.path.basename(path)), os.path.dirname(path))
+        path = os.path.expanduser(local_path(os.fsdecode(source)))  # type: ignore[arg-type]
+        name = printable(os.path.basename(without_query(path)))
+        with _on_disk(path) as file:
+            return cls(_read(file, path), name, os.path.dirname(without_query(path)))
 
     @property
     def columns(self) -> list[str]:
@@ -117,8 +126,10 @@ class Table:
         known = list(dict.fromkeys(folders))
         for texts in written:
             for folder in known:
-                relative = (each for each in texts if isinstance(each, str))
-                if any(there(os.path.join(folder, os.path.expanduser(each))) for each in relative):
+                names = (each for each in texts if isinstance(each, str) and not is_address(each))
+                most = _TRIED if is_address(folder) else None  # each look is a request
+                tried = (joined(folder, os.path.expanduser(each)) for each in islice(names, most))
+                if any(map(there, tried)):
                     return folder, list(texts)
         return None
 
@@ -127,8 +138,32 @@ def is_table(source: object) -> bool:
     """Tell a table, in memory or as a file, from whatever else names images or labels."""
     if isinstance(source, MemoryImage) or not isinstance(source, str | os.PathLike):
         return _in_memory(source)
-    path = os.path.expanduser(os.fsdecode(source))
+    path = os.path.expanduser(local_path(os.fsdecode(source)))
+    if is_address(path):
+        return names_table(path)
     return path.lower().endswith(TABLE_SUFFIXES) and os.path.isfile(path)
+
+
+def refuse_columns(path_column: str, label_column: str) -> None:
+    """Raise an `OptionError` where a column is named and there is no table."""
+    for name, column in (("path", path_column), ("label", label_column)):
+        if column != name:
+            raise OptionError(
+                f"{name} column {column!r} goes with a table of images or of labels, and there is "
+                "none: leave it out"
+            )
+
+
+def table_of_labels(labels: Labels) -> Table | None:
+    """Take labels that are a table; None for others."""
+    table = Table.of(labels)
+    if table is None and isinstance(labels, str | os.PathLike):
+        is_no_table = "is no table" if is_there(os.fsdecode(labels)) else "does not exist"
+        raise OptionError(
+            f"labels {os.fspath(labels)!r} {is_no_table}: expected a class number or name for each "
+            f"image, one-hot rows, or a table whose name ends in {', '.join(TABLE_SUFFIXES)}"
+        )
+    return table
 
 
 def check_no_source(path: str | os.PathLike[str], what: str) -> None:
@@ -147,16 +182,37 @@ def _in_memory(source: object) -> bool:
     return hasattr(source, "columns") and hasattr(source, "iloc")
 
 
-def _read(path: str) -> pd.DataFrame:
-    """Read a file of a table, without rows in which nothing stands."""
+@contextmanager
+def _on_disk(path: str) -> Iterator[str]:
+    """Give the path of a table on the disk: its own, or that of a copy of an object."""
+    if not is_address(path):
+        yield path
+        return
+    try:
+        with source_errors():
+            data = read_with_stamp(path, _MOST_BYTES)[0]
+    except FileNotFoundError as error:
+        raise ImageSourceError(f"there is no {path}: expected a table") from error
+    suffix = os.path.splitext(without_query(path))[1]
+    with tempfile.TemporaryDirectory(prefix="featx-") as folder:
+        file = os.path.join(folder, f"table{suffix}")
+        Path(file).write_bytes(data)
+        yield file
+
+
+def _read(path: str, name: str) -> pd.DataFrame:
+    """Read a file of a table, without rows in which nothing stands.
+
+    `name` is what messages call it.
+    """
     suffix = Path(path).suffix.lower()
     try:
         if suffix == ".parquet":
             return _read_parquet(path)
-        frame = _read_text(path, suffix) if suffix in _TEXTS else _read_workbook(path)
+        frame = _read_text(path, suffix) if suffix in _TEXTS else _read_workbook(path, name)
     except (OSError, ValueError, LookupError) as error:  # pandas' own errors are ValueErrors
         raise ImageSourceError(
-            f"{path!r} is no table that can be read ({one_line(error)}): expected the names of the "
+            f"{name!r} is no table that can be read ({one_line(error)}): expected the names of the "
             "columns in the first line, `path` and `label`, and a row for each picture"
         ) from error
     frame.columns = [str(name).strip() for name in frame.columns]
@@ -174,7 +230,7 @@ def _read_parquet(path: str) -> pd.DataFrame:
     return frame.reset_index() if frame.index.name is not None else frame
 
 
-def _read_workbook(path: str) -> pd.DataFrame:
+def _read_workbook(path: str, name: str) -> pd.DataFrame:
     """Read the first sheet of an Excel file, every cell as text."""
     import pandas as pd
 
@@ -182,7 +238,7 @@ def _read_workbook(path: str) -> pd.DataFrame:
         return pd.read_excel(path, dtype=str, keep_default_na=False, engine="openpyxl")
     except ImportError as error:
         raise ImageSourceError(
-            f"{path!r} is of Excel, which featx reads by openpyxl: `pip install openpyxl` "
+            f"{name!r} is of Excel, which featx reads by openpyxl: `pip install openpyxl` "
             "(or featx[excel]), or save the table as .csv"
         ) from error
     except Exception as error:  # of zip, XML or openpyxl

@@ -44,6 +44,7 @@ from featx.inspection.pictures import find_odd_pictures
 from featx.inspection.shortcuts import find_shortcuts
 from featx.learning.classes import divided_images, options_of_test, require_classes
 from featx.paths import plain_path, shortener
+from featx.storage.address import absolute
 from featx.text import count, printable
 
 if TYPE_CHECKING:
@@ -175,8 +176,8 @@ class Check:
 
     def _relative(self, path: str) -> str:
         """Return a path relative to the folder, with "/" between names, or else an absolute one."""
-        whole = os.path.abspath(plain_path(path))
-        start = os.path.join(os.path.abspath(self.root), "") if self.root is not None else None
+        whole = absolute(plain_path(path))
+        start = os.path.join(absolute(self.root), "") if self.root is not None else None
         if start is None or not whole.startswith(start):
             return whole
         return whole.removeprefix(start).replace(os.sep, "/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from featx.errors import OptionError
 from featx.images.labels import Label
 from featx.images.memory import MemoryImage
 from featx.paths import plain_path
+from featx.storage.address import absolute
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def is_same_file(path: str, other: str) -> bool:
     """Tell a file that was named twice from a copy of it."""
     if isinstance(path, MemoryImage) or not path or not other:
         return False
-    return os.path.abspath(plain_path(path)) == os.path.abspath(plain_path(other))
+    return absolute(plain_path(path)) == absolute(plain_path(other))
 
 
 def check_kinds(kinds: Iterable[str]) -> tuple[str, ...]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
+
+from featx.paths import KINDS
 
 #: Each scheme, with the extra that opens it. `memory` is of fsspec itself, for tests.
 EXTRAS = {
@@ -24,8 +28,11 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # a drive of Wi
 
 
 def is_address(path: str) -> bool:
-    """Tell an address of a store elsewhere, known or not, from a path of the disk."""
-    return scheme_of(path) not in ("", "file")
+    """Tell an address of a store elsewhere, known or not, from a path of the disk.
+
+    The name of a member of an archive, such as "zip://1.jpg::photos.zip", is none.
+    """
+    return scheme_of(path) not in ("", "file", *KINDS)
 
 
 def scheme_of(path: str) -> str:
@@ -44,6 +51,16 @@ def key_of(address: str) -> str:
     return address.partition("://")[2].partition("/")[2]
 
 
+def is_on_web(path: str) -> bool:
+    """Tell an address of a web server, which lists no folders and only gives."""
+    return scheme_of(path) in WEB
+
+
+def without_query(address: str) -> str:
+    """Return an address without what a web server is asked beside: ?width=800."""
+    return re.split(r"[?#]", address, maxsplit=1)[0] if is_on_web(address) else address
+
+
 def local_path(path: str) -> str:
     """Return the path that an address such as file:///home/me/photos has on this machine.
 
@@ -60,6 +77,11 @@ def is_absolute(path: str) -> bool:
     return is_address(path) or os.path.isabs(path)
 
 
+def absolute(path: str) -> str:
+    """Return a path from the root of the disk; an address as it is."""
+    return path if is_address(path) else os.path.abspath(path)
+
+
 def joined(folder: str, path: str) -> str:
     """Return a path as it is from a folder, either of which may be an address."""
     if is_absolute(path):
@@ -67,3 +89,25 @@ def joined(folder: str, path: str) -> str:
     if is_address(folder):
         return f"{folder.rstrip('/')}/{path}"
     return os.path.join(folder, path)
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """Return the folder that all paths are in, as they begin; "" for the current one.
+
+    Raises a `ValueError` where there is none: some are absolute and some are not, or they are on
+    several drives or in several stores.
+    """
+    folders = {os.path.dirname(path) for path in paths}
+    starts = {(scheme_of(each), bucket_of(each) if is_address(each) else "") for each in folders}
+    if starts == {("", "")} or not starts:
+        return os.path.commonpath(folders)
+    ((scheme, bucket),) = starts  # a ValueError if there are several
+    shared = posixpath.commonpath([f"/{key_of(each)}" for each in folders])
+    return f"{scheme}://{bucket}{shared}".rstrip("/")
+
+
+def below(folder: str, name: str) -> str:
+    """Return the path of what a listing of a folder has, with "/" between the names."""
+    if is_address(folder):  # whatever it is called: a name may begin with "/"
+        return f"{folder.rstrip('/')}/{name}"
+    return os.path.join(folder, name.replace("/", os.sep))

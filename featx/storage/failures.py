@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from featx.errors import FeatxError, StorageError, one_line
-from featx.storage.address import WEB, bucket_of, scheme_of
+from featx.storage.address import bucket_of, is_on_web, scheme_of
 
 _CREDENTIALS = {
     "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a public bucket needs "
@@ -70,11 +70,13 @@ def _reason(error: Exception, marks: set[str], address: str) -> str:
     scheme = _SAME.get(scheme, scheme)
     if marks & _NO_BUCKET:
         return _no_bucket(address)
-    if marks & _NO_CREDENTIALS or (scheme == "az" and "account_name" in str(error)):
-        advice = _CREDENTIALS.get(scheme, one_line(error))
+    if scheme == "az" and "account_name" in str(error):
+        return f"no account is named; {_CREDENTIALS[scheme]}"
+    if marks & _NO_CREDENTIALS:
+        advice = _CREDENTIALS.get(scheme, "check who may read it")
         return f"no credentials that work ({one_line(error)}); {advice}"
     if marks & _DENIED or str(error).startswith("Forbidden"):
-        if scheme in WEB:
+        if is_on_web(address):
             return "access denied; expected an address that anybody may read"
         return f"access denied ({one_line(error)}); check the credentials and what they allow"
     if marks & _NO_NETWORK or any(mark.endswith("ConnectorError") for mark in marks):

@@ -10,7 +10,7 @@ from typing import Any
 
 from featx.errors import MissingPackageError, OptionError
 from featx.forks import free_in_child, in_child
-from featx.storage.address import EXTRAS, bucket_of, scheme_of
+from featx.storage.address import EXTRAS, bucket_of, is_on_web, scheme_of
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "http": "aiohttp"}  # by extra
 _KNOWN = "s3://, gs://, az:// or https://"
@@ -79,6 +79,6 @@ def _open(address: str, scheme: str) -> Any:
     for name in _LIBRARIES:  # what they log is on the screen only where a user wants it
         logging.getLogger(name).addHandler(logging.NullHandler())
     settings = kind._get_kwargs_from_urls(address)
-    if scheme in ("http", "https"):
+    if is_on_web(address):
         settings["client_kwargs"] = {"trust_env": True}  # proxies
     return kind(**settings, use_listings_cache=False, skip_instance_cache=True)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from featx.errors import StorageError
-from featx.storage import s3
-from featx.storage.address import WEB, bucket_of, scheme_of
+from featx.storage import s3, web
+from featx.storage.address import bucket_of, is_on_web, scheme_of
 from featx.storage.entry import Entry, check_size
 from featx.storage.failures import explained, no_bucket
 from featx.storage.filesystem import filesystem
 
+AT_ONCE = 32  # requests: a store is slow to answer, and answers many
+_LOOKED_AT = 1_000  # objects by one request, where they lie together
 # By these stores tell a change; `created` is of fsspec's memory.
 _STAMPS = ("ETag", "etag", "generation", "md5Hash", "created")
 
@@ -29,6 +34,8 @@ def read(address: str, start: int | None = None, stop: int | None = None) -> byt
         system = filesystem(address)
         if scheme_of(address) == "s3":
             return s3.read(system, address, start, stop)
+        if is_on_web(address) and start is None and stop is None:
+            return web.read_with_stamp(system, address)[0]
         data: bytes = system.cat_file(system._strip_protocol(address), start=start, end=stop)
         return data
 
@@ -41,6 +48,9 @@ def read_with_stamp(address: str, most: int | None = None) -> tuple[bytes, Entry
     if scheme_of(address) == "s3":
         with explained(address):
             return s3.read_with_stamp(filesystem(address), address, most)
+    if is_on_web(address):
+        with explained(address):
+            return web.read_with_stamp(filesystem(address), address, most)
     found = entry(address)
     check_size(found.size, most)
     return read(address), found
@@ -48,7 +58,7 @@ def read_with_stamp(address: str, most: int | None = None) -> tuple[bytes, Entry
 
 def write(address: str, data: bytes | Path) -> None:
     """Write bytes, or a file, as an object: whole or not at all."""
-    if scheme_of(address) in WEB:
+    if is_on_web(address):
         raise StorageError(
             f"cannot write {address}: a web server only gives; expected s3://, gs:// or az://"
         )
@@ -67,6 +77,8 @@ def entry(address: str) -> Entry:
         system = filesystem(address)
         if scheme_of(address) == "s3":
             return s3.entry(system, address)
+        if is_on_web(address):
+            return web.entry(system, address)
         try:
             found = system.info(system._strip_protocol(address))
         except FileNotFoundError:
@@ -77,6 +89,17 @@ def entry(address: str) -> Entry:
         return _entry(address, found)
 
 
+def entries_of(addresses: Sequence[str]) -> dict[str, Entry]:
+    """Look at many objects, by their addresses; one that is not there is left out."""
+    chunks = [
+        several[start : start + _LOOKED_AT]
+        for several in _by_scheme(sorted(set(addresses))).values()
+        for start in range(0, len(several), _LOOKED_AT)
+    ]
+    with ThreadPoolExecutor(min(AT_ONCE, len(chunks) or 1), "featx-look") as pool:
+        return {each.address: each for found in pool.map(_look, chunks) for each in found}
+
+
 def entries(address: str) -> Iterator[Entry]:
     """List the objects below an address, in all folders, sorted by code points.
 
@@ -85,7 +108,7 @@ def entries(address: str) -> Iterator[Entry]:
     """
     with explained(address, "list"):
         system = filesystem(address)
-    if scheme_of(address) in WEB:
+    if is_on_web(address):
         raise StorageError(
             f"cannot list {address}: a web server lists no folders; expected addresses of "
             "pictures, or of a table of them"
@@ -104,6 +127,27 @@ def remove(address: str) -> None:
     with explained(address, "remove"):
         system = filesystem(address)
         system.rm_file(system._strip_protocol(address))
+
+
+def _by_scheme(addresses: Sequence[str]) -> dict[str, list[str]]:
+    """Divide addresses into those of each bucket of S3, and the others, one by one."""
+    several: dict[str, list[str]] = defaultdict(list)
+    for address in addresses:
+        several[bucket_of(address) if scheme_of(address) == "s3" else address].append(address)
+    return several
+
+
+def _look(addresses: Sequence[str]) -> list[Entry]:
+    """Look at sorted objects, of one bucket of S3 or one alone."""
+    if scheme_of(addresses[0]) == "s3" and len(addresses) > 1:
+        with explained(addresses[0], "list"):
+            system = filesystem(addresses[0])
+        return list(s3.entries_of(system, addresses))
+    found = []
+    for address in addresses:
+        with suppress(FileNotFoundError):
+            found.append(entry(address))
+    return found
 
 
 def _listed(system: Any, start: str, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -146,7 +190,7 @@ def _entry(address: str, found: dict[str, Any]) -> Entry:
 
 def _check_bucket(system: Any, address: str) -> None:
     """Raise a `StorageError` if the bucket of an address is not there."""
-    scheme = scheme_of(address)
-    if scheme in WEB or scheme == "memory" or system.exists(bucket_of(address).partition("@")[0]):
+    if is_on_web(address) or scheme_of(address) == "memory":
         return
-    raise no_bucket(address)
+    if not system.exists(bucket_of(address).partition("@")[0]):
+        raise no_bucket(address)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from featx.storage.address import bucket_of, key_of
@@ -27,6 +28,30 @@ def entries(system: Any, address: str, after: str = "") -> Iterator[Entry]:
         if not page.get("IsTruncated"):
             return
         wanted["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def entries_of(system: Any, addresses: Sequence[str]) -> Iterator[Entry]:
+    """Find objects of one bucket, sorted by code points, in its listing.
+
+    A page is asked for that begins before the first object which is still wanted. So it takes a
+    request for a thousand objects that lie together, and one for each of those that lie apart.
+    """
+    bucket, wanted = bucket_of(addresses[0]), [key_of(each) for each in addresses]
+    place = 0
+    while place < len(wanted):
+        start = wanted[place]
+        with explained(addresses[place], "list"):
+            page = system.call_s3("list_objects_v2", Bucket=bucket, StartAfter=start[:-1])
+        there = {each["Key"]: each for each in page.get("Contents", ())}
+        last = max(there, default="") if page.get("IsTruncated") else None
+        if last is not None and last < start:  # a thousand others lie before it
+            with suppress(FileNotFoundError):
+                yield entry(system, addresses[place])
+            place += 1
+        while place < len(wanted) and (last is None or wanted[place] <= last):
+            if found := there.get(wanted[place]):
+                yield Entry(addresses[place], found["Size"], found.get("ETag", ""))
+            place += 1
 
 
 def entry(system: Any, address: str) -> Entry:
