@@ -15,7 +15,7 @@ from featx.cli.flags import (
 from featx.cli.help import command
 from featx.cli.output import complain, emit, save_plot, working
 from featx.cli.sources import source_arguments
-from featx.features.formats import SUFFIXES, files_of
+from featx.features.formats import FOLDER_SUFFIX, SUFFIXES, files_of
 from featx.features.options import EmbedOptions
 
 
@@ -27,9 +27,11 @@ from featx.features.options import EmbedOptions
 @file_option(
     "--out",
     "FILE",
-    f"Where to: a name that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.",
-    suffixes=SUFFIXES,
+    f"Where to: a name that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; or in "
+    f"{FOLDER_SUFFIX}, for a folder that may be larger than memory.",
+    suffixes=(*SUFFIXES, FOLDER_SUFFIX),
     required=True,
+    folder=True,
 )
 @figure_option("--map", "Draw the pictures in two dimensions, those that are alike close by")
 @json_option
@@ -43,8 +45,7 @@ def embed(
     import featx
 
     with working():
-        features = featx.embed(source, **options)
-        features.save(out)
+        features = featx.embed(source, out=out, **options)
         if map and len(features) < 2:
             complain("warning: no map, which takes at least two pictures that can be read")
             map = None

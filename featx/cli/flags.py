@@ -16,6 +16,7 @@ from featx.backbones.table import DEFAULT_BACKBONE
 from featx.cli.help import GROUPS, option
 from featx.cli.output import complain, is_quiet
 from featx.features.options import OPTIONS, Option, options_of, type_of
+from featx.features.parts.folder import names_folder
 from featx.files import PAGES, cache_folder, check_writable
 from featx.images.table import check_no_source
 from featx.learning.classifiers import CLASS_WEIGHTS
@@ -137,17 +138,20 @@ def file_option(
     suffixes: Sequence[str] = (),
     what: str = "",
     required: bool = False,
+    folder: bool = False,
 ) -> Callable[[Command], Command]:
     """Return an option that names a file to write, which is checked before any work is done.
 
-    Where any name will do, but for one of a picture or a table, `what` is to be written.
+    Where any name will do, but for one of a picture or a table, `what` is to be written. With
+    `folder` it may name a folder of features, which whoever writes it checks.
     """
 
     def check(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
         if path is not None:
             if what:
                 check_no_source(path, what)
-            check_writable(path, suffixes)
+            if not (folder and names_folder(path)):
+                check_writable(path, suffixes)
         return path
 
     return option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any, Unpack, overload
 
 from featx.backbones.backbone import Backbone
@@ -11,6 +12,8 @@ from featx.backbones.table import DEFAULT_BACKBONE
 from featx.errors import OptionError, warn_of_images
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, SourceOptions, options_in, settle, takes
+from featx.features.parts.folder import names_folder
+from featx.features.piecewise import check_out, embed_into, pieces_of
 from featx.features.request import Request, check_preprocess
 from featx.features.run import run
 from featx.images.division import Division
@@ -25,6 +28,7 @@ def embed(
     backbone: str | Backbone = ...,
     *,
     labels: Labels = ...,
+    out: str | PathLike[str] | None = ...,
     **options: Unpack[EmbedOptions],
 ) -> Features: ...
 @overload
@@ -41,6 +45,7 @@ def embed(
     backbone: str | Backbone | Sequence[str | Backbone] = DEFAULT_BACKBONE,
     *,
     labels: Labels = None,
+    out: str | PathLike[str] | None = None,
     **options: Unpack[EmbedOptions],
 ) -> Features | list[Features]:
     """Embed images: one feature vector per picture, from the cache where it is there already.
@@ -69,6 +74,12 @@ def embed(
         one-hot rows of shape (n, classes), which mean the number of the column. A table with the
         columns `path` and `label` says it of the pictures of a folder, in place of the folders'
         names; pictures without a row are left out.
+    out : str or path, optional
+        Where to save the features as well; see `Features.save`. Into a folder, "photos.features",
+        they are written as they are embedded, some thousand pictures at a time, so that memory
+        does not grow with their number, and what comes back is opened as `Features.load` does. A
+        run that ended early goes on where it was: what is there is kept as long as the pictures,
+        their labels and the recipe are the same.
     **options : expanded
         Every option of embedding; see `featx.features.options.EmbedOptions`.
 
@@ -93,7 +104,7 @@ def embed(
     ConversionError
         `engine` is "openvino", and the network cannot be converted.
     StorageError
-        The cache cannot be written.
+        The cache or `out` cannot be written.
     """
     settled = settle(options)
     images = ImageFolder.of(source, labels, **options_in(SourceOptions, settled))
@@ -109,7 +120,14 @@ def embed(
             "Backbone.from_keras(model) or from_torch for a network of your own, or a list of them"
         )
     check_preprocess(backbones, settled["preprocess"])
+    if out is not None:
+        check_out(out, settled, len(backbones))
     requests = [Request.of(each, settled) for each in backbones]
-    features = run(images, requests, settled)
+    if out is not None and names_folder(out):
+        features = [embed_into(out, pieces_of(images), requests[0], settled)]
+    else:
+        features = run(images, requests, settled)
+        if out is not None:
+            features[0].save(out)
     warn_of_images(features[0].losses)
     return features[0] if single else features

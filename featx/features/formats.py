@@ -32,6 +32,7 @@ from featx.text import count, listed, spreadsheet_cell, text_of_cell
 FORMATS = (1, 2, 3)  # of saved features; 3 has calibrations, which an older featx does not know
 FORMAT = 2
 SUFFIXES = (".npz", ".npy", ".parquet", ".csv")
+FOLDER_SUFFIX = ".features"  # of what is no file, but a folder of parts
 _ROW_NUMBERS = ("", "Unnamed: 0", "__index_level_0__")  # how pandas saves an index without a name
 _CHECKED_BYTES = 1 << 20  # at a time
 
@@ -51,7 +52,8 @@ def check_suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise OptionError(
-            f"cannot tell the format of {path}: expected a name that ends in {', '.join(SUFFIXES)}"
+            f"cannot tell the format of {path}: expected a name that ends in "
+            f"{', '.join([*SUFFIXES, FOLDER_SUFFIX])}"
         )
     return suffix
 

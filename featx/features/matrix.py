@@ -366,12 +366,7 @@ class Features(Summarised):
             No picture is in `root`.
         """
         if names_folder(path):
-            opened = OpenedFeatures.of(FeatureFolder(path, root))
-            return (
-                opened
-                if opened.X.nbytes > MEMORY_MAP_BYTES
-                else replace(opened, X=opened.matrix.reshape(opened.X.shape))
-            )
+            return open_folder(path, root)
         file = Path(path)
         stored = formats.load(file)
         about = stored.about or _NOTHING_KNOWN
@@ -425,10 +420,10 @@ class OpenedFeatures(Features):
         return Features(*values, **fields) if values or fields else super().__new__(cls)
 
     @classmethod
-    def of(cls, folder: FeatureFolder) -> OpenedFeatures:
-        """Open a folder, of which only its manifest is read."""
+    def of(cls, folder: FeatureFolder, seconds: float, elapsed: float) -> OpenedFeatures:
+        """Open a folder, of which only its manifest is read; see `open_folder`."""
         opened: OpenedFeatures = cls.__new__(cls)
-        known = {"seconds": 0.0, "elapsed": 0.0, "views": (), **folder.fields}
+        known = {"seconds": seconds, "elapsed": elapsed, "views": (), **folder.fields}
         opened.__dict__.update(X=folder.rows, _folder=folder, **known)
         return opened
 
@@ -464,3 +459,20 @@ class OpenedFeatures(Features):
             return whole()(rows)
 
         return of_rows
+
+
+def open_folder(
+    path: str | PathLike[str],
+    root: str | PathLike[str] | None = None,
+    *,
+    seconds: float = 0.0,
+    elapsed: float = 0.0,
+) -> Features:
+    """Open a folder of features, lazily unless it is small; see `Features.load`.
+
+    `seconds` and `elapsed` are what it took to make it, if that is known.
+    """
+    opened = OpenedFeatures.of(FeatureFolder(path, root), seconds, elapsed)
+    if opened.X.nbytes > MEMORY_MAP_BYTES:
+        return opened
+    return replace(opened, X=np.asarray(opened.X))

@@ -14,6 +14,7 @@ from featx.backbones.calibration import Calibration
 from featx.backbones.engines.choice import settle_precision
 from featx.backbones.kinds import divided, kind_of
 from featx.backbones.network import CLASSIFIER_LAYERS, JOINT_POOLINGS, Cut
+from featx.backbones.weights import written_sources
 from featx.errors import OptionError, RecipeMismatchError
 from featx.features.options import EmbedOptions
 from featx.features.recipe import Recipe, RecipePart
@@ -89,6 +90,12 @@ class Request:
         """List the networks and parts of one view; 0 is the picture as it is."""
         parts = (part.of_view(number) for part in self.recipe.parts)
         return list(zip(self.backbones, parts, strict=True))
+
+    @property
+    def weights(self) -> str:
+        """What to ask for to get the weights again, as features name it."""
+        sources = [each.weights.source if each.weights else "imagenet" for each in self.backbones]
+        return sources[0] if len(sources) == 1 else written_sources(sources)
 
     @property
     def parts(self) -> list[tuple[Backbone, RecipePart]]:

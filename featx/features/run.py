@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
@@ -35,6 +35,7 @@ from featx.files import cache_folder, cache_place, room_for
 from featx.images.decode import Outcome
 from featx.images.digests import DigestMemo
 from featx.images.folder import ImageFolder
+from featx.images.labels import Label, classes_of
 from featx.images.quiet import quiet_pillow
 from featx.images.survey import MEASURES, MeasuresMemo
 from featx.progress import progress_bar
@@ -353,13 +354,7 @@ def _matrix(
         images, dict(zip(rows, store.notes(digests), strict=True)), embedded, filling
     )
     if not rows:
-        first = outcomes[0]
-        raise NoImagesError(
-            f"none of {len(outcomes)} images can be read ({first.path}: {first.reason})"
-            if len(outcomes) > 1
-            else f"the image cannot be read ({first.path}: {first.reason})",
-            outcomes=tuple(outcomes),
-        )
+        raise none_read(outcomes)
     assert store.shape is not None
     X = room_for((len(rows), int(np.prod(store.shape))), store.folder)
     store.read(digests, out=X)
@@ -370,7 +365,7 @@ def _matrix(
         outcomes=tuple(outcomes),
         recipe=Recipe((store.recipe,)),
         n_other=images.n_other,
-        notes=(*images.notes, *_lost(images, rows)),
+        notes=(*images.notes, *lost_classes(images.labels, {images.labels[row] for row in rows})),
         weights=backbone.weights.source if backbone.weights else "imagenet",
         images_per_second=store.images_per_second,
         calibrations=calibrations_in([backbone], Recipe((store.recipe,))),
@@ -395,10 +390,21 @@ def _outcomes(
     return outcomes
 
 
-def _lost(images: ImageFolder, rows: Sequence[int]) -> list[str]:
-    """Name the classes of which no image can be read."""
-    read = {images.labels[row] for row in rows}
-    lost = [str(name) for name in images.classes if name not in read]
+def none_read(outcomes: Sequence[Outcome]) -> NoImagesError:
+    """Return the error that no image can be read."""
+    first = outcomes[0]
+    images = f"none of {len(outcomes)} images" if len(outcomes) > 1 else "the image"
+    can = "can" if len(outcomes) > 1 else "cannot"
+    return NoImagesError(
+        f"{images} {can} be read ({first.path}: {first.reason})", outcomes=tuple(outcomes)
+    )
+
+
+def lost_classes(
+    listed_ones: Collection[Label | None], read: Collection[Label | None]
+) -> list[str]:
+    """Name, in a note, the classes of which no image can be read."""
+    lost = [str(name) for name in classes_of(listed_ones) if name not in read]
     return [f"no picture of these classes can be read: {listed(lost)}"] if lost else []
 
 

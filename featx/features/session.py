@@ -15,7 +15,6 @@ import numpy as np
 from featx.backbones.engines.choice import open_engine
 from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.backbones.network import JOINT_POOLINGS
-from featx.backbones.weights import written_sources
 from featx.errors import OptionError
 from featx.features.columns import as_paths
 from featx.features.matrix import Features
@@ -193,7 +192,7 @@ class Session:
             outcomes=tuple(replace(each.outcome, status="embedded") for each in pictures),
             recipe=recipe,
             views=tuple(views),
-            weights=_sources(backbones),
+            weights=self.request.weights,
             calibrations=calibrations_in(backbones, recipe),
         )
 
@@ -295,9 +294,3 @@ def _no_map(backbone: Backbone) -> OptionError:
         f"there is no map of {backbone.name} whose mean or maximum is the vector: expected a layer "
         "that gives a map, and pooling 'avg' or 'max'"
     )
-
-
-def _sources(backbones: Sequence[Backbone]) -> str:
-    """Write where the weights of networks come from, as features name it."""
-    sources = [each.weights.source if each.weights else "imagenet" for each in backbones]
-    return sources[0] if len(sources) == 1 else written_sources(sources)

@@ -75,7 +75,8 @@ class Summarised:
         failed = self.failed
         if not failed:
             return self.notes
-        first, share = failed[0], f"{len(failed):,} of {count(len(self.outcomes), 'image')}"
+        images = count(self._statuses().total(), "image")
+        first, share = failed[0], f"{len(failed):,} of {images}"
         return (
             f"{share} cannot be read and {'is' if len(failed) == 1 else 'are'} left out, such as "
             f"{printable(f'{first.path}: {first.reason}')}; `failed` of the result lists them",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from featx.errors import StorageError, one_line
 from featx.features.columns import as_paths, labels_from_texts
 from featx.features.description import fields_of
+from featx.features.formats import FOLDER_SUFFIX
 from featx.features.parts.manifest import NAME, Manifest, counts_of
 from featx.features.parts.part import Part, Rows
 from featx.features.parts.place import place_of
@@ -20,13 +22,13 @@ from featx.features.parts.rows import LazyRows
 from featx.features.whereabouts import Whereabouts
 from featx.images.decode import Outcome
 
-SUFFIX = ".features"
+_THREADS = 8
 
 
 def names_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a path names a folder of features: it ends in ".features" or "/", or is one."""
     text = os.fspath(path)
-    return text.lower().endswith((SUFFIX, "/", os.sep)) or is_folder(path)
+    return text.lower().endswith((FOLDER_SUFFIX, "/", os.sep)) or is_folder(path)
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
@@ -76,7 +78,8 @@ class FeatureFolder:
     @property
     def digests(self) -> np.ndarray | None:
         """The key of each row, None where no key is known."""
-        keys = np.concatenate([np.empty(0, "S64"), *(part.keys() for part in self._parts)])
+        with ThreadPoolExecutor(_THREADS) as pool:
+            keys = np.concatenate([np.empty(0, "S64"), *pool.map(Part.keys, self._parts)])
         return keys if keys.any() else None
 
     @property

@@ -31,10 +31,10 @@ class FolderWriter:
     Parts that an earlier writer left behind are kept as long as `kept` finds them the same.
     """
 
-    def __init__(self, path: str | os.PathLike[str], fingerprint: str | None) -> None:
-        """Take the folder, and what tells the recipe."""
+    def __init__(self, path: str | os.PathLike[str], made_by: str | None = None) -> None:
+        """Take the folder, and the fingerprint of the recipe."""
         self.place = place_of(path)
-        self._fingerprint = fingerprint
+        self.made_by = made_by
         self._entries: list[Entry] = []
         self._outcomes: Counter[str] = Counter()
         self._kinds: set[str] = set()  # of labels
@@ -52,22 +52,23 @@ class FolderWriter:
                 "folder, or one of features"
             )
         self.place.create()
-        Manifest({"recipe": self._fingerprint}, finished=False).write(self.place)
+        Manifest({}, finished=False).write(self.place)
 
-    def kept(self, listing: str) -> Rows | None:
+    def kept(self, listing: str) -> tuple[Rows, dict[str, Any]] | None:
         """Keep the next part if it is there and was made of the same pictures by the same recipe.
 
-        `listing` tells of the pictures. Returns the part, without its vectors, or None.
+        `listing` tells of the pictures. Returns the part, without its vectors, and what `add` was
+        told about it; or None.
         """
         part = found_part(self.place, self._next) if self._next in self._files else None
-        if part is None or part.about.get("made_of") != [self._fingerprint, listing]:
+        if part is None or part.about.get("made_of") != [self.made_by, listing]:
             return None
         try:
             rows = part.rows()
         except StorageError:  # damaged: it is made again
             return None
         self._note(rows, part.about.get("labels_are"), self._files[part.name])
-        return rows
+        return rows, part.about
 
     def add(
         self,
@@ -77,15 +78,16 @@ class FolderWriter:
         outcomes: Sequence[Outcome | None],
         digests: Sequence[str | None],
         listing: str | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the next part: pictures in order, and the vectors of those that did not fail."""
         texts, kind = texts_of(labels)
         rows = Rows(vectors, paths, texts or [None] * len(paths), outcomes, digests)
         kind = kind or (None if texts is None else "str")
-        about = {"made_of": [self._fingerprint, listing], "labels_are": kind}
+        known = {**(about or {}), "made_of": [self.made_by, listing], "labels_are": kind}
         name = self._next
         with self.place.written(name) as file:
-            write_part(file, rows, about)
+            write_part(file, rows, known)
             size = file.stat().st_size
         self._note(rows, kind, size)
 

@@ -1,0 +1,204 @@
+"""Embedding piece by piece, into a folder of features that may be larger than memory.
+
+Each piece of some thousand pictures becomes a part of the folder before the next one is looked at.
+A run that ended early goes on: a part is kept as long as its pictures, their labels and the recipe
+are what they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, compress
+
+import numpy as np
+
+from featx.errors import NoImagesError, OptionError, get_logger
+from featx.features.calibration import calibrated
+from featx.features.formats import FOLDER_SUFFIX, SUFFIXES, flat
+from featx.features.matrix import Features, open_folder
+from featx.features.options import EmbedOptions
+from featx.features.parts.folder import names_folder
+from featx.features.parts.writing import PART_ROWS, FolderWriter
+from featx.features.request import Request, calibrations_in
+from featx.features.run import lost_classes, none_read, run
+from featx.files import check_writable
+from featx.images.decode import Outcome
+from featx.images.digests import digest_bytes
+from featx.images.folder import ImageFolder
+from featx.images.labels import Label
+from featx.images.memory import MemoryImage
+from featx.images.regular import stamp_of
+from featx.paths import file_of
+from featx.text import count
+
+log = get_logger(__name__)
+
+
+def pieces_of(images: ImageFolder) -> Iterator[ImageFolder]:
+    """Divide images into consecutive pieces; the first has the notes of all."""
+    for start in range(0, len(images), PART_ROWS):
+        rows = range(start, min(start + PART_ROWS, len(images)))
+        piece = images.select(rows)
+        yield piece if start == 0 else replace(piece, notes=(), n_other=0)
+
+
+def check_out(out: str | os.PathLike[str], settled: EmbedOptions, networks: int) -> None:
+    """Check, before any work is done, that features can be written; see `featx.embed`."""
+    if networks > 1:
+        raise OptionError(
+            f"out is {os.fspath(out)!r}, and there are {networks} networks: expected one, or "
+            "several that + joins; save the others by themselves"
+        )
+    if not names_folder(out):
+        check_writable(out, (*SUFFIXES, FOLDER_SUFFIX))
+    elif settled["views"]:
+        raise OptionError(
+            f"{os.fspath(out)}: a folder of features keeps no augmented views; name a file, such "
+            "as photos.npz, or embed without views"
+        )
+
+
+def embed_into(
+    out: str | os.PathLike[str],
+    pieces: Iterable[ImageFolder],
+    request: Request,
+    settled: EmbedOptions,
+) -> Features:
+    """Embed pieces of images into a folder, and open it; see `featx.embed`."""
+    began = time.perf_counter()
+    writer = FolderWriter(out)
+    writer.start()
+    pieces = iter(pieces)
+    first = next(pieces)
+    (request,) = calibrated([request], first, settled)
+    writer.made_by = request.recipe.fingerprint
+    filling = _Filling(writer, request, settled)
+    for images in chain([first], pieces):
+        filling.add(images)
+    filling.finish()
+    elapsed = time.perf_counter() - began
+    return open_folder(out, seconds=filling.seconds, elapsed=elapsed + filling.kept_seconds)
+
+
+class _Filling:
+    """One filling of a folder, and what is known of all pieces."""
+
+    def __init__(self, writer: FolderWriter, request: Request, settled: EmbedOptions) -> None:
+        self.seconds = 0.0  # of the work, also of that which earlier runs did
+        self.kept_seconds = 0.0  # of the latter
+        self._writer = writer
+        self._request = request
+        self._settled = settled
+        self._listed: set[Label | None] = set()  # classes
+        self._read: set[Label | None] = set()
+        self._notes: dict[str, None] = {}
+        self._n_other = 0
+        self._images_per_second = math.nan
+        self._shape: tuple[int, ...] | None = None  # of a vector, once it is known
+        self._waiting: list[tuple[ImageFolder, Sequence[Outcome], str]] = []  # until it is
+
+    def add(self, images: ImageFolder) -> None:
+        """Embed a piece, unless it is there."""
+        self._listed.update(images.labels)
+        self._notes.update(dict.fromkeys(images.notes))
+        self._n_other += images.n_other
+        listing = _listing(images)
+        if not self._waiting and self._keep(images, listing):
+            return
+        try:
+            (features,) = run(images, [self._request], self._settled)
+        except NoImagesError as error:  # of this piece
+            self._waiting.append((images, error.outcomes, listing))
+            if self._shape is not None:
+                self._write_waiting(self._shape)
+            return
+        self._shape = features.X.shape[1:]
+        self._write_waiting(self._shape)
+        self.seconds += features.seconds
+        self._images_per_second = features.images_per_second
+        self._write(images, features, listing)
+
+    def finish(self) -> None:
+        """Write the manifest; pictures of which none could be read are a `NoImagesError`."""
+        if self._shape is None:
+            raise none_read([each for _, outcomes, _ in self._waiting for each in outcomes])
+        lost = lost_classes(self._listed, self._read)
+        fields = {
+            "recipe": self._request.recipe,
+            "n_other": self._n_other,
+            "weights": self._request.weights,
+            "notes": (*self._notes, *lost),
+            "name": None,
+            "calibrations": calibrations_in(self._request.backbones, self._request.recipe),
+            "images_per_second": self._images_per_second,
+        }
+        self._writer.finish(fields, self._shape)
+
+    def _keep(self, images: ImageFolder, listing: str) -> bool:
+        """Keep the part of a piece if it is there."""
+        kept = self._writer.kept(listing)
+        if kept is None:
+            return False
+        rows, about = kept
+        self._read.update(images.labels[row] for row in np.flatnonzero(rows.valid))
+        self._shape = tuple(about["shape"])
+        self._images_per_second = about["images_per_second"]
+        self.seconds += about["seconds"]
+        self.kept_seconds += about["seconds"]
+        log.info("%s were there", count(len(images), "image"))
+        return True
+
+    def _write(self, images: ImageFolder, features: Features, listing: str) -> None:
+        assert features.digests is not None
+        keys = iter(features.digests.tolist())
+        valid = [outcome.ok for outcome in features.outcomes]
+        self._read.update(compress(images.labels, valid))
+        self._writer.add(
+            flat(features.X),
+            images.paths,
+            images.labels,
+            features.outcomes,
+            [next(keys).decode() if ok else None for ok in valid],
+            listing,
+            {
+                "shape": self._shape,
+                "seconds": features.seconds,
+                "images_per_second": features.images_per_second,
+            },
+        )
+
+    def _write_waiting(self, shape: tuple[int, ...]) -> None:
+        """Write pieces of which no picture could be read, now that the columns are known."""
+        waiting, self._waiting = self._waiting, []
+        vectors = np.empty((0, math.prod(shape)), np.float32)
+        about = {"shape": shape, "seconds": 0.0, "images_per_second": math.nan}
+        for images, outcomes, listing in waiting:
+            unknown = [None] * len(images)
+            self._writer.add(
+                vectors, images.paths, images.labels, outcomes, unknown, listing, about
+            )
+
+
+def _listing(images: ImageFolder) -> str:
+    """Return a digest of what the files of images, and their labels, are."""
+    digest = hashlib.sha256()
+    stamps: dict[str, tuple[int, ...] | None] = {}  # of files, which may hold many pictures
+    for path, label in zip(images.paths, images.labels, strict=True):
+        known: object = None
+        if isinstance(path, MemoryImage):
+            known = digest_bytes(path.read())
+        else:
+            file = file_of(path)
+            if file not in stamps:
+                stamps[file] = None
+                with suppress(OSError, ValueError):  # it is not there, or no path at all
+                    stamps[file] = tuple(stamp_of(os.stat(file)))
+            known = stamps[file]
+        digest.update(repr((str(path), label, known)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
