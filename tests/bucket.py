@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 SETTINGS = {
     "AWS_ACCESS_KEY_ID": "tests",
@@ -125,6 +128,55 @@ class Bucket:
             return []
         kind = found[1], bool((found[3] or "").strip("/"))
         return [_NAMES.get(kind, " ".join(map(str, kind)))]
+
+
+class Pages(BaseHTTPRequestHandler):
+    """Lists a bucket of so many pictures that nobody has them, a thousand a page."""
+
+    n = 0  # pictures, of a hundred classes
+    asked = 0  # pages
+
+    @classmethod
+    def key(cls, number: int) -> str:
+        return f"photos/{number * 100 // cls.n:02d}/{number:08d}.jpg"
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        type(self).asked += 1
+        start = int(query.get("continuation-token", ["0"])[0])
+        stop = min(start + 1000, self.n)
+        rows = "".join(
+            f"<Contents><Key>{self.key(number)}</Key><Size>9</Size><ETag>&quot;{number:032x}&quot;"
+            "</ETag><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            for number in range(start, stop)
+        )
+        more = f"<NextContinuationToken>{stop}</NextContinuationToken>" if stop < self.n else ""
+        text = (
+            '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<IsTruncated>{str(stop < self.n).lower()}</IsTruncated>{more}{rows}"
+            "</ListBucketResult>"
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *told) -> None:
+        pass
+
+
+@contextmanager
+def pages(n: int) -> Iterator[tuple[type[Pages], dict[str, str]]]:
+    """Serve a bucket of `n` pictures while the block runs; gives the settings to find it by."""
+
+    class Served(Pages):
+        pass
+
+    Served.n = n
+    with ThreadingHTTPServer(("127.0.0.1", 0), Served) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Served, {**SETTINGS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}
+        server.shutdown()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import os
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from featx.errors import ImageSourceError
@@ -105,22 +105,34 @@ def notes_on_folders(listing: Listing, images: Sequence[str]) -> list[str]:
     for name, _ in listing.files:
         folder, _, rest = name.partition("/")
         if folder not in full and rest:
-            suffixes[folder][os.path.splitext(rest)[1].lower() or "without a suffix"] += 1
-    empty = [
-        f"{folder} ({_instead(found, folder in listing.again)})"
-        for folder, found in suffixes.items()
-        if folder not in full
-    ]
+            suffixes[folder][suffix_of(rest)] += 1
+    empty = {folder: found for folder, found in suffixes.items() if folder not in full}
+    notes = notes_on_empty(empty, bool(full), listing.again)
     again = [each for each in listing.again if each not in suffixes]
-    notes = []
-    if empty:
-        said = "no class, since no picture is in the folder" if full else "no picture in the folder"
-        notes.append(f"{said}: {listed(empty)}")
     if again:
         notes.append(
             f"counted once, since it is a link to a folder listed already: {listed(again)}"
         )
     return notes
+
+
+def notes_on_empty(
+    empty: Mapping[str, Counter[str]], some: bool, again: Sequence[str] = ()
+) -> list[str]:
+    """Say which folders are no class, by the suffixes of the files in them.
+
+    `some` others have images, and `again` are links to folders that are listed already.
+    """
+    if not empty:
+        return []
+    told = [f"{folder} ({_instead(found, folder in again)})" for folder, found in empty.items()]
+    said = "no class, since no picture is in the folder" if some else "no picture in the folder"
+    return [f"{said}: {listed(told)}"]
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of a name as notes have it."""
+    return os.path.splitext(name)[1].lower() or "without a suffix"
 
 
 def _entries(
