@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError, OptionError, StorageError, get_logger
+from featx.storage import objects
 from featx.storage.address import is_address, local_path
 
 if TYPE_CHECKING:
@@ -85,15 +86,23 @@ def _is_full(folder: Path) -> bool:
         return False
 
 
-def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str] = ()) -> None:
+def check_writable(
+    path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, anywhere: bool = False
+) -> None:
     """Check, before any work is done for it, that a file can be written at `path`.
 
     Raises an `OptionError` if its name ends in none of the suffixes, where some are given, and a
-    `StorageError` if it is a folder or no file can be made beside it.
+    `StorageError` if it is a folder or no file can be made beside it, or at an address, unless it
+    may be `anywhere`.
     """
-    target = Path(path)
     if suffixes:
-        check_suffix(target, suffixes)
+        check_suffix(path, suffixes)
+    if is_address(address := os.fspath(path)):
+        if not anywhere:
+            raise StorageError(f"cannot write {address}: expected a path of this machine")
+        objects.check_writable(address)
+        return
+    target = Path(local_path(address))
     with storage_errors(target):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

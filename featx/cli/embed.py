@@ -28,7 +28,8 @@ from featx.features.options import EmbedOptions
     "--out",
     "FILE",
     f"Where to: a name that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; or in "
-    f"{FOLDER_SUFFIX}, for a folder that may be larger than memory.",
+    f"{FOLDER_SUFFIX}, for a folder that may be larger than memory. Also at an address, such as "
+    "s3://bucket/photos.npz.",
     suffixes=(*SUFFIXES, FOLDER_SUFFIX),
     required=True,
     folder=True,
@@ -51,6 +52,6 @@ def embed(
             map = None
         save_plot(map, features)
     _, *beside = files_of(out)
-    sidecar = str(beside[0]) if beside else None
+    sidecar = beside[0] if beside else None
     files = {"out": out, "sidecar": sidecar, "map": map}
     emit(features.to_dict(), features.summary, as_json=as_json, **files)

@@ -143,7 +143,7 @@ def file_option(
     """Return an option that names a file to write, which is checked before any work is done.
 
     Where any name will do, but for one of a picture or a table, `what` is to be written. With
-    `folder` it may name a folder of features, which whoever writes it checks.
+    `folder` it may name a folder of features, which whoever writes it checks, or be at an address.
     """
 
     def check(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
@@ -151,7 +151,7 @@ def file_option(
             if what:
                 check_no_source(path, what)
             if not (folder and names_folder(path)):
-                check_writable(path, suffixes)
+                check_writable(path, suffixes, anywhere=folder)
         return path
 
     return option(

@@ -132,10 +132,10 @@ def calibrations_of(about: dict[str, Any]) -> tuple[Calibration, ...]:
         raise ValueError(f"a calibration is {one_line(error)}") from error
 
 
-def files_of(path: str | PathLike[str]) -> list[Path]:
-    """Return the files that `save` writes: the one named, and its sidecar where it has one."""
-    file = Path(path)
-    return [file, _sidecar(file)] if file.suffix.lower() in (".npy", ".csv") else [file]
+def files_of(path: str | PathLike[str]) -> list[str]:
+    """Return what `save` writes: the path or address named, and its sidecar where it has one."""
+    name = os.fspath(path)
+    return [name, f"{name}.json"] if name.lower().endswith((".npy", ".csv")) else [name]
 
 
 def holds_features(path: Path) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from featx.features.parts.rows import chosen_rows
 from featx.features.parts.writing import save_folder
 from featx.features.recipe import Recipe
 from featx.features.summary import Summarised
+from featx.features.transfer import received, sent
 from featx.features.whereabouts import Whereabouts, common_folder
 from featx.files import MEMORY_MAP_BYTES
 from featx.images.decode import Outcome
@@ -307,7 +307,8 @@ class Features(Summarised):
         Parameters
         ----------
         path : str or path
-            The suffix chooses the format; "/" at the end is a folder, too. The sidecar of .npy and
+            The suffix chooses the format; "/" at the end is a folder, too. A file may be at an
+            address, such as s3://bucket/photos.npz, and is put there whole. The sidecar of .npy and
             .csv is named like the file with ".json" added
             and holds the recipe, the outcomes and, for .npy, the paths and labels.
 
@@ -321,7 +322,7 @@ class Features(Summarised):
         if names_folder(path):
             save_folder(self, path)
             return
-        place = Whereabouts.of(self.paths.tolist(), Path(path))
+        place = Whereabouts.of(self.paths.tolist(), path)
         about = description_of(vars(self), [asdict(each) for each in self.outcomes], place)
         labels, kind = texts_of(self.labels)
         if kind:
@@ -333,7 +334,8 @@ class Features(Summarised):
             paths *= 1 + len(self.views)
             labels = labels and labels * (1 + len(self.views))
         stored = formats.Stored(X, paths, labels, about)
-        formats.save(Path(path), stored, self.feature_names)
+        with sent(path) as file:
+            formats.save(file, stored, self.feature_names)
 
     @classmethod
     def load(
@@ -350,7 +352,8 @@ class Features(Summarised):
         Parameters
         ----------
         path : str or path
-            The file; its suffix names the format. Or the folder.
+            The file; its suffix names the format. Or the folder. A file may be at an address,
+            such as s3://bucket/photos.npz.
         root : str or path, optional
             The folder in which the pictures are now, if they have moved without the file.
 
@@ -367,8 +370,8 @@ class Features(Summarised):
         """
         if names_folder(path):
             return open_folder(path, root)
-        file = Path(path)
-        stored = formats.load(file)
+        with received(path) as file:
+            stored = formats.load(file)
         about = stored.about or _NOTHING_KNOWN
         try:
             n_views = int(about.get("views", 0))

@@ -14,10 +14,12 @@ from featx.features.formats import SUFFIXES, holds_features
 from featx.features.matrix import Features
 from featx.features.options import refuse_options
 from featx.features.parts.folder import is_folder
+from featx.features.transfer import is_file_of_features_at
 from featx.images.folder import ImageFolder
 from featx.images.labels import Labels
 from featx.images.listing import named_as_image
 from featx.images.table import is_table
+from featx.storage.address import is_address
 from featx.text import listed
 
 _OF_TABLES = ("root", "path_column", "label_column", "exclude")
@@ -108,10 +110,12 @@ def several_saved(source: Any, root: str | os.PathLike[str] | None = None) -> An
     return loaded if len(loaded) > 1 else loaded[0]
 
 
-def _files(source: object) -> list[Path]:
-    """List the files of features that a path names, sorted by name."""
+def _files(source: object) -> list[Path | str]:
+    """List the files of features that a path or address names, sorted by name."""
     if type(source) is not str and not isinstance(source, os.PathLike):
         return []  # a picture in memory is a str, too
+    if is_address(address := os.fsdecode(source)):
+        return [address] if is_file_of_features_at(address) else []
     path = Path(os.path.expanduser(os.fsdecode(source)))
     if named_as_image(path.name):
         return []
@@ -122,9 +126,9 @@ def _files(source: object) -> list[Path]:
     return _inside(path) if os.path.isdir(path) else []
 
 
-def _inside(folder: Path) -> list[Path]:
+def _inside(folder: Path) -> list[Path | str]:
     """List the files of features in a folder, unless it has pictures or other folders."""
-    found = []
+    found: list[Path | str] = []
     try:
         with os.scandir(folder) as entries:
             for each in entries:

@@ -52,7 +52,8 @@ class Whereabouts:
     root : str
         In full.
     from_file : str or None
-        As seen from the folder of the features; None where there is no way, from drive to drive.
+        As seen from the folder of the features; None where there is no way, from drive to drive
+        or from an address.
     """
 
     given: str
@@ -60,15 +61,16 @@ class Whereabouts:
     from_file: str | None
 
     @classmethod
-    def of(cls, paths: Sequence[str], file: Path) -> Whereabouts | None:
+    def of(cls, paths: Sequence[str], file: str | os.PathLike[str]) -> Whereabouts | None:
         """Say where pictures are, for features that are saved in a file; None if nowhere."""
         given = common_folder(paths)
         if given is None:
             return None
-        root, place = absolute(given), os.path.abspath(file.parent)
-        if is_address(root):
+        root = absolute(given)
+        if is_address(root) or is_address(os.fspath(file)):
             return cls(given, root, None)
         try:
+            place = os.path.dirname(os.path.abspath(file))
             from_file = os.path.relpath(root, place).replace(os.sep, "/")
         except ValueError:
             from_file = None

@@ -20,6 +20,7 @@ from featx.storage.filesystem import filesystem
 
 AT_ONCE = 32  # requests: a store is slow to answer, and answers many
 _LOOKED_AT = 1_000  # objects by one request, where they lie together
+PIECE_BYTES = 32 << 20
 # By these stores tell a change; `created` is of fsspec's memory.
 _STAMPS = ("ETag", "etag", "generation", "md5Hash", "created")
 
@@ -56,12 +57,32 @@ def read_with_stamp(address: str, most: int | None = None) -> tuple[bytes, Entry
     return read(address), found
 
 
+def fetch(address: str, file: Path) -> None:
+    """Copy an object into a file, piece by piece."""
+    before = entry(address)
+    with file.open("wb") as copy:
+        for start in range(0, before.size, PIECE_BYTES):
+            copy.write(read(address, start, min(start + PIECE_BYTES, before.size)))
+    if file.stat().st_size != before.size or entry(address) != before:
+        raise StorageError(f"cannot read {address}: it was changed meanwhile; try again")
+
+
+def check_writable(address: str) -> None:
+    """Check that an object can be written, as far as that is told without writing one.
+
+    Of S3 it is told; of other stores, that there is such a bucket and that it may be read.
+    """
+    _refuse_web(address)
+    with suppress(FileNotFoundError):
+        entry(address)
+    if scheme_of(address) == "s3":
+        with explained(address, "write"):
+            s3.check_writable(filesystem(address), address)
+
+
 def write(address: str, data: bytes | Path) -> None:
     """Write bytes, or a file, as an object: whole or not at all."""
-    if is_on_web(address):
-        raise StorageError(
-            f"cannot write {address}: a web server only gives; expected s3://, gs:// or az://"
-        )
+    _refuse_web(address)
     with explained(address, "write"):
         system = filesystem(address)
         path = system._strip_protocol(address)
@@ -148,6 +169,13 @@ def _look(addresses: Sequence[str]) -> list[Entry]:
         with suppress(FileNotFoundError):
             found.append(entry(address))
     return found
+
+
+def _refuse_web(address: str) -> None:
+    if is_on_web(address):
+        raise StorageError(
+            f"cannot write {address}: a web server only gives; expected s3://, gs:// or az://"
+        )
 
 
 def _listed(system: Any, start: str, root: str) -> Iterator[tuple[str, dict[str, Any]]]:

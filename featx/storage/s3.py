@@ -84,6 +84,13 @@ def read_with_stamp(system: Any, address: str, most: int | None = None) -> tuple
     return data, _entry(address, found)
 
 
+def check_writable(system: Any, address: str) -> None:
+    """Begin to write an object in parts, which fails as writing does, and leave it at that."""
+    place = {"Bucket": bucket_of(address), "Key": key_of(address)}
+    begun = system.call_s3("create_multipart_upload", **place)
+    system.call_s3("abort_multipart_upload", **place, UploadId=begun["UploadId"])
+
+
 def _get(system: Any, address: str, most: int | None, **part: str) -> tuple[bytes, dict[str, Any]]:
     import fsspec.asyn
     from aiohttp import ClientError
