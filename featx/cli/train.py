@@ -24,7 +24,15 @@ from featx.cli.report import curve_for, explained, short_name, write_report
 from featx.cli.sources import source_arguments
 from featx.features.options import EmbedOptions, EngineOptions, options_in
 from featx.learning.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIER
+from featx.learning.memory import bytes_of
 from featx.text import count
+
+
+def _check_memory(context: click.Context, option: click.Parameter, text: Any) -> Any:
+    """Refuse what is no size, before any work is done."""
+    if text is not None:
+        bytes_of(text)
+    return text
 
 
 @command(epilog="Example: featx train photos/ --out fruit.featx --test test_photos/")
@@ -55,6 +63,13 @@ from featx.text import count
     help="Keep N small pictures of each class in the model, to show beside new ones like them; "
     "whoever has the file can see them.",
 )
+@option(
+    "--memory",
+    metavar="SIZE",
+    callback=_check_memory,
+    help="Take no more memory than this above what Python and its libraries take, such as 2GB: "
+    "features that need more are learned from block by block, or from a sample.",
+)
 @groups_option
 @test_option
 @report_option
@@ -75,6 +90,10 @@ def train(
     """
     import featx
 
+    if report and options.get("memory"):
+        raise click.UsageError(
+            "--report draws all features at once, whatever --memory says: leave one of them out"
+        )
     with working():
         model = featx.train(source, classifier, validation=True, **options)
         model.save(out)

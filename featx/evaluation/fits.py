@@ -6,7 +6,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -16,6 +16,8 @@ import numpy as np
 
 from featx.backbones.framework import import_keras
 from featx.learning.learner import Learner, predict
+from featx.learning.memory import Plan
+from featx.learning.out_of_core import Table, fit_by_blocks, predict_by_blocks
 from featx.progress import progress_bar
 
 WORTH_PROCESSES = 6.0  # seconds of work left; starting processes takes some two
@@ -65,6 +67,36 @@ def fit_all(
     return fitted
 
 
+def fit_all_by_blocks(
+    plan: Plan,
+    learner: Learner,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    progress: str | None = None,
+) -> list[Fitted]:
+    """Fit and judge a classifier on each part in turn, none of which is in memory as a whole.
+
+    Every fit computes on all cores. Where there is no room for the probabilities of all images, the
+    results have none.
+    """
+    table, classes = Table.of(plan.features), plan.features.classes
+    fitted = []
+    with (
+        progress_bar(progress or "", len(parts), "fits", shown=progress is not None) as bar,
+        _quiet_fits(),
+    ):
+        for train, test in parts:
+            start = time.perf_counter()
+            pipeline, _ = fit_by_blocks(learner, table, train, plan.room)
+            after = time.perf_counter()
+            predicted, probabilities = predict_by_blocks(pipeline, table, test, classes)
+            done = time.perf_counter()
+            kept = probabilities if plan.room_for_probabilities else None
+            fitted.append(Fitted(predicted, kept, after - start, done - after))
+            bar.update()
+    return fitted
+
+
 def _fit_groups(tasks: Sequence[Task], processes: int) -> Iterator[Fitted]:
     for scratch, group in groupby(tasks, lambda task: task.learner.pixels):
         if scratch:
@@ -95,8 +127,18 @@ def _threads() -> Any:
     return ThreadpoolController()
 
 
-def _fit(task: Task) -> Fitted:
+@contextmanager
+def _quiet_fits() -> Iterator[None]:
+    """Keep what scikit-learn warns of at every fit from the screen."""
     from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+        yield
+
+
+def _fit(task: Task) -> Fitted:
     from sklearn.pipeline import Pipeline
 
     X, y = task.X[task.train], task.y[task.train]
@@ -108,9 +150,7 @@ def _fit(task: Task) -> Fitted:
     if task.memory is not None and isinstance(estimator, Pipeline) and estimator.memory is None:
         estimator.set_params(memory=task.memory)
     all_cores = task.learner.pixels
-    with nullcontext() if all_cores else _threads().limit(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+    with nullcontext() if all_cores else _threads().limit(limits=1), _quiet_fits():
         start = time.perf_counter()
         task.learner.fit(estimator, X, y, views, groups)
         seconds = time.perf_counter() - start

@@ -165,9 +165,17 @@ class Grouping:
         return f"Grouping({count(self.n_groups, 'group')} by {self.rule})"
 
 
-def together(features: Features, grouping: Grouping | None) -> np.ndarray | None:
-    """Number what stays together where groups were declared: these, joined with copies."""
-    return None if grouping is None else merged(find_duplicates(features).groups, grouping.numbers)
+def together(
+    features: Features, grouping: Grouping | None, copies: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Number what stays together where groups were declared: these, joined with copies.
+
+    `copies` numbers the latter; by default they are looked for.
+    """
+    if grouping is None:
+        return None
+    copies = find_duplicates(features).groups if copies is None else copies
+    return merged(copies, grouping.numbers)
 
 
 def shared_with(

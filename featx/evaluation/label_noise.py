@@ -6,6 +6,7 @@ import numpy as np
 
 _POWERS = np.geomspace(0.02, 8, 36)  # that probabilities are taken to
 _NOISE = np.append(0.0, np.geomspace(1e-3, 0.3, 24))  # shares of wrong labels
+_PIECE = 1 << 20  # probabilities that are worked on at once
 _SMALLEST = 1e-9  # probability that anything has
 
 
@@ -41,7 +42,7 @@ def wrong_label_probabilities(probabilities: np.ndarray, own: np.ndarray) -> np.
     gross = float(np.mean(probabilities.argmax(axis=1) != own)) ** 2
     best, most, without = np.zeros(n), -np.inf, -np.inf
     for power in _POWERS:
-        share = (1 - gross) * _shares_of(own, power * logs) + gross / n_classes
+        share = (1 - gross) * _shares_of(own, logs, power) + gross / n_classes
         drawn = share[:, None] * (1 - _NOISE)
         other = (1 - share[:, None]) * _NOISE / (n_classes - 1)
         likelihood = np.log(np.maximum(drawn + other, 1e-300)).sum(axis=0)
@@ -53,7 +54,13 @@ def wrong_label_probabilities(probabilities: np.ndarray, own: np.ndarray) -> np.
     return best if most - without > 1 else np.zeros(n)
 
 
-def _shares_of(own: np.ndarray, logs: np.ndarray) -> np.ndarray:
-    """Return the probability of each label, from logarithms that are not yet normalised."""
-    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return np.asarray(shares[np.arange(len(own)), own] / shares.sum(axis=1))
+def _shares_of(own: np.ndarray, logs: np.ndarray, power: float) -> np.ndarray:
+    """Return the probability of each label to a power, from logarithms that are not normalised."""
+    found = np.empty(len(own))
+    step = max(1, _PIECE // logs.shape[1])
+    for start in range(0, len(own), step):
+        raised = power * logs[start : start + step]
+        shares = np.exp(raised - raised.max(axis=1, keepdims=True))
+        column = own[start : start + step]
+        found[start : start + step] = shares[np.arange(len(column)), column] / shares.sum(axis=1)
+    return found

@@ -11,17 +11,23 @@ import numpy as np
 
 from featx.errors import ImageSourceError, warn_of_images
 from featx.evaluation.evaluation import Evaluation
-from featx.evaluation.fits import Fitted, Task, fit_all
+from featx.evaluation.fits import Fitted, Task, fit_all, fit_all_by_blocks
 from featx.evaluation.groups import Grouping, Groups
 from featx.evaluation.intervals import effective_size
-from featx.evaluation.series import find_series
+from featx.evaluation.series import Series, find_series
 from featx.evaluation.splits import FOLDS, REPEATS, Splits, split
-from featx.features.duplicates import find_contradictions, find_duplicates, notes_on
+from featx.features.duplicates import (
+    exact_copies,
+    find_contradictions,
+    find_duplicates,
+    notes_on,
+)
 from featx.features.matrix import Features
 from featx.images.labels import Label
 from featx.learning.classes import labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
+from featx.learning.memory import Memory, plan_of
 from featx.paths import shortener
 from featx.text import count, listed
 
@@ -191,6 +197,7 @@ def cross_validate(
     seed: int = 0,
     n_jobs: int | None = None,
     progress: bool = True,
+    memory: Memory | None = None,
 ) -> CrossValidation:
     """Measure a classifier by repeated, stratified cross-validation.
 
@@ -223,26 +230,41 @@ def cross_validate(
         Processes; by default one per core where the work is long.
     progress : bool, default=True
         Show a progress bar on stderr for work of more than a second.
+    memory : int or str, optional
+        As for `train`, such as "2GB": where the features need more, copies that are exact alone
+        are kept together, and names that tell of groups are told and not measured with.
 
     Returns
     -------
     CrossValidation
+        Of a sample of the images, where a classifier that does not learn block by block is to stay
+        within the memory.
 
     Raises
     ------
     ImageSourceError
         There are no classes, or one has a single image.
     OptionError
-        A number of folds or repeats that cannot be, groups that do not fit the images, or features
-        that are no pixels for a network from scratch.
+        The memory is too little; a number of folds or repeats that cannot be, groups that do not
+        fit the images, or features that are no pixels for a network from scratch.
     """
     learner = Learner.of(classifier, class_weight)  # a wrong name is told before anything else
     y = labels_to_learn(features)
     grouping = Grouping.of(groups, features)
+    bar = "folds" if progress else None
+    plan = None if memory is None else plan_of(features, learner, memory)
+    if plan is not None and plan.by_blocks:
+        copies = exact_copies(features)
+        splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
+        fitted = fit_all_by_blocks(plan, learner, splits.parts, progress=bar)
+        validation = validation_of(features, splits, fitted)
+        return _told_of_series(validation, features) if groups is None else validation
+    if plan is not None and plan.features is not features:
+        features = plan.features
+        y, grouping = labels_to_learn(features), grouping and grouping.those_of(features.paths)
     copies = find_duplicates(features).groups
     splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
     tasks = tasks_of(features, splits, learner)
-    bar = "folds" if progress else None
     validation = validation_of(features, splits, fit_all(tasks, n_jobs=n_jobs, progress=bar))
     if groups is None:
         validation = with_series(validation, features, learner, seed=seed, n_jobs=n_jobs)
@@ -272,6 +294,16 @@ def with_series(
             again = split(validation.y_true, splits.copies, series.grouping, **sizes, seed=seed)
             fitted = fit_all(tasks_of(features, again, learner), n_jobs=n_jobs)
             apart = str(validation_of(features, again, fitted).interval)
+    return _told_of(validation, series, apart)
+
+
+def _told_of_series(validation: CrossValidation, features: Features) -> CrossValidation:
+    """Look for groups that nobody declared, and measure nothing with them."""
+    series = find_series(features)
+    return validation if series is None else _told_of(validation, series, None)
+
+
+def _told_of(validation: CrossValidation, series: Series, apart: str | None) -> CrossValidation:
     note = series.note(str(validation.interval), apart)
     warn_of_images([note])
     return replace(validation, about_series=(note,))
@@ -296,19 +328,15 @@ def validation_of(features: Features, splits: Splits, fitted: Sequence[Fitted]) 
     assert y is not None
     classes = np.array(features.classes)
     predictions = np.empty((splits.repeats, len(y)), dtype=classes.dtype)
-    shares = np.zeros((splits.repeats, len(y), len(classes)))
     for number, ((_, test), each) in enumerate(zip(splits.parts, fitted, strict=True)):
         predictions[number // splits.folds, test] = each.predicted
-        if each.probabilities is not None:
-            shares[number // splits.folds, test] = each.probabilities
-    mean = shares.mean(axis=0)
-    # Shares below 1 decide between classes that were predicted equally often.
-    votes = (predictions[:, :, None] == classes).sum(axis=0) + mean / 2
+    shares = _shares(splits, fitted, len(y), len(classes))
+    mean = shares[0] if len(shares) == 1 else shares.mean(axis=0)
     judged = all(each.probabilities is not None for each in fitted)
     return CrossValidation(
         paths=features.paths,
         y_true=y,
-        y_pred=classes[votes.argmax(axis=1)],
+        y_pred=_voted(predictions, classes, mean),
         classes=features.classes,
         failed=features.failed,
         contradictions=find_contradictions(features, splits.copies),
@@ -319,3 +347,23 @@ def validation_of(features: Features, splits: Splits, fitted: Sequence[Fitted]) 
         fit_seconds=float(np.mean([each.seconds for each in fitted])),
         predict_seconds=sum(each.predict_seconds for each in fitted) / predictions.size,
     )
+
+
+def _shares(splits: Splits, fitted: Sequence[Fitted], n: int, classes: int) -> np.ndarray:
+    """Return the probabilities of each repeat, 0 where there are none."""
+    given = [each.probabilities for each in fitted if each.probabilities is not None]
+    kind = np.result_type(*given) if given else np.float16
+    shares = np.zeros((splits.repeats, n if given else 1, classes if given else 1), kind)
+    for number, ((_, test), each) in enumerate(zip(splits.parts, fitted, strict=True)):
+        if each.probabilities is not None:
+            shares[number // splits.folds, test] = each.probabilities
+    return shares
+
+
+def _voted(predictions: np.ndarray, classes: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return what was predicted most often; of several by their mean probabilities."""
+    if len(predictions) == 1:
+        return np.asarray(predictions[0])
+    # Shares below 1 decide between classes that were predicted equally often.
+    votes = (predictions[:, :, None] == classes).sum(axis=0) + shares / 2
+    return np.asarray(classes[votes.argmax(axis=1)])

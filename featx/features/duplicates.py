@@ -11,13 +11,15 @@ apart than 0.4 of the median, so that a chain of pictures cannot join a class.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from featx.backbones.kinds import PIXELS
+from featx.features.blocks import row_blocks
 from featx.features.matrix import Features
 from featx.features.neighbours import NearPairs, Space, near_pairs, nearest
 from featx.paths import shortener
@@ -159,7 +161,7 @@ def find_contradictions(
         For each such picture its copies: path and class.
     """
     if groups is None:
-        groups = groups_of(_exact_copies(features.matrix)[0], len(features))
+        groups = exact_copies(features)
     paths, labels = features.paths, features.labels
     return tuple(
         tuple((str(paths[row]), str(labels[row])) for row in rows)
@@ -200,16 +202,37 @@ def notes_on(contradictions: Sequence[Contradiction]) -> list[str]:
     ]
 
 
-def _exact_copies(table: np.ndarray) -> tuple[Pairs, np.ndarray]:
+def exact_copies(features: Features) -> np.ndarray:
+    """Number the groups of exact copies, as `Duplicates.groups` does; read block by block."""
+    return groups_of(_exact_copies(features.X)[0], len(features))
+
+
+def exact_leaks(training: Features, test: Features) -> dict[str, str]:
+    """Find the test pictures that are exact copies of training pictures, as `find_leaks` does."""
+    known: dict[bytes, int] = {}
+    for row, key in _keys(training.X):
+        known.setdefault(key, row)
+    found = ((row, known.get(key)) for row, key in _keys(test.X))
+    return {test.paths[row]: training.paths[first] for row, first in found if first is not None}
+
+
+def _exact_copies(table: Any) -> tuple[Pairs, np.ndarray]:
     """Return the pairs of equal rows, and the first of each kind of row."""
     pairs, firsts = Pairs(), dict[bytes, int]()
-    for row, vector in enumerate(table):
-        if np.isfinite(np.vdot(vector, vector)):
-            key = hashlib.sha256((vector + 0).tobytes()).digest()  # + 0 makes -0.0 the same as 0.0
-            first = firsts.setdefault(key, row)
-            if first != row:
-                pairs[first, row] = 1.0
+    for row, key in _keys(table):
+        first = firsts.setdefault(key, row)
+        if first != row:
+            pairs[first, row] = 1.0
     return pairs, np.array(list(firsts.values()), dtype=np.int64)
+
+
+def _keys(table: Any) -> Iterator[tuple[int, bytes]]:
+    """Give each row that is finite with a digest of its values."""
+    for rows, vectors in row_blocks(table):
+        for row, vector in zip(rows.tolist(), vectors, strict=True):
+            if np.isfinite(np.vdot(vector, vector)):
+                whole = (vector + 0).tobytes()  # + 0 makes -0.0 the same as 0.0
+                yield row, hashlib.sha256(whole).digest()
 
 
 def _near_copies(space: Space, distinct: np.ndarray, n: int) -> Pairs:

@@ -25,6 +25,7 @@ import numpy as np
 from featx.backbones.calibration import Calibration
 from featx.errors import FeatxError, OptionError, StorageError, one_line, warn
 from featx.features.archive import read_archive, write_archive
+from featx.features.blocks import release
 from featx.features.edited import in_blocks, path_digest, row_digests, saved_rows
 from featx.files import written
 from featx.text import count, listed, spreadsheet_cell, text_of_cell
@@ -445,4 +446,5 @@ def _checksum(X: np.ndarray, about: dict[str, Any]) -> int:
         if np.isnan(block.min(initial=0)):  # text knows only one NaN
             block = np.where(np.isnan(block), np.float32(np.nan), block)
         total = zlib.crc32(block.data, total)
+        release(X)
     return total

@@ -14,6 +14,8 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from featx.learning.moments import Moments
+
 _LEAST_SPREAD = 0.01  # of the whole: what pictures of a class differ by, where they are all alike
 _RANK = 1e-6  # of the largest singular value: what is smaller is rounding
 
@@ -70,8 +72,7 @@ class Discriminants(
 
     def fit(self, X: Any, y: Any) -> Discriminants:
         """Find the discriminants of features of shape (n, columns) and their n classes."""
-        if not 0 < self.shrinkage <= 1:
-            raise ValueError(f"shrinkage is {self.shrinkage!r}: expected more than 0, and up to 1")
+        self._check_shrinkage()
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         mean = X.mean(axis=0, dtype=np.float64)
         centred = X - mean
@@ -80,30 +81,54 @@ class Discriminants(
             scalings = axes @ self._scalings(rows.T, y)
         else:
             scalings = self._scalings(centred, y)
-        self.mean_, self.scalings_ = mean.astype(X.dtype), scalings.astype(X.dtype)
+        return self._found(mean, scalings, X.dtype)
+
+    def fit_moments(self, moments: Moments, dtype: Any = np.float32) -> Discriminants:
+        """Find the discriminants of rows of which the moments are known, not the rows themselves.
+
+        They are those that `fit` finds, as far as sums in another order are the same; there are to
+        be as many rows as columns. `dtype` is the type of the rows.
+        """
+        self._check_shrinkage()
+        self.n_features_in_ = moments.columns
+        mean = moments.mean
+        scalings = self._directions(moments.means - mean, moments.within, moments.spread)
+        return self._found(mean, scalings, dtype)
+
+    def _check_shrinkage(self) -> None:
+        if not 0 < self.shrinkage <= 1:
+            raise ValueError(f"shrinkage is {self.shrinkage!r}: expected more than 0, and up to 1")
+
+    def _found(self, mean: np.ndarray, scalings: np.ndarray, dtype: Any) -> Discriminants:
+        self.mean_, self.scalings_ = mean.astype(dtype), scalings.astype(dtype)
         self._n_features_out = self.scalings_.shape[1]
         return self
 
     def _scalings(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the scalings of centred rows of shape (n, columns), float64.
-
-        Classes are single pictures, or copies of one, where nothing is within: then the sphere is
-        as wide as a part of the whole.
-        """
+        """Return the scalings of centred rows of shape (n, columns), float64."""
         classes, of_class, counts = np.unique(y, return_inverse=True, return_counts=True)
         means = np.zeros((len(classes), rows.shape[1]))
         np.add.at(means, of_class, rows)
         means /= counts[:, None]
         within = rows - means[of_class]
         covariance = within.T @ within / len(rows)
-        least = _LEAST_SPREAD * (rows**2).sum() / len(rows)
-        sphere = max(np.trace(covariance), least) / rows.shape[1] or 1.0
+        return self._directions(means, covariance, (rows**2).sum() / len(rows))
+
+    def _directions(self, means: np.ndarray, covariance: np.ndarray, spread: float) -> np.ndarray:
+        """Return the scalings, given what rows are like; the covariance is written over.
+
+        `means` are those of the classes, centred, of shape (n_classes, columns), `covariance` is
+        that within classes, and `spread` the trace of that of the whole. Classes are single
+        pictures, or copies of one, where nothing is within: then the sphere is as wide as a part of
+        the whole.
+        """
+        sphere = max(np.trace(covariance), _LEAST_SPREAD * spread) / len(covariance) or 1.0
         covariance *= 1 - self.shrinkage
         covariance.flat[:: len(covariance) + 1] += self.shrinkage * sphere
         factor = np.linalg.cholesky(covariance)
         whitened = solve_triangular(factor, means.T, lower=True)
         axes, lengths, _ = np.linalg.svd(whitened, full_matrices=False)
-        kept = np.count_nonzero(lengths[: len(classes) - 1] > _RANK * lengths[0])
+        kept = np.count_nonzero(lengths[: len(means) - 1] > _RANK * lengths[0])
         scalings: np.ndarray = solve_triangular(factor.T, axes[:, : max(1, kept)])
         return scalings
 

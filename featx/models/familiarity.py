@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from featx.evaluation.evaluation import UNFAMILIAR_SHARE
+from featx.features.blocks import row_blocks
 from featx.features.duplicates import find_duplicates
 from featx.features.matrix import Features
 
@@ -60,12 +61,11 @@ class Familiarity:
     def unfamiliarity(self, X: np.ndarray) -> np.ndarray:
         """Say how strange pictures are, of shape (n,), float: above 1 they are unfamiliar.
 
-        `X` holds their features, of shape (n, n_columns).
+        `X` holds their features, of shape (n, n_columns); a memory map is read in blocks.
         """
         prototypes = _unit(self.prototypes.astype(np.float32))
         nearest = [
-            (roots(X[start : start + _CHUNK]) @ prototypes.T).max(axis=1)
-            for start in range(0, len(X), _CHUNK)
+            (roots(values) @ prototypes.T).max(axis=1) for _, values in row_blocks(X, most=_CHUNK)
         ]
         return np.asarray((1 - np.concatenate(nearest)) / self.threshold, dtype=float)
 
@@ -101,19 +101,21 @@ class Familiarity:
 
 
 def learn_familiarity(
-    features: Features, kept: np.ndarray | None = None
+    features: Features, kept: np.ndarray | None = None, copies: np.ndarray | None = None
 ) -> tuple[Familiarity, np.ndarray]:
     """Learn what training pictures look like.
 
-    Returns also which of them are familiar, of shape (n,), bool, each judged without itself and,
-    where `kept` numbers what goes together, such as pictures of one patient, without these.
+    `copies` numbers which are copies of one another; by default these are looked for. Returns also
+    which of the pictures are familiar, of shape (n,), bool, each judged without itself and, where
+    `kept` numbers what goes together, such as pictures of one patient, without these.
     """
-    X, y = features.matrix, features.y
+    X, y = features.X, features.y
     assert y is not None
-    rows = _sample(y, find_duplicates(features).groups)
+    rows = _sample(y, find_duplicates(features).groups if copies is None else copies)
     if not _have_others(y[rows]).any():  # each class is one picture, copied or nearly so
         rows = _sample(y, np.arange(len(y)))
-    vectors, classes = roots(X[rows]), y[rows]
+    vectors = np.concatenate([roots(values) for _, values in row_blocks(X, rows)])
+    classes = y[rows]
     groups = _groups(vectors, classes)
     sums = np.zeros((groups.max() + 1, vectors.shape[1]), np.float32)
     np.add.at(sums, groups, vectors)
@@ -122,7 +124,7 @@ def learn_familiarity(
     familiarity = Familiarity(
         _unit(sums).astype(np.float16),
         _threshold(distances[_have_others(classes)]),
-        int(X.shape[1]),
+        int(np.prod(X.shape[1:])),
     )
     strange = familiarity.unfamiliarity(X)
     strange[rows] = distances / familiarity.threshold

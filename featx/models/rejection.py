@@ -12,7 +12,7 @@ with a milder bound: theirs holds in 95 % of trainings, and on a hundred images 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -32,6 +32,7 @@ _STANDARD_ERRORS = 1.0
 _FEWEST = 10
 _LEAST = 1e-6  # probability that a class keeps: a vote of no neighbour is not impossible
 _TEMPERATURES = (0.05, 20.0)
+_PIECE = 1 << 20  # probabilities that are worked on at once
 _ROUNDING = 1e-6  # of probabilities in single precision
 _NO_PROBABILITIES = (
     "to reject takes probabilities, which this classifier does not give for these images; "
@@ -153,9 +154,14 @@ def choose_rejection(
     temperature = _temperature(
         validation.all_probabilities, np.searchsorted(classes, validation.y_true)
     )
-    shares = _tempered(validation.all_probabilities, temperature)
     predicted = np.searchsorted(classes, validation.predictions)
-    certainty = np.take_along_axis(shares, predicted[..., None], axis=2)[..., 0]
+    certainty = np.concatenate(
+        [
+            np.take_along_axis(_tempered(shares, temperature), own[..., None], axis=2)[..., 0]
+            for shares, own in _pieces(validation.all_probabilities, predicted)
+        ],
+        axis=1,
+    )
     if familiar is not None:
         certainty = np.where(familiar, certainty, -1.0)
     certainty = certainty.ravel()
@@ -197,13 +203,24 @@ def _temperature(probabilities: np.ndarray, y: np.ndarray) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    truth = np.eye(probabilities.shape[-1])[y]
+    classes = np.eye(probabilities.shape[-1])
 
     def brier(logarithm: float) -> float:
-        return float(((_tempered(probabilities, np.exp(logarithm)) - truth) ** 2).mean())
+        total = sum(
+            ((_tempered(shares, np.exp(logarithm)) - classes[own]) ** 2).sum()
+            for shares, own in _pieces(probabilities, y[None])
+        )
+        return float(total / probabilities.size)
 
     found = minimize_scalar(brier, bounds=np.log(_TEMPERATURES), method="bounded")
     return float(np.clip(np.exp(found.x), *_TEMPERATURES))
+
+
+def _pieces(shares: np.ndarray, own: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Divide probabilities of shape (repeats, n, n_classes) and a column for each by images."""
+    step = max(1, _PIECE // (len(shares) * shares.shape[2]))
+    for start in range(0, shares.shape[1], step):
+        yield shares[:, start : start + step], own[:, start : start + step]
 
 
 def _tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:

@@ -15,7 +15,13 @@ from featx.errors import OptionError, RecipeMismatchError, warn_of_images
 from featx.evaluation.evaluation import Evaluation
 from featx.evaluation.groups import Grouping, Groups, shared_with, together
 from featx.evaluation.validation import CrossValidation, cross_validate
-from featx.features.duplicates import find_contradictions, notes_on
+from featx.features.duplicates import (
+    exact_copies,
+    exact_leaks,
+    find_contradictions,
+    leaked_contradictions,
+    notes_on,
+)
 from featx.features.embed import embed
 from featx.features.matrix import Features
 from featx.features.options import (
@@ -41,6 +47,8 @@ from featx.learning.classes import (
 )
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
+from featx.learning.memory import Memory, Plan, bytes_of, plan_of
+from featx.learning.out_of_core import Table, fit_by_blocks
 from featx.models.card import Card
 from featx.models.examples import check_kept, choose_examples
 from featx.models.familiarity import Familiarity, learn_familiarity
@@ -63,6 +71,7 @@ def train(
     validation: bool | CrossValidation = False,
     test: ImageSource = None,
     keep_pictures: int = 0,
+    memory: Memory | None = None,
     **options: Unpack[EmbedOptions],
 ) -> ImageClassifier:
     """Train a classifier on a folder of images or on features.
@@ -104,6 +113,11 @@ def train(
     keep_pictures : int, default=0
         How many pictures of each class the model keeps, 96 pixels wide or high, to show beside new
         ones that are like them. Whoever has the model file can see them.
+    memory : int or str, optional
+        Bytes that training may take above what Python and its libraries do, or a text such as
+        "2GB". Where the features need more, "logistic", "centroid" and "pca-mlp" learn from all of
+        them, block by block, other classifiers from a sample; `training.fit` says which it was.
+        Only exact copies of pictures are found then, and the validation is not repeated.
     **options
         Further options of `embed`; with features, only `progress` and `exclude`.
 
@@ -121,12 +135,14 @@ def train(
     OptionError
         The precision asked for cannot be reached, or the classifier gives no probabilities; the
         labels do not fit the images, or these have labels already; a network from scratch is to
-        learn from something else than pixels.
+        learn from something else than pixels; the memory is too little.
     """
     learner = Learner.of(
         classifier, class_weight
     )  # a mistake is told before the images are embedded
     check_rejection(learner, reject)
+    if memory is not None:
+        bytes_of(memory)
     check_kept(keep_pictures)
     start = time.perf_counter()
     if not isinstance(backbone, str | Backbone | None):
@@ -150,43 +166,56 @@ def train(
         features = embed(images, network, **options)
         require_every_class(images, features)
         grouping = grouping and grouping.those_of(features.paths)
-    if features.recipe is None:
+    recipe = features.recipe
+    if recipe is None:
         raise RecipeMismatchError(
             "these features carry no recipe, so new images could not be embedded alike; "
             "embed the images with featx (the recipe of a table in .csv is in the .json beside it, "
             "under the same name)"
         )
-    y = labels_to_learn(features)
+    labels_to_learn(features)
     learner.require_features(features)
+    plan = None
+    if memory is not None:
+        plan = plan_of(features, learner, memory)
+        if plan.features is not features:  # a sample
+            features, grouping = plan.features, grouping and grouping.those_of(plan.features.paths)
+    by_blocks = plan is not None and plan.by_blocks
+    measuring: dict[str, Any] = {"repeats": 1, "memory": memory} if by_blocks else {}
     if validation is True:
         given = groups if grouping is None else grouping
         progress = options.get("progress", True)
-        validation = cross_validate(features, learner, groups=given, progress=progress)
+        validation = cross_validate(features, learner, groups=given, progress=progress, **measuring)
     measured = validation or None
     if grouping is None and groups is None and measured:
         grouping = measured.splits.grouping
     contradictions = measured.contradictions if measured else find_contradictions(features)
     warn_of_images(notes_on(contradictions))
-    X, views = features.matrix, features.view_matrices
-    kept = together(features, grouping)
-    unfitted = learner.build_for(y, X.shape[1], len(views), kept)
-    pipeline = learner.fit(unfitted, X, y, views, kept)
-    familiarity, familiar = _familiarity(features, learner, kept)
-    rejection = _rejection(features, learner, pipeline, measured, reject, grouping, familiar)
+    copies = exact_copies(features) if by_blocks else None
+    kept = together(features, grouping, copies)
+    pipeline, fit = _fitted(features, learner, kept, plan)
+    familiarity, familiar = _familiarity(features, learner, kept, copies)
+    rejection = _rejection(
+        features, learner, pipeline, measured, reject, grouping, familiar, measuring
+    )
     examples = choose_examples(features, keep_pictures)
     model = ImageClassifier(
         pipeline,
-        features.recipe,
+        recipe,
         weights=features.weights,
         backbone=own,
-        views=len(views),
+        views=len(features.views),
         rejection=rejection,
         familiarity=familiarity,
         calibrations=features.calibrations,
         examples=examples,
     )
     how = options_in(RunOptions, options)
-    evaluation = None if test is None else model.evaluate(test, training=features, **how)
+    evaluation = None
+    if test is not None and by_blocks:
+        evaluation = _evaluated_by_blocks(model, test, features, how)
+    elif test is not None:
+        evaluation = model.evaluate(test, training=features, **how)
     if evaluation is not None:
         evaluation = told_of_groups(evaluation, shared_with(grouping, groups, test))
     seconds = time.perf_counter() - start
@@ -201,6 +230,7 @@ def train(
         learner.without_search(pipeline),
         familiarity=familiarity,
         examples=examples,
+        fit=fit,
     )
     model.card = Card.of(model.training)
     return model
@@ -247,13 +277,39 @@ def told_of_groups(evaluation: Evaluation, shared: Mapping[str, str]) -> Evaluat
     return replace(evaluation, about_images=(*evaluation.about_images, note))
 
 
+def _fitted(
+    features: Features, learner: Learner, kept: np.ndarray | None, plan: Plan | None
+) -> tuple[Any, str | None]:
+    """Fit the classifier as planned, and say how, if that was planned."""
+    if plan is not None and plan.by_blocks:
+        table = Table.of(features)
+        pipeline, told = fit_by_blocks(learner, table, np.arange(len(features)), plan.room)
+        return pipeline, f"{plan.note}: {told}"
+    X, y, views = features.matrix, features.y, features.view_matrices
+    assert y is not None
+    unfitted = learner.build_for(y, X.shape[1], len(views), kept)
+    return learner.fit(unfitted, X, y, views, kept), None if plan is None else plan.note
+
+
+def _evaluated_by_blocks(
+    model: ImageClassifier, test: ImageSource, training: Features, how: Mapping[str, Any]
+) -> Evaluation:
+    """Measure a model on a test, of which only exact copies of training pictures are known."""
+    features = model.labelled_features(test, **how)
+    evaluation = model.evaluate(features)
+    leaks = exact_leaks(training, features)
+    several = leaked_contradictions(leaks, features, training)
+    contradictions = (*evaluation.contradictions, *several)
+    return replace(evaluation, leaks=leaks, contradictions=contradictions)
+
+
 def _familiarity(
-    features: Features, learner: Learner, kept: np.ndarray | None
+    features: Features, learner: Learner, kept: np.ndarray | None, copies: np.ndarray | None
 ) -> tuple[Familiarity | None, np.ndarray]:
     """Learn what the training images look like; pixels alone do not tell that."""
     if learner.pixels or (features.recipe and features.recipe.backbone == PIXELS):
         return None, np.ones(len(features), bool)
-    return learn_familiarity(features, kept)
+    return learn_familiarity(features, kept, copies)
 
 
 def _rejection(
@@ -264,6 +320,7 @@ def _rejection(
     reject: float | None,
     grouping: Grouping | None,
     familiar: np.ndarray,
+    measuring: Mapping[str, Any],
 ) -> Rejection | None:
     """Choose the rejection of a fitted pipeline, by the cross-validation of its very settings."""
     if reject is None:
@@ -273,5 +330,5 @@ def _rejection(
     final = learner.without_search(pipeline)
     if validation is None or final is not learner:
         groups = False if grouping is None else grouping
-        validation = cross_validate(features, final, groups=groups, progress=False)
+        validation = cross_validate(features, final, groups=groups, progress=False, **measuring)
     return choose_rejection(validation, reject, familiar)

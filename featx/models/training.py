@@ -53,6 +53,8 @@ class Training:
         What tells pictures that are unlike these; None where that cannot be told.
     examples : Examples or None
         Which of these pictures the model keeps to show; None where that was not asked for.
+    fit : str or None
+        What was done to stay within the memory, in a line; None where none was named.
     """
 
     features: Features
@@ -66,6 +68,7 @@ class Training:
     curve: LearningCurve | None = None
     familiarity: Familiarity | None = None
     examples: Examples | None = None
+    fit: str | None = None
 
     @property
     def dataset_shift(self) -> str | None:
@@ -95,7 +98,7 @@ class Training:
     def _quick_curve(self) -> LearningCurve | None:
         """Measure a learning curve where that takes a moment and something is wrong."""
         validation, learner = self.validation, self.learner
-        if learner is None or validation is None or validation.accuracy == 1:
+        if learner is None or validation is None or validation.accuracy == 1 or self.fit:
             return None
         if validation.splits.folds * validation.fit_seconds > _CURVE_SECONDS:
             return None
@@ -109,6 +112,8 @@ class Training:
         classes = f"{named}, classifier {self.classifier}"
         validated = f": {self.validation.summary}" if self.validation else ""
         lines = [features.summary, f"{classes}{validated}"]
+        if self.fit:
+            lines.append(f"learned {self.fit}")
         if not self.validation:
             lines += notes_on(self.contradictions)
         if self.rejection:
@@ -135,6 +140,7 @@ class Training:
             "dataset_shift": self.dataset_shift,
             "next_steps": list(self.next_steps),
             "seconds": round(self.seconds, 3),
+            **({"fit": self.fit} if self.fit else {}),
             **({"examples": self.examples.to_dict()} if self.examples else {}),
         }
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from featx.features.blocks import take
 from featx.features.parts.part import Part
 from featx.files import MEMORY_MAP_BYTES, room_for
 
@@ -145,4 +146,4 @@ def chosen_rows(X: np.ndarray | LazyRows, rows: np.ndarray | slice) -> Any:
     if isinstance(X, LazyRows) and isinstance(rows, np.ndarray):
         chosen = X.select(rows)
         return chosen if chosen.nbytes > MEMORY_MAP_BYTES else chosen[:]
-    return X[rows]
+    return X[rows] if isinstance(rows, slice) else take(X, rows)

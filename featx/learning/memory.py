@@ -1,0 +1,144 @@
+"""Memory that training may take: how much of it features need, and what to do where it is less."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from featx.errors import OptionError
+from featx.features.blocks import release
+from featx.features.matrix import Features
+from featx.learning.learner import Learner
+from featx.learning.out_of_core import Table, can_by_blocks, needed_by_blocks, sample_of
+from featx.text import count, size
+
+#: Bytes, or a text such as "2GB" or "500 MB".
+Memory: TypeAlias = int | str
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+_TEXT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
+
+# Bytes, from peaks that tests/benchmarks/out_of_core.py measured.
+BASE_BYTES = 100_000_000  # beside everything else, such as buffers of libraries
+FILE_BYTES = 1500  # path, label and outcome
+_PER_VALUE = {"knn": 20, "svd-svm": 32, "svm": 56}  # of the matrix, that included; of others:
+_USUAL_PER_VALUE = 40
+_OWN_PER_VALUE = 64  # of an estimator of a user's own
+_PER_PROBABILITY = 64  # of each image and class, where a classifier is validated
+_FEWEST_OF_CLASS = 10  # images of a sample
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How to learn from features within some memory.
+
+    Attributes
+    ----------
+    features : Features
+        What to learn from: what was given, or a sample of it.
+    room : int
+        Bytes that learning may take beside the features themselves.
+    by_blocks : bool
+        Whether the features are to be read block by block; else they are so small that everything
+        goes as ever.
+    note : str
+        What was done to stay within the memory, in a few words.
+    """
+
+    features: Features
+    room: int
+    by_blocks: bool
+    note: str
+
+    @property
+    def room_for_probabilities(self) -> bool:
+        """Whether the probabilities of all images can be kept and worked on."""
+        return self.room >= _PER_PROBABILITY * len(self.features) * len(self.features.classes)
+
+
+def bytes_of(memory: Memory) -> int:
+    """Read how much memory is meant.
+
+    Raises
+    ------
+    OptionError
+        Neither a number of bytes nor a text such as "2GB".
+    """
+    number = memory if isinstance(memory, int | np.integer) else None
+    if isinstance(memory, str) and (found := _TEXT.fullmatch(memory)):
+        unit = _UNITS.get(found[2].upper())
+        number = None if unit is None else int(float(found[1]) * unit)
+    if number is None or isinstance(memory, bool) or number < 1:
+        raise OptionError(
+            f"memory is {memory!r}: expected a number of bytes, or a text such as '2GB' or '500MB'"
+        )
+    return int(number)
+
+
+def plan_of(features: Features, learner: Learner, memory: Memory) -> Plan:
+    """Decide how to learn from labelled features within some memory.
+
+    Parameters
+    ----------
+    features : Features
+        In memory, a memory map, or features of a folder that are read when they are asked for.
+    learner : Learner
+        What is to learn.
+    memory : int or str
+        Bytes above what Python and its libraries take, or a text such as "2GB".
+
+    Raises
+    ------
+    OptionError
+        It is too little, and the message says how much is needed; or all has to be in memory, as
+        pixels have.
+    """
+    asked = bytes_of(memory)
+    assert features.y is not None
+    table, classes = Table.of(features), len(features.classes)
+    room = asked - BASE_BYTES - FILE_BYTES * max(len(features.outcomes), len(features))
+    of_image = len(table.matrices) * table.columns * _per_value(learner)
+    of_image += _PER_PROBABILITY * classes
+    within = f"within {size(asked)}"
+    if room >= of_image * len(features):
+        return Plan(features, room, False, f"{within}: as ever, since all features fit")
+    if learner.pixels:
+        needed = asked - room + of_image * len(features)
+        raise OptionError(
+            f"{learner.name} learns from pixels, all of which are in memory: that takes "
+            f"{_at_least(needed)}, and memory is {size(asked)}; ask for as much, or learn from "
+            "fewer images"
+        )
+    tall = can_by_blocks(learner) and len(features) >= 2 * table.columns
+    if tall and room >= needed_by_blocks(learner, table):
+        return Plan(features, room, True, within)
+    most, least = room // of_image, _FEWEST_OF_CLASS * classes
+    if most < least:
+        needed = asked - room + min(least, len(features)) * of_image
+        raise OptionError(
+            f"memory of {size(asked)} is too little to learn {count(classes, 'class')} from "
+            f"{count(len(features), 'image')} of {count(table.columns, 'column')}: expected at "
+            f"least {_at_least(needed)}"
+        )
+    rows = sample_of(features.y, np.arange(len(features)), most)
+    sample = features.select(rows)
+    for matrix in table.matrices:
+        release(matrix)
+    note = f"{within}: from a sample of {len(rows):,} of {count(len(features), 'image')}"
+    return Plan(sample, room, False, note)
+
+
+def _per_value(learner: Learner) -> int:
+    """Return how many bytes an ordinary fit takes of each value of the matrix."""
+    if not isinstance(learner.given, str):
+        return _OWN_PER_VALUE
+    return _PER_VALUE.get(learner.given, _USUAL_PER_VALUE)
+
+
+def _at_least(number: int) -> str:
+    """Write a number of bytes, rounded up, so that asking for what is written is enough."""
+    return f"{-(-number // 10**6):,} MB"
