@@ -51,3 +51,27 @@ def shards_of(folder: Path, place: Path, n: int = 3, sidecar: str = "cls") -> li
     return [
         tar_of(members, place / f"shard-{number:04d}.tar") for number, members in enumerate(shards)
     ]
+
+
+def table_of(folder: Path, path: Path, *, names=None, plain=False, group=4) -> Path:
+    """Write the pictures of a folder as Hugging Face does, `names` being those of the classes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = sorted(folder.rglob("*.png"))
+    labels = [file.parent.name for file in files]
+    held = [file.read_bytes() for file in files]
+    structs = [{"bytes": data, "path": file.name} for data, file in zip(held, files, strict=True)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {
+        "number": pa.array(range(len(files))),
+        "image": pa.array(held, pa.binary()) if plain else pa.array(structs, kind),
+        "label": pa.array([names.index(label) for label in labels] if names else labels),
+    }
+    table = pa.table(columns)
+    if names:
+        about = {"info": {"features": {"label": {"names": list(names), "_type": "ClassLabel"}}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(about)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, row_group_size=group)
+    return path

@@ -42,8 +42,8 @@ from featx.features.options import (
 from featx.features.saved import features_given, root_of_pictures, several_saved
 from featx.features.several import same_images
 from featx.images.decode import Outcome
-from featx.images.folder import ImageSource
 from featx.images.labels import Labels
+from featx.images.source import ImageSource
 from featx.learning.classes import labelled_images, labels_to_learn
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, learners_of

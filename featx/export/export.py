@@ -21,7 +21,7 @@ from featx.export.original import Original
 from featx.export.quantization import Int8Comparison
 from featx.export.reference import reference
 from featx.files import check_writable, storage_errors, written
-from featx.images.folder import ImageSource
+from featx.images.source import ImageSource
 from featx.progress import waiting
 from featx.text import count, printable, size
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from featx.errors import OptionError
 from featx.features.embed import embed
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder
 from featx.images.labels import Label
+from featx.images.source import ImageSource
 from featx.images.square import Square
 
 FEWEST = 20  # pictures to calibrate on, and as many to judge by

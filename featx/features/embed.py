@@ -17,8 +17,9 @@ from featx.features.piecewise import check_out, embed_into, pieces_of
 from featx.features.request import Request, check_preprocess
 from featx.features.run import run
 from featx.images.division import Division
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder
 from featx.images.labels import Labels
+from featx.images.source import ImageSource
 from featx.text import listed
 
 
@@ -54,7 +55,8 @@ def embed(
     ----------
     source : str, path, picture, iterable of these, pandas.DataFrame, ImageFolder or array
         A folder (its sub-folders are the classes), an archive of one (.zip, .tar, shards of
-        WebDataset), one picture, a list of pictures, or a table
+        WebDataset), a table with a column of pictures (.parquet, as Hugging Face writes them), one
+        picture, a list of pictures, or a table
         with a column `path` and perhaps a column `label`, also as a file (.csv, .tsv, .parquet,
         .xlsx). A picture is a path,
         or is in memory: the bytes of a file, a file open in binary mode, an image of Pillow, or an

@@ -87,7 +87,7 @@ class Reader:
     def files(self, todo: Sequence[int]) -> Generator[ReadFile, None, None]:
         """Yield files by their places, in order."""
         threads = cores = os.cpu_count() or 1
-        if any(is_address(self._paths[index]) for index in todo):
+        if any(is_address(file_of(self._paths[index])) for index in todo):
             threads = max(threads, AT_ONCE)  # which wait for a store more than they decode
         waiting: deque[Future[ReadFile]] = deque()
         late: deque[bool] = deque(maxlen=WATCHED)  # whether no decoded pictures were left
@@ -307,7 +307,7 @@ def read_chunk(
 
 def _is_elsewhere(path: str) -> bool:
     """Whether a picture is not on the disk: processes gain nothing where one waits for a store."""
-    return isinstance(path, MemoryImage) or is_address(path)
+    return isinstance(path, MemoryImage) or is_address(file_of(path))
 
 
 def _size(path: str) -> int:

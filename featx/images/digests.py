@@ -14,18 +14,17 @@ from featx.images.memory import MemoryImage
 from featx.images.packed.container import read_member
 from featx.images.regular import (
     MAX_FILE_BYTES,
+    MAX_INTEGER,
     Stamp,
     check_size,
     is_settled,
     open_regular,
     stamp_of,
+    stamp_of_object,
 )
 from featx.paths import file_of, member_of, plain_path
 from featx.storage.address import absolute, is_address
-from featx.storage.entry import Entry
 from featx.storage.objects import entries_of, read_with_stamp
-
-_MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the year 2262
 
 
 def digest_bytes(data: bytes) -> str:
@@ -122,7 +121,7 @@ class DigestMemo(Memo):
         """Remember the digests of files, by path, where `read_file` gave a stamp."""
         rows = []
         for path, digest, stamp in entries:
-            if stamp is not None and max(stamp) <= _MAX_INTEGER:
+            if stamp is not None and max(stamp) <= MAX_INTEGER:
                 key, value = _key(path), bytes.fromhex(digest)
                 rows.append((key, *stamp, value, _seal(key, stamp, value)))
         self._insert(rows)
@@ -134,15 +133,6 @@ def _objects_now(addresses: Set[str]) -> dict[str, Stamp]:
         found = entries_of(sorted(addresses)).values()
         return {each.address: stamp for each in found if (stamp := stamp_of_object(each))}
     return {}
-
-
-def stamp_of_object(entry: Entry) -> Stamp | None:
-    """Write the stamp of an object, such as its ETag, as the numbers of a file's."""
-    if not entry.stamp:
-        return None
-    hashed = hashlib.sha256(entry.stamp.encode()).digest()
-    numbers = (int.from_bytes(hashed[start : start + 8]) & _MAX_INTEGER for start in (0, 8))
-    return Stamp(entry.size, *numbers)
 
 
 def _key(path: str) -> bytes:

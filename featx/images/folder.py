@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from featx.errors import ImageSourceError, NoImagesError, OptionError, check_choice
 from featx.images.arrays import array_images
@@ -24,19 +24,23 @@ from featx.images.labels import (
 from featx.images.layout import class_folder, parts_of
 from featx.images.listing import TABLE_SUFFIXES, list_folder, named_as_image, notes_on_folders
 from featx.images.memory import MemoryImage, picture_in_memory
+from featx.images.metadata import FILE_COLUMN, metadata_of, table_of_shards
 from featx.images.packed.container import container_in, contents_of
-from featx.images.packed.shards import shards_in
+from featx.images.packed.shards import shards_at, shards_in
 from featx.images.pattern import is_pattern, matching
 from featx.images.rows import notes_on_others, rows_of
+from featx.images.source import (
+    ImageSource,
+    folders_in,
+    is_folder,
+    is_several,
+    lists_a_table,
+    looked_in,
+)
 from featx.images.table import Table, is_table, refuse_columns, table_of_labels
-from featx.paths import file_of, plain_path
-from featx.storage.address import below, is_absolute, is_address, local_path
-from featx.text import count
-
-#: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
-#: sequence or table of these, or an array of pictures; where a function says so, features of them.
-#: Any object, since tables and arrays of several libraries are known by what they can do.
-ImageSource: TypeAlias = Any
+from featx.paths import file_of, member_of, plain_path
+from featx.storage.address import below, is_address, local_path
+from featx.text import count, printable
 
 CLASSES_FROM = ("first", "last")  # folder below the root that is the class
 
@@ -58,6 +62,7 @@ class _Reading:
     path_column: str = "path"
     label_column: str = "label"
     classes_from: str = "first"
+    metadata: bool = True  # a table in a folder says the labels, where none are given
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ class ImageFolder:
         """
         root = os.path.expanduser(local_path(os.fspath(root)))
         if not is_address(root) and not os.path.isdir(root):
-            found = "is no folder" if os.path.exists(root) else f"does not exist{_looked_in(root)}"
+            found = "is no folder" if os.path.exists(root) else f"does not exist{looked_in(root)}"
             raise ImageSourceError(f"{root!r} {found}: expected a folder of images")
         listing = list_address(root) if is_address(root) else list_folder(root)
         images = [relative for relative, is_image in listing.files if is_image]
@@ -215,15 +220,15 @@ class ImageFolder:
         exclusion = None if exclude is None else Exclusion.of(exclude)
         start = None if root is None else os.path.expanduser(local_path(os.fspath(root)))
         images = cls._with_labels(
-            source, labels, _Reading(start, path_column, label_column, classes_from)
+            source, labels, _Reading(start, path_column, label_column, classes_from, labels is None)
         )
-        named = isinstance(source, ImageFolder) or is_table(labels) or _lists_a_table(source)
+        named = isinstance(source, ImageFolder) or is_table(labels) or lists_a_table(source)
         named = named or any(path.startswith("tar://") for path in images.paths[:1])
         if images.table is None and not named:
             refuse_columns(path_column, label_column)
         if exclusion is None:
             return images
-        folders = [start or "", images.root or "", *_folders_in(source)]
+        folders = [start or "", images.root or "", *folders_in(source)]
         folders += [images.table.folder] if images.table and images.table.folder else []
         return images._without(exclusion, folders, tell=not isinstance(source, ImageFolder))
 
@@ -263,6 +268,14 @@ class ImageFolder:
         if not n and not (tell and exclusion.paths):
             return self
         return replace(kept, notes=(*self.notes, exclusion.note(n, len(self))))
+
+    def _with_metadata(self, reading: _Reading) -> ImageFolder:
+        """Give the images of a folder the labels of a table of metadata in it, if it has one."""
+        table = metadata_of(self.root or "", self.paths) if reading.metadata else None
+        if table is None or table.column(reading.label_column) is None:
+            return self
+        images = self._labelled_by(table, replace(reading, path_column=FILE_COLUMN))
+        return replace(images, notes=(f"classes are those of {table.name}", *images.notes))
 
     def _labelled_by(self, table: Table, reading: _Reading) -> ImageFolder:
         """Give the images the labels of a table that names them; leave out those it does not."""
@@ -311,21 +324,21 @@ class ImageFolder:
                 f"root {reading.root!r} goes with a list or a table of paths, and {path!r} is "
                 "neither: leave it out"
             )
-        if (archive := container_in(path)) is not None:
-            return cls._of_archive(*archive, reading)
         if shards := shards_in(path):
             return cls._of_items(shards, reading)
+        if (archive := container_in(path)) is not None:
+            return cls._of_archive(*archive, reading)
         if is_address(path) and not is_pattern(path):
             return cls._of_address(path, reading)
         if os.path.isdir(path):
-            return cls.scan(path, classes_from=reading.classes_from)
+            return cls.scan(path, classes_from=reading.classes_from)._with_metadata(reading)
         if is_pattern(path):
             return cls._of_pattern(path, reading)
         if not os.path.exists(file_of(path)):
             raise ImageSourceError(
-                f"{path!r} does not exist{_looked_in(path)}: expected {_EXPECTED_PATH}"
+                f"{path!r} does not exist{looked_in(path)}: expected {_EXPECTED_PATH}"
             )
-        if not named_as_image(plain_path(path)):
+        if not named_as_image(plain_path(path)) and member_of(path) is None:
             raise ImageSourceError(f"{path!r} is no image by its name: expected {_EXPECTED_PATH}")
         return cls(paths=(path,), labels=(None,))
 
@@ -333,7 +346,12 @@ class ImageFolder:
     def _of_address(cls, address: str, reading: _Reading) -> ImageFolder:
         """Take a picture at an address, or those of a folder there."""
         if names_folder(address):
-            return cls.scan(address, classes_from=reading.classes_from)
+            try:
+                return cls.scan(address, classes_from=reading.classes_from)
+            except NoImagesError:
+                if shards := shards_at(address):
+                    return cls._of_items(shards, reading)
+                raise
         if not is_there(address):
             raise ImageSourceError(f"there is no {address}: expected {_EXPECTED_PATH}")
         return cls(paths=(address,), labels=(None,))
@@ -359,7 +377,7 @@ class ImageFolder:
         root, images, n_other = matching(pattern)
         if not images:
             raise NoImagesError(
-                f"{pattern!r} matches no picture{_looked_in(pattern)}: expected names that end in "
+                f"{pattern!r} matches no picture{looked_in(pattern)}: expected names that end in "
                 '.jpg, .png, .webp or another suffix of an image; "**" is for folders in folders'
             )
         return cls._of_relative(root, images, n_other, reading.classes_from)
@@ -393,7 +411,11 @@ class ImageFolder:
     @classmethod
     def _of_archive(cls, archive: str, folder: str, reading: _Reading) -> ImageFolder:
         """Take the pictures of an archive as those of a folder, or with the labels in it."""
-        held = contents_of(archive, folder, reading.label_column)
+        held = contents_of(archive, folder, reading.path_column, reading.label_column)
+        if held.frame is not None:
+            table = Table(held.frame, printable(os.path.basename(archive)))
+            images = cls(tuple(map(held.path_of, held.names)), (None,) * len(table), table=table)
+            return images._labelled_as(table, reading)
         images = cls._of_relative(
             held.root, held.names, held.n_other, reading.classes_from, held.notes, held.path_of
         )
@@ -405,7 +427,7 @@ class ImageFolder:
     def _of_items(cls, source: Iterable[Any], reading: _Reading) -> ImageFolder:
         paths: list[str] = []
         labels: list[Label | None] = []
-        n_other, notes = 0, dict[str, None]()
+        n_other, notes, tables = 0, dict[str, None](), list[Table | None]()
         for path in cls.of_rows(source, "item {} of the images", reading.root).paths:
             try:
                 several = cls._of_item(path, reading)
@@ -419,10 +441,12 @@ class ImageFolder:
             paths.extend(several.paths)
             labels.extend(several.labels)
             n_other += several.n_other
+            tables.append(several.table)
             notes |= dict.fromkeys(several.notes)
         if not paths:
             raise NoImagesError("; ".join(notes))
-        return cls(tuple(paths), class_names(labels), n_other, notes=tuple(notes))
+        images = cls(tuple(paths), class_names(labels), n_other, notes=tuple(notes))
+        return replace(images, table=table_of_shards(paths, tables))
 
     @classmethod
     def _of_item(cls, path: str, reading: _Reading) -> ImageFolder | None:
@@ -432,10 +456,10 @@ class ImageFolder:
             return cls._of_table(table, reading)
         if isinstance(path, MemoryImage):
             return None
-        if is_address(path) and not _is_several(path):
-            is_several = path.endswith("/") or (names_folder(path) and is_folder_at(path))
-            return cls._of_path(path, replace(reading, root=None)) if is_several else None
-        if is_folder(path) or _is_several(path):
+        if is_address(path) and not is_several(path) and container_in(path) is None:
+            is_one = not path.endswith("/") and not (names_folder(path) and is_folder_at(path))
+            return None if is_one else cls._of_path(path, replace(reading, root=None))
+        if is_folder(path) or is_several(path):
             return cls._of_path(path, replace(reading, root=None))
         return None
 
@@ -455,41 +479,13 @@ class ImageFolder:
         images = cls.of_rows(texts, row, start)
         if table.folder is not None:
             notes += notes_on_others(images.paths, table)
-        images = replace(images, table=table, notes=tuple(notes))
+        return replace(images, table=table, notes=tuple(notes))._labelled_as(table, reading)
+
+    def _labelled_as(self, table: Table, reading: _Reading) -> ImageFolder:
+        """Give the images the labels of a table that has a row for each, in order, if any."""
         labels = table.column(reading.label_column)
         if labels is None:
             if reading.label_column != "label":
                 table.require(reading.label_column, "classes", "label_column")
-            return images
-        return images.with_labels(labels_of(labels, len(images)))
-
-
-def _folders_in(source: ImageSource) -> list[str]:
-    """Return the folder that is a source, or those among the items of a list."""
-    items = source if isinstance(source, list | tuple) else [source]
-    return [os.path.expanduser(local_path(os.fspath(item))) for item in items if is_folder(item)]
-
-
-def _is_several(path: str) -> bool:
-    """Tell a pattern, or a range of archives, from the path of one file."""
-    return ("*" in path and is_pattern(path)) or ("{" in path and bool(shards_in(path)))
-
-
-def _lists_a_table(source: ImageSource) -> bool:
-    """Tell whether the file of a table is among the items of a list."""
-    return isinstance(source, list | tuple) and any(map(is_table, source))
-
-
-def _looked_in(path: str) -> str:
-    """Say in which folder a relative path was looked for."""
-    return "" if is_absolute(path) else f" in {os.getcwd()}"
-
-
-def is_folder(source: ImageSource) -> bool:
-    """Tell a path of a folder, or of an archive, from whatever else names images."""
-    if not isinstance(source, str | os.PathLike) or isinstance(source, MemoryImage):
-        return False
-    path = os.path.expanduser(local_path(os.fsdecode(source)))
-    if container_in(path) is not None:
-        return True
-    return names_folder(path) if is_address(path) else os.path.isdir(path)
+            return self
+        return self.with_labels(labels_of(labels, len(self)))

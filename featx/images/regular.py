@@ -1,16 +1,20 @@
-"""Regular files: opened without waiting, and what tells that they are unchanged."""
+"""Regular files: opened without waiting; and what tells that they, or objects, are unchanged."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from typing import NamedTuple
 
 from featx import text
+from featx.storage.entry import Entry
 
 #: A larger file is refused before it is read.
 MAX_FILE_BYTES = 512_000_000
+
+MAX_INTEGER = 2**63 - 1  # of SQLite; a file may be dated beyond it, in the year 2262
 
 _SETTLED_NS = 2_000_000_000
 _KINDS = {
@@ -70,3 +74,12 @@ def is_settled(status: os.stat_result, now: int) -> bool:
     tick and look the same. So its digest is trusted only once its times lie further back.
     """
     return now - status.st_ctime_ns > _SETTLED_NS and abs(now - status.st_mtime_ns) > _SETTLED_NS
+
+
+def stamp_of_object(entry: Entry) -> Stamp | None:
+    """Write the stamp of an object, such as its ETag, as the numbers of a file's."""
+    if not entry.stamp:
+        return None
+    hashed = hashlib.sha256(entry.stamp.encode()).digest()
+    numbers = (int.from_bytes(hashed[start : start + 8]) & MAX_INTEGER for start in (0, 8))
+    return Stamp(entry.size, *numbers)

@@ -10,13 +10,14 @@ from typing import Any
 
 from featx.errors import OptionError
 from featx.images.bucket import files_below, names_folder
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder
 from featx.images.labels import class_names, notes_on_names
 from featx.images.layout import class_folder, parts_of, role_of
 from featx.images.listing import notes_on_empty, suffix_of
 from featx.images.memory import MemoryImage
 from featx.images.packed.container import container_in
 from featx.images.pattern import is_pattern
+from featx.images.source import ImageSource
 from featx.storage.address import below, is_address
 
 

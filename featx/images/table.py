@@ -19,6 +19,7 @@ from featx.images.bucket import is_there, names_table, source_errors
 from featx.images.labels import Labels
 from featx.images.listing import TABLE_SUFFIXES, named_as_image
 from featx.images.memory import MemoryImage
+from featx.images.packed.parquet_table import holds_pictures
 from featx.storage.address import is_address, joined, local_path, without_query
 from featx.storage.objects import read_with_stamp
 from featx.text import listed, printable, text_of_cell
@@ -135,13 +136,17 @@ class Table:
 
 
 def is_table(source: object) -> bool:
-    """Tell a table, in memory or as a file, from whatever else names images or labels."""
+    """Tell a table, in memory or as a file, from whatever else names images or labels.
+
+    One that has the pictures in itself is none.
+    """
     if isinstance(source, MemoryImage) or not isinstance(source, str | os.PathLike):
         return _in_memory(source)
     path = os.path.expanduser(local_path(os.fsdecode(source)))
     if is_address(path):
-        return names_table(path)
-    return path.lower().endswith(TABLE_SUFFIXES) and os.path.isfile(path)
+        return names_table(path) and not holds_pictures(path)
+    is_one = path.lower().endswith(TABLE_SUFFIXES) and os.path.isfile(path)
+    return is_one and not holds_pictures(path)
 
 
 def refuse_columns(path_column: str, label_column: str) -> None:

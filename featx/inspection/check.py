@@ -30,10 +30,11 @@ from featx.files import cache_folder, written
 from featx.images.decode import Outcome
 from featx.images.division import PARTS
 from featx.images.exclusion import NOTHING, is_of_exclusion, line_of_path
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder
 from featx.images.labels import Label, Labels
 from featx.images.measures import Measures
 from featx.images.memory import MemoryImage
+from featx.images.source import ImageSource
 from featx.images.survey import survey
 from featx.images.table import check_no_source
 from featx.inspection.copies import find_copies

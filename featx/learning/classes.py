@@ -11,9 +11,10 @@ import numpy as np
 from featx.errors import ImageSourceError
 from featx.features.matrix import Features
 from featx.images.division import Division
-from featx.images.folder import ImageFolder, ImageSource, is_folder
+from featx.images.folder import ImageFolder
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, look_alike
 from featx.images.layout import parts_as_labels
+from featx.images.source import ImageSource, is_folder
 from featx.images.table import is_table
 from featx.text import count, listed
 

@@ -22,7 +22,8 @@ from featx.features.options import (
 from featx.features.request import Request, check_preprocess, joined_names
 from featx.features.run import run
 from featx.images.decode import Outcome
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder
+from featx.images.source import ImageSource
 
 
 @dataclass(frozen=True)

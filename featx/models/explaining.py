@@ -20,9 +20,10 @@ from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, RunOptions, SourceOptions, options_in, settle
 from featx.features.session import Picture, Session
 from featx.images.decode import Outcome
-from featx.images.folder import ImageFolder, ImageSource, is_folder
+from featx.images.folder import ImageFolder
 from featx.images.labels import Label, in_terms_of
 from featx.images.memory import MemoryImage
+from featx.images.source import ImageSource, is_folder
 from featx.images.table import is_table
 from featx.models.inference import Inference
 from featx.paths import file_of

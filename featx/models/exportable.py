@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from featx.backbones.backbone import Backbone
 from featx.features.recipe import Recipe
 from featx.features.request import Request
-from featx.images.folder import ImageSource
+from featx.images.source import ImageSource
 from featx.models.card import Card
 from featx.models.inference import infer
 from featx.models.rejection import Rejection

@@ -11,8 +11,9 @@ from featx.features.duplicates import find_contradictions, find_leaks, leaked_co
 from featx.features.matrix import Features
 from featx.features.options import RunOptions, SourceOptions, options_in
 from featx.features.saved import features_given, root_of_pictures, saved_features
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, of_one_type
+from featx.images.source import ImageSource
 from featx.learning.classes import divided_images, require_classes, require_known
 from featx.models.inference import Inference
 

@@ -22,6 +22,7 @@ from featx.text import printable
 UNSURE, UNFAMILIAR, FAILED = "_unsure", "_unfamiliar", "_failed"
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*]')  # on some systems
 _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)  # of Windows
+_MARKS = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"GIF8": ".gif"}
 _LONGEST = 120  # bytes
 
 
@@ -68,6 +69,8 @@ def _copy(path: str, folder: Path) -> Path:
     member = member_of(path)
     data = None if member is None else read_member(member)[0]
     stem, suffix = os.path.splitext(os.path.basename(plain_path(path)))
+    if data is not None and not suffix:  # a row of a table
+        suffix = next((each for mark, each in _MARKS.items() if data.startswith(mark)), "")
     target, number = folder / f"{stem}{suffix}", 2
     while os.path.lexists(target):
         if target.is_file() and _is_same(target, path, data):

@@ -32,8 +32,9 @@ from featx.features.run import run
 from featx.features.saved import saved_features
 from featx.features.session import Picture, Session
 from featx.images.exclusion import is_of_exclusion
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder
 from featx.images.labels import Label, Labels
+from featx.images.source import ImageSource
 from featx.images.table import check_no_source
 from featx.learning.classes import per_file, require_known
 from featx.models import model_file

@@ -33,8 +33,8 @@ from featx.features.options import (
 )
 from featx.features.saved import features_given, root_of_pictures, saved_features
 from featx.images.exclusion import NOTHING
-from featx.images.folder import ImageSource
 from featx.images.labels import Label, Labels
+from featx.images.source import ImageSource
 from featx.images.table import is_table
 from featx.learning.classes import (
     divided_images,

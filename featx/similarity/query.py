@@ -17,8 +17,9 @@ from featx.features.options import SourceOptions, options_in, settle
 from featx.features.request import Request
 from featx.features.run import run
 from featx.features.saved import is_saved, saved_features
-from featx.images.folder import ImageFolder, ImageSource
+from featx.images.folder import ImageFolder
 from featx.images.memory import MemoryImage
+from featx.images.source import ImageSource
 from featx.models.networks import Maker, find_network, trained_network
 from featx.similarity.search import NONE
 from featx.text import count, printable

@@ -10,7 +10,7 @@ import numpy as np
 from featx.errors import OptionError, warn_of_images
 from featx.features.matrix import Features
 from featx.features.options import RunOptions, takes
-from featx.images.folder import ImageSource
+from featx.images.source import ImageSource
 from featx.similarity.query import Query, features_to_search
 from featx.similarity.result import Similar
 from featx.similarity.search import nearest

@@ -43,8 +43,8 @@ from featx.features.options import (
 from featx.features.request import check_preprocess, joined_names
 from featx.features.saved import is_saved, saved_features
 from featx.images.decode import Outcome
-from featx.images.folder import ImageSource
 from featx.images.labels import Labels
+from featx.images.source import ImageSource
 from featx.learning.classes import images_and_test
 from featx.learning.classifiers import SHRINKAGES, TUNED
 from featx.learning.learner import Learner, make_classifier

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import draw_folder
-from packed import shards_of, zip_of
+from packed import shards_of, table_of, zip_of
 
 import featx
 from featx.images.packed.container_file import ContainerFile
@@ -53,7 +53,7 @@ def test_a_second_run_reads_no_picture_of_an_archive_again(packed, fake_engine, 
     )
     again = featx.embed(packed)
     assert again.X.tobytes() == first.X.tobytes()
-    assert len(read) == 2 + 1  # the end of the archive, its list, and the picture that is damaged
+    assert len(read) == 1  # the picture that is damaged
 
 
 def test_a_folder_and_an_archive_of_the_same_pictures_are_one_in_the_cache(packed, fake_engine):
@@ -121,3 +121,21 @@ def test_a_bad_archive_is_a_mistake_of_one_line(tmp_path, featx_ends):
     assert ended.err.count("\n") == 1
     assert "cut off: its list of members is missing" in ended.err
     assert json.dumps(str(bad))[1:-1] in ended.err
+
+
+def test_a_table_of_pictures_is_trained_on_and_measured_by_its_parts(
+    photos, fake_engine, featx_run, tmp_path
+):
+    table_of(photos, tmp_path / "data" / "train-0.parquet", names=["red", "green", "blue"])
+    held = draw_folder(tmp_path / "new", each=2, start=50)
+    table_of(held, tmp_path / "data" / "test-0.parquet", names=["red", "green", "blue"])
+    document = featx_run("train", tmp_path / "data", "--out", tmp_path / "m.featx", "--json").json
+    assert document["classes"] == ["blue", "green", "red"]
+    assert document["test"]["accuracy"] == 1
+    rows = featx_run(
+        "predict", tmp_path / "m.featx", tmp_path / "data" / "test-0.parquet", "--json"
+    )
+    assert rows.json[0]["path"].startswith("parquet://image/0::")
+    copies = tmp_path / "copies"
+    featx_run("predict", tmp_path / "m.featx", tmp_path / "data", "--copy-to", copies)
+    assert sorted(each.name for each in (copies / "red").iterdir())[0].endswith(".png")

@@ -5,15 +5,21 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from fakes import draw, plant
-from packed import picture, shards_of, tar_of, zip_of
+from fakes import draw, draw_folder, plant
+from packed import picture, shards_of, table_of, tar_of, zip_of
 
 from featx.errors import ImageSourceError
 from featx.images.digests import DigestMemo, digest_bytes, read_file
+from featx.images.division import Division
 from featx.images.folder import ImageFolder
 from featx.images.packed.container_file import ContainerFile
 
@@ -317,3 +323,131 @@ def test_an_archive_without_pictures_is_said_to_have_none(here):
 def test_a_picture_may_be_empty_in_its_archive(here, tmp_path):
     path = tar_of({"1.png": b"", "2.png": picture(tmp_path, "red")}, here / "x.tar")
     assert contents(ImageFolder.of(path))[0] == b""
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_table_of_pictures_is_read_row_by_row(photos, here, plain):
+    images = ImageFolder.of(table_of(photos, here / "x.parquet", plain=plain))
+    folder = ImageFolder.of(photos)
+    assert images.labels == folder.labels
+    assert images.paths[13] == f"parquet://image/13::{here / 'x.parquet'}"
+    assert contents(images) == contents(folder)
+    order = [3, 17, 0, 16, 4, 4, 2]
+    assert contents(images.select(order)) == contents(folder.select(order))
+    assert images.table.columns == ["number", "label"]
+
+
+def test_numbers_of_classes_have_the_names_that_stand_beside_them(photos, here):
+    table = table_of(photos, here / "x.parquet", names=["green", "red", "blue"])
+    assert ImageFolder.of(table).labels == ImageFolder.of(photos).labels
+
+
+def test_shards_of_a_table_are_one_and_their_names_divide_them(photos, here):
+    draw_folder(here / "held", each=2, start=50)
+    table_of(photos, here / "data" / "train-00000-of-00001.parquet")
+    table_of(here / "held", here / "data" / "test-00000-of-00001.parquet")
+    for source in ("data", "data/*.parquet"):
+        division = Division.of(ImageFolder.of(source))
+        assert len(division.training) == 18
+        assert len(division.test) == 6
+        assert division.test.labels == ImageFolder.of("held").labels
+
+
+def test_threads_that_read_a_table_get_the_rows_they_ask_for(photos, here):
+    images = ImageFolder.of(table_of(photos, here / "x.parquet", group=18))
+    expected = contents(ImageFolder.of(photos))
+    order = np.random.default_rng(0).permutation(18 * 4) % 18
+    with ThreadPoolExecutor(6) as pool:
+        read = list(pool.map(lambda row: read_file(images.paths[row])[0], order))
+    assert read == [expected[row] for row in order]
+
+
+def test_a_row_without_a_picture_says_so(here):
+    held = pa.array([{"bytes": None, "path": "lost.jpg"}, None, {"bytes": b"x", "path": None}])
+    pq.write_table(pa.table({"image": held}), "x.parquet")
+    images = ImageFolder.of("x.parquet")
+    assert images.labels == (None, None, None)
+    assert read_file(images.paths[2])[0] == b"x"
+    for path in images.paths[:2]:
+        with pytest.raises(OSError, match="no picture: its row in the table is empty"):
+            read_file(path)
+    with pytest.raises(OSError, match=r"no such picture in x\.parquet"):
+        read_file("parquet://image/3::x.parquet")
+
+
+def test_a_picture_that_stands_in_a_thousand_rows_is_in_memory_once(here):
+    values = pa.DictionaryArray.from_arrays(np.zeros(1000, np.int32), [bytes(30_000_000)])
+    table = pa.table({"image": values})
+    pq.write_table(table, "x.parquet", compression="zstd", dictionary_pagesize_limit=1 << 30)
+    assert Path("x.parquet").stat().st_size < 100_000
+    images = ImageFolder.of("x.parquet")
+    before = pa.default_memory_pool().max_memory()
+    assert len(read_file(images.paths[900])[0]) == 30_000_000
+    assert pa.default_memory_pool().max_memory() < max(before, 200_000_000)
+
+
+def test_a_table_of_paths_is_one_of_paths_whatever_else_it_holds(photos, here):
+    paths = sorted(map(str, photos.rglob("*.png")))
+    pd.DataFrame({"path": paths, "hash": [b"1"] * 18}).to_parquet("x.parquet")
+    assert ImageFolder.of("x.parquet").paths == tuple(paths)
+
+
+def test_a_table_with_another_column_of_pictures_may_name_it(photos, here):
+    held = [b"1", b"2"]
+    pq.write_table(pa.table({"image": held, "mask": [b"3", b"4"], "kind": ["a", "b"]}), "x.parquet")
+    images = ImageFolder.of("x.parquet", path_column="mask", label_column="kind")
+    assert contents(images) == [b"3", b"4"]
+    assert images.labels == ("a", "b")
+    assert contents(ImageFolder.of("x.parquet")) == held
+    with pytest.raises(ImageSourceError, match=r"x\.parquet' cannot be read: no column `path2`"):
+        ImageFolder.of("x.parquet", path_column="path2")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_folder_with_metadata_has_its_labels(here, suffix):
+    plant(here / "photos", "1.jpg", "2.jpg", "sub/3.jpg", "4.jpg")
+    rows = pd.DataFrame({"file_name": ["1.jpg", "sub/3.jpg", "2.jpg"], "label": ["a", "b", "c"]})
+    path = f"photos/metadata.{suffix}"
+    if suffix == "csv":
+        rows.to_csv(path, index=False)
+    elif suffix == "jsonl":
+        rows.to_json(path, orient="records", lines=True)
+    else:
+        rows.to_parquet(path)
+    images = ImageFolder.of("photos")
+    assert dict(zip(images.paths, images.labels, strict=True)) == {
+        "photos/1.jpg": "a",
+        "photos/2.jpg": "c",
+        "photos/sub/3.jpg": "b",
+    }
+    assert images.notes == (
+        f"classes are those of metadata.{suffix}",
+        f"1 of 4 pictures has no row in metadata.{suffix} and is left out: photos/4.jpg",
+    )
+    given = pd.DataFrame({"path": ["photos/4.jpg"], "label": ["d"]})
+    assert ImageFolder.of("photos", given).labels == ("d",)
+
+
+def test_metadata_of_the_parts_of_a_data_set_are_read_together(here):
+    for part in ("train", "test"):
+        plant(here / "photos" / part, "1.jpg", "2.jpg")
+        lines = "file_name,label\n1.jpg,a\n2.jpg,b\n"
+        (here / "photos" / part / "metadata.csv").write_text(lines)
+    division = Division.of(ImageFolder.of("photos"))
+    assert division.training.labels == division.test.labels == ("a", "b")
+    assert division.training.paths == ("photos/train/1.jpg", "photos/train/2.jpg")
+
+
+def test_a_table_of_something_else_leaves_the_folders_to_be_classes(here):
+    plant(here / "photos", "a/1.jpg", "b/1.jpg")
+    (here / "photos" / "metadata.csv").write_text("file_name,text\na/1.jpg,a cat\n")
+    assert ImageFolder.of("photos").labels == ("a", "b")
+    (here / "photos" / "metadata.csv").write_text("name,label\na/1.jpg,x\n")
+    assert ImageFolder.of("photos").labels == ("a", "b")
+
+
+def test_metadata_that_cannot_be_read_is_a_line(here):
+    plant(here / "photos", "1.jpg")
+    (here / "photos" / "metadata.jsonl").write_text('{"file_name": "1.jpg"}\n[1]\n')
+    with pytest.raises(ImageSourceError, match=r"metadata.jsonl' cannot be read \(line 2 is no"):
+        ImageFolder.of("photos")

@@ -9,20 +9,26 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from featx.errors import NoImagesError
-from featx.forks import free_in_child
+from featx.errors import ImageSourceError, NoImagesError, StorageError
+from featx.forks import in_child
 from featx.images.labels import Label
 from featx.images.packed.container_file import ContainerFile, container_file
 from featx.images.packed.names import common_folder, is_picture
+from featx.images.packed.parquet_table import ParquetTable, holds_pictures
 from featx.images.packed.tar_archive import TarArchive
 from featx.images.packed.zip_archive import ZipArchive
 from featx.images.regular import Stamp
 from featx.paths import KINDS, Member, member_of, plain_path
+from featx.storage.address import absolute, is_address, without_query
 from featx.text import count
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIXES = (".zip", ".tar")
 _WITHIN = re.compile(r"(.*?\.(?:zip|tar))[/\\](.+)", re.DOTALL | re.IGNORECASE)
@@ -48,10 +54,8 @@ class Contents:
 
     Attributes
     ----------
-    kind, container : str
-        Of the archive; see `Member`.
-    folder : str
-        Within the archive, with "/" behind; empty for all of it.
+    folder : Member
+        The folder within the archive, with "/" behind its name; without a name it is all of it.
     names : list of str
         Of the pictures, below the folder, sorted by code points.
     labels : list of labels, or None
@@ -60,15 +64,16 @@ class Contents:
         Other files.
     notes : tuple of str
         What a reader should know.
+    frame : pandas.DataFrame or None
+        The other columns of a table, a row a picture.
     """
 
-    kind: str
-    container: str
-    folder: str
+    folder: Member
     names: list[str]
     labels: list[Label | None] | None
     n_other: int
     notes: tuple[str, ...]
+    frame: pd.DataFrame | None = None
 
     @property
     def root(self) -> str:
@@ -77,23 +82,30 @@ class Contents:
 
     def path_of(self, name: str) -> str:
         """Return the path of a picture."""
-        return str(Member(self.kind, self.folder + name, self.container))
+        return str(self.folder._replace(name=self.folder.name + name))
 
 
 def as_member(path: str) -> str:
     """Write the path of a picture in an archive as that of a member; others stay as they are.
 
-    photos.zip/cat/1.jpg is zip://cat/1.jpg::photos.zip, where photos.zip is a file.
+    photos.zip/cat/1.jpg is zip://cat/1.jpg::photos.zip, where that is a file, or at an address.
     """
     within = _WITHIN.fullmatch(path)
-    if within is None or member_of(path) or not os.path.isfile(within[1]):
+    if within is None or member_of(path) or not is_container(within[1]):
         return path
     return str(Member(kind_of(within[1]), within[2].replace("\\", "/"), within[1]))
 
 
+def is_container(path: str) -> bool:
+    """Tell an archive, or a table with pictures in it, from another file."""
+    if not without_query(path).lower().endswith(SUFFIXES):
+        return holds_pictures(path)
+    return is_address(path) or os.path.isfile(path)
+
+
 def kind_of(path: str) -> str:
     """Return what a container is by its name."""
-    return os.path.splitext(path)[1].lower().lstrip(".")
+    return os.path.splitext(without_query(path))[1].lower().lstrip(".")
 
 
 def container_in(source: str) -> tuple[str, str] | None:
@@ -103,99 +115,134 @@ def container_in(source: str) -> tuple[str, str] | None:
         source = rest  # zip://photos.zip
     member = member_of(as_member(source))
     if member is None:
-        is_one = source.lower().endswith(SUFFIXES) and os.path.isfile(source)
-        return (source, "") if is_one else None
+        return (source, "") if is_container(source) else None
     name = member.name.strip("/")
     return None if is_picture(name) or member.kind == "parquet" else (member.container, name)
 
 
-def contents_of(path: str, folder: str = "", label_column: str = "label") -> Contents:
-    """List the pictures of an archive; a `NoImagesError` where there are none, or it is damaged."""
+def contents_of(
+    path: str, folder: str = "", path_column: str = "path", label_column: str = "label"
+) -> Contents:
+    """List the pictures of a container; a `NoImagesError` where it has none, or is damaged.
+
+    One that is not there, or at an address that says no, is another `ImageSourceError`.
+
+    The columns are those of a table; `label_column` is also what files in shards call the label.
+    """
     try:
         with container_file(path) as file:
-            if kind_of(path) == "tar":
-                held: Container = TarArchive.of(file, label_column)
-            else:
-                held = ZipArchive.of(file)
-            _kept.keep(path, file.stamp, held)
+            held = _kept.of(path, file, path_column, label_column)
+            frame = held.frame() if isinstance(held, ParquetTable) else None
+    except StorageError as error:
+        raise ImageSourceError(str(error)) from error
+    except FileNotFoundError as error:
+        raise ImageSourceError(f"there is no {path}: expected an archive or a table") from error
     except OSError as error:
         raise NoImagesError(f"{path!r} cannot be read: {error.strerror or error}") from error
     start = f"{folder}/" if folder else ""
     rows = [row for row, name in enumerate(held.names) if name.startswith(start)]
     if not rows:
-        where = f"the folder {folder!r} of {path!r}" if folder else repr(path)
-        others = f", which has {count(held.n_other, 'other file')}" if held.n_other else ""
-        raise NoImagesError(
-            f"no images in {where}{others}: expected members whose names end in .jpg, .png, .webp "
-            "or another suffix of an image"
-        )
+        raise NoImagesError(_nothing_in(path, folder, held))
     names = [held.names[row] for row in rows]
-    told = getattr(held, "labels", None)
-    start = start + common_folder([name.removeprefix(start) for name in names])
+    told = held.labels if isinstance(held, TarArchive) else None
+    if frame is None:
+        start += common_folder([name.removeprefix(start) for name in names])
     return Contents(
-        kind_of(path),
-        path,
-        start,
+        Member(kind_of(path), start, path),
         [name.removeprefix(start) for name in names],
         None if told is None else [told[row] for row in rows],
         held.n_other,
         tuple(f"{path}: {note}" for note in held.notes),
+        frame,
     )
 
 
+def _nothing_in(path: str, folder: str, held: Container) -> str:
+    """Say that no picture is in a container, or in a folder of it."""
+    where = f"the folder {folder!r} of {path!r}" if folder else repr(path)
+    others = f", which has {count(held.n_other, 'other file')}" if held.n_other else ""
+    expected = (
+        "rows"
+        if kind_of(path) == "parquet"
+        else "members whose names end in .jpg, .png, .webp or another suffix of an image"
+    )
+    return f"no images in {where}{others}: expected {expected}"
+
+
 def read_member(member: Member) -> tuple[bytes, Stamp | None]:
-    """Read a picture, and the stamp of its archive, None if that is too young to be remembered.
+    """Read a picture, and the stamp of its container, None if that is too young to be remembered.
 
     Whatever cannot be read is an `OSError`.
     """
-    with container_file(member.container) as file:
-        held = _kept.of(member.container, file)
-        try:
-            data = held.read(file, member.name)
-        except KeyError:
-            raise OSError(f"there is no such picture in {member.container}") from None
+    with container_file(member.container) as file, _known(member):
+        data = _kept.of(member.container, file, _column_in(member)).read(file, member.name)
         return data, file.stamp if file.settled else None
 
 
 def size_of_member(member: Member) -> int:
     """Return how many bytes a picture has; an `OSError` where it cannot be told."""
-    with container_file(member.container) as file:
-        try:
-            return _kept.of(member.container, file).size_of(member.name)
-        except KeyError:
-            raise OSError(f"there is no such picture in {member.container}") from None
+    with container_file(member.container) as file, _known(member):
+        return _kept.of(member.container, file, _column_in(member)).size_of(member.name)
+
+
+@contextmanager
+def _known(member: Member) -> Iterator[None]:
+    """Say where a container has no such picture."""
+    try:
+        yield
+    except KeyError:
+        raise OSError(f"there is no such picture in {member.container}") from None
+
+
+def _column_in(member: Member) -> str:
+    """Return the column of a table that a picture is in."""
+    return member.name.rpartition("/")[0] if member.kind == "parquet" else "path"
 
 
 class _Kept:
-    """Archives in memory, by path, those used last."""
+    """Containers in memory, those used last."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, tuple[Stamp, Container]] = OrderedDict()
+        self._forget()
+        in_child(self._forget)
+
+    def _forget(self) -> None:
+        """Start anew, as in a child of a fork, where whoever had a lock is gone."""
+        self._held: OrderedDict[tuple[str, str], tuple[Stamp, Container]] = OrderedDict()
         self._lock = threading.Lock()
-        free_in_child(self._lock)
 
-    def of(self, path: str, file: ContainerFile) -> Container:
-        """Return what an open archive holds; each is gone through by one thread."""
+    def of(
+        self, path: str, file: ContainerFile, path_column: str, label_column: str = ""
+    ) -> Container:
+        """Return what an open container holds; each is gone through once, by one thread.
+
+        Without `label_column` any labels will do.
+        """
+        kind = kind_of(path)
+        key = absolute(path), path_column if kind == "parquet" else ""
         with self._lock:
-            stamp, held = self._held.get(os.path.abspath(path), (None, None))
-            if held is None or stamp != file.stamp:
-                held = TarArchive.of(file) if kind_of(path) == "tar" else ZipArchive.of(file)
-                self._put(path, file.stamp, held)
-            return held
-
-    def keep(self, path: str, stamp: Stamp, held: Container) -> None:
-        """Keep what an archive holds."""
-        with self._lock:
-            self._put(path, stamp, held)
-
-    def _put(self, path: str, stamp: Stamp, held: Container) -> None:
-        self._held[os.path.abspath(path)] = stamp, held
-        self._held.move_to_end(os.path.abspath(path))
-        while len(self._held) > 1 and self._n_kept() > _MOST_KEPT:
-            self._held.popitem(last=False)
+            found = self._held.get(key)
+            if found and label_column and isinstance(found[1], TarArchive):
+                found = found if found[1].label_column == label_column else None
+            if found is None or found[0] != file.stamp:
+                found = self._held[key] = (
+                    file.stamp,
+                    _opened(kind, file, path_column, label_column or "label"),
+                )
+            self._held.move_to_end(key)
+            while len(self._held) > 1 and self._n_kept() > _MOST_KEPT:
+                self._held.popitem(last=False)
+            return found[1]
 
     def _n_kept(self) -> int:
         return sum(len(held.names) for _, held in self._held.values())
+
+
+def _opened(kind: str, file: ContainerFile, path_column: str, label_column: str) -> Container:
+    """Find what is in a container."""
+    if kind == "tar":
+        return TarArchive.of(file, label_column)
+    return ParquetTable(file, path_column) if kind == "parquet" else ZipArchive.of(file)
 
 
 _kept = _Kept()

@@ -5,11 +5,16 @@ from __future__ import annotations
 import glob
 import os
 import re
+from fnmatch import fnmatchcase
 
-from featx.images.listing import named_as_image
-from featx.images.packed.container import SUFFIXES
+from featx.images.bucket import source_errors
+from featx.images.listing import HIDDEN, named_as_image
+from featx.images.packed.container import SUFFIXES, is_container
+from featx.storage.address import is_address, is_on_web
+from featx.storage.objects import entries
 
 _RANGE = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}")
+_WILD = re.compile(r"[*?\[]")
 _MOST = 1_000_000
 
 
@@ -17,12 +22,15 @@ def shards_in(path: str) -> list[str]:
     """Return the archives that a path names, in order; none where it names something else.
 
     It is a pattern (shards-*.tar), a range (shards-{0000..0099}.tar), or a folder in which archives
-    are and no pictures, no tables and no other folders.
+    are, and no pictures and no other folders. Patterns and ranges may be of addresses.
     """
-    if path.lower().endswith(SUFFIXES):
-        if _RANGE.search(path):
+    if path.lower().endswith((*SUFFIXES, ".parquet")):
+        if _RANGE.search(path) and (is_address(path) or not os.path.lexists(path)):
             return _expanded(path)
-        return sorted(glob.glob(path)) if glob.has_magic(path) and not os.path.lexists(path) else []
+        if is_address(path):
+            return _matching(path) if glob.has_magic(path) and not is_on_web(path) else []
+        is_pattern = glob.has_magic(path) and not os.path.lexists(path)
+        return sorted(filter(is_container, glob.glob(path))) if is_pattern else []
     return _inside(path) if os.path.isdir(path) else []
 
 
@@ -39,6 +47,27 @@ def _expanded(path: str) -> list[str]:
     return paths
 
 
+def _matching(pattern: str) -> list[str]:
+    """List the archives at addresses that a pattern matches, sorted."""
+    folder = _WILD.split(pattern)[0].rpartition("/")[0]
+    with source_errors():
+        found = [each.address for each in entries(folder)]
+    return [each for each in found if fnmatchcase(each, pattern) and is_container(each)]
+
+
+def shards_at(folder: str) -> list[str]:
+    """List the archives of a folder at an address, unless it has pictures or other folders."""
+    start, found = len(folder.rstrip("/")) + 1, []
+    with source_errors():
+        for each in entries(folder):
+            name = each.address[start:]
+            if named_as_image(name) or "/" in name:
+                return []
+            if not name.startswith(HIDDEN) and is_container(each.address):
+                found.append(each.address)
+    return found
+
+
 def _inside(folder: str) -> list[str]:
     """List the archives of a folder, sorted by name, unless it has pictures or other folders."""
     found = []
@@ -49,7 +78,7 @@ def _inside(folder: str) -> list[str]:
                     continue
                 if named_as_image(entry.name) or entry.is_dir():
                     return []
-                if entry.name.lower().endswith(SUFFIXES):
+                if is_container(entry.path):
                     found.append(entry.path)
     except OSError:  # whoever lists it says why
         return []

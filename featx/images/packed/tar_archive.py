@@ -51,12 +51,15 @@ class TarArchive:
         What a reader should know of it.
     labels : list of labels, or None
         Of each picture, as a file beside it says; None where none does.
+    label_column : str
+        What a .json beside a picture calls its label.
     """
 
     names: list[str] = field(default_factory=list)
     n_other: int = 0
     notes: tuple[str, ...] = ()
     labels: list[Label | None] | None = None
+    label_column: str = "label"
     _rows: dict[str, int] = field(default_factory=dict)
     _places: array[int] = field(default_factory=lambda: array("Q"))  # start and size of each
 
@@ -66,7 +69,7 @@ class TarArchive:
 
         `label_column` is what a .json beside a picture calls its label.
         """
-        archive, told = cls(), dict[str, Label]()
+        archive, told = cls(label_column=label_column), dict[str, Label]()
         n_outside, is_divided = 0, False
         notes: list[str] = []
         for entry in _entries(file, notes):
