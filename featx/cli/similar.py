@@ -30,6 +30,11 @@ from featx.files import PICTURES
     metavar="N",
     help="How many pictures to find for each.",
 )
+@option(
+    "--exact",
+    is_flag=True,
+    help="Compare with every row, where there are more than 50,000, too.",
+)
 @file_option(
     "--gallery",
     "FILE.png",

@@ -191,7 +191,7 @@ def _distances_to_all(space: Space, rows: np.ndarray, block: np.ndarray) -> np.n
 def _sketch(space: Space, rows: np.ndarray) -> np.ndarray:
     """Return the sketches of rows, of length 1: (rows, columns), float32."""
     most = max(1, min(_SAMPLE, ELEMENTS // space.width))
-    axes = _axes(space.unit(rows[:: math.ceil(len(rows) / most)]))
+    axes = principal_axes(space.unit(rows[:: math.ceil(len(rows) / most)]))
     sketch = np.empty((len(rows), axes.shape[1] + 1), np.float32)
     for start in range(0, len(rows), most):
         seen = space.unit(rows[start : start + most]) @ axes
@@ -201,7 +201,7 @@ def _sketch(space: Space, rows: np.ndarray) -> np.ndarray:
     return sketch
 
 
-def _axes(sample: np.ndarray) -> np.ndarray:
+def principal_axes(sample: np.ndarray) -> np.ndarray:
     """Return orthonormal axes near the principal ones of a sample: (width, axes), float32.
 
     By a randomised projection with one power iteration (Halko, Martinsson and Tropp, Finding

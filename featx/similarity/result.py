@@ -40,6 +40,9 @@ class Similar:
         Their labels, None where there is none.
     n_searched : int
         How many rows were searched.
+    exact : bool
+        Whether the query was compared with each of them; False where an index proposed those that
+        may be near, which can miss one.
     failed : tuple of Outcome
         The outcomes of files of the query that could not be read.
     """
@@ -50,10 +53,11 @@ class Similar:
     found_paths: np.ndarray
     found_labels: np.ndarray
     n_searched: int
+    exact: bool = True
     failed: tuple[Outcome, ...] = ()
 
     @classmethod
-    def of(cls, query: Features, among: Features, found: Nearest) -> Similar:
+    def of(cls, query: Features, among: Features, found: Nearest, exact: bool) -> Similar:
         """Name the rows that were found."""
         missing = found.rows == NONE
         paths = among.paths[found.rows]
@@ -68,6 +72,7 @@ class Similar:
             found_paths=paths,
             found_labels=labels,
             n_searched=len(among),
+            exact=exact,
             failed=query.failed,
         )
 
@@ -125,7 +130,8 @@ class Similar:
         found = (
             f"the {'' if n == 1 else f'{n:,} '}most similar of {count(self.n_searched, 'picture')}"
         )
-        return "\n".join([f"{found}{each}", *(outcome.failure for outcome in self.failed)])
+        way = "exact" if self.exact else "approximate, by an index; --exact compares with all"
+        return "\n".join([f"{found}{each} ({way})", *(outcome.failure for outcome in self.failed)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: what was searched, and what was found for each of the query."""
@@ -134,6 +140,7 @@ class Similar:
             similar[row.pop("query")].append(row)
         return {
             "n_searched": self.n_searched,
+            "exact": self.exact,
             "queries": [{"path": path, "similar": found} for path, found in similar.items()],
             "failed": [{"path": each.path, "reason": each.reason} for each in self.failed],
         }

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
-from typing import Unpack
+from typing import Any, Unpack
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from featx.errors import OptionError, warn_of_images
 from featx.features.matrix import Features
 from featx.features.options import RunOptions, takes
+from featx.features.store.cache import indices_folder
+from featx.files import cache_folder
 from featx.images.source import ImageSource
+from featx.similarity.index import Index, open_index, require_usearch
 from featx.similarity.query import Query, features_to_search
 from featx.similarity.result import Similar
-from featx.similarity.search import nearest
+from featx.similarity.search import Nearest, nearest
 from featx.similarity.space import Space
+
+EXACT_ROWS = 50_000  # of more an index is made, which takes longer than to compare all once
+_opened: WeakKeyDictionary[Features, Index] = WeakKeyDictionary()
 
 
 @takes(RunOptions)
@@ -23,6 +31,7 @@ def similar(
     among: Features | str | PathLike[str],
     n: int = 10,
     *,
+    exact: bool = False,
     weights: str | PathLike[str] | None = None,
     **options: Unpack[RunOptions],
 ) -> Similar:
@@ -41,6 +50,9 @@ def similar(
         Where to look: features, or a file of them.
     n : int, default=10
         How many pictures to find for each of the query, at least 1.
+    exact : bool, default=False
+        Compare with every row. Of more than 50,000 rows an index proposes those that may be near;
+        it is made on first use, takes usearch (`pip install "featx[similar]"`), and may miss a row.
     weights : str or path, optional
         Where the weights of the features' network are, if they have moved.
     **options : expanded
@@ -57,7 +69,7 @@ def similar(
         The features of the query are of another recipe than those to search, or these have none
         while the query is pictures.
     OptionError
-        `n` is no number from 1, or there is no row to search.
+        `n` is no number from 1, there is no row to search, or usearch is not installed.
     WeightsError
         The weights of the features' network are not there.
     """
@@ -66,6 +78,20 @@ def similar(
     features = features_to_search(among, options.get("root"))
     asked = Query.of(query, features, weights, options)
     warn_of_images(asked.features.losses)
-    X, n = features.matrix, min(int(n), len(features))
-    found = nearest(X, Space.of(X), asked.features.matrix, asked.own, n)
-    return Similar.of(asked.features, features, found)
+    exact = exact or len(features) <= EXACT_ROWS
+    n = min(int(n), len(features))
+    return Similar.of(asked.features, features, _search(features, asked, n, exact, options), exact)
+
+
+def _search(
+    features: Features, query: Query, n: int, exact: bool, options: Mapping[str, Any]
+) -> Nearest:
+    X, asked = features.matrix, query.features.matrix
+    if exact:
+        return nearest(X, Space.of(X), asked, query.own, n)
+    if features not in _opened:
+        require_usearch(len(X))
+        cache = options.get("cache")
+        folder = None if cache is False else indices_folder(cache_folder(cache))
+        _opened[features] = open_index(X, folder, progress=options.get("progress", True))
+    return _opened[features].nearest(X, Space.of(X), asked, query.own, n)

@@ -27,14 +27,10 @@ class Space:
 
     @classmethod
     def of(cls, X: Any) -> Space:
-        """Take the mean of rows of a matrix, of shape (n, columns), evenly spaced over all."""
-        n, columns = X.shape
-        most = min(n, _SAMPLE, max(_FEWEST, ELEMENTS // columns))
-        rows = np.unique(np.linspace(0, n - 1, most).astype(np.int64))
-        some = np.asarray(X[rows], np.float32)
-        known = some[np.isfinite(some).all(axis=1)]
+        """Take the mean of a sample of rows of a matrix, of shape (n, columns)."""
+        known = sample(X)
         if len(known) < _FEWEST:
-            return cls(np.zeros(columns, np.float32))
+            return cls(np.zeros(X.shape[1], np.float32))
         return cls(known.mean(axis=0, dtype=float).astype(np.float32))
 
     def unit(self, vectors: np.ndarray) -> np.ndarray:
@@ -47,3 +43,11 @@ class Space:
         with np.errstate(invalid="ignore"):
             np.divide(units, lengths, out=units, where=lengths != 0)
         return units
+
+
+def sample(X: Any) -> np.ndarray:
+    """Return rows of a matrix, evenly spaced over all, that are finite: float32."""
+    n, columns = X.shape
+    most = min(n, _SAMPLE, max(_FEWEST, ELEMENTS // columns))
+    some = np.asarray(X[np.unique(np.linspace(0, n - 1, most).astype(np.int64))], np.float32)
+    return some[np.isfinite(some).all(axis=1)]

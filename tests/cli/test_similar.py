@@ -18,7 +18,7 @@ def test_the_most_similar_pictures_are_a_table(featx_run, features, tmp_path):
     lines = featx_run("similar", new, "--among", features, "-n", 3).out.splitlines()
     assert lines[0].split() == ["path", "label", "similarity"]
     assert [line.split()[1] for line in lines[1:4]] == ["red"] * 3
-    assert lines[4:] == ["the 3 most similar of 18 pictures"]
+    assert lines[4:] == ["the 3 most similar of 18 pictures (exact)"]
 
 
 def test_several_queries_are_named_in_the_table(featx_run, features, new_photos):
@@ -26,7 +26,7 @@ def test_several_queries_are_named_in_the_table(featx_run, features, new_photos)
     header, *lines, summary, failed = out.splitlines()
     assert header.split() == ["query", "path", "label", "similarity"]
     assert len(lines) == 12
-    assert summary == "the 2 most similar of 18 pictures for each of the query"
+    assert summary == "the 2 most similar of 18 pictures for each of the query (exact)"
     assert failed.startswith(f"failed: {new_photos / 'green' / 'bad.jpg'}: ")
 
 

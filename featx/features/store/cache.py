@@ -207,8 +207,13 @@ def calibrations(cache: Path) -> list[CachedCalibration]:
     return sorted(found, key=lambda each: (each.text, each.calibration.digest))
 
 
+def indices_folder(cache: Path) -> Path:
+    """Return the folder of indices of features, in which `featx.similar` searches."""
+    return cache / "similar"
+
+
 def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = None) -> int:
-    """Remove vectors, converted networks and calibrations, and return how many bytes that were.
+    """Remove vectors, networks, calibrations and indices, and return how many bytes that were.
 
     The names are fingerprints of recipes, keys of networks, digests of calibrations (or their first
     characters) or names of backbones; none for everything. Given `older_than`, what is younger, in
@@ -251,8 +256,9 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
     removed += sum(_clear_calibration(each, limit) for each in no_longer)
     if not names:
         sound = {each.path for each in measured}
-        damaged = [path for path in calibrations_folder(cache).glob("*") if path not in sound]
-        removed += sum(_remove(path, limit) for path in damaged if path.is_file())
+        kept = [*calibrations_folder(cache).glob("*"), *indices_folder(cache).glob("*")]
+        others = [path for path in kept if path not in sound and path.is_file()]  # damaged, indices
+        removed += sum(_remove(path, limit) for path in others)
     return removed
 
 

@@ -1,0 +1,81 @@
+"""Identity of a matrix: what tells its rows from those of another one, piece by piece."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+_PIECE = 65_536  # rows
+_NAMED_BY = 1024  # rows
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an index says of the rows that it was made of.
+
+    Parameters
+    ----------
+    name : str
+        Stays the same where rows are added at the end.
+    ends : tuple of int
+        Where pieces of rows end, the last one at the number of rows.
+    mark : callable
+        Returns a text that stands for the rows from one position to another.
+    """
+
+    name: str
+    ends: tuple[int, ...]
+    mark: Callable[[int, int], str]
+
+    def marks(self, ends: Sequence[int]) -> list[str]:
+        """Return the marks of pieces that end at these positions."""
+        return [self.mark(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def begins_with(self, ends: Sequence[int], marks: Sequence[str]) -> bool:
+        """Tell whether the first rows are those of which an index has the marks."""
+        if not ends or ends[-1] > self.ends[-1]:
+            return False
+        starts = [0, *ends]
+        return all(
+            self.mark(start, end) == mark
+            for start, end, mark in zip(starts, ends, marks, strict=False)
+        )
+
+
+def identity_of(X: Any) -> Identity:
+    """Identify a matrix: one that is mapped from a file by that, others by their content."""
+    file = getattr(X, "filename", None)
+    if isinstance(X, np.memmap) and file is not None and os.path.isfile(file):
+        return _of_file(os.path.abspath(file), X.shape)
+    ends = tuple(range(_PIECE, len(X), _PIECE))
+
+    @cache
+    def mark(start: int, end: int) -> str:
+        return _digest(X, start, end)
+
+    return Identity(_digest(X, 0, min(len(X), _NAMED_BY)), (*ends, len(X)), mark)
+
+
+def _of_file(path: str, shape: tuple[int, ...]) -> Identity:
+    state = os.stat(path)
+    stamp = f"{path} {state.st_size} {state.st_mtime_ns} {shape}"
+
+    def mark(start: int, end: int) -> str:
+        return sha256(f"{stamp} {start} {end}".encode(errors="surrogateescape")).hexdigest()
+
+    return Identity(sha256(os.fsencode(path)).hexdigest(), (shape[0],), mark)
+
+
+def _digest(X: Any, start: int, end: int) -> str:
+    """Return a digest of the numbers of some rows, which are read a few at a time."""
+    digest = sha256(f"{X.shape[1]}".encode())
+    for at in range(start, end, 1024):
+        rows = np.ascontiguousarray(X[at : min(at + 1024, end)], np.float32)
+        digest.update(rows.data.cast("B") if rows.size else b"")
+    return digest.hexdigest()
