@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ import click
 from featx.cli.flags import cache_option, json_option
 from featx.cli.help import Group, option
 from featx.cli.output import emit, table
-from featx.files import cache_folder
+from featx.files import cache_place
 from featx.text import count, printable, size
 
 if TYPE_CHECKING:
@@ -43,14 +44,17 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
     A calibration is what int8 needs of a network. An imported network is one that PyTorch built,
     which is needed no more as long as it is there.
     """
-    from featx.features.store.cache import calibrations, contents, days_since, engines
+    from featx.features.store.cache import calibrations, days_since, engines
     from featx.features.store.imported import imported_networks
 
-    folder = cache_folder(cache)
-    recipes, networks, measured = contents(folder), engines(folder), calibrations(folder)
-    imported = imported_networks(folder)
+    place = cache_place(cache)
+    folder = None if isinstance(place, str) else place  # only features are at an address
+    recipes = _contents(place)
+    networks = engines(folder) if folder else []
+    measured = calibrations(folder) if folder else []
+    imported = imported_networks(folder) if folder else []
     document = {
-        "cache": str(folder),
+        "cache": str(place),
         "recipes": [recipe.to_dict() for recipe in recipes],
         "engines": [network.to_dict() for network in networks],
         "calibrations": [each.to_dict() for each in measured],
@@ -64,7 +68,7 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
     counts += [count(len(imported), "imported network")] if imported else []
     total = sum(each.bytes for each in recipes) + sum(each.bytes for each in networks)
     total += sum(each.bytes for each in measured) + sum(each.bytes for each in imported)
-    lines = [f"{printable(folder)}: {', '.join(counts)}, {size(total)}"]
+    lines = [f"{printable(place)}: {', '.join(counts)}, {size(total)}"]
     if recipes:
         rows = [[each.fingerprint[:12], f"{each.rows:,}", *_about(each)] for each in recipes]
         header = ["recipe", "rows", "size", "age", "settings"]
@@ -106,16 +110,20 @@ def clear(
     backbone. A calibration stays as long as features are there that it made. Imported networks go
     by name, or with all.
     """
-    from featx.features.store.cache import clear as clear_cache
+    from featx.features.store import cache as local
+    from featx.features.store import remote
 
     if not names and older_than is None and not everything:
         raise click.UsageError("nothing to remove was named: expected NAME, --older-than or --all")
     if names and everything:
         raise click.UsageError(f"--all and {names[0]} exclude each other")
-    folder = cache_folder(cache)
-    removed = clear_cache(folder, names, older_than)
-    document = {"cache": str(folder), "bytes_removed": removed}
-    emit(document, f"{printable(folder)}: removed {size(removed)}", as_json=as_json)
+    place = cache_place(cache)
+    if isinstance(place, str):
+        removed = remote.clear(place, names, older_than)
+    else:
+        removed = local.clear(place, names, older_than)
+    document = {"cache": str(place), "bytes_removed": removed}
+    emit(document, f"{printable(place)}: removed {size(removed)}", as_json=as_json)
 
 
 @cache.command(epilog="Example: featx cache verify")
@@ -123,27 +131,34 @@ def clear(
 @json_option
 def verify(cache: str | None, as_json: bool) -> None:
     """Check every vector; status 1 where one is damaged."""
-    from featx.features.store.cache import contents
-
-    folder = cache_folder(cache)
-    recipes = contents(folder)
-    damages = [damage for recipe in recipes for damage in recipe.damages]
+    place = cache_place(cache)
+    recipes = _contents(place, thorough=True)
+    damages = [(each.path, each.reason) for recipe in recipes for each in recipe.damages]
     rows = sum(recipe.rows for recipe in recipes)
-    lines = [f"{printable(folder)}: {count(rows, 'vector')} intact"]
+    lines = [f"{printable(place)}: {count(rows, 'vector')} intact"]
     lines += [
-        printable(f"damaged: {damage.path.relative_to(folder)}: {damage.reason}")
-        for damage in damages
+        printable(f"damaged: features/{path.parent.name}/{path.name}: {reason}")
+        for path, reason in damages
     ]
     if damages:
         lines.append("the next run embeds the images of damaged files again and removes them")
     document = {
-        "cache": str(folder),
+        "cache": str(place),
         "rows": rows,
-        "damaged": [{"path": str(each.path), "reason": each.reason} for each in damages],
+        "damaged": [{"path": str(path), "reason": reason} for path, reason in damages],
     }
     emit(document, "\n".join(lines), as_json=as_json)
     if damages:
         sys.exit(1)
+
+
+def _contents(place: str | Path, *, thorough: bool = False) -> list[CachedRecipe]:
+    """Say what a cache holds; at an address every vector is read only if `thorough`."""
+    from featx.features.store import cache, remote
+
+    if isinstance(place, str):
+        return remote.contents(place, thorough=thorough)
+    return cache.contents(place)
 
 
 def _about(stored: CachedRecipe | CachedEngine | CachedCalibration | ImportedNetwork) -> list[str]:

@@ -232,3 +232,34 @@ def test_calibrations_are_listed_and_go_with_their_features(
     assert "were made by this calibration: clear these first" in ended.err
     featx_run("cache", "clear", "vgg16")
     assert featx_run("cache", "info", "--json").json["calibrations"] == []
+
+
+def test_a_cache_at_an_address_is_embedded_into_looked_at_and_cleared(
+    featx_run, photos, bucket, tmp_path
+):
+    cache = ["--cache", f"{bucket}/featx"]
+    featx_run("embed", photos, "--out", tmp_path / "photos.npz", *cache)
+    document = featx_run("cache", "info", "--json", *cache).json
+    assert document["cache"] == f"{bucket}/featx"
+    assert [each["rows"] for each in document["recipes"]] == [18]
+    lines = featx_run("cache", *cache).out.splitlines()
+    assert lines[0].startswith(f"{bucket}/featx: 1 recipe, ")
+    assert featx_run("cache", "verify", *cache).out == f"{bucket}/featx: 18 vectors intact\n"
+    ended = featx_run("cache", "clear", "efficientnet_lite0", *cache)
+    assert ended.out.startswith(f"{bucket}/featx: removed ")
+    assert bucket.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("cache", "message"),
+    [
+        ("s3://no-such-bucket/featx", "there is no bucket 'no-such-bucket'; check its name"),
+        ("s3://", "the cache 's3://' names no bucket: expected s3://BUCKET/FOLDER"),
+        ("ftp://host/featx", "unknown address 'ftp://host/featx': expected one that begins with"),
+        ("https://host/featx", "expected s3://, gs:// or az://"),
+    ],
+)
+def test_an_address_that_can_be_no_cache_is_told_before_the_work(
+    featx_refuses, photos, bucket, cache, message
+):
+    featx_refuses(message, "embed", photos, "--out", "photos.npz", "--cache", cache)

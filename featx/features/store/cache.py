@@ -24,6 +24,7 @@ from featx.features.recipe import Recipe
 from featx.features.store.calibrations import calibrations_folder, read_calibration
 from featx.features.store.folder import THREADS, shard_paths, shards_folder
 from featx.features.store.imported import clear_imported, imported_networks
+from featx.features.store.mirror import mirrors_folder
 from featx.features.store.shard import DamagedShardError, verify_shard
 from featx.features.store.store import Damage
 from featx.files import storage_errors
@@ -251,6 +252,7 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
             else:
                 removed += _clear_recipe(folder, limit, now)
     if not names:
+        removed += _clear_mirrors(cache, limit)
         for place in (engines_folder(cache), networks_folder(cache), calibrations_folder(cache)):
             removed += _clear_half_written(place, now - _WRITING_SECONDS)
     removed += sum(_clear_calibration(each, limit) for each in no_longer)
@@ -259,6 +261,19 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
         kept = [*calibrations_folder(cache).glob("*"), *indices_folder(cache).glob("*")]
         others = [path for path in kept if path not in sound and path.is_file()]  # damaged, indices
         removed += sum(_remove(path, limit) for path in others)
+    return removed
+
+
+def _clear_mirrors(cache: Path, limit: float) -> int:
+    """Remove copies of what is at addresses that were made before `limit`."""
+    removed = 0
+    for path in sorted(mirrors_folder(cache).rglob("*"), reverse=True):
+        if path.is_dir():
+            with suppress(OSError):  # there is something in it
+                path.rmdir()
+        elif (state := path.stat()).st_mtime < limit:
+            removed += 512 * getattr(state, "st_blocks", 0) or state.st_size  # copies have holes
+            path.unlink(missing_ok=True)
     return removed
 
 

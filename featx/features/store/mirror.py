@@ -37,7 +37,7 @@ from featx.features.store.shard import (
 )
 from featx.files import cache_folder, storage_errors, written
 from featx.storage import objects
-from featx.storage.address import bucket_of, is_address, local_path
+from featx.storage.address import WEB, bucket_of, is_address, local_path
 from featx.storage.entry import Entry
 from featx.storage.filesystem import check_scheme
 
@@ -273,7 +273,8 @@ def folder_of(cache: str | os.PathLike[str] | None, fingerprint: str) -> ShardFo
     place = local_path(os.fspath(cache or os.devnull))
     if not is_address(place):
         return ShardFolder(shards_folder(place) / fingerprint)
-    check_scheme(place)
+    if check_scheme(place) in WEB:
+        raise OptionError(f"{place} can be no cache: expected s3://, gs:// or az://")
     if not bucket_of(place):
         raise OptionError(f"the cache {place!r} names no bucket: expected s3://BUCKET/FOLDER")
     address = place.rstrip("/")
