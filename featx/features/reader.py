@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -291,18 +292,30 @@ def read_chunk(
     Without `claim`, as `Reader` takes it, every file is decoded for all squares.
     """
     every = list(range(len(squares)))
-    reader = Reader(paths, squares, claim or (lambda digest: every), lambda: measuring)
-    made: list[Read] = []
+    one_at_a_time = threading.Lock()
+
+    def claimed(digest: str) -> list[int]:
+        with one_at_a_time:
+            return every if claim is None else claim(digest)
+
+    one = partial(_read_one, squares, claimed, measuring)
     with quiet_pillow():
-        for index in range(len(paths)):
-            noted = len(reader.read)
-            try:
-                file = reader._file(index)
-            except limits.RefusedError as error:
-                file = ReadFile(index, None, Outcome(status="failed", reason=str(error)))
-            stamp = reader.read[noted][2] if len(reader.read) > noted else None
-            made.append((file, stamp, reader.measured.get(file.digest or "")))
-    return made
+        if not any(map(is_address, paths)):
+            return [one(path) for path in paths]
+        with ThreadPoolExecutor(min(AT_ONCE, len(paths)), "featx-read") as pool:
+            return list(pool.map(one, paths))
+
+
+def _read_one(
+    squares: Sequence[Square], claim: Callable[[str], list[int]], measuring: bool, path: str
+) -> Read:
+    reader = Reader([path], squares, claim, lambda: measuring)
+    try:
+        file = reader._file(0)
+    except limits.RefusedError as error:
+        file = ReadFile(0, None, Outcome(status="failed", reason=str(error)))
+    stamp = reader.read[0][2] if reader.read else None
+    return file, stamp, reader.measured.get(file.digest or "")
 
 
 def _is_elsewhere(path: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import OptionError
+from featx.images.bucket import may_be_there
 from featx.images.memory import MemoryImage
 from featx.paths import file_of, member_of, plain_path
 from featx.storage.address import absolute, below, is_address, local_path
@@ -100,10 +101,10 @@ class Whereabouts:
             folders.insert(0, os.path.normpath(os.path.join(file.parent, self.from_file)))
         if root is not None:
             folders = [os.path.expanduser(local_path(os.fspath(root)))]
-        elif not some or any(map(_may_be_there, some)):
+        elif not some or any(map(may_be_there, some)):
             return None
         for folder in folders:
-            if any(_may_be_there(self._within(folder, path)) for path in some):
+            if any(may_be_there(self._within(folder, path)) for path in some):
                 return lambda path, folder=folder: self._within(folder, path)  # type: ignore[misc]
         if root is not None:
             first = relative_to(self.given, some[0]) if some else "nothing"
@@ -122,9 +123,3 @@ class Whereabouts:
             return path
         name = relative_to(self.given, path)
         return below(folder, name) if is_address(folder) else os.path.join(folder, *name.split("/"))
-
-
-def _may_be_there(path: str) -> bool:
-    """Whether there is a file; of an object that is taken for granted, without asking its store."""
-    file = file_of(path)
-    return is_address(file) or os.path.isfile(file)

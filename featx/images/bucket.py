@@ -14,6 +14,8 @@ from featx.images.listing import (
     Listing,
     named_as_image,
 )
+from featx.images.memory import MemoryImage
+from featx.paths import file_of
 from featx.storage.address import is_address, is_on_web, without_query
 from featx.storage.objects import entries, entry
 
@@ -39,6 +41,12 @@ def is_there(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def may_be_there(path: str) -> bool:
+    """Whether there is a picture or its archive; an object is taken for granted, not asked for."""
+    file = file_of(path)
+    return isinstance(path, MemoryImage) or is_address(file) or os.path.isfile(file)
 
 
 def is_folder_at(address: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from io import BytesIO
@@ -11,6 +12,8 @@ from featx.images.memory import MemoryImage
 from featx.images.packed.container import read_member
 from featx.images.quiet import quiet_pillow
 from featx.paths import member_of, plain_path
+from featx.storage.address import is_address
+from featx.storage.objects import AT_ONCE, read
 
 _HEAD = 1 << 16  # bytes of a file, in which EXIF and its length are
 _EXIF_BLOCK = 0x8769
@@ -32,10 +35,21 @@ def taken_at(paths: Sequence[str]) -> list[datetime | None]:
     """
     probes = range(0, len(paths), max(1, len(paths) // _PROBES))
     with quiet_pillow():
-        known = {row: _taken_at(paths[row]) for row in probes}
+        known = dict(zip(probes, _all_taken_at([paths[row] for row in probes]), strict=True))
         if sum(each is not None for each in known.values()) <= len(known) / 2:
             return [None] * len(paths)
-        return [known[row] if row in known else _taken_at(paths[row]) for row in range(len(paths))]
+        others = [row for row in range(len(paths)) if row not in known]
+        found = _all_taken_at([paths[row] for row in others])
+        known |= dict(zip(others, found, strict=True))
+        return [known[row] for row in range(len(paths))]
+
+
+def _all_taken_at(paths: Sequence[str]) -> list[datetime | None]:
+    """Ask photographs one by one; many at once where they are in a store that is slow to answer."""
+    if not any(map(is_address, paths)):
+        return [_taken_at(path) for path in paths]
+    with ThreadPoolExecutor(AT_ONCE, "featx-times") as pool:
+        return list(pool.map(_taken_at, paths))
 
 
 def _taken_at(path: str) -> datetime | None:
@@ -52,8 +66,10 @@ def _taken_at(path: str) -> datetime | None:
 
 
 def _head(path: str) -> bytes:
-    """Read the beginning of a file, or all of a picture in an archive."""
+    """Read the beginning of a file or an object, or all of a picture in an archive."""
     if (member := member_of(path)) is not None:
         return read_member(member)[0]
+    if is_address(path):
+        return read(path, 0, _HEAD)
     with open(path, "rb") as file:
         return file.read(_HEAD)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Unpack
 
@@ -12,9 +11,8 @@ from featx.evaluation.evaluation import Evaluation
 from featx.explanation.explanation import Explanation
 from featx.explanation.masks import BUDGET
 from featx.features.options import EngineOptions, takes
-from featx.images.memory import MemoryImage
+from featx.images.bucket import may_be_there
 from featx.models.model import ImageClassifier
-from featx.paths import file_of
 
 _MOST = 40
 
@@ -55,7 +53,7 @@ def explain_mistakes(
     OptionError
         Class maps are asked for of a model that has none.
     """
-    rows = [row for row in _surest_first(evaluation) if _is_there(evaluation.paths[row])][:most]
+    rows = [row for row in _surest_first(evaluation) if may_be_there(evaluation.paths[row])][:most]
     paths = [evaluation.paths[row] for row in rows]
     known = [row for row in rows if evaluation.y_true[row] in model.classes]
     found: dict[str, list[Explanation]] = {path: [] for path in paths}
@@ -78,7 +76,3 @@ def _surest_first(evaluation: Evaluation) -> list[int]:
     certainty = np.nan_to_num(evaluation.certainty[wrong])
     order = np.lexsort((-certainty, -(~evaluation.hits[:, wrong]).mean(axis=0)))
     return [int(row) for row in wrong[order]]
-
-
-def _is_there(path: str) -> bool:
-    return isinstance(path, MemoryImage) or os.path.isfile(file_of(path))

@@ -19,6 +19,7 @@ from featx.explanation.scores import scores_of
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, RunOptions, SourceOptions, options_in, settle
 from featx.features.session import Picture, Session
+from featx.images.bucket import may_be_there
 from featx.images.decode import Outcome
 from featx.images.folder import ImageFolder
 from featx.images.labels import Label, in_terms_of
@@ -26,7 +27,7 @@ from featx.images.memory import MemoryImage
 from featx.images.source import ImageSource, is_folder
 from featx.images.table import is_table
 from featx.models.inference import Inference
-from featx.paths import file_of
+from featx.storage.address import local_path
 from featx.text import count, listed, printable
 
 MOST_MASKS = 10_000
@@ -216,8 +217,8 @@ def _names_one(source: ImageSource) -> bool:
     if isinstance(source, np.ndarray):
         return source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (3, 4))
     if isinstance(source, str | os.PathLike):
-        path = os.path.expanduser(os.fspath(source))
-        return os.path.isfile(file_of(path)) and not is_table(path) and not is_folder(path)
+        path = os.path.expanduser(local_path(os.fspath(source)))
+        return may_be_there(path) and not is_table(path) and not is_folder(path)
     return not hasattr(source, "__len__")  # an open file, an image of Pillow
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from featx.errors import OptionError
 from featx.files import storage_errors, written
+from featx.images.bucket import may_be_there
+from featx.images.digests import read_file
 from featx.images.labels import Label
 from featx.images.memory import MemoryImage
-from featx.images.packed.container import read_member
-from featx.paths import file_of, member_of, plain_path
+from featx.paths import member_of, plain_path
+from featx.storage.address import is_address, without_query
 from featx.text import printable
 
 #: Where pictures without a label go, and unfamiliar ones.
@@ -52,7 +54,7 @@ def copy_all(places: Mapping[str, str], folder: str | PathLike[str]) -> dict[str
         raise OptionError("the folder for the copies is '': expected its name, or . for this one")
     copies = {}
     for path, name in places.items():
-        if isinstance(path, MemoryImage) or not os.path.isfile(file_of(path)):
+        if isinstance(path, MemoryImage) or not may_be_there(path):
             continue
         target = Path(folder, name)
         with storage_errors(target):
@@ -64,11 +66,11 @@ def copy_all(places: Mapping[str, str], folder: str | PathLike[str]) -> dict[str
 def _copy(path: str, folder: Path) -> Path:
     """Copy a file into a folder, and return the copy, which may have been there before.
 
-    A picture in an archive is written as a file.
+    A picture in an archive or at an address is written as a file.
     """
-    member = member_of(path)
-    data = None if member is None else read_member(member)[0]
-    stem, suffix = os.path.splitext(os.path.basename(plain_path(path)))
+    is_elsewhere = member_of(path) is not None or is_address(path)
+    data = read_file(path)[0] if is_elsewhere else None
+    stem, suffix = os.path.splitext(os.path.basename(without_query(plain_path(path))))
     if data is not None and not suffix:  # a row of a table
         suffix = next((each for mark, each in _MARKS.items() if data.startswith(mark)), "")
     target, number = folder / f"{stem}{suffix}", 2

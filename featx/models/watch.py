@@ -28,6 +28,7 @@ from featx.models.model import ImageClassifier
 from featx.models.prediction_table import FileState
 from featx.models.predictions import Predictions, check_top
 from featx.models.tally import Tally
+from featx.storage.address import is_address
 from featx.text import count, listed
 
 EVERY = 2.0  # seconds between two looks
@@ -148,6 +149,11 @@ class Watch:
         if isinstance(every, bool) or not (0 < every < math.inf):
             raise OptionError(f"every {every!r}: expected a number of seconds above 0")
         self.folder = os.path.expanduser(os.fspath(folder))
+        if is_address(self.folder):
+            raise ImageSourceError(
+                f"{self.folder!r} is an address: expected a folder of this machine to watch; "
+                "`featx predict --only-new` labels what is new at an address"
+            )
         if not os.path.isdir(self.folder):
             found = "is no folder" if os.path.exists(self.folder) else "does not exist"
             raise ImageSourceError(f"{self.folder!r} {found}: expected a folder to watch")

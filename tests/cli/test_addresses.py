@@ -60,3 +60,24 @@ def test_a_missing_package_is_one_line(featx_ends, bucket, monkeypatch, tmp_path
     assert ended.err == (
         'featx: s3:// needs a package that is not installed: pip install "featx[s3]"\n'
     )
+
+
+def test_pictures_of_a_bucket_are_copied_by_their_labels(
+    featx_run, bucket, photos, tmp_path, fake_engine
+):
+    address = bucket.put_folder(photos, "photos")
+    model = tmp_path / "m.featx"
+    featx_run("train", photos, "--classifier", "knn", "--out", model)
+    featx_run("predict", model, f"{address}/red", "--copy-to", tmp_path / "sorted")
+    copies = sorted((tmp_path / "sorted" / "red").iterdir())
+    assert [each.read_bytes() for each in copies] == [
+        each.read_bytes() for each in sorted((photos / "red").iterdir())
+    ]
+
+
+def test_a_bucket_is_not_watched(featx_ends, bucket, photos, tmp_path, fake_engine):
+    model = tmp_path / "m.featx"
+    featx.train(photos, "knn").save(model)
+    ended = featx_ends("watch", model, bucket, "--out", tmp_path / "p.csv")
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert f"'{bucket}' is an address: expected a folder of this machine to watch" in ended.err

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from featx.features import reader
-from featx.features.reader import Reader, ReadFile
+from featx.features.reader import Reader, ReadFile, read_chunk
 from featx.images.arrays import array_images
 from featx.images.decode import Outcome
 from featx.images.digests import digest_bytes
@@ -232,3 +232,15 @@ def _children():
             if parent == os.getpid() and b"loky" in command and b"tracker" not in command:
                 found.add(int(pid))
     return found
+
+
+def test_a_chunk_in_a_bucket_is_read_as_one_on_the_disk(bucket, photos):
+    address = bucket.put_folder(photos, "photos")
+    names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob("*.png"))]
+    names.append("gone.png")
+    ours = read_chunk([f"{address}/{name}" for name in names], [fakes.SQUARE])
+    known = read_chunk([str(photos / name) for name in names], [fakes.SQUARE])
+    assert [each.digest for each, _, _ in ours] == [each.digest for each, _, _ in known]
+    assert [each.outcome.status for each, _, _ in ours] == ["decoded"] * 18 + ["failed"]
+    for (one, _, _), (other, _, _) in zip(ours[:18], known, strict=False):
+        assert (one.pixels[0] == other.pixels[0]).all()

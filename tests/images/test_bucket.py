@@ -3,16 +3,19 @@
 import http.server
 import threading
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 
 import fakes
 import pandas as pd
 import pytest
+from PIL import Image
 
 import featx
 from featx.errors import ImageSourceError, NoImagesError, OptionError, StorageError
 from featx.images.digests import DigestMemo, digest_bytes, read_file
 from featx.images.folder import ImageFolder
+from featx.images.times import taken_at
 from featx.storage.objects import read_with_stamp, write
 
 NAMES = {
@@ -255,3 +258,11 @@ def test_a_web_server_that_sends_too_much_is_left():
 
     with serving(Endless) as address, pytest.raises(StorageError, match=r"at most 1\.0 MB"):
         read_with_stamp(f"{address}/1.jpg", 1_000_000)
+
+
+def test_photographs_in_a_bucket_say_when_they_were_taken(bucket):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2026:05:04 10:20:30"
+    data = fakes.encoded(fakes.photo(), "JPEG", exif=exif)
+    paths = [bucket.put(f"{number}.jpg", data) for number in range(3)]
+    assert taken_at(paths) == [datetime(2026, 5, 4, 10, 20, 30)] * 3
