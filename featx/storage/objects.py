@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import StorageError
-from featx.storage import s3, web
+from featx.storage import gs, s3, web
 from featx.storage.address import bucket_of, is_on_web, scheme_of
 from featx.storage.entry import Entry, check_size
 from featx.storage.failures import explained, no_bucket
@@ -124,8 +124,8 @@ def entries_of(addresses: Sequence[str]) -> dict[str, Entry]:
 def entries(address: str) -> Iterator[Entry]:
     """List the objects below an address, in all folders, sorted by code points.
 
-    Those of S3 come page by page, others folder by folder: a million take no more memory than
-    the largest of these.
+    Those of S3 and Google come page by page, others folder by folder: a million take no more
+    memory than the largest of these.
     """
     with explained(address, "list"):
         system = filesystem(address)
@@ -136,6 +136,9 @@ def entries(address: str) -> Iterator[Entry]:
         )
     if scheme_of(address) == "s3":
         yield from s3.entries(system, address)
+        return
+    if scheme_of(address) in ("gs", "gcs"):
+        yield from gs.entries(system, address)
         return
     start = address.rstrip("/")
     root = system._strip_protocol(start)
