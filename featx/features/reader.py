@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import resource_tracker
@@ -35,6 +35,7 @@ from featx.images.regular import MAX_FILE_BYTES, Stamp
 from featx.images.square import Square
 from featx.paths import file_of, member_of
 from featx.storage.address import is_absolute, is_address
+from featx.storage.entry import LargeObjectError
 from featx.storage.objects import AT_ONCE
 
 DECODED_AHEAD = 32  # pictures at least,
@@ -46,6 +47,8 @@ PROCESSES_FROM = 6  # cores: with fewer, threads keep them busy
 WORTH_PROCESSES = 4000  # pictures left to read: processes take a second or two to start
 WATCHED = 256  # pictures by which it is told whether the networks wait
 _CHUNK = 16  # pictures that a process reads at a time
+
+_OBJECT_BYTES = MAX_FILE_BYTES // AT_ONCE  # of an object that is read beside others
 
 _READ = Room(MAX_FILE_BYTES)  # for the bytes of the files that all threads have read
 
@@ -185,14 +188,20 @@ class Reader:
         The digest is that of the very bytes that are decoded, so a file that changes meanwhile
         never leaves a vector under the wrong digest.
         """
-        with _READ.taken(_size(self._paths[index])):  # before any of `decode_all`, never after
+        path = self._paths[index]
+        if is_address(path):  # most are small, and it takes a request to know how large one is
+            with suppress(LargeObjectError), _READ.taken(_OBJECT_BYTES):
+                return self._read_and_decode(index, most=_OBJECT_BYTES)
+        with _READ.taken(_size(path)):  # before any of `decode_all`, never after
             return self._read_and_decode(index)
 
-    def _read_and_decode(self, index: int) -> ReadFile:
+    def _read_and_decode(self, index: int, **bound: int) -> ReadFile:
         path = self._paths[index]
         try:
-            data, stamp = read_file(path)
+            data, stamp = read_file(path, **bound)
         except (OSError, MemoryError) as error:
+            if bound and isinstance(error, LargeObjectError):
+                raise
             return ReadFile(index, None, Outcome(status="failed", reason=reason_of(error, path)))
         digest = digest_bytes(data)
         self.read.append((path, digest, stamp))
@@ -327,6 +336,8 @@ def _size(path: str) -> int:
     """Return how many bytes a file takes in memory; a picture in memory takes no more."""
     if isinstance(path, MemoryImage):
         return 0
+    if is_address(path):
+        return MAX_FILE_BYTES
     try:
         member = member_of(path)
         size = os.stat(path).st_size if member is None else size_of_member(member)

@@ -24,6 +24,7 @@ from featx.images.regular import (
 )
 from featx.paths import file_of, member_of, plain_path
 from featx.storage.address import absolute, is_address
+from featx.storage.entry import LargeObjectError
 from featx.storage.objects import entries_of, read_with_stamp
 
 
@@ -32,21 +33,23 @@ def digest_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
+def read_file(
+    path: str | os.PathLike[str], most: int = MAX_FILE_BYTES
+) -> tuple[bytes, Stamp | None]:
     """Read a file, an object, or a picture in memory, and take its stamp before.
 
     The stamp is None if the file is too young to be remembered, or in memory, and for an object of
-    which the store tells no change. Whatever cannot be
-    read is an `OSError`; so is what is no regular file (a pipe, a socket, a device), which is not
-    opened because reading it could wait or go on for ever, and a file of more than
-    `MAX_FILE_BYTES`.
+    which the store tells no change. Whatever cannot be read is an `OSError`; so is what is no
+    regular file (a pipe, a socket, a device), which is not opened because reading it could wait or
+    go on for ever, and a file of more than `MAX_FILE_BYTES`. An object of more than `most` bytes is
+    a `LargeObjectError`.
     """
     if isinstance(path, MemoryImage):
         return path.read(), None
     if (member := member_of(os.fspath(path))) is not None:
         return read_member(member)
     if isinstance(path, str) and is_address(path):
-        return _read_object(path)
+        return _read_object(path, most)
     try:
         with open(path, "rb", opener=open_regular) as file:
             status = os.fstat(file.fileno())
@@ -61,9 +64,11 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, Stamp | None]:
     return data, stamp_of(status) if is_settled(status, now) else None
 
 
-def _read_object(address: str) -> tuple[bytes, Stamp | None]:
+def _read_object(address: str, most: int) -> tuple[bytes, Stamp | None]:
     try:
-        data, entry = read_with_stamp(address, MAX_FILE_BYTES)
+        data, entry = read_with_stamp(address, most)
+    except LargeObjectError:
+        raise
     except StorageError as error:  # an outcome says of which picture it is
         raise OSError(str(error).removeprefix(f"cannot read {address}: ")) from error
     return data, stamp_of_object(entry)

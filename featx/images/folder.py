@@ -125,7 +125,8 @@ class ImageFolder:
         Parameters
         ----------
         root : str or PathLike
-            A folder; "~" is the home folder.
+            A folder, or its address in a bucket, such as "s3://bucket/photos"; "~" is the home
+            folder.
         classes_from : {"first", "last"}, default="first"
             The folder below `root` that is the class: photos/cat/2024/1.jpg is of class "cat", or
             of class "2024".
@@ -181,11 +182,11 @@ class ImageFolder:
             "~" is the home folder, or a picture in memory: the bytes of a file, a file that is open
             in binary mode (which is read from its beginning), an image of Pillow, or an array of
             pixels; they may be mixed. A folder, an archive or a file of a table within a list is
-            replaced by its images, with
-            their labels. A file that is missing, or bytes that are damaged, are none the less an
-            image to work on: that it cannot be read is its outcome. Pictures of one array (see
-            `featx.images.arrays.array_images`) are called "array[0]", "array[1]" and so on, others
-            in memory "image[3]" by their position.
+            replaced by its images, with their labels. Wherever there is a path, the address of an
+            object will do: "s3://", "gs://", "az://", "https://". A file that is missing, or bytes
+            that are damaged, are none the less an image to work on: that it cannot be read is its
+            outcome. Pictures of one array (see `featx.images.arrays.array_images`) are called
+            "array[0]", "array[1]" and so on, others in memory "image[3]" by their position.
         labels : sequence, array, DataFrame or path of a table, optional
             The class of each image, where `source` has none: numbers, names or one-hot rows (see
             `featx.images.labels.labels_of`); or a table with a column `path` and a column `label`,

@@ -27,7 +27,11 @@ class Entry(NamedTuple):
     stamp: str
 
 
+class LargeObjectError(StorageError):
+    """An object is larger than it may be."""
+
+
 def check_size(size: int, most: int | None) -> None:
-    """Raise a `StorageError` if an object has more than `most` bytes."""
+    """Raise a `LargeObjectError` if an object has more than `most` bytes."""
     if most is not None and size > most:
-        raise StorageError(f"too large: {text.size(size)}, at most {text.size(most)}")
+        raise LargeObjectError(f"too large: {text.size(size)}, at most {text.size(most)}")

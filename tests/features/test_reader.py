@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import fakes
 import numpy as np
 import pytest
+from PIL import Image
 
 from featx.features import reader
 from featx.features.reader import Reader, ReadFile, read_chunk
@@ -244,3 +245,14 @@ def test_a_chunk_in_a_bucket_is_read_as_one_on_the_disk(bucket, photos):
     assert [each.outcome.status for each, _, _ in ours] == ["decoded"] * 18 + ["failed"]
     for (one, _, _), (other, _, _) in zip(ours[:18], known, strict=False):
         assert (one.pixels[0] == other.pixels[0]).all()
+
+
+def test_a_large_object_waits_until_nothing_else_is_read(bucket):
+    large = fakes.encoded(Image.effect_noise((3000, 2400), 90), "BMP").ljust(17_000_000, b"\0")
+    small = fakes.encoded(fakes.photo())
+    paths = [bucket.put("large.bmp", large), bucket.put("small.png", small)]
+    with bucket.requests() as asked:
+        read = read_chunk(paths, [fakes.SQUARE])
+    assert [each.outcome.status for each, _, _ in read] == ["decoded", "decoded"]
+    assert [each.digest for each, _, _ in read] == [digest_bytes(large), digest_bytes(small)]
+    assert asked.count("GetObject") == 3  # the large one's answer was left at its first line
