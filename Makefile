@@ -3,13 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-slow check format figures clean
+.PHONY: demo test test-quick test-keras test-slow check format figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/featx demo
 
+# Two processes, side by side: one of them imports no deep-learning framework.
 test: $(VENV)/.installed-test
+	$(MAKE) --jobs=2 --output-sync=target test-quick test-keras
+
+test-quick: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not keras and not slow"
+
+test-keras: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "keras and not slow"
 
 test-slow: $(VENV)/.installed-test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import sys
@@ -22,6 +23,33 @@ ROOT = Path(__file__).resolve().parents[1]
 # Tests may import OpenVINO and NNCF by themselves, which would report that to their makers, from
 # threads that fork; two of these at a time can wait for each other for ever.
 sys.modules["openvino_telemetry"] = None  # "there is no such module"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let nobody look for garbage among ten thousand tests, neither now nor while they run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def _frozen() -> set[str]:
+    """Libraries whose objects are out of the way of whoever looks for garbage."""
+    return set()
+
+
+@pytest.fixture(autouse=True)
+def _no_garbage_in_libraries(_frozen):
+    """Put TensorFlow's half a million objects out of the way, once a test has imported it."""
+    yield
+    if "tensorflow" in sys.modules and not _frozen:
+        _frozen.add("tensorflow")
+        gc.collect()
+        gc.freeze()
 
 
 def _folder(variable: str, default: Path) -> Path:

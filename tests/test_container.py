@@ -182,6 +182,8 @@ class Image:
                 place = Path(target) / origin.name if target.endswith("/") else Path(target)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(origin, place)
+                if place.suffix == ".sh":
+                    place.write_text(self.here(place.read_text()))
 
     def start(self, *words: str, apart: bool = False, **variables: str) -> subprocess.Popen:
         """Start the entry point as the user of the image; `apart` from every network."""

@@ -13,8 +13,7 @@ from featx.export.onnx_file import write_onnx
 from featx.export.onnx_network import is_onnx_network, onnx_with_head
 from featx.export.runtime import RUNTIMES
 
-pytestmark = pytest.mark.keras
-pytest.importorskip("tf2onnx")
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("tf2onnx")]
 
 NETWORKS = {
     "map": (lambda: onnx_networks.convolutional(32), "map", ("avg", "max", "flatten")),
