@@ -247,7 +247,7 @@ def measured_table(figures: Mapping[str, Any]) -> str:
     networks = [figures["networks"][name] for name in NETWORKS]
     stores = [figures["storing"][WIDTHS[name]] for name in NETWORKS]
     pictures, decoding = figures["pictures"], figures["decoding"]
-    large = decoding["4000x3000"]
+    large, bucket = decoding["4000x3000"], figures["bucket"]
     rows: list[tuple[str, Sequence[str]]] = [
         *(
             (f"network alone, {precision}, ms", [f"{each[precision]:.1f}" for each in networks])
@@ -271,6 +271,10 @@ def measured_table(figures: Mapping[str, Any]) -> str:
         ("list a file of a folder, µs", [f"{pictures['list_us']:.1f}"]),
         ("a picture that the cache has, µs", [f"{pictures['second_run_us']:.0f}"]),
         ("memory of a picture beside its vector, bytes", [_rounded(pictures["peak_bytes"])]),
+        (
+            "list, get, put an object, with the server of S3, ms",
+            [", ".join(f"{bucket[f'{each}_ms']:.2g}" for each in ("list", "get", "put"))],
+        ),
         ("an empty task of Ray, ms by the clock", [f"{figures['ray']['task_ms']:.1f}"]),
     ]
     heads = [

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.scale [--quick] [--only PART ...] [--json FILE]
 
 Milliseconds of one core by processor time, so that it may be run on a machine that others use.
-Of a bucket it measures what featx itself takes, against moto in this process: that is no measure
+Of a bucket it measures what featx takes at most, against moto in this process: that is no measure
 of S3. `python -m tests.benchmarks.growth FILE` says what follows from the figures.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ from featx.features.recipe import RecipePart
 from featx.features.request import Request
 from featx.features.store.store import FeatureStore
 from featx.images.digests import digest_bytes
+from featx.storage.objects import entries, read, write
 
 from .bench import CALIBRATING, Bench, Folder, recipe_of
 from .plan import FULL, QUICK, Plan
@@ -224,6 +226,32 @@ def _pictures(bench: Bench) -> dict[str, Any]:
     }
 
 
+def _bucket(bench: Bench) -> dict[str, Any]:
+    """Return milliseconds for an object against a server of S3 in this process, of both together.
+
+    That bounds what featx takes, and says nothing of how quick a bucket is.
+    """
+    from tests.bucket import Server
+
+    server = Server()
+    os.environ.update(server.settings)
+    folder = f"s3://{server.make().name}/pictures"
+    n = 1_000 if bench.plan is FULL else 20
+    picture = bench.photos.images[0].read_bytes()
+    addresses = [f"{folder}/{number:06d}.jpg" for number in range(n)]
+    steps: dict[str, Callable[[], object]] = {
+        "put": lambda: [write(address, picture) for address in addresses],
+        "list": lambda: sum(1 for _ in entries(folder)),
+        "get": lambda: [read(address) for address in addresses],
+    }
+    figures: dict[str, Any] = {"objects": n}
+    for name, step in steps.items():
+        start = time.process_time()
+        step()
+        figures[f"{name}_ms"] = 1000 * (time.process_time() - start) / n
+    return figures
+
+
 def _ray(bench: Bench) -> dict[str, Any]:
     """Return milliseconds of an empty task of Ray, and of its start."""
     import ray
@@ -248,6 +276,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "whole": _whole,
     "storing": _storing,
     "pictures": _pictures,
+    "bucket": _bucket,
     "ray": _ray,
 }
 
