@@ -11,14 +11,14 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, compress
 
 import numpy as np
 
-from featx.errors import NoImagesError, OptionError, get_logger
+from featx.errors import FeatxError, NoImagesError, OptionError, get_logger
 from featx.features.calibration import calibrated
 from featx.features.formats import FOLDER_SUFFIX, SUFFIXES, flat
 from featx.features.matrix import Features, open_folder
@@ -35,6 +35,8 @@ from featx.images.labels import Label
 from featx.images.memory import MemoryImage
 from featx.images.regular import stamp_of
 from featx.paths import file_of
+from featx.storage.address import is_address
+from featx.storage.objects import entries_of
 from featx.text import count
 
 log = get_logger(__name__)
@@ -188,17 +190,25 @@ class _Filling:
 def _listing(images: ImageFolder) -> str:
     """Return a digest of what the files of images, and their labels, are."""
     digest = hashlib.sha256()
-    stamps: dict[str, tuple[int, ...] | None] = {}  # of files, which may hold many pictures
+    stamps = _stamps({file_of(path) for path in images.paths if not isinstance(path, MemoryImage)})
     for path, label in zip(images.paths, images.labels, strict=True):
-        known: object = None
+        known: object
         if isinstance(path, MemoryImage):
             known = digest_bytes(path.read())
         else:
-            file = file_of(path)
-            if file not in stamps:
-                stamps[file] = None
-                with suppress(OSError, ValueError):  # it is not there, or no path at all
-                    stamps[file] = tuple(stamp_of(os.stat(file)))
-            known = stamps[file]
+            known = stamps.get(file_of(path))
         digest.update(repr((str(path), label, known)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def _stamps(files: Collection[str]) -> dict[str, tuple[int | str, ...]]:
+    """Return what tells that files and objects are unchanged, of those that are there."""
+    stamps: dict[str, tuple[int | str, ...]] = {}
+    for file in files:
+        if not is_address(file):
+            with suppress(OSError, ValueError):  # it is not there, or no path at all
+                stamps[file] = stamp_of(os.stat(file))
+    with suppress(FeatxError):  # reading them says why
+        found = entries_of([file for file in files if is_address(file)])
+        stamps |= {address: (each.size, each.stamp) for address, each in found.items()}
+    return stamps

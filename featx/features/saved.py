@@ -115,7 +115,8 @@ def _files(source: object) -> list[Path | str]:
     if type(source) is not str and not isinstance(source, os.PathLike):
         return []  # a picture in memory is a str, too
     if is_address(address := os.fsdecode(source)):
-        return [address] if is_file_of_features_at(address) else []
+        found = is_folder(address) or is_file_of_features_at(address)
+        return [address] if found else []
     path = Path(os.path.expanduser(os.fsdecode(source)))
     if named_as_image(path.name):
         return []
@@ -142,7 +143,7 @@ def _inside(folder: Path) -> list[Path | str]:
                     found.append(Path(each.path))
     except OSError:  # whoever lists its pictures says so
         return []
-    return sorted(found)
+    return sorted(found, key=str)
 
 
 def _is_file_of_features(path: Path) -> bool:

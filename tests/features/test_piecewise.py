@@ -181,3 +181,14 @@ def test_what_cannot_be_written_is_said_before_any_work(photos, tmp_path, out, o
         embed(photos, f"{tmp_path}/{out}", **options)
     assert fakes.FakeEngine.embedded == 0
     assert not (tmp_path / "x.features").exists()
+
+
+@pytest.mark.filterwarnings("ignore::featx.ImageSourceWarning")
+def test_pictures_of_a_bucket_are_embedded_into_a_bucket(photos, bucket):
+    bucket.put_folder(photos, "photos")
+    found = embed(f"{bucket}/photos", f"{bucket}/photos.features")
+    expected = featx.embed(f"{bucket}/photos", progress=False)
+    assert_same(found, expected)
+    done = fakes.FakeEngine.embedded
+    assert_same(embed(f"{bucket}/photos", f"{bucket}/photos.features"), expected)
+    assert fakes.FakeEngine.embedded == done

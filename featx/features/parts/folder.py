@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,19 +22,25 @@ from featx.features.parts.place import place_of
 from featx.features.parts.rows import LazyRows
 from featx.features.whereabouts import Whereabouts
 from featx.images.decode import Outcome
-
-_THREADS = 8
+from featx.storage.address import is_address
 
 
 def names_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a path names a folder of features: it ends in ".features" or "/", or is one."""
     text = os.fspath(path)
-    return text.lower().endswith((FOLDER_SUFFIX, "/", os.sep)) or is_folder(path)
+    by_name = text.lower().endswith((FOLDER_SUFFIX, "/", os.sep))
+    return by_name or (not is_address(text) and is_folder(path))
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether there is a folder of features at a path."""
-    return os.path.isfile(place_of(path).folder / NAME)
+    """Whether there is a folder of features at a path.
+
+    An address is looked at only where its name says so.
+    """
+    place = place_of(path)
+    if place.folder is not None:
+        return os.path.isfile(place.folder / NAME)
+    return str(place).lower().endswith(FOLDER_SUFFIX) and NAME in place.files()
 
 
 class FeatureFolder:
@@ -78,7 +85,7 @@ class FeatureFolder:
     @property
     def digests(self) -> np.ndarray | None:
         """The key of each row, None where no key is known."""
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ThreadPoolExecutor(self.place.threads) as pool:
             keys = np.concatenate([np.empty(0, "S64"), *pool.map(Part.keys, self._parts)])
         return keys if keys.any() else None
 
@@ -143,7 +150,7 @@ class FeatureFolder:
             place = Whereabouts.from_dict(self.manifest.about.get("pictures"), some)
         except (KeyError, TypeError) as error:
             raise StorageError(f"{self.place} cannot be used: {one_line(error)}") from error
-        return None if place is None else place.finder(some, self.place.folder, self._root)
+        return None if place is None else place.finder(some, Path(str(self.place)), self._root)
 
     def _rows_of(self, number: int) -> Rows:
         """Read all but the vectors of a part; the last one read is remembered."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from featx.errors import FeatxError, StorageError, one_line
 from featx.features.parts.part import STATUSES
-from featx.features.parts.place import LocalPlace
+from featx.features.parts.place import Place
 
 NAME = "_manifest.json"
 FORMAT = 1
@@ -67,7 +67,7 @@ class Manifest:
         """Columns of a vector."""
         return math.prod(self.shape)
 
-    def write(self, place: LocalPlace) -> None:
+    def write(self, place: Place) -> None:
         """Put the manifest into its folder."""
         document: dict[str, Any] = {
             "kind": _KIND,
@@ -84,7 +84,7 @@ class Manifest:
         with place.written(NAME) as file:
             file.write_text(json.dumps(document, indent=1))
 
-    def check(self, place: LocalPlace, files: Mapping[str, int]) -> None:
+    def check(self, place: Place, files: Mapping[str, int]) -> None:
         """Check that the parts are there, and large enough to hold what is said of them."""
         for each in self.parts:
             if each.name not in files:
@@ -99,7 +99,7 @@ class Manifest:
                 )
 
     @classmethod
-    def read(cls, place: LocalPlace) -> Manifest:
+    def read(cls, place: Place) -> Manifest:
         """Read the manifest of a folder; what is missing or damaged is a `StorageError`."""
         files = place.files()
         size = files.get(NAME)
@@ -135,7 +135,7 @@ def _checksum(document: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(document, sort_keys=True).encode())
 
 
-def _manifest(place: LocalPlace, document: Any) -> Manifest:
+def _manifest(place: Place, document: Any) -> Manifest:
     """Check what a manifest says; whatever it cannot say is an error of any kind."""
     if not isinstance(document, dict) or document.get("kind") != _KIND:
         raise ValueError("not one of features")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from featx.errors import FeatxError, StorageError, get_logger, one_line
-from featx.features.parts.place import LocalPlace
+from featx.features.parts.place import Place
 from featx.images.decode import Outcome
 from featx.text import count
 
@@ -154,7 +154,7 @@ def _contiguous(vectors: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def found_part(place: LocalPlace, name: str) -> Part | None:
+def found_part(place: Place, name: str) -> Part | None:
     """Return a part as its own footer tells of it; None if there is none, or it is damaged."""
     import pyarrow.parquet as pq
 
@@ -197,7 +197,7 @@ class Part:
     What is missing or damaged is a `StorageError` then.
     """
 
-    place: LocalPlace
+    place: Place
     name: str
     pictures: int
     failed: int
@@ -273,7 +273,8 @@ class Part:
         With `columns` only these of each go there.
         """
         layout = self._layout
-        skipped = 1 if layout.offsets is not None else self.pictures
+        gap = 1 + self.place.gap // (4 * self.width or 1)
+        skipped = gap if layout.offsets is not None else self.pictures
         with self._errors(), self.place.opened(self.name) as file:
             for start, stop in _runs(rows, layout.starts, skipped):
                 own = rows[start:stop]

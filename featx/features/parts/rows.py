@@ -15,9 +15,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from featx.features.blocks import take
 from featx.features.parts.part import Part
+from featx.features.parts.place import Place
 from featx.files import MEMORY_MAP_BYTES, room_for
 
-_THREADS = 8
 _FEW = 64  # rows that one thread reads as soon
 
 
@@ -96,10 +96,9 @@ class LazyRows(NDArrayOperatorsMixin):
         chosen = positions if self._chosen is None else self._chosen[positions]
         return LazyRows(self._parts, self.shape[1:], self._folder, chosen)
 
-    def is_in(self, folder: str | os.PathLike[str]) -> bool:
-        """Whether files of a folder hold these rows."""
-        asked = os.path.realpath(folder)
-        return any(os.path.realpath(str(part.place)) == asked for part in self._parts)
+    def is_in(self, place: Place) -> bool:
+        """Whether the files at a place hold these rows."""
+        return any(_resolved(part.place) == _resolved(place) for part in self._parts)
 
     @cached_property
     def _whole(self) -> np.ndarray:
@@ -129,7 +128,7 @@ class LazyRows(NDArrayOperatorsMixin):
             for task in tasks:
                 read(task)
         else:
-            with ThreadPoolExecutor(min(_THREADS, len(tasks))) as pool:
+            with ThreadPoolExecutor(min(self._parts[0].place.threads, len(tasks))) as pool:
                 list(pool.map(read, tasks))
         return out if columns is not None else out.reshape(len(rows), *self.shape[1:])
 
@@ -147,3 +146,7 @@ def chosen_rows(X: np.ndarray | LazyRows, rows: np.ndarray | slice) -> Any:
         chosen = X.select(rows)
         return chosen if chosen.nbytes > MEMORY_MAP_BYTES else chosen[:]
     return X[rows] if isinstance(rows, slice) else take(X, rows)
+
+
+def _resolved(place: Place) -> str:
+    return str(place) if place.folder is None else os.path.realpath(place.folder)

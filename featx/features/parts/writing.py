@@ -101,7 +101,7 @@ class FolderWriter:
             if _is_part(name) and name not in known:
                 self.place.remove(name)
         inside = [os.path.join(each, "x") for each in self._folders if each is not None]
-        place = Whereabouts.of(inside, self.place.folder) if inside else None
+        place = Whereabouts.of(inside, str(self.place)) if inside else None
         about = description_of(fields, dict(self._outcomes), place)
         labels = next(iter(self._kinds), None) if len(self._kinds) < 2 else "str"
         Manifest(about, tuple(shape), tuple(self._entries), labels, self._unlabelled).write(
@@ -129,7 +129,7 @@ class FolderWriter:
 def save_folder(features: Any, path: str | os.PathLike[str]) -> None:
     """Write features, whatever holds their vectors, into a folder; see `Features.save`."""
     writer = FolderWriter(path, features.recipe and features.recipe.fingerprint)
-    if isinstance(features.X, LazyRows) and features.X.is_in(writer.place.folder):
+    if isinstance(features.X, LazyRows) and features.X.is_in(writer.place):
         raise OptionError(f"{writer.place} holds these features: name another folder")
     if features.views:
         raise OptionError(

@@ -15,7 +15,7 @@ import pytest
 from fakes import recipe
 
 from featx.errors import OptionError, StorageError
-from featx.features import matrix
+from featx.features import matrix, saved
 from featx.features.columns import as_labels, as_paths
 from featx.features.matrix import Features, OpenedFeatures
 from featx.features.parts import part, place, rows, writing
@@ -377,3 +377,45 @@ def test_shorter_features_take_the_place_of_longer_ones(folder):
     sample().select([4, 2]).save(folder)
     assert len(list(folder.iterdir())) == 2
     assert Features.load(folder).X[:].tolist() == sample().X[[4, 2]].tolist()
+
+
+# At an address ------------------------------------------------------------------------------------
+
+
+def test_a_folder_may_be_in_a_bucket(bucket):
+    address = f"{bucket}/runs/photos.features"
+    sample().save(address)
+    found = Features.load(address)
+    assert_same(found, sample())
+    assert found.select([40, 2]).X.tolist() == sample().X[[40, 2]].tolist()
+    assert [len(batch) for batch in found.batches(20)] == [20, 20, 6]
+    assert saved.is_saved(address)
+    assert not saved.is_saved(f"{bucket}/other.features")
+    with pytest.raises(OptionError, match="holds these features"):
+        found.save(address)
+    sample().select([1]).save(address)
+    assert Features.load(address).X.shape == (1, WIDTH)
+
+
+def test_few_rows_of_a_folder_in_a_bucket_are_read_by_their_bytes(tmp_path, bucket, monkeypatch):
+    monkeypatch.setattr(place.AddressPlace, "gap", 0)
+    sample().save(f"{bucket}/x.features")
+    asked = []
+    read = place.read
+    monkeypatch.setattr(
+        place, "read", lambda *bounds: asked.append(bounds[2] - bounds[1]) or read(*bounds)
+    )
+    X = Features.load(f"{bucket}/x.features").X
+    X[0]
+    asked.clear()
+    assert X[[2, 3, 16]].tolist() == sample().X[[2, 3, 16]].tolist()
+    assert asked == [2 * 4 * WIDTH, 4 * WIDTH]
+
+
+def test_a_folder_that_is_not_in_a_bucket_is_an_error_of_one_line(bucket):
+    with pytest.raises(StorageError, match=rf"has no {NAME}: expected a folder of features"):
+        Features.load(f"{bucket}/x.features")
+    with pytest.raises(StorageError, match="no-such-bucket"):
+        Features.load("s3://no-such-bucket-of-ours/x.features")
+    with pytest.raises(StorageError, match="a web server"):
+        sample().save("https://example.org/x.features")
