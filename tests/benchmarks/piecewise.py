@@ -35,6 +35,7 @@ def embed(folder: Path, out: Path, count: int) -> None:
     import fakes
 
     import featx
+    from featx.features import matrix
 
     class Engine(fakes.FakeEngine):
         """The fake engine with as many columns as the default network has."""
@@ -47,10 +48,11 @@ def embed(folder: Path, out: Path, count: int) -> None:
             return np.resize(fakes.colours(images), (1280, len(images))).T.copy()
 
     paths = sorted(map(str, folder.rglob("*.png")))[:count]
+    matrix.MEMORY_MAP_BYTES = 0  # as of a folder of more than 192 MB
     before = peak()
     with fakes.install(Engine):
-        features = featx.embed(paths, out=out, cache=False, progress=False)
-    print(f"{count:6,} pictures: {before:5.0f} MB before, {peak():5.0f} MB at most, {features!r}")
+        featx.embed(paths, out=out, cache=False, progress=False)
+    print(f"{count:6,} pictures: {before:5.0f} MB before, {peak():5.0f} MB at most")
 
 
 def peak() -> float:
