@@ -94,8 +94,9 @@ def _pieces_at(address: str, size: int, classes_from: str) -> Iterator[ImageFold
             waiting, n_other, n = [], 0, n + size
         waiting.append(name)
     n_other += len(left)
-    if not waiting:
-        ImageFolder.of(address)  # which says that there is no image
+    if not waiting:  # it is a folder of archives, or there is no image at all, which `of` says
+        yield from _pieces_of(ImageFolder.of(address, classes_from=classes_from), size)
+        return
     last = _piece(address, waiting, n_other, classes_from)
     parts = parts_of(address, seen.layout)
     yield replace(last, parts=parts, notes=(*([parts] if parts else []), *seen.notes()))

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import fakes
 import numpy as np
 import pytest
+from packed import zip_of
 from PIL import Image
 
 from featx.features import reader
@@ -19,6 +20,7 @@ from featx.features.reader import Reader, ReadFile, read_chunk
 from featx.images.arrays import array_images
 from featx.images.decode import Outcome
 from featx.images.digests import digest_bytes
+from featx.images.folder import ImageFolder
 from featx.images.square import Square
 
 
@@ -135,13 +137,15 @@ def test_a_picture_is_measured_on_the_way_where_there_is_time_and_all_of_it_is_s
 
 @pytest.fixture
 def mixed(fruit, tmp_path):
-    """Pictures, copies of them, a damaged one, an empty one and what is no picture; ten times."""
+    """Pictures, some in an archive, a damaged and an empty one, and no pictures; ten times."""
     sound = sorted(str(path) for path in fruit.rglob("*.jpg"))
     (tmp_path / "cut.jpg").write_bytes(Path(sound[0]).read_bytes()[:2000])
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.png").write_text("no picture")
     odd = [str(tmp_path / name) for name in ("cut.jpg", "empty.jpg", "text.png", "missing.jpg")]
-    return [*sound, *odd] * 10
+    packed = zip_of(fruit / "test", tmp_path / "fruit.zip")
+    members = ImageFolder.of(packed).paths[:3]
+    return [*sound, *members, f"zip://missing.jpg::{packed}", *odd] * 10
 
 
 @pytest.fixture

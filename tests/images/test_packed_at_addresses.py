@@ -1,10 +1,11 @@
 """Archives at addresses are read by ranges, and are what they are on the disk."""
 
+import time
 from pathlib import Path
 
 import pytest
 from fakes import draw_folder
-from packed import shards_of, table_of, zip_of
+from packed import shards_of, table_of, tar_of, zip_of
 
 import featx
 from featx.errors import ImageSourceError
@@ -12,6 +13,7 @@ from featx.images.digests import DigestMemo, digest_bytes, read_file
 from featx.images.division import Division
 from featx.images.folder import ImageFolder
 from featx.images.packed import container_file
+from featx.images.stream import stream_images
 from featx.storage import objects
 
 
@@ -57,6 +59,8 @@ def test_shards_in_a_bucket_are_found_by_folder_range_and_pattern(bucket, photos
     for name in ("set", "set/", "set/shard-{0000..0002}.tar", "set/shard-*.tar"):
         images = ImageFolder.of(f"{bucket}/{name}")
         assert dict(zip(contents(images), images.labels, strict=True)) == expected
+    pieces = list(stream_images(f"{bucket}/set", size=5))
+    assert [path for piece in pieces for path in piece.paths] == list(images.paths)
     with pytest.raises(ImageSourceError, match=r"there is no .*/set/shard-0003\.tar"):
         ImageFolder.of(f"{bucket}/set/shard-{{0002..0003}}.tar")
 
@@ -90,6 +94,24 @@ def test_a_second_run_looks_at_an_archive_once_and_reads_no_member(
         assert requests == []
         bucket.put("photos.zip", zip_of(photos / "red", tmp_path / "photos.zip").read_bytes())
         assert memo.known(images.paths) == {}
+
+
+def test_a_shard_is_gone_through_once(bucket, photos, tmp_path, requests, monkeypatch):
+    (shard,) = shards_of(photos, tmp_path / "shards", n=1, sidecar="json")
+    address = bucket.put("x.tar", shard.read_bytes())
+    first = ImageFolder.of(address)
+    assert len(requests) == 1
+    assert ImageFolder.of(address, label_column="other").labels == (None,) * 18
+    del requests[:]
+    again = ImageFolder.of(address)  # which is not in memory any more
+    assert again == first
+    assert requests == []
+    assert contents(again) == contents(ImageFolder.of(shard))
+    changed = tar_of({"1.jpg": b"new", "1.cls": b"5"}, shard)
+    bucket.put("x.tar", changed.read_bytes())
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 60)
+    assert ImageFolder.of(address).labels == (5,)
 
 
 def test_features_of_an_archive_in_a_bucket_are_those_of_the_folder(

@@ -20,6 +20,7 @@ from featx.images.labels import Label
 from featx.images.packed.container_file import ContainerFile, container_file
 from featx.images.packed.names import common_folder, is_picture
 from featx.images.packed.parquet_table import ParquetTable, holds_pictures
+from featx.images.packed.shard_memo import ShardMemo
 from featx.images.packed.tar_archive import TarArchive
 from featx.images.packed.zip_archive import ZipArchive
 from featx.images.regular import Stamp
@@ -133,6 +134,8 @@ def contents_of(
         with container_file(path) as file:
             held = _kept.of(path, file, path_column, label_column)
             frame = held.frame() if isinstance(held, ParquetTable) else None
+        if frame is not None and len(frame) != len(held.names):
+            raise OSError("a damaged table: it has other numbers of rows than it says")
     except StorageError as error:
         raise ImageSourceError(str(error)) from error
     except FileNotFoundError as error:
@@ -241,8 +244,20 @@ class _Kept:
 def _opened(kind: str, file: ContainerFile, path_column: str, label_column: str) -> Container:
     """Find what is in a container."""
     if kind == "tar":
-        return TarArchive.of(file, label_column)
+        return _shard(file, label_column)
     return ParquetTable(file, path_column) if kind == "parquet" else ZipArchive.of(file)
+
+
+def _shard(file: ContainerFile, label_column: str) -> TarArchive:
+    """Find what is in a tar archive; at an address, only once."""
+    if not is_address(file.path) or not file.settled:
+        return TarArchive.of(file, label_column)
+    memo = ShardMemo.usual()
+    held = memo.known(file, label_column)
+    if held is None:
+        held = TarArchive.of(file, label_column)
+        memo.remember(file, held)
+    return held
 
 
 _kept = _Kept()

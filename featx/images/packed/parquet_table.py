@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _USUAL = ("image", "img", "picture", "photo", "jpg", "png")
 _KEPT_BYTES = 64 << 20  # of the rows read last of a table
+_MOST_ROWS = 10_000_000
 _MOST_OPEN = 4  # tables
 _BUFFER = 4 << 20  # bytes that are read at once
 
@@ -99,6 +100,8 @@ class ParquetTable:
             groups = [table.metadata.row_group(n) for n in range(table.num_row_groups)]
             self._starts = [0, *accumulate(group.num_rows for group in groups)]
             self._sizes = [_average(group, self._leaf) for group in groups]
+        if not 0 <= self._starts[-1] <= _MOST_ROWS:
+            raise OSError(f"more than {_MOST_ROWS:,} rows")
         self.names = [f"{found}/{row}" for row in range(self._starts[-1])]
         self._lock = threading.Lock()
         self._forget()

@@ -11,7 +11,7 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from featx.images.labels import Label
 from featx.images.packed.container_file import ContainerFile
@@ -94,6 +94,28 @@ class TarArchive:
             archive.labels = [told.get(_key(name)) for name in archive.names]
         archive.notes = (*notes, *notes_on_outside(n_outside))
         return archive
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, of which `from_dict` makes the same again."""
+        rows = [self._rows[name] for name in self.names]
+        return {
+            "names": self.names,
+            "starts": [self._places[2 * row] for row in rows],
+            "sizes": [self._places[2 * row + 1] for row in rows],
+            "n_other": self.n_other,
+            "notes": self.notes,
+            "labels": self.labels,
+            "label_column": self.label_column,
+        }
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> TarArchive:
+        """Make an archive of what `to_dict` returned."""
+        places = array("Q")
+        for place in zip(told.pop("starts"), told.pop("sizes"), strict=True):
+            places.extend(place)
+        rows = {name: row for row, name in enumerate(told["names"])}
+        return cls(**told | {"notes": tuple(told["notes"])}, _rows=rows, _places=places)
 
     def _leave_companions(self) -> list[str]:
         """Leave out pictures beside others, such as 1.mask.png beside 1.jpg; say how many."""
