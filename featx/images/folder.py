@@ -25,7 +25,7 @@ from featx.images.layout import class_folder, parts_of
 from featx.images.listing import TABLE_SUFFIXES, list_folder, named_as_image, notes_on_folders
 from featx.images.memory import MemoryImage, picture_in_memory
 from featx.images.metadata import FILE_COLUMN, metadata_of, table_of_shards
-from featx.images.packed.container import container_in, contents_of
+from featx.images.packed.container import UnreadableError, container_in, contents_of
 from featx.images.packed.shards import shards_at, shards_in
 from featx.images.pattern import is_pattern, matching
 from featx.images.rows import notes_on_others, rows_of
@@ -44,6 +44,7 @@ from featx.text import count, printable
 
 CLASSES_FROM = ("first", "last")  # folder below the root that is the class
 
+_SHOWN = 3  # sources without an image, in an error
 _EXPECTED_PATH = (
     f"a folder of images, a table of them ({', '.join(TABLE_SUFFIXES)}), or an image whose name "
     "ends in .jpg, .png, .webp or another suffix of one"
@@ -429,11 +430,13 @@ class ImageFolder:
         paths: list[str] = []
         labels: list[Label | None] = []
         n_other, notes, tables = 0, dict[str, None](), list[Table | None]()
+        unreadable = False
         for path in cls.of_rows(source, "item {} of the images", reading.root).paths:
             try:
                 several = cls._of_item(path, reading)
-            except NoImagesError as error:
+            except (NoImagesError, UnreadableError) as error:
                 notes[str(error)] = None
+                unreadable |= isinstance(error, UnreadableError)
                 continue
             if several is None:
                 paths.append(path)
@@ -445,7 +448,8 @@ class ImageFolder:
             tables.append(several.table)
             notes |= dict.fromkeys(several.notes)
         if not paths:
-            raise NoImagesError("; ".join(notes))
+            kind = UnreadableError if unreadable else NoImagesError
+            raise kind("; ".join([*notes][:_SHOWN]))
         images = cls(tuple(paths), class_names(labels), n_other, notes=tuple(notes))
         return replace(images, table=table_of_shards(paths, tables))
 

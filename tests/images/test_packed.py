@@ -308,10 +308,11 @@ def test_what_is_no_archive_is_said_to_be_none(here, name, said):
 
 
 def test_a_compressed_tar_is_refused_with_what_to_do(here):
-    with tarfile.open("x.tar", "w:gz") as archive:
-        archive.addfile(tarfile.TarInfo("1.png"))
-    with pytest.raises(ImageSourceError, match=r"gzip has compressed.*expected a plain \.tar"):
-        ImageFolder.of("x.tar")
+    for name in ("x.tar", "x.tar.gz", "x.tgz"):
+        with tarfile.open(name, "w:gz") as archive:
+            archive.addfile(tarfile.TarInfo("1.png"))
+        with pytest.raises(ImageSourceError, match=r"gzip has compressed.*expected a plain \.tar"):
+            ImageFolder.of(name)
 
 
 def test_an_archive_without_pictures_is_said_to_have_none(here):

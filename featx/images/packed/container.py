@@ -31,9 +31,14 @@ from featx.text import count
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = (".zip", ".tar")
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")  # refused, and told why
+SUFFIXES = (".zip", ".tar", *_COMPRESSED)
 _WITHIN = re.compile(r"(.*?\.(?:zip|tar))[/\\](.+)", re.DOTALL | re.IGNORECASE)
 _MOST_KEPT = 2_000_000  # pictures of the archives in memory: some 300 MB
+
+
+class UnreadableError(ImageSourceError):
+    """A container is damaged; among others it is passed over, and noted."""
 
 
 class Container(Protocol):
@@ -106,7 +111,8 @@ def is_container(path: str) -> bool:
 
 def kind_of(path: str) -> str:
     """Return what a container is by its name."""
-    return os.path.splitext(without_query(path))[1].lower().lstrip(".")
+    name = without_query(path).lower()
+    return "tar" if name.endswith(_COMPRESSED) else os.path.splitext(name)[1].lstrip(".")
 
 
 def container_in(source: str) -> tuple[str, str] | None:
@@ -124,9 +130,10 @@ def container_in(source: str) -> tuple[str, str] | None:
 def contents_of(
     path: str, folder: str = "", path_column: str = "path", label_column: str = "label"
 ) -> Contents:
-    """List the pictures of a container; a `NoImagesError` where it has none, or is damaged.
+    """List the pictures of a container; a `NoImagesError` where it has none.
 
-    One that is not there, or at an address that says no, is another `ImageSourceError`.
+    One that is damaged is an `UnreadableError`; one that is not there, or at an address that says
+    no, is another `ImageSourceError`.
 
     The columns are those of a table; `label_column` is also what files in shards call the label.
     """
@@ -141,7 +148,7 @@ def contents_of(
     except FileNotFoundError as error:
         raise ImageSourceError(f"there is no {path}: expected an archive or a table") from error
     except OSError as error:
-        raise NoImagesError(f"{path!r} cannot be read: {error.strerror or error}") from error
+        raise UnreadableError(f"{path!r} cannot be read: {error.strerror or error}") from error
     start = f"{folder}/" if folder else ""
     rows = [row for row, name in enumerate(held.names) if name.startswith(start)]
     if not rows:
