@@ -41,7 +41,8 @@ def embed(
 ) -> None:
     """Turn pictures into a feature matrix.
 
-    PATH is a folder, a picture, a quoted pattern such as 'photos/**/*.jpg', or a table of paths.
+    PATH is a folder, an archive (.zip, .tar), a picture, a quoted pattern such as
+    'photos/**/*.jpg', or a table of paths or of pictures.
     """
     import featx
 

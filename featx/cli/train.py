@@ -85,8 +85,8 @@ def train(
 ) -> None:
     """Train a classifier on labelled pictures.
 
-    PATH is a folder with a sub-folder of pictures for each class, or a table of paths and labels
-    (.csv, .tsv, .parquet, .xlsx), or a file of saved features.
+    PATH is a folder with a sub-folder of pictures for each class, an archive of it (.zip, .tar), a
+    table of paths or pictures and labels (.csv, .tsv, .parquet, .xlsx), or saved features.
     """
     import featx
 
