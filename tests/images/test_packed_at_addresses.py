@@ -15,6 +15,7 @@ from featx.images.folder import ImageFolder
 from featx.images.packed import container_file
 from featx.images.stream import stream_images
 from featx.storage import objects
+from featx.storage.entry import Entry
 
 
 def contents(images: ImageFolder) -> list[bytes]:
@@ -133,6 +134,15 @@ def test_a_table_in_a_bucket_names_pictures_within_an_archive(bucket, photos, tm
     assert images.labels == ("warm", "cold")
     expected = [(Path(photos) / name).read_bytes() for name in ("red/000.png", "blue/001.png")]
     assert contents(images) == expected
+
+
+def test_a_web_server_that_gives_whole_files_alone_is_told(photos, tmp_path, monkeypatch):
+    data = zip_of(photos, tmp_path / "photos.zip").read_bytes() + bytes(100_000)
+    found = Entry("https://example.org/photos.zip", len(data), "1")
+    monkeypatch.setattr(container_file, "entry", lambda address: found)
+    monkeypatch.setattr(container_file, "read", lambda address, start, stop: data)
+    with pytest.raises(ImageSourceError, match="gives no parts of files: fetch it first"):
+        ImageFolder.of(found.address)
 
 
 def test_what_is_not_there_or_no_archive_is_a_line(bucket):

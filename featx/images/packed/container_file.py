@@ -85,7 +85,14 @@ class _AtAddress(ContainerFile):
 
     def _read(self, start: int, size: int) -> bytes:
         stop = min(start + size, self.size)
-        return read(self.path, start, stop) if start < stop else b""
+        if start >= stop:
+            return b""
+        data = read(self.path, start, stop)
+        if len(data) > stop - start:
+            raise OSError(
+                "its web server gives no parts of files: fetch it first, and name the copy"
+            )
+        return data
 
     def reopened(self) -> Any:
         return io.BufferedReader(_Raw(self), _BLOCK)
