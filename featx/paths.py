@@ -14,7 +14,7 @@ from featx.text import printable
 
 KINDS = ("zip", "tar", "parquet")
 _BEGINNINGS = tuple(f"{kind}://" for kind in KINDS)
-_BETWEEN = "::"
+BETWEEN = "::"
 
 
 class Member(NamedTuple):
@@ -35,7 +35,7 @@ class Member(NamedTuple):
     container: str
 
     def __str__(self) -> str:
-        return f"{self.kind}://{self.name}{_BETWEEN}{self.container}"
+        return f"{self.kind}://{self.name}{BETWEEN}{self.container}"
 
 
 def member_of(path: str) -> Member | None:
@@ -43,7 +43,7 @@ def member_of(path: str) -> Member | None:
     if not path.startswith(_BEGINNINGS):
         return None
     kind, _, rest = path.partition("://")
-    name, between, container = rest.rpartition(_BETWEEN)
+    name, between, container = rest.rpartition(BETWEEN)
     return Member(kind, name, container) if between and container else None
 
 

@@ -315,6 +315,12 @@ def test_a_compressed_tar_is_refused_with_what_to_do(here):
             ImageFolder.of(name)
 
 
+def test_an_archive_that_is_called_as_members_are_is_refused(photos, here):
+    zip_of(photos, here / "a::b.zip")
+    with pytest.raises(ImageSourceError, match=r"'a::b\.zip' has :: in its name"):
+        ImageFolder.of("a::b.zip")
+
+
 def test_an_archive_without_pictures_is_said_to_have_none(here):
     path = zip_of(plant(here / "all", "notes.txt"), here / "x.zip")
     with pytest.raises(ImageSourceError, match=r"no images in .*x\.zip', which has 1 other file:"):

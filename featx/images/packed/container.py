@@ -24,7 +24,7 @@ from featx.images.packed.shard_memo import ShardMemo
 from featx.images.packed.tar_archive import TarArchive
 from featx.images.packed.zip_archive import ZipArchive
 from featx.images.regular import Stamp
-from featx.paths import KINDS, Member, member_of, plain_path
+from featx.paths import BETWEEN, KINDS, Member, member_of, plain_path
 from featx.storage.address import absolute, is_address, without_query
 from featx.text import count
 
@@ -137,6 +137,10 @@ def contents_of(
 
     The columns are those of a table; `label_column` is also what files in shards call the label.
     """
+    if BETWEEN in path:
+        raise ImageSourceError(
+            f"{path!r} has {BETWEEN} in its name, as those of members: rename it"
+        )
     try:
         with container_file(path) as file:
             held = _kept.of(path, file, path_column, label_column)
@@ -235,17 +239,18 @@ class _Kept:
             if found and label_column and isinstance(found[1], TarArchive):
                 found = found if found[1].label_column == label_column else None
             if found is None or found[0] != file.stamp:
-                found = self._held[key] = (
-                    file.stamp,
-                    _opened(kind, file, path_column, label_column or "label"),
-                )
+                held = _opened(kind, file, path_column, label_column or "label")
+                self._held.pop(key, None)
+                found = self._held[key] = file.stamp, held
+                self._drop_oldest()
             self._held.move_to_end(key)
-            while len(self._held) > 1 and self._n_kept() > _MOST_KEPT:
-                self._held.popitem(last=False)
             return found[1]
 
-    def _n_kept(self) -> int:
-        return sum(len(held.names) for _, held in self._held.values())
+    def _drop_oldest(self) -> None:
+        """Keep no more than memory has room for, and the newest in any case."""
+        n = sum(len(held.names) for _, held in self._held.values())
+        while len(self._held) > 1 and n > _MOST_KEPT:
+            n -= len(self._held.popitem(last=False)[1][1].names)
 
 
 def _opened(kind: str, file: ContainerFile, path_column: str, label_column: str) -> Container:

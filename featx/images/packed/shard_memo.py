@@ -1,4 +1,4 @@
-"""What is remembered of shards at addresses: where each picture lies.
+"""The memo of shards at addresses: where each picture lies in them.
 
 A tar archive has no list of its members. It is gone through to find them, which at an address means
 to fetch all of it, and is done once.
