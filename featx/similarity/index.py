@@ -73,11 +73,12 @@ def require_usearch(rows: int) -> None:
 def open_index(X: Any, folder: Path | None, *, progress: bool) -> Index:
     """Open the index of a matrix, of shape (n, columns), or make it.
 
-    It is kept in a folder, if one is given. Where rows were added at the end of the matrix they are
-    added to the index, and one whose making was interrupted is gone on with.
+    It is kept in a folder, if one is given; that of a folder of features is kept there. Where rows
+    were added at the end of the matrix they are added to the index, and one whose making was
+    interrupted is gone on with.
     """
     identity = identity_of(X)
-    path = None if folder is None else folder / f"{identity.name}.usearch"
+    path = identity.file or (None if folder is None else folder / f"{identity.name}.usearch")
     contents = None if path is None else index_file.read(path)
     if contents is not None and not _is_of(contents, identity, X):
         log.info("the index %s is of other features: it is made again", path)

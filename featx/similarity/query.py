@@ -129,7 +129,7 @@ def _comparable(features: Features, among: Features) -> Features:
         among.recipe.require(features.recipe, "the features of the query")
     elif features.recipe is not None:
         features.recipe.require(None, "the features among which to look")
-    mine, theirs = features.matrix.shape[1], among.matrix.shape[1]
+    mine, theirs = (int(np.prod(each.X.shape[1:])) for each in (features, among))
     if mine != theirs:
         raise RecipeMismatchError(
             f"the features of the query have {count(mine, 'column')}, those among which to look "

@@ -86,7 +86,8 @@ def similar(
 def _search(
     features: Features, query: Query, n: int, exact: bool, options: Mapping[str, Any]
 ) -> Nearest:
-    X, asked = features.matrix, query.features.matrix
+    X = features.X if features.X.ndim == 2 else features.matrix  # the first may be read lazily
+    asked = query.features.matrix
     if exact:
         return nearest(X, Space.of(X), asked, query.own, n)
     if features not in _opened:

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import fakes
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import featx
 from featx.errors import MissingPackageError
-from featx.features.matrix import as_paths
+from featx.features import matrix
+from featx.features.columns import as_paths
+from featx.features.parts import writing
+from featx.features.parts.rows import LazyRows
 from featx.features.store.cache import clear
 from featx.similarity import index, index_file, similar
 from featx.similarity.index import open_index
@@ -158,6 +162,55 @@ def test_an_interrupted_index_is_gone_on_with(cache, added, monkeypatch):
     added.clear()
     assert len(open_index(X, cache, progress=False).graph) == N
     assert added == [200]
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Return a function that saves rows into a folder of parts, and opens it lazily."""
+    monkeypatch.setattr(writing, "PART_ROWS", 250)
+    monkeypatch.setattr(matrix, "MEMORY_MAP_BYTES", 0)
+
+    def save(X: np.ndarray, folder: Path) -> featx.Features:
+        made(X).save(folder)
+        features = featx.Features.load(folder)
+        assert isinstance(features.X, LazyRows)
+        return features
+
+    return save
+
+
+def test_the_index_of_a_folder_is_kept_in_it_and_grows_with_it(cache, added, opened, tmp_path):
+    X, folder = rows(700), tmp_path / "x.features"
+    query = made(rows(3, seed=1), seed=1)
+    first = featx.similar(query, opened(X[:510], folder))
+    assert sum(added) == 510
+    assert (folder / "_index.usearch").exists()
+    assert not cache.exists()
+    exact = featx.similar(query, folder, exact=True)
+    assert (first.found[:, 0] == exact.found[:, 0]).all()
+    assert len(featx.similar(query, folder)) == 3
+    assert sum(added) == 510
+    features = opened(X, folder)  # its last part has more rows now
+    assert len(features.X.parts) == 3
+    found = featx.similar(features.select([690]), features)
+    assert sum(added) == 700
+    assert (found.exact, 690 in found.found) == (False, False)
+    assert len(pq.read_table(folder)) == 700
+    opened(X[::-1], folder)
+    featx.similar(query, folder)
+    assert sum(added) == 1400
+
+
+def test_a_folder_that_may_only_be_read_has_its_index_in_the_cache(
+    cache, added, opened, tmp_path, monkeypatch
+):
+    features = opened(rows(), tmp_path / "x.features")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    for _ in range(2):
+        open_index(features.X, cache, progress=False)
+    assert sum(added) == N
+    assert len(list(cache.iterdir())) == 1
+    assert not (tmp_path / "x.features" / "_index.usearch").exists()
 
 
 def test_a_mapped_file_is_known_by_its_name_size_and_time(cache, added, tmp_path):

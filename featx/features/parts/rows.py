@@ -90,6 +90,11 @@ class LazyRows(NDArrayOperatorsMixin):
         plain = [each._whole if isinstance(each, LazyRows) else each for each in inputs]
         return getattr(ufunc, method)(*plain, **options)
 
+    @property
+    def parts(self) -> tuple[Part, ...] | None:
+        """The parts whose rows these are, all of them and in order; None where some were chosen."""
+        return self._parts if self._chosen is None else None
+
     def select(self, rows: np.ndarray) -> LazyRows:
         """Choose rows by position, and read none of them yet."""
         positions = np.arange(len(self))[rows]
