@@ -189,9 +189,8 @@ class Image:
         """Start the entry point as the user of the image; `apart` from every network."""
         [entry] = rest_of(stages()[-1], "ENTRYPOINT")
         command = [self.here(each) for each in re.findall(r'"([^"]*)"', entry)]
-        user = int(rest_of(stages()[-1], "USER")[0].split(":")[0])
         return subprocess.Popen(
-            [*(["unshare", "--net"] if apart else []), *self._as(user), *command, *words],
+            [*(["unshare", "--net"] if apart else []), *self._as_user(), *command, *words],
             env={**self.environment, "HOME": str(self.home), **variables},
             cwd=self.home,
             stdout=subprocess.PIPE,
@@ -199,9 +198,18 @@ class Image:
             text=True,
         )
 
-    @staticmethod
-    def _as(user: int) -> list[str]:
-        return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    @property
+    def user(self) -> int:
+        """The user of the image; root where others may not run this Python, as in root's home."""
+        python = Path(sys.executable).resolve()
+        if all(folder.stat().st_mode & 0o001 for folder in (python, *python.parents)):
+            return int(rest_of(stages()[-1], "USER")[0].split(":")[0])
+        return os.geteuid()
+
+    def _as_user(self) -> list[str]:
+        """Return how to become that user, without the powers of root in either case."""
+        words = ["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
+        return ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", *words]
 
     def run(self, *words: str, **variables: str) -> str:
         process = self.start(*words, apart=True, **variables)
@@ -221,7 +229,7 @@ def image(tmp_path_factory):
     made = Image(place)
     made.build()
     for path in (made.home, *made.home.rglob("*")):
-        os.chown(path, 10001, 10001)
+        os.chown(path, made.user, made.user)
     yield made
     shutil.rmtree(place, ignore_errors=True)
 
