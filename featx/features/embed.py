@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any, Unpack, overload
@@ -13,13 +13,16 @@ from featx.errors import OptionError, warn_of_images
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, SourceOptions, options_in, settle, takes
 from featx.features.parts.folder import names_folder
-from featx.features.piecewise import check_out, embed_into, pieces_of
+from featx.features.parts.writing import PART_ROWS
+from featx.features.piecewise import check_out, embed_into
 from featx.features.request import Request, check_preprocess
 from featx.features.run import run
 from featx.images.division import Division
 from featx.images.folder import ImageFolder
 from featx.images.labels import Labels
 from featx.images.source import ImageSource
+from featx.images.stream import stream_images
+from featx.storage.address import is_address
 from featx.text import listed
 
 
@@ -109,11 +112,6 @@ def embed(
         The cache or `out` cannot be written.
     """
     settled = settle(options)
-    images = ImageFolder.of(source, labels, **options_in(SourceOptions, settled))
-    division = Division.of(images)
-    if division.where and images.parts is None:
-        note = f"{division.where} has parts of a data set, embedded together: "
-        images = replace(images, notes=(f"{note}{listed(division.parts)}", *images.notes))
     single = isinstance(backbone, str | Backbone)
     backbones: Any = [backbone] if single else backbone
     if not isinstance(backbones, list | tuple) or not backbones:
@@ -125,11 +123,26 @@ def embed(
     if out is not None:
         check_out(out, settled, len(backbones))
     requests = [Request.of(each, settled) for each in backbones]
+    reading = {"labels": labels, **options_in(SourceOptions, settled)}
     if out is not None and names_folder(out):
-        features = [embed_into(out, pieces_of(images), requests[0], settled)]
+        if not (isinstance(source, str) and is_address(source)):  # which is listed as it goes
+            source = _listed(source, reading)
+            reading = {}
+        pieces = stream_images(source, size=PART_ROWS, **reading)
+        features = [embed_into(out, pieces, requests[0], settled)]
     else:
-        features = run(images, requests, settled)
+        features = run(_listed(source, reading), requests, settled)
         if out is not None:
             features[0].save(out)
     warn_of_images(features[0].losses)
     return features[0] if single else features
+
+
+def _listed(source: ImageSource, reading: Mapping[str, Any]) -> ImageFolder:
+    """List images, and note that parts of a data set are embedded together."""
+    images = ImageFolder.of(source, **reading)
+    division = Division.of(images)
+    if not division.where or images.parts is not None:
+        return images
+    note = f"{division.where} has parts of a data set, embedded together: "
+    return replace(images, notes=(f"{note}{listed(division.parts)}", *images.notes))

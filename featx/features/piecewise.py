@@ -11,9 +11,8 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain, compress
 
 import numpy as np
@@ -24,7 +23,7 @@ from featx.features.formats import FOLDER_SUFFIX, SUFFIXES, flat
 from featx.features.matrix import Features, open_folder
 from featx.features.options import EmbedOptions
 from featx.features.parts.folder import names_folder
-from featx.features.parts.writing import PART_ROWS, FolderWriter
+from featx.features.parts.writing import FolderWriter
 from featx.features.request import Request, calibrations_in
 from featx.features.run import lost_classes, none_read, run
 from featx.files import check_writable
@@ -40,14 +39,6 @@ from featx.storage.objects import entries_of
 from featx.text import count
 
 log = get_logger(__name__)
-
-
-def pieces_of(images: ImageFolder) -> Iterator[ImageFolder]:
-    """Divide images into consecutive pieces; the first has the notes of all."""
-    for start in range(0, len(images), PART_ROWS):
-        rows = range(start, min(start + PART_ROWS, len(images)))
-        piece = images.select(rows)
-        yield piece if start == 0 else replace(piece, notes=(), n_other=0)
 
 
 def check_out(out: str | os.PathLike[str], settled: EmbedOptions, networks: int) -> None:
@@ -101,6 +92,7 @@ class _Filling:
         self._read: set[Label | None] = set()
         self._notes: dict[str, None] = {}
         self._n_other = 0
+        self._is_first = True
         self._images_per_second = math.nan
         self._shape: tuple[int, ...] | None = None  # of a vector, once it is known
         self._waiting: list[tuple[ImageFolder, Sequence[Outcome], str]] = []  # until it is
@@ -111,10 +103,11 @@ class _Filling:
         self._notes.update(dict.fromkeys(images.notes))
         self._n_other += images.n_other
         listing = _listing(images)
+        self._is_first, was_first = False, self._is_first
         if not self._waiting and self._keep(images, listing):
             return
         try:
-            (features,) = run(images, [self._request], self._settled)
+            (features,) = run(images, [self._request], self._settled, hints=was_first)
         except NoImagesError as error:  # of this piece
             self._waiting.append((images, error.outcomes, listing))
             if self._shape is not None:

@@ -56,14 +56,15 @@ def run(
     settled: EmbedOptions,
     *,
     sparing: bool = False,
+    hints: bool = True,
 ) -> list[Features]:
     """Embed images by several requests, each picture decoded once for all.
 
     A network runs once for recipes that differ by the pooling alone, "avg" and "max". Of `settled`
     the options that `RunSettings` has count; the others are part of the requests. A sparing run
     keeps a few new vectors only if they are among the first ones of the process: one that predicts
-    picture by picture would fill the disk with what nobody asks for again. It raises what `embed`
-    does.
+    picture by picture would fill the disk with what nobody asks for again. `hints` are said of
+    faster ways. It raises what `embed` does.
     """
     settings = RunSettings.of(settled)
     settings.check()
@@ -78,6 +79,7 @@ def run(
     known = {} if few else memo.known(images.paths)
     measuring = None if few or sparing or folder is None else partial(_is_worth_measuring, networks)
     filling = _Filling(images.paths, networks, known, settings, sparing, measuring, memo)
+    filling.hints = hints
     try:
         filling.fill()
     finally:
@@ -137,6 +139,7 @@ class _Filling:
         self.digests = dict(digests)
         self._failures: dict[str, Outcome] = {}  # by digest, or path where there is none
         self.seconds = 0.0
+        self.hints = True
         claim = partial(_claim, networks)  # not a method: memory waits for no garbage collector
         squares = [each.part.square for each in networks]
         self.reader = Reader(paths, squares, claim, measuring or (lambda: False))
@@ -191,7 +194,9 @@ class _Filling:
     def _hint(self, count: int) -> None:
         """Say, where it is worth it, that these could be embedded several times faster."""
         precise = any(each.part.cut.precision == "float32" for each in self._networks)
-        if count < _MANY or not precise:  # before the machine is asked, which may import Keras
+        if (
+            not self.hints or count < _MANY or not precise
+        ):  # before the machine is asked, which may import Keras
             return
         kind = self._networks[0].backbone.kind
         if quickest_precision(self._settings.engine, kind=kind) != "float32":

@@ -10,13 +10,14 @@ import pytest
 
 import featx
 from featx.errors import ImageError, NoImagesError, OptionError, StorageError
-from featx.features import matrix, piecewise
+from featx.features import embed as embed_module
+from featx.features import matrix
 from featx.features.matrix import Features, OpenedFeatures
 
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch, fake_engine):
-    monkeypatch.setattr(piecewise, "PART_ROWS", 5)
+    monkeypatch.setattr(embed_module, "PART_ROWS", 5)
 
 
 @pytest.fixture
