@@ -89,7 +89,7 @@ def fit_all_by_blocks(
             start = time.perf_counter()
             pipeline, _ = fit_by_blocks(learner, table, train, plan.room)
             after = time.perf_counter()
-            predicted, probabilities = predict_by_blocks(pipeline, table, test, classes)
+            predicted, probabilities = predict_by_blocks(pipeline, table.matrices, test, classes)
             done = time.perf_counter()
             kept = probabilities if plan.room_for_probabilities else None
             fitted.append(Fitted(predicted, kept, after - start, done - after))

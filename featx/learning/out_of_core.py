@@ -118,14 +118,17 @@ def fit_by_blocks(learner: Learner, table: Table, rows: np.ndarray, room: int) -
 
 
 def predict_by_blocks(
-    fitted: Any, table: Table, rows: np.ndarray, classes: Sequence[Label]
+    fitted: Any, matrices: Sequence[Any], rows: np.ndarray, classes: Sequence[Label]
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Predict rows of a table as `predict` does; probabilities are float32."""
+    """Predict rows as `predict` does; probabilities are float32.
+
+    `matrices` are features of images, and of each of their views, as `Table` has them.
+    """
     names = np.array(classes)
     labels = np.empty(len(rows), names.dtype)
     probabilities: np.ndarray | None = np.empty((len(rows), len(names)), np.float32)
     start = 0
-    for together in zip(*(row_blocks(X, rows) for X in table.matrices), strict=True):
+    for together in zip(*(row_blocks(X, rows) for X in matrices), strict=True):
         X, *views = (values for _, values in together)
         predicted, shares = predict(fitted, X, views, classes)
         stop = start + len(X)

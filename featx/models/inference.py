@@ -14,12 +14,16 @@ from featx.errors import FeatxError, ModelFileError, NoImagesError, RecipeMismat
 from featx.features.columns import as_paths
 from featx.features.matrix import Features
 from featx.features.recipe import Recipe
+from featx.files import MEMORY_MAP_BYTES
 from featx.images.labels import Label
 from featx.images.memory import MemoryImage
 from featx.learning.learner import predict
+from featx.learning.out_of_core import predict_by_blocks
 from featx.models.familiarity import Familiarity
 from featx.models.rejection import Rejection
 from featx.paths import file_of
+
+LARGE_BYTES = MEMORY_MAP_BYTES  # of features, from which on they are predicted block by block
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +84,14 @@ def infer(
     classes = tuple(np.asarray(pipeline.classes_).tolist())
     if not len(features):
         return _of_nothing(pipeline, classes, rejection, familiarity)
-    columns, width = getattr(pipeline, "n_features_in_", None), features.matrix.shape[1]
+    columns, width = getattr(pipeline, "n_features_in_", None), features.width
     if columns not in (None, width):
         raise ModelFileError(
             f"this model learned from {columns} columns, but its recipe gives {width}: the "
             "file is damaged; train it again"
         )
     try:
-        labels, probabilities = predict(pipeline, features.matrix, features.view_matrices, classes)
+        labels, probabilities = _predicted(pipeline, features, classes)
     except FeatxError:
         raise
     except Exception as error:
@@ -97,7 +101,7 @@ def infer(
             f"the model in {path} cannot predict these images ({one_line(error)}); if "
             "they are sound, it is damaged: train it again"
         ) from error
-    strange = None if familiarity is None else familiarity.unfamiliarity(features.matrix)
+    strange = None if familiarity is None else familiarity.unfamiliarity(features.X)
     if rejection is None:
         return Inference(classes, labels, probabilities, unfamiliarity=strange)
     assert probabilities is not None, "a model that rejects has probabilities"
@@ -106,6 +110,16 @@ def infer(
     if inferred.unfamiliar is not None:
         answered &= ~inferred.unfamiliar
     return replace(inferred, answered=answered)
+
+
+def _predicted(
+    pipeline: Any, features: Features, classes: Sequence[Label]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predict features, large ones block by block."""
+    if features.X.nbytes < LARGE_BYTES:
+        return predict(pipeline, features.matrix, features.view_matrices, classes)
+    matrices = (features.X, *features.views)
+    return predict_by_blocks(pipeline, matrices, np.arange(len(features)), classes)
 
 
 def _of_nothing(

@@ -75,7 +75,7 @@ def test_a_class_without_rows_to_learn_from_is_not_known():
     found, _ = fit_by_blocks(Learner.of("centroid"), learned, np.arange(120), ROOM)
     assert found.classes_.tolist() == ["class 0", "class 1"]
     labels, probabilities = predict_by_blocks(
-        found, learned, np.arange(100, 180), ["class 0", "class 1", "class 2"]
+        found, learned.matrices, np.arange(100, 180), ["class 0", "class 1", "class 2"]
     )
     assert labels[:20].tolist() == ["class 1"] * 20
     assert not probabilities[:, 2].any()
@@ -90,7 +90,7 @@ def test_predictions_by_blocks_are_those_of_all_at_once(views):
     rows = np.arange(0, 180, 7)
     X, *others = (matrix[rows] for matrix in learned.matrices)
     expected = predict(fitted, X, others, classes)
-    labels, probabilities = predict_by_blocks(fitted, learned, rows, classes)
+    labels, probabilities = predict_by_blocks(fitted, learned.matrices, rows, classes)
     assert labels.tolist() == expected[0].tolist()
     assert probabilities == pytest.approx(expected[1], abs=1e-6)
 

@@ -8,8 +8,9 @@ import pytest
 
 import featx
 from featx.errors import ImageSourceWarning, OptionError
-from featx.features import blocks
+from featx.features import blocks, matrix
 from featx.learning import memory, out_of_core
+from featx.models import inference
 
 CLASSES = 4
 OF_CLASS = 100
@@ -134,6 +135,30 @@ def test_declared_groups_are_kept_together_by_blocks(mapped):
     assert splits.grouping.n_groups == 100
     for train, test in splits.parts:
         assert not set(train // 4) & set(test // 4)
+
+
+@pytest.mark.parametrize("views", [0, 1])
+def test_large_features_are_predicted_by_blocks(monkeypatch, views):
+    model, new = featx.train(features(views=views), reject=0.9), features(2, views=views)
+    expected = model.predictions(new).to_frame()
+    monkeypatch.setattr(inference, "LARGE_BYTES", 0)
+    found = model.predictions(new).to_frame()
+    assert found.label.tolist() == expected.label.tolist()
+    assert found.probability.tolist() == pytest.approx(expected.probability.tolist(), abs=1e-5)
+    judged = model.evaluate(new)
+    assert judged.y_pred.tolist() == model.predict(new, answer_all=True).tolist()
+
+
+def test_a_folder_of_features_is_learned_from_part_by_part(tmp_path, monkeypatch):
+    features().save(tmp_path / "learned.features")
+    monkeypatch.setattr(matrix, "MEMORY_MAP_BYTES", 0)
+    opened = featx.Features.load(tmp_path / "learned.features")
+    assert not isinstance(opened.X, np.ndarray)
+    whole = featx.train(features())
+    model = featx.train(opened, validation=True, memory=MEMORY)
+    assert "discriminants from 400 images" in model.training.fit
+    new = features(2)
+    assert model.predict_proba(new) == pytest.approx(whole.predict_proba(new), abs=1e-4)
 
 
 def test_too_little_memory_is_told_before_any_work(mapped):
