@@ -91,8 +91,10 @@ def _of_parts(X: LazyRows, parts: Sequence[Part]) -> Identity:
         digest.update(np.ascontiguousarray(X[few], np.float32).tobytes())
         return digest.hexdigest()
 
-    file = place.folder / _BESIDE
-    writable = file.exists() or os.access(place.folder, os.W_OK)
+    file, writable = None, False
+    if place.folder is not None:  # at an address there is none
+        file = place.folder / _BESIDE
+        writable = file.exists() or os.access(place.folder, os.W_OK)
     return Identity(
         sha256(str(place).encode(errors="replace")).hexdigest(),
         ends,
