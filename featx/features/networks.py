@@ -17,9 +17,11 @@ from featx.features.recipe import RecipePart
 from featx.features.request import passes, with_pooling
 from featx.features.settings import RunSettings
 from featx.features.store.store import FeatureStore
-from featx.features.worker import Work, WorkNetwork
+from featx.features.worker import Work, WorkNetwork, version_of
 from featx.features.writer import Writer
 from featx.files import cache_folder, cache_place
+
+_ALIKE = ("featx", "keras", "openvino", "pillow")  # packages that shape features
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +64,17 @@ def work_of(networks: Sequence[Network], settings: RunSettings) -> Work:
     for each in networks:
         poolings = tuple(store.recipe.cut.pooling for store in each.writer.stores)
         request = _engine_request(each.backbone, each.part.of_view(0), poolings, settings)
-        converted = prepare(request, settings.engine)
-        backbone = replace(each.backbone, source=None) if converted else each.backbone
-        made.append(WorkNetwork(backbone, each.part, poolings))
-    cache = str(place.absolute()) if isinstance(place, Path) else place
-    load_truncated = bool(ImageFile.LOAD_TRUNCATED_IMAGES)
-    return Work(tuple(made), cache, settings.engine, settings.batch_size, load_truncated)
+        engines = tuple(str(folder) for folder in prepare(request, settings.engine))
+        backbone = replace(each.backbone, source=None) if engines else each.backbone
+        made.append(WorkNetwork(backbone, each.part, poolings, engines))
+    return Work(
+        tuple(made),
+        str(place.absolute()) if isinstance(place, Path) else place,
+        settings.engine,
+        settings.batch_size,
+        bool(ImageFile.LOAD_TRUNCATED_IMAGES),
+        tuple((name, version_of(name)) for name in _ALIKE),
+    )
 
 
 def _engine_request(

@@ -11,19 +11,32 @@ import logging
 import os
 import pickle
 import socket
+import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from featx.errors import FeatxError, MissingPackageError, OptionError, one_line
 from featx.features.settings import RunSettings
-from featx.features.worker import Block, BlockEmbedder, Work, decode_block
+from featx.features.worker import (
+    Block,
+    BlockEmbedder,
+    Claims,
+    Work,
+    decode_block,
+    keep_engines,
+)
+from featx.files import cache_folder
+from featx.storage.address import is_address
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from ray.data import Dataset
 
 BLOCK_FILES = 64  # a node that dies costs at most so many of each of its workers
 _BLOCK_BYTES = 32 << 20  # of pixels
@@ -58,26 +71,13 @@ def blocks_on_ray(
         A worker cannot go on.
     """
     import ray
-    from ray.data import ActorPoolStrategy, DataContext
+    from ray.data import DataContext
 
-    decode: Any = partial(_decode, work=work)
-    num_workers, threads = _workers(settings)
     context = copy(DataContext.get_current())
     context.enable_progress_bars = False
-    divided = _divided(files, work)
-    with _quiet(), DataContext.current(context):
-        items = [{"block": pickle.dumps(each)} for each in divided]
-        blocks = ray.data.from_items(items, override_num_blocks=len(items))
-        whole: Any = {"batch_size": None, "batch_format": "pyarrow", "zero_copy_batch": True}
-        decoded = blocks.map_batches(decode, num_cpus=_DECODER_CPUS, **whole)
-        embedded = decoded.map_batches(
-            _Embedder,
-            fn_constructor_kwargs={"work": work, "threads": threads},
-            compute=ActorPoolStrategy(size=min(num_workers, len(divided))),
-            num_cpus=_EMBEDDER_CPUS * (threads or 1),
-            num_gpus=settings.num_gpus or None,
-            **whole,
-        )
+    with _quiet(), DataContext.current(context), _marked(work) as marked:
+        claims = _claims(marked)  # it lives as long as this name
+        embedded = _pipeline(_divided(files, work), marked, claims, settings)
         try:
             for table in embedded.iter_batches(batch_size=None, batch_format="pyarrow"):
                 for block in _unpacked(table):
@@ -86,6 +86,69 @@ def blocks_on_ray(
                     yield block
         except ray.exceptions.RayError as error:
             raise FeatxError(f"the Ray cluster gave up: {one_line(error)}") from error
+
+
+def _pipeline(
+    divided: Sequence[Sequence[tuple[int, str]]], work: Work, claims: Any, settings: RunSettings
+) -> Dataset:
+    """Return the pipeline: from the names of files to what became of them."""
+    import ray
+    from ray.data import ActorPoolStrategy
+
+    num_workers, threads = _workers(settings)
+    items = [{"block": pickle.dumps(each)} for each in enumerate(divided)]
+    whole: Any = {"batch_size": None, "batch_format": "pyarrow", "zero_copy_batch": True}
+    decode: Any = partial(_decode, work=work, claims=claims)
+    decoded = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+        decode, num_cpus=_DECODER_CPUS, **whole
+    )
+    return decoded.map_batches(
+        _Embedder,
+        fn_constructor_kwargs={"work": work, "threads": threads, "engines": _engines(work)},
+        compute=ActorPoolStrategy(size=min(num_workers, len(divided))),
+        num_cpus=_EMBEDDER_CPUS * (threads or 1),
+        num_gpus=settings.num_gpus or None,
+        **whole,
+    )
+
+
+def _claims(work: Work) -> Any:
+    """Start the actor that says what blocks are to bring, on the machine of this process."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    known: Any = ray  # it says nothing of the types of these
+    here = NodeAffinitySchedulingStrategy(known.get_runtime_context().get_node_id(), soft=False)
+    return known.remote(num_cpus=0, scheduling_strategy=here)(Claims).remote(work)
+
+
+@contextmanager
+def _marked(work: Work) -> Iterator[Work]:
+    """Put a file into the cache folder, by which workers know it, as long as the block lasts."""
+    if is_address(work.cache):
+        yield work
+        return
+    with tempfile.NamedTemporaryFile(prefix=".workers-", dir=work.cache) as mark:
+        yield replace(work, mark=mark.name)
+
+
+def _engines(work: Work) -> Any:
+    """Let the converted networks travel along where the cache of a worker does not have them."""
+    import ray
+
+    if not is_address(work.cache):
+        return None
+    folders = [Path(folder) for network in work.networks for folder in network.engines]
+    return ray.put(
+        {
+            folder.name: {
+                path.name: path.read_bytes()
+                for path in folder.iterdir()
+                if path.suffix != ".blob"  # of this very processor
+            }
+            for folder in folders
+        }
+    )
 
 
 def connect(address: str | None) -> None:
@@ -155,14 +218,30 @@ def _divided(files: Sequence[tuple[int, str]], work: Work) -> list[Sequence[tupl
     return [files[start : start + size] for start in range(0, len(files), size)]
 
 
-def _decode(table: pa.Table, work: Work) -> pa.Table:
-    return _packed([decode_block(work, block) for block in _unpacked(table)])
+def _decode(table: pa.Table, work: Work, claims: Any) -> pa.Table:
+    return _packed(
+        [
+            decode_block(work, files, partial(_claimed, claims, block))
+            for block, files in _unpacked(table)
+        ]
+    )
+
+
+def _claimed(claims: Any, block: int, digests: list[str]) -> list[list[int]]:
+    import ray
+
+    claimed: list[list[int]] = ray.get(claims.claim.remote(block, digests))
+    return claimed
 
 
 class _Embedder:
     """An actor: a worker that holds its networks."""
 
-    def __init__(self, work: Work, threads: int | None) -> None:
+    def __init__(self, work: Work, threads: int | None, engines: Any) -> None:
+        import ray
+
+        if engines is not None:
+            keep_engines(ray.get(engines), cache_folder(work.cache))
         self._embedder = BlockEmbedder(work, threads)
 
     def __call__(self, table: pa.Table) -> pa.Table:

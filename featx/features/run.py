@@ -265,7 +265,7 @@ class _Filling:
         """Note what workers did: what is embedded now, and how fast that was."""
         self.seconds += tally.seconds
         for store in self._stores:
-            store.refresh()
+            store.merge()  # what was stored block by block
         for number, network in enumerate(self._networks):
             computed = set(tally.computed[number])
             if speed := tally.images_per_second(number):

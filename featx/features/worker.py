@@ -7,11 +7,16 @@ worker or another: what its stores hold is never computed again.
 from __future__ import annotations
 
 import math
+import os
 import socket
+import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +25,19 @@ from PIL import ImageFile
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import open_engine
 from featx.backbones.engines.engine import Engine, EngineRequest
-from featx.errors import FeatxError, StorageError
-from featx.features.reader import ReadFile, read_chunk
+from featx.errors import FeatxError, OptionError, StorageError
+from featx.features.reader import ReadFile, reason_of
 from featx.features.recipe import RecipePart
 from featx.features.request import with_pooling
 from featx.features.store.store import FeatureStore
-from featx.files import cache_folder
+from featx.files import cache_folder, storage_errors
+from featx.images.decode import Outcome, decode_all
+from featx.images.digests import digest_bytes, read_file
+from featx.images.quiet import quiet_pillow
 from featx.images.regular import Stamp
+from featx.images.square import Square
+
+_READ_AT_ONCE = 16  # files of a block
 
 
 @dataclass(frozen=True)
@@ -36,13 +47,7 @@ class WorkNetwork:
     backbone: Backbone
     part: RecipePart
     poolings: tuple[str, ...]
-
-    def stores(self, cache: Path) -> list[FeatureStore]:
-        """Open the store of each pooling."""
-        return [
-            FeatureStore(cache, with_pooling(self.part, each), shared=True)
-            for each in self.poolings
-        ]
+    engines: tuple[str, ...] = ()  # folders of it in converted form, by name
 
 
 @dataclass(frozen=True)
@@ -50,14 +55,45 @@ class Work:
     """What all blocks of a run have in common."""
 
     networks: tuple[WorkNetwork, ...]
-    cache: str  # which every worker reaches
+    cache: str  # a folder or an address, which every worker reaches
     engine: str
     batch_size: int | None
     load_truncated: bool  # the one setting of Pillow that users change
+    versions: tuple[tuple[str, str], ...]  # of packages
+    mark: str = ""  # a file in the cache folder, by which a worker knows it
 
-    def open_stores(self) -> list[list[FeatureStore]]:
-        """Open the stores of each network."""
-        return [network.stores(Path(self.cache)) for network in self.networks]
+    def open_stores(self, *, listed: bool) -> list[list[FeatureStore]]:
+        """Open the stores of each network, one for each pooling."""
+        return [
+            [
+                FeatureStore(self.cache, with_pooling(network.part, each), listed=listed)
+                for each in network.poolings
+            ]
+            for network in self.networks
+        ]
+
+    def check(self) -> None:
+        """Raise an error if this machine is no worker for it."""
+        for name, version in self.versions:
+            if (own := version_of(name)) != version:
+                raise OptionError(
+                    f"the worker on {socket.gethostname()} has {name} {own or 'not installed'}, "
+                    f"and {version} asks: all machines of the cluster need the same versions"
+                )
+        if self.mark and not os.path.exists(self.mark):
+            raise StorageError(
+                f"the cache {self.cache} is not that of the worker on {socket.gethostname()}: name "
+                "a folder that all machines share, or an address, with --cache (in Python cache=), "
+                "such as s3://bucket/featx"
+            )
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package that is installed, or nothing."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -113,27 +149,74 @@ class Tally:
         return len(self.computed[number]) * streams / seconds if seconds else 0.0
 
 
-def decode_block(work: Work, files: Sequence[tuple[int, str]]) -> list[BlockFile]:
-    """Read files, each with its place in the run, and decode those that a store lacks."""
-    ImageFile.LOAD_TRUNCATED_IMAGES = work.load_truncated
-    stores = work.open_stores()
-    claimed: set[tuple[int, str]] = set()
+class Claims:
+    """Says which vectors a block is to bring; one for all workers of a run.
 
-    def claim(digest: str) -> list[int]:
-        lacking = [
-            number
-            for number, own in enumerate(stores)
-            if (number, digest) not in claimed and not all(digest in each for each in own)
-        ]
-        claimed.update((number, digest) for number in lacking)
+    What is stored when the run begins is claimed by nobody, and anything else by one block only:
+    copies of a file are embedded once. A block that comes again has what it had.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._stores = work.open_stores(listed=True)
+        self._claimed: dict[bytes, int] = {}  # the block that has the files of a digest
+        self._lock = threading.Lock()
+
+    def claim(self, block: int, digests: Sequence[str]) -> list[list[int]]:
+        """Return, for each digest, the numbers of the networks that lack its vector."""
+        missing = np.array(
+            [
+                ~np.all([store.stored(digests) for store in stores], axis=0)
+                for stores in self._stores
+            ]
+        )
+        lacking = []
+        with self._lock:
+            for digest, column in zip(digests, missing.T, strict=True):
+                numbers = [int(number) for number in np.flatnonzero(column)]
+                owner = self._claimed.setdefault(bytes.fromhex(digest), block) if numbers else block
+                lacking.append(numbers if owner == block else [])
         return lacking
 
+
+def decode_block(
+    work: Work, files: Sequence[tuple[int, str]], claim: Callable[[list[str]], list[list[int]]]
+) -> list[BlockFile]:
+    """Read files, each with its place in the run, and decode those that are claimed.
+
+    `claim` says, for some digests, the numbers of the networks that lack their vectors.
+    """
+    ImageFile.LOAD_TRUNCATED_IMAGES = work.load_truncated
     squares = [network.part.square for network in work.networks]
-    read = read_chunk([path for _, path in files], squares, claim)
-    return [
-        BlockFile(replace(file, index=place), stamp)
-        for (place, _), (file, stamp, _) in zip(files, read, strict=True)
-    ]
+    decoded: list[BlockFile] = []
+    with ThreadPoolExecutor(_READ_AT_ONCE, "featx-read") as pool, quiet_pillow():
+        for start in range(0, len(files), _READ_AT_ONCE):
+            read = list(pool.map(_read, files[start : start + _READ_AT_ONCE]))
+            digests = list(dict.fromkeys(file.digest for file, _, _ in read if file.digest))
+            claimed = dict(zip(digests, claim(digests), strict=True)) if digests else {}
+            for file, data, stamp in read:
+                numbers = claimed.pop(file.digest or "", [])  # by the first of its copies
+                decoded.append(BlockFile(_decoded(file, data, squares, numbers), stamp))
+    return decoded
+
+
+def _read(file: tuple[int, str]) -> tuple[ReadFile, bytes, Stamp | None]:
+    place, path = file
+    try:
+        data, stamp = read_file(path)
+    except (OSError, MemoryError) as error:
+        failed = Outcome(status="failed", reason=reason_of(error, path))
+        return ReadFile(place, None, failed), b"", None
+    return ReadFile(place, digest_bytes(data), Outcome(status="cached")), data, stamp
+
+
+def _decoded(
+    file: ReadFile, data: bytes, squares: Sequence[Square], numbers: Sequence[int]
+) -> ReadFile:
+    """Decode a file for the networks of these numbers."""
+    if not numbers:
+        return file
+    pixels, outcome = decode_all(data, [squares[number] for number in numbers])
+    return replace(file, outcome=outcome, pixels=dict(zip(numbers, pixels, strict=False)))
 
 
 @dataclass
@@ -157,14 +240,18 @@ class BlockEmbedder:
     def __init__(self, work: Work, threads: int | None = None) -> None:
         self._work = work
         self._threads = threads
+        self._is_checked = False
         self._opened = [
             _Opened(network, stores)
-            for network, stores in zip(work.networks, work.open_stores(), strict=True)
+            for network, stores in zip(work.networks, work.open_stores(listed=False), strict=True)
         ]
 
     def embed(self, files: Sequence[BlockFile]) -> Block:
-        """Embed what was decoded and is not stored, and store it at once."""
+        """Embed what was decoded, and store it at once; a block that is stored is left as it is."""
         try:
+            if not self._is_checked:
+                self._work.check()
+                self._is_checked = True
             began = self._embed(files)
         except FeatxError as error:
             return Block(error=error)
@@ -172,28 +259,25 @@ class BlockEmbedder:
             files=tuple(replace(each, file=replace(each.file, pixels={})) for each in files),
             computed=tuple(frozenset(each.computed) for each in self._opened),
             seconds=tuple(each.seconds for each in self._opened),
-            worker=f"{socket.gethostname()} {id(self)}",
+            worker=f"{socket.gethostname()} {os.getpid()}",
             streams=tuple(each.engine.streams if each.engine else 0 for each in self._opened),
             began=began,
         )
 
     def _embed(self, files: Sequence[BlockFile]) -> float:
-        for number, opened in enumerate(self._opened):
-            if any(number in each.file.pixels for each in files):
+        blocks = [
+            [each.file for each in files if number in each.file.pixels]
+            for number in range(len(self._opened))
+        ]
+        for opened, own in zip(self._opened, blocks, strict=True):
+            opened.seconds, opened.computed = 0.0, {str(file.digest) for file in own}
+            if own:
                 self._open(opened)
         began = time.time()
-        for number, opened in enumerate(self._opened):
-            opened.seconds, opened.computed = 0.0, set()
-            for store in opened.stores:
-                store.refresh()
-            lacking = {
-                each.file.digest: each.file
-                for each in files
-                if number in each.file.pixels
-                and not all(str(each.file.digest) in store for store in opened.stores)
-            }
-            if lacking:
-                self._fill(opened, number, list(lacking.values()))
+        for number, (opened, own) in enumerate(zip(self._opened, blocks, strict=True)):
+            name = _name_of(own)
+            if own and not all(store.has(name) for store in opened.stores):
+                self._fill(opened, number, own, name)
         return began
 
     def _open(self, opened: _Opened) -> None:
@@ -212,37 +296,60 @@ class BlockEmbedder:
         )
         opened.engine = open_engine(request, self._work.engine)
 
-    def _fill(self, opened: _Opened, number: int, files: list[ReadFile]) -> None:
+    def _fill(self, opened: _Opened, number: int, files: list[ReadFile], name: str) -> None:
         """Compute the vectors of files and put them into the stores of their network."""
         engine = opened.engine
         assert engine is not None
         starts = range(0, len(files), engine.batch_size)
         batches = [files[start : start + engine.batch_size] for start in starts]
 
-        def embedded(batch: list[ReadFile]) -> np.ndarray:
+        def embedded(batch: list[ReadFile]) -> tuple[np.ndarray, float]:
             start = time.perf_counter()
             vectors = engine.embed_batch(np.stack([file.pixels[number] for file in batch]))
-            opened.seconds += time.perf_counter() - start
-            return vectors
+            return vectors, time.perf_counter() - start
 
         with ThreadPoolExecutor(engine.streams, thread_name_prefix="featx-embed") as pool:
-            vectors = np.concatenate(list(pool.map(embedded, batches)))
-        parts = np.split(vectors, len(opened.stores), axis=1)
+            vectors, seconds = zip(*pool.map(embedded, batches), strict=True)
+        opened.seconds = sum(seconds)
+        parts = np.split(np.concatenate(vectors), len(opened.stores), axis=1)
         for store, part in zip(opened.stores, parts, strict=True):
-            _keep(store, files, part)
-        opened.computed = {str(file.digest) for file in files}
+            _keep(store, files, part, name)
 
 
-def _keep(store: FeatureStore, files: Sequence[ReadFile], vectors: np.ndarray) -> None:
-    """Store vectors that are not stored yet; a store that only holds them is of no use here."""
-    rows = [row for row, file in enumerate(files) if str(file.digest) not in store]
+def keep_engines(folders: Mapping[str, Mapping[str, bytes]], cache: Path) -> None:
+    """Put converted networks into the cache folder of a worker, each whole or not at all."""
+    from featx.backbones.engines.conversion import engines_folder
+
+    for name, files in folders.items():
+        folder = engines_folder(cache) / name
+        if folder.is_dir():
+            continue
+        with storage_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as beside:
+                work = Path(beside) / name
+                work.mkdir()
+                for file, data in files.items():
+                    (work / file).write_bytes(data)
+                with suppress(OSError):  # another worker of this machine was quicker
+                    work.rename(folder)
+
+
+def _name_of(files: Sequence[ReadFile]) -> str:
+    """Return the name of the shard of a block: the same whenever the same files are embedded."""
+    return digest_bytes(",".join(str(file.digest) for file in files).encode())[:32]
+
+
+def _keep(store: FeatureStore, files: Sequence[ReadFile], vectors: np.ndarray, name: str) -> None:
+    """Store the vectors of a block; a store that only holds them is of no use here."""
     store.append(
-        [str(files[row].digest) for row in rows],
-        vectors if len(rows) == len(files) else vectors[rows],
-        [files[row].outcome.notes for row in rows],
+        [str(file.digest) for file in files],
+        vectors,
+        [file.outcome.notes for file in files],
+        name=name,
     )
     if not store.keeps:
         raise StorageError(
-            f"the cache {store.folder} cannot be written by the worker on {socket.gethostname()}: "
+            f"the cache {store.files} cannot be written by the worker on {socket.gethostname()}: "
             "name one with --cache (in Python cache=) that all workers can write to"
         )
