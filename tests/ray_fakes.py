@@ -1,4 +1,4 @@
-"""The fake engine on the workers of a Ray cluster, and a record of what it computes."""
+"""The fake engine on the workers of a Ray cluster, and a record of what it computes and stores."""
 
 from __future__ import annotations
 
@@ -8,12 +8,24 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import fakes
 
+from featx.features.store.store import FeatureStore
+
 TESTS = Path(__file__).resolve().parent
-_RECORD = "FEATX_TEST_RECORD"  # the folder in which each worker writes what it computes
+_RECORD = "FEATX_TEST_RECORD"  # the folder in which each worker writes what it does
+_SECONDS = "FEATX_TEST_SECONDS"  # that a picture takes
 _open = contextlib.ExitStack()
+
+
+class Event(NamedTuple):
+    """Something that a worker did."""
+
+    time: float
+    what: str  # "computed" a vector, its bytes in hexadecimal digits, or "stored" a digest
+    of: str
 
 
 class RecordedEngine(fakes.FakeEngine):
@@ -21,35 +33,53 @@ class RecordedEngine(fakes.FakeEngine):
 
     def embed_batch(self, images):
         vectors = super().embed_batch(images)
-        time.sleep(float(os.environ.get("FEATX_TEST_SECONDS", "0")))
-        record = Path(os.environ[_RECORD]) / f"{os.getpid()}.jsonl"
-        with record.open("a") as file:
-            for vector in vectors.reshape(len(vectors), -1):
-                file.write(json.dumps([time.time(), vector.tobytes().hex()]) + "\n")
+        time.sleep(float(os.environ.get(_SECONDS, "0")) * len(images))
+        _note("computed", [row.tobytes().hex() for row in vectors.reshape(len(vectors), -1)])
         return vectors
+
+
+class RecordedStore(FeatureStore):
+    """A store that writes down what is stored."""
+
+    def append(self, digests, *words, **options):
+        super().append(digests, *words, **options)
+        _note("stored", digests)
+
+
+def _note(what: str, names) -> None:
+    with (Path(os.environ[_RECORD]) / f"{os.getpid()}.jsonl").open("a") as file:
+        file.write("".join(json.dumps([time.time(), what, each]) + "\n" for each in names))
 
 
 def set_up() -> None:
     """Let a worker run every network on the fake engine."""
+    from featx.features import worker
+
+    worker.FeatureStore = RecordedStore
     _open.enter_context(fakes.install(RecordedEngine))
 
 
 @contextlib.contextmanager
-def cluster(record: Path, address: str | None = None) -> Iterator[None]:
-    """Connect to a small Ray cluster whose workers have the fake engine."""
+def connected(
+    record: Path, address: str | None = None, *, seconds: float = 0.0, **environment: str
+) -> Iterator[None]:
+    """Connect to a Ray cluster, or start a small one, whose workers have the fake engine."""
     import ray
 
     own = {"num_cpus": 2, "object_store_memory": 200 << 20} if address is None else {}
+    variables = {
+        "PYTHONPATH": f"{TESTS.parent}:{TESTS}",
+        _RECORD: str(record),
+        _SECONDS: str(seconds),
+        **environment,
+    }
     ray.init(
         address,
         **own,
-        include_dashboard=False,
+        include_dashboard=None if address else False,
         log_to_driver=False,
         logging_level="critical",
-        runtime_env={
-            "worker_process_setup_hook": "ray_fakes.set_up",
-            "env_vars": {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", _RECORD: str(record)},
-        },
+        runtime_env={"worker_process_setup_hook": "ray_fakes.set_up", "env_vars": variables},
     )
     try:
         yield
@@ -57,7 +87,12 @@ def cluster(record: Path, address: str | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
-def recorded(record: Path) -> list[str]:
-    """List the vectors that were computed, in hexadecimal digits."""
+def events(record: Path) -> list[Event]:
+    """List what the workers did, in the order of time."""
     lines = [line for path in record.iterdir() for line in path.read_text().splitlines()]
-    return [json.loads(line)[1] for line in lines]
+    return sorted(Event(*json.loads(line)) for line in lines if line.endswith("]"))
+
+
+def computed(record: Path) -> list[str]:
+    """List the vectors that were computed, in hexadecimal digits."""
+    return [event.of for event in events(record) if event.what == "computed"]

@@ -30,17 +30,17 @@ ON_RAY = {"runner": "ray", "num_workers": 2, "progress": False}
 def record(tmp_path_factory):
     """A cluster of this module, and the folder where its workers write what they compute."""
     folder = tmp_path_factory.mktemp("record")
-    with ray_fakes.cluster(folder):
+    with ray_fakes.connected(folder):
         yield folder
 
 
 @pytest.fixture
 def computed(record, fake_engine):
     """A function that returns how many vectors were computed since it was asked last."""
-    known = [len(ray_fakes.recorded(record))]
+    known = [len(ray_fakes.computed(record))]
 
     def count():
-        now = len(ray_fakes.recorded(record))
+        now = len(ray_fakes.computed(record))
         since, known[0] = now - known[0], now
         return since
 
