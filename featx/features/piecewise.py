@@ -11,9 +11,9 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain, compress
+from itertools import chain, compress, islice
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from featx.features.options import EmbedOptions
 from featx.features.parts.folder import names_folder
 from featx.features.parts.writing import FolderWriter
 from featx.features.request import Request, calibrations_in
-from featx.features.run import lost_classes, none_read, run
+from featx.features.run import fill, lost_classes, none_read, run
 from featx.files import check_writable
 from featx.images.decode import Outcome
 from featx.images.digests import digest_bytes
@@ -37,6 +37,8 @@ from featx.paths import file_of
 from featx.storage.address import is_address
 from featx.storage.objects import entries_of
 from featx.text import count
+
+_PIECES_AHEAD = 32  # a quarter of a million pictures
 
 log = get_logger(__name__)
 
@@ -71,12 +73,34 @@ def embed_into(
     first = next(pieces)
     (request,) = calibrated([request], first, settled)
     writer.made_by = request.recipe.fingerprint
+    pieces = chain([first], pieces)
+    if settled["runner"] != "local":
+        pieces = _filled_ahead(pieces, request, settled)
+        settled = {
+            **settled,
+            "runner": "local",
+            "address": None,
+            "num_workers": None,
+            "num_gpus": 0,
+        }
     filling = _Filling(writer, request, settled)
-    for images in chain([first], pieces):
+    for images in pieces:
         filling.add(images)
     filling.finish()
     elapsed = time.perf_counter() - began
     return open_folder(out, seconds=filling.seconds, elapsed=elapsed + filling.kept_seconds)
+
+
+def _filled_ahead(
+    pieces: Iterator[ImageFolder], request: Request, settled: EmbedOptions
+) -> Iterator[ImageFolder]:
+    """Let a cluster embed many pieces into the cache, then yield these, of which all is known.
+
+    Its workers open the networks anew for each call.
+    """
+    while group := list(islice(pieces, _PIECES_AHEAD)):
+        fill([path for images in group for path in images.paths], [request], settled)
+        yield from group
 
 
 class _Filling:

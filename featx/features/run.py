@@ -17,7 +17,7 @@ import numpy as np
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import quickest_precision
 from featx.backbones.weights import written_sources
-from featx.errors import ImageError, NoImagesError, StorageError, get_logger
+from featx.errors import ImageError, ImageSourceError, NoImagesError, StorageError, get_logger
 from featx.features.calibration import calibrated
 from featx.features.columns import as_labels, as_paths
 from featx.features.matrix import Features
@@ -33,7 +33,7 @@ from featx.features.worker import Tally
 from featx.features.writer import Picture
 from featx.files import cache_folder, cache_place, room_for
 from featx.images.decode import Outcome
-from featx.images.digests import DigestMemo
+from featx.images.digests import DigestMemo, read_file
 from featx.images.folder import ImageFolder
 from featx.images.labels import Label, classes_of
 from featx.images.quiet import quiet_pillow
@@ -66,19 +66,50 @@ def run(
     picture by picture would fill the disk with what nobody asks for again. `hints` are said of
     faster ways. It raises what `embed` does.
     """
+    settings = _settings(settled)
+    began = time.perf_counter()
+    requests = calibrated(requests, images, settled)
+    networks, filling = _filled(images.paths, requests, settings, sparing, hints)
+    made = {
+        (each.backbone, store.recipe): _matrix(images, each.backbone, store, embedded, filling)
+        for each in networks
+        for store, embedded in zip(each.writer.stores, each.writer.embedded, strict=True)
+    }
+    seconds, elapsed = filling.seconds, time.perf_counter() - began
+    return [
+        replace(_joined(request, made), seconds=seconds, elapsed=elapsed) for request in requests
+    ]
+
+
+def fill(paths: Sequence[str], requests: Sequence[Request], settled: EmbedOptions) -> None:
+    """Embed files by calibrated requests into the cache, as `run` does, and read no matrix."""
+    _filled(paths, requests, _settings(settled), sparing=False, hints=True)
+
+
+def _settings(settled: EmbedOptions) -> RunSettings:
+    """Return the settings of a run, which can be obeyed."""
     settings = RunSettings.of(settled)
     settings.check()
     if settings.runner == "ray":
         require_ray()
-    began = time.perf_counter()
-    requests = calibrated(requests, images, settled)
+    return settings
+
+
+def _filled(
+    paths: Sequence[str],
+    requests: Sequence[Request],
+    settings: RunSettings,
+    sparing: bool,
+    hints: bool,
+) -> tuple[list[Network], _Filling]:
+    """Fill the stores of calibrated requests; return their networks, and what is known of files."""
     parts = list(dict.fromkeys(part for request in requests for part in request.parts))
     folder, memo = _cache(settings.cache)
     networks = networks_of(parts, folder and cache_place(settings.cache), settings)
-    few = len(images.paths) < _FEW
-    known = {} if few else memo.known(images.paths)
+    few = len(paths) < _FEW
+    known = {} if few else memo.known(paths)
     measuring = None if few or sparing or folder is None else partial(_is_worth_measuring, networks)
-    filling = _Filling(images.paths, networks, known, settings, sparing, measuring, memo)
+    filling = _Filling(paths, networks, known, settings, sparing, measuring, memo)
     filling.hints = hints
     try:
         filling.fill()
@@ -91,15 +122,7 @@ def run(
         if not few:
             memo.remember(filling.reader.read)
             MeasuresMemo(folder and folder / MEASURES).remember(filling.reader.measured)
-    made = {
-        (each.backbone, store.recipe): _matrix(images, each.backbone, store, embedded, filling)
-        for each in networks
-        for store, embedded in zip(each.writer.stores, each.writer.embedded, strict=True)
-    }
-    seconds, elapsed = filling.seconds, time.perf_counter() - began
-    return [
-        replace(_joined(request, made), seconds=seconds, elapsed=elapsed) for request in requests
-    ]
+    return networks, filling
 
 
 def _cache(asked: str | os.PathLike[str] | bool | None) -> tuple[Path | None, DigestMemo]:
@@ -288,10 +311,21 @@ class _Filling:
             self.digests[path] = file.digest
             index = first.setdefault(file.digest, index)
         if not file.outcome.ok:
+            if self._settings.runner == "ray" and file.digest is None:
+                self._check_reached(path)
             if self._settings.on_error == "raise":
                 raise ImageError(f"cannot read {self._paths[index]}: {file.outcome.reason}")
             self._failures[file.digest or path] = file.outcome
         return index
+
+    def _check_reached(self, path: str) -> None:
+        """Raise an `ImageSourceError` if a file that a worker cannot read is on this machine."""
+        with suppress(OSError, MemoryError):
+            read_file(path)
+            raise ImageSourceError(
+                f"{path} can be read here, and not by a worker of the cluster: name pictures by "
+                "paths or addresses that all machines have"
+            )
 
     def _take(self, file: ReadFile, index: int) -> float:
         """Hand the pixels of a file to the networks; return the seconds to open their engines."""
