@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -290,24 +289,14 @@ def _begin_process(n: int, load_truncated: bool) -> None:
 
 
 def read_chunk(
-    paths: Sequence[str],
-    squares: Sequence[Square],
-    claim: Callable[[str], list[int]] | None = None,
-    *,
-    measuring: bool = False,
+    paths: Sequence[str], squares: Sequence[Square], *, measuring: bool = False
 ) -> list[Read]:
-    """Read and decode files in a process; one that is larger than its share fails.
+    """Read and decode files in a process, for all squares.
 
-    Without `claim`, as `Reader` takes it, every file is decoded for all squares.
+    One that is larger than its share fails.
     """
     every = list(range(len(squares)))
-    one_at_a_time = threading.Lock()
-
-    def claimed(digest: str) -> list[int]:
-        with one_at_a_time:
-            return every if claim is None else claim(digest)
-
-    one = partial(_read_one, squares, claimed, measuring)
+    one = partial(_read_one, squares, lambda digest: every, measuring)
     with quiet_pillow():
         if not any(map(is_address, paths)):
             return [one(path) for path in paths]
