@@ -248,3 +248,30 @@ def test_a_table_of_paths_trains_at_the_shell(featx_run, photos, tmp_path):
     document = featx_run(*words, "--root", photos, "--json").json
     assert (document["classes"], document["features"]["n_images"]) == (["blue", "green", "red"], 18)
     featx_run("evaluate", tmp_path / "m.featx", tmp_path / "t.csv", "--root", photos)
+
+
+def test_memory_is_kept_within_and_told(featx_run, photos, tmp_path):
+    out = tmp_path / "m.featx"
+    ended = featx_run("train", photos, "--memory", "1.5 GB", "--out", out)
+    assert "learned within 1.5 GB: as ever, since all features fit" in ended.out
+    document = featx_run("train", photos, "--memory", "2GB", "--out", out, "--json").json
+    assert document["fit"] == "within 2.0 GB: as ever, since all features fit"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--memory", "much"], "memory is 'much': expected a number of bytes, or a text such as"),
+        (["--memory", "1MB"], "memory of 1.0 MB is too little to learn 3 classes from 18 images"),
+        (["--memory", "1GB", "--report", "r.html"], "--report draws all features at once"),
+    ],
+)
+def test_a_memory_that_cannot_be_kept_within_is_one_line(
+    featx_ends, photos, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    ended = featx_ends("train", photos, *words, "--out", "m.featx")
+    assert (ended.status, ended.out) == (2, "")
+    assert message in ended.err
+    assert ended.err.count("\n") == 1
+    assert not (tmp_path / "m.featx").exists()
