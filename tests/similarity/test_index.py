@@ -170,7 +170,7 @@ def opened(monkeypatch):
     monkeypatch.setattr(writing, "PART_ROWS", 250)
     monkeypatch.setattr(matrix, "MEMORY_MAP_BYTES", 0)
 
-    def save(X: np.ndarray, folder: Path) -> featx.Features:
+    def save(X: np.ndarray, folder: Path | str) -> featx.Features:
         made(X).save(folder)
         features = featx.Features.load(folder)
         assert isinstance(features.X, LazyRows)
@@ -211,6 +211,17 @@ def test_a_folder_that_may_only_be_read_has_its_index_in_the_cache(
     assert sum(added) == N
     assert len(list(cache.iterdir())) == 1
     assert not (tmp_path / "x.features" / "_index.usearch").exists()
+
+
+def test_the_index_of_a_folder_at_an_address_is_kept_in_the_cache(cache, added, opened):
+    pytest.importorskip("fsspec")
+    features = opened(rows(), "memory://similar/x.features")
+    query = made(rows(3, seed=1), seed=1)
+    found = featx.similar(query, features)
+    again = featx.similar(query, "memory://similar/x.features")
+    assert (found.found == again.found).all()
+    assert sum(added) == N
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_a_mapped_file_is_known_by_its_name_size_and_time(cache, added, tmp_path):
