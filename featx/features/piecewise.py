@@ -51,7 +51,7 @@ def check_out(out: str | os.PathLike[str], settled: EmbedOptions, networks: int)
             "several that + joins; save the others by themselves"
         )
     if not names_folder(out):
-        check_writable(out, (*SUFFIXES, FOLDER_SUFFIX))
+        check_writable(out, (*SUFFIXES, FOLDER_SUFFIX), anywhere=True)
     elif settled["views"]:
         raise OptionError(
             f"{os.fspath(out)}: a folder of features keeps no augmented views; name a file, such "

@@ -101,7 +101,8 @@ def _marks(error: BaseException) -> set[str]:
         response = getattr(current, "response", None)
         if isinstance(response, dict):
             marks.add(str(response.get("Error", {}).get("Code")))
-        for name in ("error_code", "code", "status"):
+        code = "status" if hasattr(current, "status") else "code"  # aiohttp warns of its `code`
+        for name in ("error_code", code):
             marks.add(str(getattr(current, name, "")))
         current, seen = current.__cause__ or current.__context__, seen + 1
     return marks

@@ -40,9 +40,13 @@ def _forget() -> None:
 def filesystem(address: str) -> Any:
     """Return the file system of fsspec for an address, opened on first use.
 
-    Raises an `OptionError` for a scheme that is unknown, and a `MissingPackageError`.
+    Raises an `OptionError` for a scheme that is unknown or an address that names no bucket, and a
+    `MissingPackageError`.
     """
     scheme = check_scheme(address)
+    if not bucket_of(address) and scheme != "memory":
+        whole = f"{scheme}://host/1.jpg" if is_on_web(address) else f"{scheme}://bucket/photos"
+        raise OptionError(f"{address!r} is no whole address: expected one such as {whole}")
     settings = tuple(
         (name, value) for name, value in sorted(os.environ.items()) if name.startswith(_SETTINGS)
     )

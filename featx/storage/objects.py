@@ -73,11 +73,12 @@ def check_writable(address: str) -> None:
     Of S3 it is told; of other stores, that there is such a bucket and that it may be read.
     """
     _refuse_web(address)
-    with suppress(FileNotFoundError):
-        entry(address)
     if scheme_of(address) == "s3":
         with explained(address, "write"):
             s3.check_writable(filesystem(address), address)
+        return
+    with suppress(FileNotFoundError):
+        entry(address)
 
 
 def write(address: str, data: bytes | Path) -> None:

@@ -162,6 +162,11 @@ def test_out_of_a_file_saves_it(photos, tmp_path, out):
     assert Features.load(tmp_path / out).X.tolist() == found.X.tolist()
 
 
+def test_out_of_a_file_at_an_address_saves_it(photos, bucket):
+    found = embed(photos / "green", f"{bucket}/x.npz")
+    assert Features.load(f"{bucket}/x.npz").X.tolist() == found.X.tolist()
+
+
 @pytest.mark.parametrize(
     ("out", "options", "text"),
     [

@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+import warnings
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -151,6 +152,8 @@ def test_any_store_of_fsspec_will_do():
         ("{}/1.jpg", ImageSourceError, "there is no {}/1.jpg: expected a folder of images"),
         ("{}/a.csv", ImageSourceError, "there is no {}/a.csv: expected a table"),
         ("ftp://host/photos", OptionError, "unknown address 'ftp://host/photos': expected one"),
+        ("s3://", OptionError, "'s3://' is no whole address: expected one such as s3://bucket"),
+        ("https:///1.jpg", OptionError, "expected one such as https://host/1"),
         ("https://127.0.0.1:1/1.jpg", ImageSourceError, "no connection"),
     ],
 )
@@ -258,6 +261,19 @@ def test_a_web_server_that_sends_too_much_is_left():
 
     with serving(Endless) as address, pytest.raises(StorageError, match=r"at most 1\.0 MB"):
         read_with_stamp(f"{address}/1.jpg", 1_000_000)
+
+
+def test_a_picture_that_a_web_server_refuses_is_told_without_a_warning():
+    class Closed(Quiet):
+        def do_GET(self):
+            self.send_error(403)
+
+    with (
+        serving(Closed) as address,
+        warnings.catch_warnings(action="error"),
+        pytest.raises(StorageError, match="access denied; expected an address that anybody may"),
+    ):
+        read_with_stamp(f"{address}/1.jpg")
 
 
 def test_photographs_in_a_bucket_say_when_they_were_taken(bucket):
