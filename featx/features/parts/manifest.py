@@ -84,6 +84,16 @@ class Manifest:
         with place.written(NAME) as file:
             file.write_text(json.dumps(document, indent=1))
 
+    def is_replaced(self, place: Place) -> bool:
+        """Whether the folder holds another manifest by now, one of another `about`."""
+        try:
+            with place.opened(NAME) as file:
+                return bool(json.loads(_whole(file, _MOST_BYTES))["about"] != self.about)
+        except (KeyError, TypeError, ValueError):
+            return True
+        except OSError:  # it is gone: whoever writes there says why
+            return False
+
     def check(self, place: Place, files: Mapping[str, int]) -> None:
         """Check that the parts are there, and large enough to hold what is said of them."""
         for each in self.parts:

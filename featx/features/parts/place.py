@@ -72,7 +72,8 @@ class LocalPlace:
     def files(self) -> dict[str, int]:
         try:
             with os.scandir(self.folder) as found:
-                return {each.name: each.stat().st_size for each in sorted(found, key=_name)}
+                sizes = ((each.name, _size(each)) for each in sorted(found, key=_name))
+                return {name: size for name, size in sizes if size is not None}
         except OSError:
             return {}
 
@@ -172,6 +173,14 @@ class _ObjectFile(io.RawIOBase):
 
 def _name(entry: os.DirEntry[str]) -> str:
     return entry.name
+
+
+def _size(entry: os.DirEntry[str]) -> int | None:
+    """Return the bytes of a file; None where it went meanwhile, or leads nowhere."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return None
 
 
 def place_of(path: str | os.PathLike[str]) -> LocalPlace | AddressPlace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -35,6 +36,7 @@ class FolderWriter:
         """Take the folder, and the fingerprint of the recipe."""
         self.place = place_of(path)
         self.made_by = made_by
+        self._begun = Manifest({"run": secrets.token_hex(16)}, finished=False)
         self._entries: list[Entry] = []
         self._outcomes: Counter[str] = Counter()
         self._kinds: set[str] = set()  # of labels
@@ -52,7 +54,7 @@ class FolderWriter:
                 "folder, or one of features"
             )
         self.place.create()
-        Manifest({}, finished=False).write(self.place)
+        self._begun.write(self.place)
 
     def kept(self, listing: str) -> tuple[Rows, dict[str, Any]] | None:
         """Keep the next part if it is there and was made of the same pictures by the same recipe.
@@ -86,6 +88,7 @@ class FolderWriter:
         kind = kind or (None if texts is None else "str")
         known = {**(about or {}), "made_of": [self.made_by, listing], "labels_are": kind}
         name = self._next
+        self._check_alone()
         with self.place.written(name) as file:
             write_part(file, rows, known)
             size = file.stat().st_size
@@ -96,6 +99,7 @@ class FolderWriter:
 
         `fields` are those of the features by name, `shape` is that of one vector.
         """
+        self._check_alone()
         known = {each.name for each in self._entries}
         for name in self._files:
             if _is_part(name) and name not in known:
@@ -107,6 +111,14 @@ class FolderWriter:
         Manifest(about, tuple(shape), tuple(self._entries), labels, self._unlabelled).write(
             self.place
         )
+
+    def _check_alone(self) -> None:
+        """Check that no run has begun to write here since: parts of two would be mixed."""
+        if self._begun.is_replaced(self.place):
+            raise StorageError(
+                f"another run has begun to write {self.place} since this one: let it end, or name "
+                "another folder"
+            )
 
     def _note(self, rows: Rows, kind: str | None, size: int) -> None:
         valid = rows.valid

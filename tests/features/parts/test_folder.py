@@ -21,6 +21,7 @@ from featx.features.matrix import Features, OpenedFeatures
 from featx.features.parts import part, place, rows, writing
 from featx.features.parts.manifest import NAME
 from featx.features.parts.rows import LazyRows
+from featx.features.parts.writing import FolderWriter
 from featx.images.decode import Outcome
 
 RECIPE = recipe(weights="0123456789abcdef" * 4)
@@ -379,6 +380,38 @@ def test_shorter_features_take_the_place_of_longer_ones(folder):
     assert Features.load(folder).X[:].tolist() == sample().X[[4, 2]].tolist()
 
 
+def begun(path, fields: Features) -> FolderWriter:
+    writer = FolderWriter(path, "a recipe")
+    writer.start()
+    add(writer, fields)
+    return writer
+
+
+def add(writer: FolderWriter, rows: Features) -> None:
+    outcomes, digests = [None] * len(rows), [None] * len(rows)
+    writer.add(rows.X, rows.paths.tolist(), rows.labels, outcomes, digests)
+
+
+def assert_second_run_alone_writes(path) -> None:
+    first, second = begun(path, sample()), begun(path, sample().select([1, 2]))
+    for write in (lambda: add(first, sample()), lambda: first.finish(vars(sample()), (WIDTH,))):
+        with pytest.raises(StorageError, match="another run has begun to write"):
+            write()
+    second.finish(vars(sample()), (WIDTH,))
+    with pytest.raises(StorageError, match="another run"):
+        add(first, sample())
+    assert Features.load(path).X[:].tolist() == sample().X[[1, 2]].tolist()
+
+
+def test_parts_of_two_runs_at_once_are_not_mixed(tmp_path):
+    assert_second_run_alone_writes(tmp_path / "x.features")
+
+
+def test_a_file_that_leads_nowhere_hides_no_others(folder):
+    (folder / ".other").symlink_to("nowhere")
+    assert_same(Features.load(folder), sample())
+
+
 # At an address ------------------------------------------------------------------------------------
 
 
@@ -395,6 +428,10 @@ def test_a_folder_may_be_in_a_bucket(bucket):
         found.save(address)
     sample().select([1]).save(address)
     assert Features.load(address).X.shape == (1, WIDTH)
+
+
+def test_parts_of_two_runs_at_once_are_not_mixed_in_a_bucket(bucket):
+    assert_second_run_alone_writes(f"{bucket}/x.features")
 
 
 def test_few_rows_of_a_folder_in_a_bucket_are_read_by_their_bytes(tmp_path, bucket, monkeypatch):
