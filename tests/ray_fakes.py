@@ -74,7 +74,7 @@ def connected(
         **environment,
     }
     ray.init(
-        address,
+        address or "local",
         **own,
         include_dashboard=None if address else False,
         log_to_driver=False,

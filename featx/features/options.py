@@ -320,7 +320,7 @@ class RunnerOptions(TypedDict, total=False):
         str | None,
         Option(
             None,
-            "Address of the Ray cluster, such as ray://head:10001.",
+            "Address of the Ray cluster, such as head:6379.",
             metavar="ADDR",
             unset="RAY_ADDRESS, or Ray is started on this machine",
             group="Ray",

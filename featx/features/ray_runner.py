@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from featx.backbones.framework import quiet_stderr
 from featx.errors import FeatxError, MissingPackageError, OptionError, one_line
 from featx.features.settings import RunSettings
 from featx.features.worker import (
@@ -161,27 +162,51 @@ def connect(address: str | None) -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its messages are for its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # and so is what it would report
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     try:
         _check_answers(where)
-        ray.init(
-            address,
-            include_dashboard=False if where == "local" else None,
-            logging_level=logging.CRITICAL,
-            log_to_driver=False,
-        )
+    except (ValueError, OSError) as error:
+        raise _no_cluster(where, error) from error
+    try:
+        with quiet_stderr():  # where a cluster refuses, its library tries for twenty lines
+            ray.init(
+                where,
+                include_dashboard=False if where == "local" else None,
+                logging_level=logging.CRITICAL,
+                log_to_driver=False,
+            )
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        raise OptionError(
-            f"no Ray cluster at address {where!r} ({one_line(error)}): expected that of one which "
-            "runs, such as ray://head:10001, or none, and Ray is started on this machine"
-        ) from error
+        raise _no_cluster(where, error, _on_tokens(where)) from error
+
+
+def _no_cluster(address: str, error: Exception, advice: str = "") -> OptionError:
+    return OptionError(
+        f"no Ray cluster at address {address!r} ({one_line(error)}): expected that of one which "
+        f"runs, such as head:6379, or none, and Ray is started on this machine{advice}"
+    )
+
+
+def _on_tokens(address: str) -> str:
+    """Say how a cluster is opened that asks for a token, as Ray starts them by now."""
+    if address in ("auto", "local") or os.environ.get("RAY_AUTH_MODE") == "token":
+        return ""
+    return (
+        "; one that asks for a token takes RAY_AUTH_MODE=token, and its token in RAY_AUTH_TOKEN or "
+        "the file ~/.ray/auth_token"
+    )
 
 
 def _check_answers(address: str) -> None:
     """Raise an `OSError` where nothing answers at an address: Ray would wait for minutes."""
     if address in ("auto", "local"):
         return
-    parts = urlsplit(address if "//" in address else f"ray://{address}")
+    if address.startswith("ray://"):
+        raise ValueError(
+            "Ray Data runs on a machine of the cluster alone: start featx on one, with address "
+            "'auto' or HOST:PORT, or by `ray job submit`"
+        )
+    parts = urlsplit(f"//{address}")
     if not parts.hostname or not parts.port:
         raise ValueError("it names no host and port")
     with socket.create_connection((parts.hostname, parts.port), timeout=_ANSWERS_WITHIN):

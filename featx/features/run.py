@@ -24,7 +24,7 @@ from featx.features.matrix import Features
 from featx.features.networks import Network, networks_of, work_of
 from featx.features.options import EmbedOptions
 from featx.features.ray_runner import blocks_on_ray, connect, require_ray
-from featx.features.reader import Reader, ReadFile
+from featx.features.reader import Reader, ReadFile, reason_of
 from featx.features.recipe import Recipe, RecipePart, join
 from featx.features.request import Request, calibrations_in
 from featx.features.settings import RunSettings
@@ -36,9 +36,11 @@ from featx.images.decode import Outcome
 from featx.images.digests import DigestMemo, read_file
 from featx.images.folder import ImageFolder
 from featx.images.labels import Label, classes_of
+from featx.images.memory import MemoryImage
 from featx.images.quiet import quiet_pillow
 from featx.images.survey import MEASURES, MeasuresMemo
 from featx.progress import progress_bar
+from featx.storage.address import absolute
 from featx.text import listed
 
 _PASSES = 3  # one for what is missing, more for what turns out damaged or cleared meanwhile
@@ -136,6 +138,11 @@ def _cache(asked: str | os.PathLike[str] | bool | None) -> tuple[Path | None, Di
 def _is_worth_measuring(networks: Sequence[Network]) -> bool:
     """Whether measuring a picture takes little beside its networks, on CPUs a twentieth or less."""
     return sum(network.batches.seconds_per_image for network in networks) >= _MEASURED_FROM
+
+
+def _on_any_machine(path: str) -> str:
+    """Return a path that workers understand, whatever folder they are in."""
+    return path if isinstance(path, MemoryImage) else absolute(path)
 
 
 def _claim(networks: Sequence[Network], digest: str) -> list[int]:
@@ -258,7 +265,7 @@ class _Filling:
         for store in self._stores:
             store.create()
         work, settings = work_of(self._networks, self._settings), self._settings
-        files = [(index, self._paths[index]) for index in todo]
+        files = [(index, _on_any_machine(self._paths[index])) for index in todo]
         names = ", ".join(dict.fromkeys(each.backbone.name for each in self._networks))
         tally, remembered = Tally(len(self._networks)), time.monotonic()
         with (
@@ -312,20 +319,25 @@ class _Filling:
             index = first.setdefault(file.digest, index)
         if not file.outcome.ok:
             if self._settings.runner == "ray" and file.digest is None:
-                self._check_reached(path)
+                file = replace(file, outcome=self._unreached(path))
             if self._settings.on_error == "raise":
                 raise ImageError(f"cannot read {self._paths[index]}: {file.outcome.reason}")
             self._failures[file.digest or path] = file.outcome
         return index
 
-    def _check_reached(self, path: str) -> None:
-        """Raise an `ImageSourceError` if a file that a worker cannot read is on this machine."""
-        with suppress(OSError, MemoryError):
+    def _unreached(self, path: str) -> Outcome:
+        """Return the outcome of a file that a worker cannot read, as this machine has it.
+
+        It is an `ImageSourceError` if the file can be read here.
+        """
+        try:
             read_file(path)
-            raise ImageSourceError(
-                f"{path} can be read here, and not by a worker of the cluster: name pictures by "
-                "paths or addresses that all machines have"
-            )
+        except (OSError, MemoryError) as error:
+            return Outcome(status="failed", reason=reason_of(error, path))
+        raise ImageSourceError(
+            f"{path} can be read here, and not by a worker of the cluster: name pictures by "
+            "paths or addresses that all machines have"
+        )
 
     def _take(self, file: ReadFile, index: int) -> float:
         """Hand the pixels of a file to the networks; return the seconds to open their engines."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
-from featx.paths import KINDS
+from featx.paths import KINDS, member_of
 
 #: Each scheme, with the extra that opens it. `memory` is of fsspec itself, for tests.
 EXTRAS = {
@@ -78,7 +78,10 @@ def is_absolute(path: str) -> bool:
 
 
 def absolute(path: str) -> str:
-    """Return a path from the root of the disk; an address as it is."""
+    """Return a path from the root of the disk, also of an archive's member; an address as it is."""
+    member = member_of(path)
+    if member is not None:
+        return str(member._replace(container=absolute(member.container)))
     return path if is_address(path) else os.path.abspath(path)
 
 

@@ -77,7 +77,9 @@ def main() -> None:
 
     import featx
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="critical")
+    ray.init(
+        "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="critical"
+    )
     processes = Processes()
     found: dict[str, list[tuple[float, float]]] = {"ray": [], "local": []}
     with tempfile.TemporaryDirectory() as work:

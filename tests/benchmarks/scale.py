@@ -257,7 +257,7 @@ def _ray(bench: Bench) -> dict[str, Any]:
     import ray
 
     start = time.perf_counter()
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         empty = ray.remote(lambda: None)
         ray.get([empty.remote() for _ in range(20)])

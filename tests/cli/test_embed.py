@@ -122,10 +122,10 @@ def test_every_option_of_embed_arrives(featx_run, photos, tmp_path, engines, nam
 def test_options_of_the_runner_arrive(featx_ends, photos, tmp_path):
     """Embedding on Ray itself is tested by `tests/features/test_ray_runner.py`."""
     pytest.importorskip("ray.data")
-    words = ["--runner", "ray", "--address", "ray://127.0.0.1:9", "--num-workers", 2]
+    words = ["--runner", "ray", "--address", "127.0.0.1:9", "--num-workers", 2]
     ended = featx_ends("embed", photos, *words, "--num-gpus", 1, "--out", tmp_path / "x.npz")
     assert ended.status == 2
-    assert "no Ray cluster at address 'ray://127.0.0.1:9'" in ended.err
+    assert "no Ray cluster at address '127.0.0.1:9'" in ended.err
     assert ended.err.count("\n") == 1, ended.err
 
 

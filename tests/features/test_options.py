@@ -90,7 +90,7 @@ def another(name: str) -> object:
         "path_column": "file",
         "label_column": "species",
         "exclude": "list.txt",
-        "address": "ray://head:10001",
+        "address": "head:6379",
     }[name]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import sys
 
 import fakes
@@ -143,7 +145,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(photos, tmp_path, computed):
     [
         ({"num_workers": 2}, "num workers 2 goes with runner 'ray'"),
         ({"num_gpus": 1}, "num gpus 1 goes with runner 'ray'"),
-        ({"address": "ray://head:10001"}, "address 'ray://head:10001' goes with runner 'ray'"),
+        ({"address": "head:6379"}, "address 'head:6379' goes with runner 'ray'"),
         ({"runner": "ray", "cache": False}, "runner 'ray' needs a cache"),
         ({"runner": "spark"}, "unknown runner 'spark': expected one of local, ray"),
         ({"runner": "ray", "num_workers": 0}, "num workers 0: expected a whole number from 1 up"),
@@ -159,13 +161,47 @@ def test_more_gpus_than_there_are_is_one_line(photos, computed):
         featx.embed(photos, num_gpus=3, **ON_RAY | {"num_workers": 2})
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nonsense"])
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:10001", "nonsense"])
 def test_an_address_where_no_cluster_is_answers_at_once(address, monkeypatch):
     import ray
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(OptionError, match=rf"no Ray cluster at address '{address}' \(.+\): exp"):
         ray_runner.connect(address)
+
+
+def test_relative_paths_lead_to_the_same_files_on_workers_in_other_folders(
+    photos, tmp_path, computed, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # the workers stay where they were started
+    paths = ["photos/red/000.png", "photos/green/000.png", "photos/red/none.png"]
+    with pytest.warns(featx.ImageSourceWarning, match="1 of 3 images"):
+        local = featx.embed(paths, cache=tmp_path / "local")
+    with pytest.warns(featx.ImageSourceWarning, match="1 of 3 images"):
+        made = featx.embed(paths, cache="cache", **ON_RAY)
+    assert computed() == 2
+    assert made.X.tobytes() == local.X.tobytes()
+    assert made.outcomes == local.outcomes
+
+
+def test_a_cluster_that_asks_for_a_token_is_said_to_and_nothing_is_reported(monkeypatch):
+    import ray
+
+    reports = []
+
+    def refuse(*_, **__):
+        reports.append(os.environ["RAY_USAGE_STATS_ENABLED"])
+        raise ConnectionError("Failed to connect")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(OptionError, match="takes RAY_AUTH_MODE=token, and its token in"):
+            ray_runner.connect(f"127.0.0.1:{port}")
+    assert reports == ["0"]
 
 
 def test_what_to_install_is_said_where_ray_is_not(photos, fake_engine, monkeypatch):
