@@ -14,7 +14,8 @@ from featx.images.division import Division
 from featx.images.folder import ImageFolder
 from featx.images.labels import Label, Labels, classes_of, in_terms_of, look_alike
 from featx.images.layout import parts_as_labels
-from featx.images.source import ImageSource, is_folder
+from featx.images.packed.container import SUFFIXES
+from featx.images.source import ImageSource, is_folder, looked_in
 from featx.images.table import is_table
 from featx.text import count, listed
 
@@ -110,6 +111,11 @@ def require_learnable(
             f"{len(unlabelled)} of {len(labels)} images are in no class folder, such as "
             f"{unlabelled[0]}; move them into one, or out of the folder"
         )
+    for archive in unlabelled:
+        if archive.lower().endswith((*SUFFIXES, ".parquet")):  # one that is there has pictures
+            raise ImageSourceError(
+                f"there is no {archive}{looked_in(archive)}: expected an archive, or leave it out"
+            )
     if unlabelled:
         row = list(labels).index(None)
         others = f", one of {len(unlabelled)}" if len(unlabelled) > 1 else ""

@@ -157,6 +157,11 @@ def test_a_shard_that_is_missing_is_a_row_and_one_that_is_damaged_is_noted(photo
     assert "'shards/shard-0001.tar' cannot be read: no tar archive" in images.notes[0]
 
 
+def test_a_range_of_shards_that_runs_backwards_is_told():
+    with pytest.raises(ImageSourceError, match="no number from 3 to 0: expected the least first"):
+        ImageFolder.of("shard-{0003..0000}.tar")
+
+
 def test_a_second_look_reads_no_member_again(photos, here, later, monkeypatch):
     images = ImageFolder.of(zip_of(photos, here / "x.zip"))
     with DigestMemo(here / "memo.sqlite") as memo:

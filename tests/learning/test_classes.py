@@ -35,6 +35,11 @@ def test_labels_that_cannot_be_learned_are_named(labels, message):
     assert "\n" not in str(caught.value)
 
 
+def test_an_archive_that_is_missing_is_told_as_such():
+    with pytest.raises(ImageSourceError, match=r"there is no x\.tar in .*: expected an archive"):
+        require_learnable(["a.jpg", "b.jpg", "x.tar"], ["a", "b", None])
+
+
 def test_labels_that_can_be_learned_are_those_of_the_features(cloud):
     features = cloud(each=2)
     assert labels_to_learn(features) is features.y

@@ -7,6 +7,7 @@ import os
 import re
 from fnmatch import fnmatchcase
 
+from featx.errors import ImageSourceError
 from featx.images.bucket import source_errors
 from featx.images.listing import HIDDEN, named_as_image
 from featx.images.packed.container import SUFFIXES, is_container
@@ -39,6 +40,10 @@ def _expanded(path: str) -> list[str]:
     paths = [path]
     while found := _RANGE.search(paths[0]):
         first, last = map(int, found.groups())
+        if last < first:
+            raise ImageSourceError(
+                f"{path!r} has no number from {first} to {last}: expected the least first"
+            )
         width = len(found[1]) if found[1].startswith("0") else 0
         if len(paths) * (last - first + 1) > _MOST:
             return []
