@@ -49,13 +49,13 @@ def labels_of(labels: Labels, n: int) -> tuple[Label | None, ...]:
         raise OptionError(f"there are {len(array)} labels for {n} images: expected one for each")
     if array.ndim == 2:
         columns = getattr(labels, "columns", range(array.shape[1]))
-        return of_one_type([_label(columns[number]) for number in _numbers(array)])
+        return of_one_type([as_label(columns[number]) for number in _numbers(array)])
     import pandas as pd
 
     missing = pd.isna(array)
     return of_one_type(
         [
-            None if absent else _label(each)
+            None if absent else as_label(each)
             for each, absent in zip(array.tolist(), missing, strict=True)
         ]
     )
@@ -98,7 +98,8 @@ def _is_number(name: str) -> bool:
     return name.isdecimal() and len(name) < 19 and str(int(name)) == name
 
 
-def _label(label: Any) -> Label:
+def as_label(label: Any) -> Label:
+    """Return one label as `labels_of` does."""
     if isinstance(label, bool | np.bool_):
         return bool(label)
     if isinstance(label, int | np.integer) and -_LARGEST <= label < _LARGEST:
@@ -108,7 +109,7 @@ def _label(label: Any) -> Label:
     if isinstance(label, float | np.floating):
         if not float(label).is_integer():
             raise OptionError(f"there is a label {label}: {_EXPECTED}")
-        return _label(int(label))
+        return as_label(int(label))
     return str(label)
 
 
@@ -128,8 +129,10 @@ def _numbers(rows: np.ndarray) -> list[int]:
 def class_names(labels: Sequence[Label | None]) -> tuple[Label | None, ...]:
     """Return labels as they count: names in composed Unicode (NFC), without spaces at their ends.
 
-    What cannot be told apart on the screen is one class. A name of spaces alone is no label.
+    What cannot be told apart on the screen is one class. A name of spaces alone is no label. Labels
+    of several types are texts.
     """
+    labels = of_one_type(labels)
     known = {label: class_name(label) for label in set(labels) if isinstance(label, str)}
     return tuple(known[label] if isinstance(label, str) else label for label in labels)
 

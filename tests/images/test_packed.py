@@ -137,6 +137,21 @@ def test_labels_of_shards_are_numbers_where_they_are_written_so(here):
     told = {"1.json": b'{"species": "cat"}', "1.jpg": b"x", "2.json": b"{", "2.jpg": b"y"}
     images = ImageFolder.of(tar_of(told, here / "y.tar"), label_column="species")
     assert images.labels == ("cat", None)
+    told = {"1.json": b'{"label": 9223372036854775808}', "1.jpg": b"x"}
+    assert ImageFolder.of(tar_of(told, here / "z.tar")).labels == ("9223372036854775808",)
+
+
+def test_labels_of_shards_that_are_numbers_and_names_are_names(here):
+    one = {"1.cls": b"7", "1.jpg": b"x", "2.cls": b"cat", "2.jpg": b"y"}
+    assert ImageFolder.of(tar_of(one, here / "a0.tar")).classes == ("7", "cat")
+    tar_of({"3.cls": b"8", "3.jpg": b"x"}, here / "a1.tar")
+    assert ImageFolder.of("a{1..1}.tar").classes == (8,)
+    assert ImageFolder.of("a{0..1}.tar").classes == ("7", "8", "cat")
+
+
+def test_a_range_that_ends_before_it_begins_names_nothing(here):
+    with pytest.raises(ImageSourceError, match=r"'a\{5\.\.1\}\.tar' does not exist"):
+        ImageFolder.of("a{5..1}.tar")
 
 
 def test_a_picture_beside_another_of_the_same_key_is_left_alone(here):

@@ -38,6 +38,8 @@ def shards_in(path: str) -> list[str]:
 def _expanded(path: str) -> list[str]:
     """Write out the ranges of numbers in a path; those that begin with 0 are of one width."""
     paths = [path]
+    if any(int(first) > int(last) for first, last in _RANGE.findall(path)):
+        return []
     while found := _RANGE.search(paths[0]):
         first, last = map(int, found.groups())
         if last < first:

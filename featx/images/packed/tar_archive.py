@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from featx.images.labels import Label
+from featx.images.labels import Label, as_label
 from featx.images.packed.container_file import ContainerFile
 from featx.images.packed.names import is_picture, notes_on_outside, plain_name
 from featx.images.regular import check_size
@@ -253,5 +253,5 @@ def _label(file: ContainerFile, entry: _Entry, column: str) -> Label | None:
         except (ValueError, RecursionError):
             return None
         label = told.get(column) if isinstance(told, dict) else None
-        return label if isinstance(label, str | int) and label != "" else None
+        return as_label(label) if isinstance(label, str | int) and label != "" else None
     return None
