@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.features.ray_runner import BLOCK_FILES
 from featx.text import size
 
 from .pipeline import Pipeline, Pool, Simulated, Step, simulate
@@ -55,7 +56,7 @@ class Assumed:
 
     cores: int = 16
     hours: float = 8.0
-    block: int = 128
+    block: int = BLOCK_FILES
     connections: int = 128
     at_once: int = 16
     get_seconds: float = 0.03
