@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError, OptionError, StorageError, get_logger
 from featx.storage import objects
-from featx.storage.address import is_address, local_path
+from featx.storage.address import is_address, local_path, text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,7 +155,7 @@ def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:
     goes with the process.
     """
     for chosen in (None if isinstance(cache, bool) else cache, os.environ.get("FEATX_CACHE")):
-        if chosen and not is_address(path := local_path(os.fspath(chosen))):
+        if chosen and not is_address(path := local_path(text_of(chosen))):
             return Path(os.path.expanduser(path))
     import platformdirs
 
@@ -168,7 +168,7 @@ def cache_folder(cache: str | os.PathLike[str] | bool | None = None) -> Path:
 def cache_place(cache: str | os.PathLike[str] | bool | None = None) -> str | Path:
     """Return where features are kept: the cache folder, or the address that is asked for."""
     chosen = os.environ.get("FEATX_CACHE") if isinstance(cache, bool) or not cache else cache
-    if chosen and is_address(os.fspath(chosen)):
+    if chosen and is_address(text_of(chosen)):
         return os.fspath(chosen)
     return cache_folder(cache)
 

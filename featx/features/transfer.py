@@ -16,7 +16,7 @@ from featx.errors import FeatxError, StorageError
 from featx.features.formats import SUFFIXES, check_suffix, files_of, holds_features
 from featx.files import storage_errors
 from featx.storage import objects
-from featx.storage.address import is_address, local_path
+from featx.storage.address import is_address, local_path, text_of
 from featx.storage.entry import Entry
 
 
@@ -26,7 +26,7 @@ def sent(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     That is the file itself, unless the path is an address.
     """
-    address = local_path(os.fspath(path))
+    address = local_path(text_of(path))
     if not is_address(address):
         yield Path(address)
         return
@@ -44,7 +44,7 @@ def received(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Errors of the block name the address.
     """
-    address = local_path(os.fspath(path))
+    address = local_path(text_of(path))
     if not is_address(address):
         yield Path(address)
         return

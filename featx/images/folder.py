@@ -39,7 +39,7 @@ from featx.images.source import (
 )
 from featx.images.table import Table, is_table, refuse_columns, table_of_labels
 from featx.paths import file_of, member_of, plain_path
-from featx.storage.address import below, is_address, local_path
+from featx.storage.address import below, is_address, local_path, text_of
 from featx.text import count, printable
 
 CLASSES_FROM = ("first", "last")  # folder below the root that is the class
@@ -142,7 +142,7 @@ class ImageFolder:
         ImageSourceError
             The folder is missing, unreadable or without images.
         """
-        root = os.path.expanduser(local_path(os.fspath(root)))
+        root = os.path.expanduser(local_path(text_of(root)))
         if not is_address(root) and not os.path.isdir(root):
             found = "is no folder" if os.path.exists(root) else f"does not exist{looked_in(root)}"
             raise ImageSourceError(f"{root!r} {found}: expected a folder of images")
@@ -220,7 +220,7 @@ class ImageFolder:
         """
         check_choice("classes_from", classes_from, CLASSES_FROM)
         exclusion = None if exclude is None else Exclusion.of(exclude)
-        start = None if root is None else os.path.expanduser(local_path(os.fspath(root)))
+        start = None if root is None else os.path.expanduser(local_path(text_of(root)))
         images = cls._with_labels(
             source, labels, _Reading(start, path_column, label_column, classes_from, labels is None)
         )
@@ -306,6 +306,7 @@ class ImageFolder:
         if table is not None:
             return cls._of_table(table, reading)
         if isinstance(source, str | os.PathLike) and not isinstance(source, MemoryImage):
+            text_of(source)
             return cls._of_path(as_image(source, "images", ""), reading)
         image = picture_in_memory(source, "the image", "image[0]")
         if image is not None:

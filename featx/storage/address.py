@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
+from featx.errors import OptionError
 from featx.paths import KINDS, member_of
 
 #: Each scheme, with the extra that opens it. `memory` is of fsspec itself, for tests.
@@ -25,6 +26,24 @@ EXTRAS = {
 WEB = ("http", "https")
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # a drive of Windows has one letter
+
+_CUT = re.compile(rf"({'|'.join(EXTRAS)}):[/\\](?!/)", re.IGNORECASE)
+
+
+def text_of(path: str | os.PathLike[str]) -> str:
+    """Return a path or an address as a text.
+
+    An address of which `pathlib.Path` took a slash away, so that it would be a folder of the disk,
+    is an `OptionError`.
+    """
+    text = os.fspath(path)
+    if cut := _CUT.match(text):
+        whole = f"{cut[1]}://{text[cut.end() :]}"
+        raise OptionError(
+            f"{text} is an address that lacks a slash, as pathlib.Path takes one away: expected a "
+            f"text, {whole!r}"
+        )
+    return text
 
 
 def is_address(path: str) -> bool:

@@ -1,7 +1,11 @@
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import featx
+from featx.errors import OptionError
 from featx.storage.address import bucket_of, is_address, joined, key_of, local_path, scheme_of
 
 
@@ -55,3 +59,19 @@ def test_a_path_begins_in_a_folder_unless_it_says_where():
     assert joined("photos", "s3://bucket/1.jpg") == "s3://bucket/1.jpg"
     assert joined("photos", "1.jpg") == os.path.join("photos", "1.jpg")
     assert joined("s3://bucket", os.path.abspath("1.jpg")) == os.path.abspath("1.jpg")
+
+
+def test_an_address_that_pathlib_took_a_slash_of_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    features = featx.Features(np.zeros((1, 2)), None, ["1.jpg"])
+    address = Path("s3://bucket/x")
+    for use in (
+        lambda: featx.embed(address),
+        lambda: featx.embed([b""], cache=address),
+        lambda: featx.Features.load(address),
+        lambda: featx.Features.load(Path("s3://bucket/x.features")),
+        lambda: features.save(Path("s3://bucket/x.npz")),
+    ):
+        with pytest.raises(OptionError, match=r"lacks a slash.* a text, 's3://bucket/x"):
+            use()
+    assert not list(tmp_path.iterdir())

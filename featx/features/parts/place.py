@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol, cast
 
 from featx.files import check_writable, storage_errors, written
 from featx.images.regular import open_regular
-from featx.storage.address import is_address, local_path
+from featx.storage.address import is_address, local_path, text_of
 from featx.storage.objects import entries, read, remove, write
 
 
@@ -185,7 +185,7 @@ def _size(entry: os.DirEntry[str]) -> int | None:
 
 def place_of(path: str | os.PathLike[str]) -> LocalPlace | AddressPlace:
     """Return the place that a path or an address names."""
-    text = os.fspath(path)
+    text = text_of(path)
     if is_address(text):
         return AddressPlace(text.rstrip("/"))
     return LocalPlace(Path(os.path.expanduser(local_path(text))))

@@ -90,6 +90,14 @@ class LazyRows(NDArrayOperatorsMixin):
         plain = [each._whole if isinstance(each, LazyRows) else each for each in inputs]
         return getattr(ufunc, method)(*plain, **options)
 
+    def __getattr__(self, name: str) -> Any:
+        """Return another attribute of an array, such as `mean` or `T`, by reading all rows."""
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if callable(getattr(np.ndarray, name)):  # nothing is read before it is called
+            return lambda *args, **options: getattr(self._whole, name)(*args, **options)
+        return getattr(self._whole, name)
+
     @property
     def parts(self) -> tuple[Part, ...] | None:
         """The parts whose rows these are, all of them and in order; None where some were chosen."""

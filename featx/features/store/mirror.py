@@ -37,7 +37,7 @@ from featx.features.store.shard import (
 )
 from featx.files import cache_folder, storage_errors, written
 from featx.storage import objects
-from featx.storage.address import WEB, bucket_of, is_address, local_path
+from featx.storage.address import WEB, bucket_of, is_address, local_path, text_of
 from featx.storage.entry import Entry
 from featx.storage.filesystem import check_scheme
 
@@ -270,7 +270,7 @@ def _trim(mirrors: Path) -> None:
 
 def folder_of(cache: str | os.PathLike[str] | None, fingerprint: str) -> ShardFolder:
     """Return the folder of a recipe in a cache, which is a folder or an address."""
-    place = local_path(os.fspath(cache or os.devnull))
+    place = local_path(text_of(cache or os.devnull))
     if not is_address(place):
         return ShardFolder(shards_folder(place) / fingerprint)
     if check_scheme(place) in WEB:

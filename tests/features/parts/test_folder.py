@@ -152,6 +152,10 @@ def test_what_takes_an_array_takes_lazy_rows(folder):
     assert np.isnan(X).sum() == 0
     assert np.stack(list(X)).tobytes() == expected.tobytes()
     assert np.asarray(pickle.loads(pickle.dumps(X))).tobytes() == expected.tobytes()
+    assert X.mean(axis=0).tobytes() == expected.mean(axis=0).tobytes()
+    assert X.T.tobytes() == expected.T.tobytes()
+    with pytest.raises(AttributeError, match="'LazyRows' object has no attribute 'means'"):
+        _ = X.means
 
 
 def test_few_rows_are_read_without_the_others(folder, monkeypatch):
