@@ -150,7 +150,9 @@ def test_labels_of_shards_that_are_numbers_and_names_are_names(here):
 
 
 def test_a_range_that_ends_before_it_begins_names_nothing(here):
-    with pytest.raises(ImageSourceError, match=r"'a\{5\.\.1\}\.tar' does not exist"):
+    with pytest.raises(
+        ImageSourceError, match=r"'a\{5\.\.1\}\.tar' does not exist: its range ends"
+    ):
         ImageFolder.of("a{5..1}.tar")
 
 
@@ -170,11 +172,6 @@ def test_a_shard_that_is_missing_is_a_row_and_one_that_is_damaged_is_noted(photo
     assert len(images) == 13
     assert images.paths[-1] == "shards/shard-0003.tar"
     assert "'shards/shard-0001.tar' cannot be read: no tar archive" in images.notes[0]
-
-
-def test_a_range_of_shards_that_runs_backwards_is_told():
-    with pytest.raises(ImageSourceError, match="no number from 3 to 0: expected the least first"):
-        ImageFolder.of("shard-{0003..0000}.tar")
 
 
 def test_a_second_look_reads_no_member_again(photos, here, later, monkeypatch):

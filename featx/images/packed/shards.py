@@ -39,13 +39,9 @@ def _expanded(path: str) -> list[str]:
     """Write out the ranges of numbers in a path; those that begin with 0 are of one width."""
     paths = [path]
     if any(int(first) > int(last) for first, last in _RANGE.findall(path)):
-        return []
+        raise ImageSourceError(f"{path!r} does not exist: its range ends before it begins")
     while found := _RANGE.search(paths[0]):
         first, last = map(int, found.groups())
-        if last < first:
-            raise ImageSourceError(
-                f"{path!r} has no number from {first} to {last}: expected the least first"
-            )
         width = len(found[1]) if found[1].startswith("0") else 0
         if len(paths) * (last - first + 1) > _MOST:
             return []
