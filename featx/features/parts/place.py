@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from featx.files import check_writable, storage_errors, written
+from featx.files import storage_errors, written
 from featx.images.regular import open_regular
 from featx.storage.address import is_address, local_path, text_of
 from featx.storage.objects import entries, read, remove, write
@@ -90,7 +90,8 @@ class LocalPlace:
     def create(self) -> None:
         with storage_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
-        check_writable(self.folder / "x")
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 import zlib
@@ -376,6 +377,15 @@ def test_what_a_folder_cannot_hold_is_refused_before_it_is_made(tmp_path, folder
     with pytest.raises(StorageError, match="there is no such folder; create it first"):
         sample().save(tmp_path / "no/x.features")
     assert not (tmp_path / "x.features").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(folder, monkeypatch):
+    def read_only(**_):
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(place.tempfile, "TemporaryFile", read_only)
+    with pytest.raises(StorageError, match=r"write \S+/photos\.features: the file system is read"):
+        sample().save(folder)
 
 
 def test_shorter_features_take_the_place_of_longer_ones(folder):
