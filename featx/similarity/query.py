@@ -85,12 +85,20 @@ class Query:
         return cls(features, rows.of(features.paths.tolist()))
 
 
+def _plain(path: str) -> str:
+    """Return a path of the disk without what it does not need, as "./" of pictures in "."."""
+    is_elsewhere = isinstance(path, MemoryImage) or "://" in path
+    return path if is_elsewhere else os.path.normpath(path)
+
+
 class _Rows:
     """The rows of features by the paths of their pictures."""
 
     def __init__(self, features: Features) -> None:
         self._paths = features.paths
         self._rows = {path: row for row, path in enumerate(features.paths.tolist())}
+        plain = {_plain(path): row for path, row in self._rows.items() if "./" in path}
+        self._rows = plain | self._rows
 
     def of(self, paths: Any) -> np.ndarray:
         """Return the row of each path, -1 where there is none."""

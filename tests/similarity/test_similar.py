@@ -118,6 +118,17 @@ def test_pictures_that_are_among_the_features_need_no_network(
     assert len(fake_engine.opened) == opened
 
 
+def test_a_row_is_known_by_other_ways_to_write_its_path(fake_engine, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(photos)
+    features = featx.embed(".", progress=False)
+    assert features.paths[0].startswith("./")
+    features.save("../photos.npz")
+    for among in (features, "../photos.npz"):
+        for query in (".", photos, f"../{photos.name}", f"{photos}/../{photos.name}"):
+            found = featx.similar(query, among, n=1, progress=False)
+            assert (found.found[:, 0] != range(len(features))).all()
+
+
 def test_a_picture_in_memory_is_not_the_row_of_the_same_name(fake_engine, tmp_path):
     pixels, labels = fakes.draw_array()
     features = featx.embed(pixels, labels=labels)
