@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ from featx.images.labels import Label
 from featx.text import printable
 
 PART_ROWS = 8192
+
+_UNFINISHED = re.compile(r"\.(part-[0-9]+|_manifest)-[0-9a-f]{12}\.(parquet|json)")
 
 
 class FolderWriter:
@@ -95,14 +98,14 @@ class FolderWriter:
         self._note(rows, kind, size)
 
     def finish(self, fields: Mapping[str, Any], shape: Sequence[int]) -> None:
-        """Write the manifest, and remove parts of an earlier, longer writing.
+        """Write the manifest, and remove what else earlier writings left behind.
 
         `fields` are those of the features by name, `shape` is that of one vector.
         """
         self._check_alone()
         known = {each.name for each in self._entries}
         for name in self._files:
-            if _is_part(name) and name not in known:
+            if _UNFINISHED.fullmatch(name) or (_is_part(name) and name not in known):
                 self.place.remove(name)
         inside = [os.path.join(each, "x") for each in self._folders if each is not None]
         place = Whereabouts.of(inside, str(self.place)) if inside else None

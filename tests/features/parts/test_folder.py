@@ -388,6 +388,16 @@ def test_a_folder_that_cannot_be_written_is_named(folder, monkeypatch):
         sample().save(folder)
 
 
+def test_what_a_killed_run_left_unfinished_goes(folder):
+    with place.LocalPlace(folder).written("part-00001.parquet") as file:
+        left = folder / f"{file.stem[:-12]}{'0' * 12}.parquet"
+        left.touch()
+    (folder / ".mine").touch()
+    sample().save(folder)
+    assert not left.exists()
+    assert (folder / ".mine").exists()
+
+
 def test_shorter_features_take_the_place_of_longer_ones(folder):
     sample().select([4, 2]).save(folder)
     assert len(list(folder.iterdir())) == 2
