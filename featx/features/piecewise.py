@@ -161,7 +161,7 @@ class _Filling:
 
     def _keep(self, images: ImageFolder, listing: str) -> bool:
         """Keep the part of a piece if it is there."""
-        kept = self._writer.kept(listing)
+        kept = self._writer.kept(listing, whole=self._settled["on_error"] == "raise")
         if kept is None:
             return False
         rows, about = kept

@@ -11,7 +11,7 @@ import pytest
 import featx
 from featx.errors import ImageError, NoImagesError, OptionError, StorageError
 from featx.features import embed as embed_module
-from featx.features import matrix
+from featx.features import matrix, reader
 from featx.features.matrix import Features, OpenedFeatures
 
 
@@ -145,6 +145,29 @@ def test_nothing_that_can_be_read_is_an_error_as_ever(photos, tmp_path):
 def test_an_image_that_cannot_be_read_ends_the_run_where_asked(photos, tmp_path):
     with pytest.raises(ImageError, match=r"cannot read .*blue/003\.png"):
         embed(photos, tmp_path / "x.features", on_error="raise")
+    with pytest.warns(featx.ImageSourceWarning):
+        embed(photos, tmp_path / "x.features")
+    with pytest.raises(ImageError, match=r"cannot read .*blue/003\.png"):
+        embed(photos, tmp_path / "x.features", on_error="raise")
+
+
+@pytest.mark.filterwarnings("ignore::featx.ImageSourceWarning")
+def test_an_image_that_can_be_read_by_now_is_there_once_where_failures_end_the_run(
+    photos, tmp_path, monkeypatch
+):
+    out, read = tmp_path / "x.features", reader.read_file
+    paths = listed(photos / "green")
+
+    def refused(path, **bound):
+        if path == paths[0]:
+            raise PermissionError(13, "not now")
+        return read(path, **bound)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "read_file", refused)
+        assert len(embed(paths, out)) == len(paths) - 1
+    assert len(embed(paths, out)) == len(paths) - 1
+    assert embed(paths, out, on_error="raise").paths.tolist() == paths
 
 
 def test_joined_networks_and_maps_go_into_a_folder(photos, tmp_path):

@@ -59,11 +59,11 @@ class FolderWriter:
         self.place.create()
         self._begun.write(self.place)
 
-    def kept(self, listing: str) -> tuple[Rows, dict[str, Any]] | None:
+    def kept(self, listing: str, *, whole: bool) -> tuple[Rows, dict[str, Any]] | None:
         """Keep the next part if it is there and was made of the same pictures by the same recipe.
 
-        `listing` tells of the pictures. Returns the part, without its vectors, and what `add` was
-        told about it; or None.
+        `listing` tells of the pictures; with `whole` none of them may have failed. Returns the
+        part, without its vectors, and what `add` was told about it; or None.
         """
         part = found_part(self.place, self._next) if self._next in self._files else None
         if part is None or part.about.get("made_of") != [self.made_by, listing]:
@@ -71,6 +71,8 @@ class FolderWriter:
         try:
             rows = part.rows()
         except StorageError:  # damaged: it is made again
+            return None
+        if whole and not rows.valid.all():
             return None
         self._note(rows, part.about.get("labels_are"), self._files[part.name])
         return rows, part.about
