@@ -16,6 +16,8 @@ from typing import NamedTuple
 import pytest
 from conftest import ROOT
 
+from featx.files import cache_folder
+
 FOLDER = ROOT / "examples/container"
 PORT_WAIT = 120  # seconds for a service to be ready
 
@@ -98,7 +100,7 @@ def entry(tmp_path):
     program.chmod(0o755)
     script = (FOLDER / "entrypoint.sh").read_text().replace("/home/", f"{tmp_path}/home/")
 
-    def run(cache: Path, *words: str) -> str:
+    def run(cache: Path | str, *words: str) -> str:
         environment = {"PATH": f"{program.parent}:{os.environ['PATH']}", "FEATX_CACHE": str(cache)}
         made = subprocess.run(
             ["/bin/sh", "-c", script, "entrypoint", *words],
@@ -120,6 +122,18 @@ def test_an_empty_volume_gets_the_networks_once(entry, tmp_path):
     (volume / "engines/one/engine.json").write_text("newer")
     entry(volume)
     assert (volume / "engines/one/engine.json").read_text() == "newer"
+
+
+def test_where_the_cache_is_in_a_bucket_the_networks_go_where_featx_looks_for_them(
+    entry, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert entry("s3://bucket/featx", "embed") == "s3://bucket/featx embed\n"
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home/featx"))
+    monkeypatch.setenv("FEATX_CACHE", "s3://bucket/featx")
+    assert {path.name for path in (cache_folder() / "engines").iterdir()} == {"one", "two"}
+    assert not (tmp_path / "s3:").exists()
 
 
 def test_the_cache_of_the_image_and_one_that_cannot_be_written_stay_as_they_are(entry, tmp_path):

@@ -4,7 +4,12 @@
 # so that several containers may share the volume.
 set -eu
 made=/home/featx/cache/engines
-engines=${FEATX_CACHE:-/home/featx/cache}/engines
+cache=${FEATX_CACHE:-/home/featx/cache}
+case $cache in # networks stay on this machine, whatever bucket has the features
+    file://*) cache=${cache#file://} ;;
+    *://*) cache=${XDG_CACHE_HOME:-${HOME:-/home/featx}/.cache}/featx ;;
+esac
+engines=$cache/engines
 if [ "$engines" != "$made" ] && mkdir -p "$engines" 2>/dev/null && [ -w "$engines" ]; then
     for network in "$made"/*; do
         place=$engines/$(basename "$network")
