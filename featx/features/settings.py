@@ -41,4 +41,7 @@ class RunSettings:
             return
         for name in ("address", "num_workers", "num_gpus"):
             if value := getattr(self, name):
-                raise OptionError(f"{name.replace('_', ' ')} {value!r} goes with runner 'ray'")
+                raise OptionError(
+                    f"{name.replace('_', ' ')} {value!r} is for many machines: leave it out, or "
+                    "ask for these by --runner ray (in Python runner='ray')"
+                )

@@ -125,7 +125,7 @@ class Similar:
     @property
     def summary(self) -> str:
         """How many were searched, and which files of the query could not be read, a line each."""
-        each = " for each of the query" if len(self) > 1 else ""
+        each = " for each picture of the query" if len(self) > 1 else ""
         n = self.found.shape[1]
         found = (
             f"the {'' if n == 1 else f'{n:,} '}most similar of {count(self.n_searched, 'picture')}"
@@ -134,7 +134,7 @@ class Similar:
         return "\n".join([f"{found}{each} ({way})", *(outcome.failure for outcome in self.failed)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values: what was searched, and what was found for each of the query."""
+        """Return plain values: what was searched, and what was found for each picture asked for."""
         similar: dict[str, list[dict[str, Any]]] = {str(path): [] for path in self.paths}
         for row in self.rows:
             similar[row.pop("query")].append(row)
@@ -163,7 +163,7 @@ class Similar:
         Returns
         -------
         matplotlib.figure.Figure
-            A row for each of the query, of the first so many that 100 pictures are drawn at most.
+            A row for each picture of the query, so many that 100 pictures are drawn at most.
         """
         from featx.charts.gallery import draw_similar
 

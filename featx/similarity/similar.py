@@ -49,7 +49,7 @@ def similar(
     among : Features, str or path
         Where to look: features, or a file of them.
     n : int, default=10
-        How many pictures to find for each of the query, at least 1.
+        How many pictures to find for each picture of the query, at least 1.
     exact : bool, default=False
         Compare with every row. Of more than 50,000 rows an index proposes those that may be near;
         it is made on first use, takes usearch (`pip install "featx[similar]"`), and may miss a row.

@@ -26,7 +26,7 @@ def test_several_queries_are_named_in_the_table(featx_run, features, new_photos)
     header, *lines, summary, failed = out.splitlines()
     assert header.split() == ["query", "path", "label", "similarity"]
     assert len(lines) == 12
-    assert summary == "the 2 most similar of 18 pictures for each of the query (exact)"
+    assert summary == "the 2 most similar of 18 pictures for each picture of the query (exact)"
     assert failed.startswith(f"failed: {new_photos / 'green' / 'bad.jpg'}: ")
 
 

@@ -143,9 +143,9 @@ def test_a_cache_that_cannot_be_written_is_one_line(photos, tmp_path, computed):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_workers": 2}, "num workers 2 goes with runner 'ray'"),
-        ({"num_gpus": 1}, "num gpus 1 goes with runner 'ray'"),
-        ({"address": "head:6379"}, "address 'head:6379' goes with runner 'ray'"),
+        ({"num_workers": 2}, "num workers 2 is for many machines: leave it out, or ask"),
+        ({"num_gpus": 1}, "num gpus 1 is for many machines"),
+        ({"address": "head:6379"}, "address 'head:6379' is for many machines"),
         ({"runner": "ray", "cache": False}, "runner 'ray' needs a cache"),
         ({"runner": "spark"}, "unknown runner 'spark': expected one of local, ray"),
         ({"runner": "ray", "num_workers": 0}, "num workers 0: expected a whole number from 1 up"),
