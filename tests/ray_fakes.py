@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,7 @@ def connected(
         _SECONDS: str(seconds),
         **environment,
     }
+    before = signal.getsignal(signal.SIGTERM)  # Ray sets its own
     ray.init(
         address or "local",
         **own,
@@ -85,6 +87,7 @@ def connected(
         yield
     finally:
         ray.shutdown()
+        signal.signal(signal.SIGTERM, before)
 
 
 def events(record: Path) -> list[Event]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -169,7 +171,10 @@ def connect(address: str | None) -> None:
     except (ValueError, OSError) as error:
         raise _no_cluster(where, error) from error
     try:
-        with quiet_stderr():  # where a cluster refuses, its library tries for twenty lines
+        with (
+            _own_signals(),
+            quiet_stderr(),
+        ):  # where a cluster refuses, its library tries for twenty lines
             ray.init(
                 where,
                 include_dashboard=False if where == "local" else None,
@@ -178,6 +183,17 @@ def connect(address: str | None) -> None:
             )
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         raise _no_cluster(where, error, _on_tokens(where)) from error
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what this process does where it is told to end; Ray would let it exit."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _no_cluster(address: str, error: Exception, advice: str = "") -> OptionError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 
@@ -187,9 +188,10 @@ def test_relative_paths_lead_to_the_same_files_on_workers_in_other_folders(
 def test_a_cluster_that_asks_for_a_token_is_said_to_and_nothing_is_reported(monkeypatch):
     import ray
 
-    reports = []
+    reports, before = [], signal.getsignal(signal.SIGTERM)
 
     def refuse(*_, **__):
+        signal.signal(signal.SIGTERM, lambda *_: None)  # as Ray does
         reports.append(os.environ["RAY_USAGE_STATS_ENABLED"])
         raise ConnectionError("Failed to connect")
 
@@ -202,6 +204,7 @@ def test_a_cluster_that_asks_for_a_token_is_said_to_and_nothing_is_reported(monk
         with pytest.raises(OptionError, match="takes RAY_AUTH_MODE=token, and its token in"):
             ray_runner.connect(f"127.0.0.1:{port}")
     assert reports == ["0"]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_what_to_install_is_said_where_ray_is_not(photos, fake_engine, monkeypatch):
