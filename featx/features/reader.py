@@ -201,7 +201,7 @@ class Reader:
         except (OSError, MemoryError) as error:
             if bound and isinstance(error, LargeObjectError):
                 raise
-            return ReadFile(index, None, Outcome(status="failed", reason=reason_of(error, path)))
+            return ReadFile(index, None, unread(error, path))
         digest = digest_bytes(data)
         self.read.append((path, digest, stamp))
         claimed = self._claim(digest)
@@ -335,7 +335,12 @@ def _size(path: str) -> int:
         return 0
 
 
-def reason_of(error: Exception, path: str) -> str:
+def unread(error: Exception, path: str) -> Outcome:
+    """Return the outcome of a file that cannot be read."""
+    return Outcome(status="failed", reason=_reason_of(error, path))
+
+
+def _reason_of(error: Exception, path: str) -> str:
     """Say why a file cannot be read, and where a relative path was looked for."""
     known = getattr(error, "strerror", None)
     reason = known.lower() if known else str(error) or "out of memory"

@@ -24,7 +24,7 @@ from featx.features.matrix import Features
 from featx.features.networks import Network, networks_of, work_of
 from featx.features.options import EmbedOptions
 from featx.features.ray_runner import blocks_on_ray, connect, require_ray
-from featx.features.reader import Reader, ReadFile, reason_of
+from featx.features.reader import Reader, ReadFile, unread
 from featx.features.recipe import Recipe, RecipePart, join
 from featx.features.request import Request, calibrations_in
 from featx.features.settings import RunSettings
@@ -111,8 +111,7 @@ def _filled(
     few = len(paths) < _FEW
     known = {} if few else memo.known(paths)
     measuring = None if few or sparing or folder is None else partial(_is_worth_measuring, networks)
-    filling = _Filling(paths, networks, known, settings, sparing, measuring, memo)
-    filling.hints = hints
+    filling = _Filling(paths, networks, known, settings, sparing, hints, measuring, memo)
     try:
         filling.fill()
     finally:
@@ -163,13 +162,13 @@ class _Filling:
         digests: Mapping[str, str],
         settings: RunSettings,
         sparing: bool,
-        measuring: Callable[[], bool] | None = None,
-        memo: DigestMemo | None = None,
+        hints: bool,
+        measuring: Callable[[], bool] | None,
+        memo: DigestMemo,
     ) -> None:
         self.digests = dict(digests)
         self._failures: dict[str, Outcome] = {}  # by digest, or path where there is none
         self.seconds = 0.0
-        self.hints = True
         claim = partial(_claim, networks)  # not a method: memory waits for no garbage collector
         squares = [each.part.square for each in networks]
         self.reader = Reader(paths, squares, claim, measuring or (lambda: False))
@@ -178,6 +177,7 @@ class _Filling:
         self._stores = [store for each in networks for store in each.writer.stores]
         self._settings = settings
         self._sparing = sparing
+        self._hints = hints
         self._memo = memo
         self._workers: ThreadPoolExecutor | None = None
         self._pending: deque[tuple[Network, list[Picture], Future[np.ndarray]]] = deque()
@@ -224,9 +224,8 @@ class _Filling:
     def _hint(self, count: int) -> None:
         """Say, where it is worth it, that these could be embedded several times faster."""
         precise = any(each.part.cut.precision == "float32" for each in self._networks)
-        if (
-            not self.hints or count < _MANY or not precise
-        ):  # before the machine is asked, which may import Keras
+        worth_it = self._hints and precise and count >= _MANY
+        if not worth_it:  # before the machine is asked, which may import Keras
             return
         kind = self._networks[0].backbone.kind
         if quickest_precision(self._settings.engine, kind=kind) != "float32":
@@ -287,9 +286,8 @@ class _Filling:
 
     def _remember(self) -> None:
         """Remember digests on the way: a run that is killed need not read those files again."""
-        if self._memo is not None:
-            self._memo.remember(self.reader.read)
-            self.reader.read.clear()
+        self._memo.remember(self.reader.read)
+        self.reader.read.clear()
 
     def _take_tally(self, tally: Tally, todo: list[int]) -> None:
         """Note what workers did: what is embedded now, and how fast that was."""
@@ -333,7 +331,7 @@ class _Filling:
         try:
             read_file(path)
         except (OSError, MemoryError) as error:
-            return Outcome(status="failed", reason=reason_of(error, path))
+            return unread(error, path)
         raise ImageSourceError(
             f"{path} can be read here, and not by a worker of the cluster: name pictures by "
             "paths or addresses that all machines have"

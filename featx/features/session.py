@@ -18,7 +18,7 @@ from featx.backbones.network import JOINT_POOLINGS
 from featx.errors import OptionError
 from featx.features.columns import as_paths
 from featx.features.matrix import Features
-from featx.features.reader import reason_of
+from featx.features.reader import unread
 from featx.features.recipe import RecipePart, join
 from featx.features.request import Request, calibrations_in, passes, with_pooling
 from featx.files import cache_folder
@@ -159,7 +159,7 @@ class Session:
         try:
             data, _ = read_file(path)
         except (OSError, MemoryError) as error:
-            return None, Outcome("failed", reason_of(error, path), path=path)
+            return None, replace(unread(error, path), path=path)
         return self.decode(data, path)
 
     def features(self, pictures: Sequence[Picture]) -> Features:

@@ -26,7 +26,7 @@ from featx.backbones.backbone import Backbone
 from featx.backbones.engines.choice import open_engine
 from featx.backbones.engines.engine import Engine, EngineRequest
 from featx.errors import FeatxError, OptionError, StorageError
-from featx.features.reader import ReadFile, reason_of
+from featx.features.reader import ReadFile, unread
 from featx.features.recipe import RecipePart
 from featx.features.request import with_pooling
 from featx.features.store.store import FeatureStore
@@ -204,8 +204,7 @@ def _read(file: tuple[int, str]) -> tuple[ReadFile, bytes, Stamp | None]:
     try:
         data, stamp = read_file(path)
     except (OSError, MemoryError) as error:
-        failed = Outcome(status="failed", reason=reason_of(error, path))
-        return ReadFile(place, None, failed), b"", None
+        return ReadFile(place, None, unread(error, path)), b"", None
     return ReadFile(place, digest_bytes(data), Outcome(status="cached")), data, stamp
 
 

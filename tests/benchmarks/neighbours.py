@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ import featx
 from featx.similarity.index import open_index
 from featx.similarity.search import nearest
 from featx.similarity.space import Space
+from tests.benchmarks.peak import peak_bytes
 
 QUERIES, N = 200, 10
 BLOCK = 4096
@@ -49,11 +49,11 @@ def made_up(base: np.ndarray, rows: int, file: Path) -> tuple[np.ndarray, np.nda
 def measured(X: np.ndarray, queries: np.ndarray, folder: Path) -> dict[str, object]:
     """Search by both ways, and compare what they find."""
     own = np.full(len(queries), -1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     began, used = time.perf_counter(), time.process_time()
     open_index(X, folder, progress=True)
     built, built_cpu = time.perf_counter() - began, time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_bytes()
     began = time.perf_counter()
     index = open_index(X, folder, progress=True)
     opened = time.perf_counter() - began
@@ -75,7 +75,7 @@ def measured(X: np.ndarray, queries: np.ndarray, folder: Path) -> dict[str, obje
         "similarity_of_first_and_tenth": np.median(exact.similarity[:, [0, -1]], axis=0).tolist(),
         "build_seconds": round(built, 1),
         "build_processor_seconds": round(built_cpu, 1),
-        "peak_megabytes_before_and_after": [before >> 10, peak >> 10],
+        "peak_megabytes_before_and_after": [before >> 20, peak >> 20],
         "index_megabytes": round(file.stat().st_size / 1e6),
         "open_seconds": round(opened, 2),
         "query_milliseconds": round(1000 * search / len(queries), 2),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import featx
+from tests.benchmarks.peak import peak_bytes
 
 SETS = ("caltech15", "grocery20", "cifar10", "mnist")
 _BLOCK = 4096
@@ -113,7 +113,7 @@ def child(arguments: list[str]) -> None:
     import featx.learning.out_of_core
     import featx.models.train
 
-    before, start = _peak(), time.perf_counter()
+    before, start = peak_bytes(), time.perf_counter()
     features: Any = learned
     if not memory:
         features = featx.Features.load(learned)
@@ -121,7 +121,7 @@ def child(arguments: list[str]) -> None:
         features = features.select(np.arange(0, len(features), step))
     options: dict[str, Any] = {"memory": memory} if memory else {}
     model = featx.train(features, name, validation=validated == "True", progress=False, **options)
-    peak, seconds = _peak() - before, time.perf_counter() - start
+    peak, seconds = peak_bytes() - before, time.perf_counter() - start
     training = model.training
     assert training is not None
     found = {
@@ -132,15 +132,6 @@ def child(arguments: list[str]) -> None:
         "validation": training.validation and training.validation.accuracy,
     }
     print(json.dumps(found))
-
-
-def _peak() -> int:
-    """Return the largest part of this process that was ever in memory, in bytes.
-
-    What `resource` says of a child begins with the memory of its parent.
-    """
-    (found,) = re.findall(r"VmHWM:\s*([0-9]+) kB", Path("/proc/self/status").read_text())
-    return int(found) * 1024
 
 
 def _measured(

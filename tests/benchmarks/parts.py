@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import resource
 import shutil
 import time
 from importlib import import_module
@@ -22,6 +21,7 @@ import numpy as np
 from featx import Features
 from featx.features.parts.writing import PART_ROWS, FolderWriter
 from featx.images.decode import Outcome
+from tests.benchmarks.peak import peak_bytes
 
 
 def import_arrow() -> None:
@@ -74,7 +74,7 @@ def forget(folder: Path) -> None:
 
 def peak() -> float:
     """Return the most memory that this process had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return peak_bytes() / 1e6
 
 
 def timed(what: str, function):

@@ -9,13 +9,14 @@ engine that only gives vectors of 1,280 numbers, and says the most memory that e
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from tests.benchmarks.peak import peak_bytes
 
 
 def draw(folder: Path, count: int) -> Path:
@@ -57,7 +58,7 @@ def embed(folder: Path, out: Path, count: int) -> None:
 
 def peak() -> float:
     """Return the most memory that this process had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return peak_bytes() / 1e6
 
 
 def main() -> None:

@@ -299,17 +299,21 @@ def test_damage_is_said_in_a_line_wherever_it_is(here, photos, suffix):
         data = zip_of(photos, here / "whole.zip").read_bytes()
     else:
         data = tar_of(files(photos), here / "whole.tar").read_bytes()
-    path = Path(f"x.{suffix}")
+    path, said = Path(f"x.{suffix}"), list[str]()
     for place in range(0, len(data), max(1, len(data) // 60)):
         for damaged in (
             data[:place],
             data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :],
         ):
             path.write_bytes(damaged)
-            with suppress(ImageSourceError):
+            try:
                 for each in ImageFolder.of(path).paths:
                     with suppress(OSError):
                         read_file(each)
+            except ImageSourceError as error:
+                said.append(str(error))
+    assert said
+    assert [each for each in said if "\n" in each or str(path) not in each] == []
 
 
 @pytest.mark.parametrize(

@@ -109,18 +109,15 @@ def test_a_large_bucket_is_listed_as_far_as_it_is_asked_for(monkeypatch):
 
 
 LIST = """
-import re, sys
 from featx.images.stream import stream_images
-
-def peak():  # what `resource` says of a child begins with the memory of its parent
-    return int(re.search(r"VmHWM:\\s*([0-9]+) kB", open("/proc/self/status").read())[1]) / 1024
+from tests.benchmarks.peak import peak_bytes
 
 n = 0
 for number, piece in enumerate(stream_images("s3://large/photos", size=4000)):
     n += len(piece)
     if number == 1:
-        before = peak()
-print(n, round(peak() - before, 1))
+        before = peak_bytes()
+print(n, (peak_bytes() - before) / 1e6)
 """
 
 
