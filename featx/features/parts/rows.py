@@ -66,18 +66,20 @@ class LazyRows(NDArrayOperatorsMixin):
         return self.size * self.dtype.itemsize
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        rows, *rest = key if isinstance(key, tuple) else (key,)
+        rows, *rest = (key if isinstance(key, tuple) else (key,)) or (...,)
         if rows is Ellipsis or rows is None or np.ndim(rows) > 1:
             return np.asarray(self._whole[key])
-        positions = np.arange(len(self))[rows]
+        positions = np.arange(len(self))[(rows,)]
+        if positions.ndim > 1:  # a truth value, which adds a dimension
+            return np.asarray(self._whole[key])
         if self.ndim == 2 and len(rest) == 1 and _are_apart(rows, rest[0]):
-            return self._read(positions, np.arange(self.shape[1])[rest[0]])
+            return self._read(positions, np.arange(self.shape[1])[(rest[0],)])
         block = self._read(np.atleast_1d(positions))
         first: Any = slice(None)
-        if np.ndim(positions) == 0:
+        if positions.ndim == 0:
             first = 0
-        elif rest and np.ndim(rest[0]) and not isinstance(rows, slice):
-            first = np.arange(len(block))  # in pairs with the columns, as numpy takes them
+        elif not isinstance(rows, slice) and any(map(_is_array, rest)):
+            first = np.arange(len(block))  # in pairs with the others, as numpy takes them
         return np.asarray(block[(first, *rest)])
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -144,6 +146,11 @@ class LazyRows(NDArrayOperatorsMixin):
             with ThreadPoolExecutor(min(self._parts[0].place.threads, len(tasks))) as pool:
                 list(pool.map(read, tasks))
         return out if columns is not None else out.reshape(len(rows), *self.shape[1:])
+
+
+def _is_array(index: Any) -> bool:
+    """Whether numpy takes an index for an array, as it does a truth value."""
+    return np.ndim(index) > 0 or isinstance(index, bool | np.bool_)
 
 
 def _are_apart(rows: Any, columns: Any) -> bool:

@@ -130,6 +130,9 @@ def test_opening_reads_the_manifest_alone(folder):
         (slice(None), 2),
         np.s_[..., 1],
         [],
+        (),
+        (slice(None), (0, 1)),
+        np.s_[True, 3:5],
     ],
     ids=str,
 )
@@ -138,6 +141,25 @@ def test_rows_and_columns_are_those_of_the_array(folder, key):
     found, expected = Features.load(folder).X, sample().X
     assert found[key].tobytes() == expected[key].tobytes()
     assert found[key].shape == expected[key].shape
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.s_[[1, 1, 0], :, [0, 1, 2]],
+        np.s_[[1, 0], 1, None, [0, 2]],
+        np.s_[[2, 0], ..., [True, False, True]],
+        np.s_[[2, 0], :1, True],
+        np.s_[((0, 2),)],
+        np.s_[2, [0, 1], :, [1, 0]],
+    ],
+    ids=str,
+)
+def test_places_of_maps_are_those_of_the_array(tmp_path, key):
+    maps = np.arange(54, dtype=np.float32).reshape(3, 2, 3, 3)
+    Features(maps, None, list("abc")).save(tmp_path / "maps.features")
+    found = Features.load(tmp_path / "maps.features").X[key]
+    np.testing.assert_array_equal(found, maps[key], strict=True)
 
 
 @pytest.mark.parametrize("key", [46, [0, 46], (slice(None), 6), ["a"]])
