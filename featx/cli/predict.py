@@ -23,6 +23,7 @@ from featx.features.options import RunOptions
 from featx.files import PICTURES
 from featx.images.pattern import is_pattern, root_of
 from featx.models.prediction_table import TABLES, require_excel
+from featx.storage.address import is_address
 from featx.text import count, printable
 
 
@@ -113,7 +114,7 @@ def _check_apart(folder: str, sources: list[str]) -> None:
         )
     target = os.path.realpath(folder)
     for source in sources:
-        if not os.path.isdir(source) and not is_pattern(source):
+        if is_address(source) or not (os.path.isdir(source) or is_pattern(source)):
             continue
         place = os.path.realpath(source if os.path.isdir(source) else root_of(source))
         if os.path.commonpath([target, place]) == place:

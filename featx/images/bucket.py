@@ -43,6 +43,11 @@ def is_there(path: str) -> bool:
     return True
 
 
+def is_name(address: str) -> bool:
+    """Whether an object in a bucket, or a folder there, is called just so."""
+    return is_there(address) or is_folder_at(address)
+
+
 def may_be_there(path: str) -> bool:
     """Whether there is a picture or its archive; an object is taken for granted, not asked for."""
     file = file_of(path)

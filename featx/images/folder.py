@@ -331,12 +331,12 @@ class ImageFolder:
             return cls._of_items(shards, reading)
         if (archive := container_in(path)) is not None:
             return cls._of_archive(*archive, reading)
-        if is_address(path) and not is_pattern(path):
+        if is_pattern(path):
+            return cls._of_pattern(path, reading)
+        if is_address(path):
             return cls._of_address(path, reading)
         if os.path.isdir(path):
             return cls.scan(path, classes_from=reading.classes_from)._with_metadata(reading)
-        if is_pattern(path):
-            return cls._of_pattern(path, reading)
         if not os.path.exists(file_of(path)):
             raise ImageSourceError(
                 f"{path!r} does not exist{looked_in(path)}: expected {_EXPECTED_PATH}"

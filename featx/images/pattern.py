@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from featx.images.bucket import list_address
+from featx.images.bucket import is_name, list_address
 from featx.images.listing import list_folder, named_as_image
 from featx.paths import member_of
 from featx.storage.address import is_address, is_on_web
@@ -20,21 +20,30 @@ def is_pattern(path: str) -> bool:
     """Tell a path with wild cards (*, ?, [a-z]) from one of a file that is there.
 
     The name of a picture that was in memory, such as "array[3]", is none either, nor is that of one
-    in an archive.
+    in an archive. In a bucket "*" alone is a wild card: "?" and "[" are in many names of objects.
     """
-    if is_address(path):  # "?" and "[" are in many names of objects
-        return "*" in path and not is_on_web(path)
-    is_name = (
-        os.path.lexists(path) or _NAME_IN_MEMORY.fullmatch(path) or member_of(path) is not None
-    )
-    return glob.has_magic(path) and not is_name
+    if is_address(path):
+        return "*" in path and not is_on_web(path) and not is_name(path)
+    named = os.path.lexists(path) or _NAME_IN_MEMORY.fullmatch(path) or member_of(path) is not None
+    return glob.has_magic(path) and not named
 
 
 def root_of(pattern: str) -> str:
     """Return the folder before the first wild card of a pattern; empty for the current one."""
+    return _divided(pattern)[0]
+
+
+def of_objects(pattern: str) -> str:
+    """Write the pattern of an address as `fnmatch` takes it, where "?" and "[" are wild cards."""
+    return re.sub(r"[?[]", r"[\g<0>]", pattern)
+
+
+def _divided(pattern: str) -> tuple[str, list[str]]:
+    """Divide a pattern into the folder before its first wild card, and the names from there on."""
     names = pattern.replace(os.sep, "/").split("/")
-    first = next(place for place, name in enumerate(names) if glob.has_magic(name))
-    return "/".join(names[:first]) or ("/" if first else "")
+    marks = "*" if is_address(pattern) else "*?["
+    first = next(place for place, name in enumerate(names) if set(name) & set(marks))
+    return "/".join(names[:first]) or ("/" if first else ""), names[first:]
 
 
 def matching(pattern: str) -> tuple[str, list[str], int]:
@@ -44,9 +53,8 @@ def matching(pattern: str) -> tuple[str, list[str], int]:
     wild card, the paths below it, with "/" between names and sorted by code points, and how many
     matching files are no pictures by their names.
     """
-    root = root_of(pattern)
-    names = pattern.replace(os.sep, "/").split("/")
-    wild = names[next(place for place, name in enumerate(names) if glob.has_magic(name)) :]
+    root, names = _divided(pattern)
+    wild = list(map(of_objects, names)) if is_address(pattern) else names
     if "**" in wild or is_address(root):
         found = _below(root, wild)
     else:

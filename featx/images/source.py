@@ -11,6 +11,7 @@ from featx.images.packed.container import container_in
 from featx.images.packed.shards import shards_in
 from featx.images.pattern import is_pattern
 from featx.images.table import is_table
+from featx.paths import file_of
 from featx.storage.address import is_absolute, is_address, local_path
 
 #: What names images: a folder, a picture (a path, bytes, an open file, an image of Pillow), a
@@ -37,7 +38,7 @@ def lists_a_table(source: ImageSource) -> bool:
 
 def looked_in(path: str) -> str:
     """Say in which folder a relative path was looked for."""
-    return "" if is_absolute(path) else f" in {os.getcwd()}"
+    return "" if is_absolute(file_of(path)) else f" in {os.getcwd()}"
 
 
 def is_folder(source: ImageSource) -> bool:

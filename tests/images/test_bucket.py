@@ -10,6 +10,7 @@ from functools import partial
 import fakes
 import pandas as pd
 import pytest
+from packed import tar_of
 from PIL import Image
 
 import featx
@@ -70,6 +71,41 @@ def test_wild_cards_match_in_a_bucket(filled):
     assert relative(ImageFolder.of(f"{bucket}/photos/*/*.jpg"), bucket) == ["photos/ant/1.jpg"]
     found = ImageFolder.of(f"{bucket}/photos/**/*.jpg")
     assert relative(found, bucket) == ["photos/7.jpg", "photos/ant/1.jpg", "photos/bee/deep/3.jpg"]
+
+
+ODD = [
+    *("a*.jpg", "a[1].jpg", "what?.jpg", "100%.jpg", "a%20b.jpg", "a b#1+2.jpg", "{0..3}.jpg"),
+    *("\u00e9.jpg", "e\u0301.jpg", "/1.jpg", "//2.jpg", "cat//3.jpg", "$~'\"&.jpg", "a::b.jpg"),
+    *("x" * 1000 + ".jpg", "\u00e9" * 500 + ".jpg", "\x01.jpg", "s3:/4.jpg"),
+]
+
+
+def test_objects_may_be_called_anything(bucket):
+    for number, name in enumerate(ODD):
+        bucket.put(f"*/{name}", b"%d" % number)
+    listed = ImageFolder.of(f"{bucket}/*")
+    assert relative(listed, bucket) == sorted(f"*/{name}" for name in ODD)
+    assert set(listed.labels) == {None, "cat", "s3:"}
+    for number, name in enumerate(ODD):
+        path = f"{bucket}/*/{name}"
+        for images in (ImageFolder.of(path), ImageFolder.of([path])):
+            assert images.paths == (path,)
+        assert read_file(path)[0] == b"%d" % number
+
+
+def test_of_wild_cards_only_stars_are_some_in_a_bucket(bucket, tmp_path):
+    names = ["a[1]/1.jpg", "a1/1.jpg", "b?/1.jpg", "bx/1.jpg"]
+    for name in names:
+        bucket.put(f"photos/{name}", b"")
+    for name in names:
+        pattern = f"{bucket}/photos/{name.replace('1.', '*.')}"
+        assert ImageFolder.of(pattern).paths == (f"{bucket}/photos/{name}",)
+    archive = tar_of({"1.jpg": b"one"}, tmp_path / "x.tar").read_bytes()
+    for name in ("[1].tar", "1.tar", "*.tar", "{1..2}.tar"):
+        bucket.put(f"set/{name}", archive)
+        (path,) = ImageFolder.of(f"{bucket}/set/{name}").paths
+        assert path == f"tar://1.jpg::{bucket}/set/{name}"
+    assert len(ImageFolder.of(f"{bucket}/set/*1*.tar")) == 3
 
 
 def test_a_list_may_mix_objects_folders_and_files(filled):

@@ -8,14 +8,14 @@ import re
 from fnmatch import fnmatchcase
 
 from featx.errors import ImageSourceError
-from featx.images.bucket import source_errors
+from featx.images.bucket import is_there, source_errors
 from featx.images.listing import HIDDEN, named_as_image
 from featx.images.packed.container import SUFFIXES, is_container
+from featx.images.pattern import is_pattern, of_objects, root_of
 from featx.storage.address import is_address, is_on_web
 from featx.storage.objects import entries
 
 _RANGE = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}")
-_WILD = re.compile(r"[*?\[]")
 _MOST = 1_000_000
 
 
@@ -26,12 +26,13 @@ def shards_in(path: str) -> list[str]:
     are, and no pictures and no other folders. Patterns and ranges may be of addresses.
     """
     if path.lower().endswith((*SUFFIXES, ".parquet")):
-        if _RANGE.search(path) and (is_address(path) or not os.path.lexists(path)):
+        if _RANGE.search(path) and (is_on_web(path) or not is_there(path)):
             return _expanded(path)
-        if is_address(path):
-            return _matching(path) if glob.has_magic(path) and not is_on_web(path) else []
-        is_pattern = glob.has_magic(path) and not os.path.lexists(path)
-        return sorted(filter(is_container, glob.glob(path))) if is_pattern else []
+        if not is_pattern(path):
+            return []
+        return (
+            _matching(path) if is_address(path) else sorted(filter(is_container, glob.glob(path)))
+        )
     return _inside(path) if os.path.isdir(path) else []
 
 
@@ -52,10 +53,10 @@ def _expanded(path: str) -> list[str]:
 
 def _matching(pattern: str) -> list[str]:
     """List the archives at addresses that a pattern matches, sorted."""
-    folder = _WILD.split(pattern)[0].rpartition("/")[0]
     with source_errors():
-        found = [each.address for each in entries(folder)]
-    return [each for each in found if fnmatchcase(each, pattern) and is_container(each)]
+        found = [each.address for each in entries(root_of(pattern))]
+    wanted = of_objects(pattern)
+    return [each for each in found if fnmatchcase(each, wanted) and is_container(each)]
 
 
 def shards_at(folder: str) -> list[str]:
