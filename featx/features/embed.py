@@ -83,8 +83,9 @@ def embed(
         Where to save the features as well; see `Features.save`. Into a folder, "photos.features",
         they are written as they are embedded, some thousand pictures at a time, so that memory
         does not grow with their number, and what comes back is opened as `Features.load` does. A
-        run that ended early goes on where it was: what is there is kept as long as the pictures,
-        their labels and the recipe are the same.
+        run that ended early goes on where it was: what is there is kept, and "cached", as long as
+        the pictures, their labels and the recipe are the same; pictures that could not be read are
+        tried again.
     **options : expanded
         Every option of embedding; see `featx.features.options.EmbedOptions`.
 

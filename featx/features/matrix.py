@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -468,14 +468,16 @@ def open_folder(
     path: str | PathLike[str],
     root: str | PathLike[str] | None = None,
     *,
+    kept: Mapping[str, int] | None = None,
     seconds: float = 0.0,
     elapsed: float = 0.0,
 ) -> Features:
     """Open a folder of features, lazily unless it is small; see `Features.load`.
 
-    `seconds` and `elapsed` are what it took to make it, if that is known.
+    `kept` is what the run that wrote it found there, as `FeatureFolder` takes it; `seconds` and
+    `elapsed` are what that run took.
     """
-    opened = OpenedFeatures.of(FeatureFolder(path, root), seconds, elapsed)
+    opened = OpenedFeatures.of(FeatureFolder(path, root, kept), seconds, elapsed)
     if opened.X.nbytes > MEMORY_MAP_BYTES:
         return opened
     return replace(opened, X=np.asarray(opened.X))

@@ -2,7 +2,7 @@
 
 Each piece of some thousand pictures becomes a part of the folder before the next one is looked at.
 A run that ended early goes on: a part is kept as long as its pictures, their labels and the recipe
-are what they were.
+are what they were. Pictures of it that could not be read are tried again.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, compress, islice
 
 import numpy as np
 
-from featx.errors import FeatxError, NoImagesError, OptionError, get_logger
+from featx.errors import FeatxError, NoImagesError, OptionError, StorageError, get_logger
 from featx.features.calibration import calibrated
 from featx.features.formats import FOLDER_SUFFIX, SUFFIXES, flat
 from featx.features.matrix import Features, open_folder
 from featx.features.options import EmbedOptions
 from featx.features.parts.folder import names_folder
+from featx.features.parts.part import Part, Rows
 from featx.features.parts.writing import FolderWriter
 from featx.features.request import Request, calibrations_in
 from featx.features.run import fill, lost_classes, none_read, run
-from featx.files import check_writable
+from featx.files import check_writable, room_for
 from featx.images.decode import Outcome
 from featx.images.digests import digest_bytes
 from featx.images.folder import ImageFolder
@@ -88,7 +90,7 @@ def embed_into(
         filling.add(images)
     filling.finish()
     elapsed = time.perf_counter() - began
-    return open_folder(out, seconds=filling.seconds, elapsed=elapsed + filling.kept_seconds)
+    return open_folder(out, kept=writer.kept, seconds=filling.seconds, elapsed=elapsed)
 
 
 def _filled_ahead(
@@ -107,8 +109,7 @@ class _Filling:
     """One filling of a folder, and what is known of all pieces."""
 
     def __init__(self, writer: FolderWriter, request: Request, settled: EmbedOptions) -> None:
-        self.seconds = 0.0  # of the work, also of that which earlier runs did
-        self.kept_seconds = 0.0  # of the latter
+        self.seconds = 0.0  # of the work
         self._writer = writer
         self._request = request
         self._settled = settled
@@ -131,17 +132,14 @@ class _Filling:
         if not self._waiting and self._keep(images, listing):
             return
         try:
-            (features,) = run(images, [self._request], self._settled, hints=was_first)
+            features = self._run(images, hints=was_first)
         except NoImagesError as error:  # of this piece
             self._waiting.append((images, error.outcomes, listing))
             if self._shape is not None:
                 self._write_waiting(self._shape)
             return
-        self._shape = features.X.shape[1:]
-        self._write_waiting(self._shape)
-        self.seconds += features.seconds
-        self._images_per_second = features.images_per_second
-        self._write(images, features, listing)
+        self._write_waiting(features.X.shape[1:])
+        self._write(images, flat(features.X), features.outcomes, _keys(features), listing)
 
     def finish(self) -> None:
         """Write the manifest; pictures of which none could be read are a `NoImagesError`."""
@@ -160,48 +158,89 @@ class _Filling:
         self._writer.finish(fields, self._shape)
 
     def _keep(self, images: ImageFolder, listing: str) -> bool:
-        """Keep the part of a piece if it is there."""
-        kept = self._writer.kept(listing, whole=self._settled["on_error"] == "raise")
-        if kept is None:
+        """Keep the part of a piece if it is there, mended where more can be read by now."""
+        found = self._writer.found(listing)
+        if found is None:
             return False
-        rows, about = kept
-        self._read.update(images.labels[row] for row in np.flatnonzero(rows.valid))
-        self._shape = tuple(about["shape"])
-        self._images_per_second = about["images_per_second"]
-        self.seconds += about["seconds"]
-        self.kept_seconds += about["seconds"]
-        log.info("%s were there", count(len(images), "image"))
+        part, rows = found
+        self._shape = tuple(part.about["shape"])
+        self._images_per_second = part.about["images_per_second"]
+        again = self._tried_again(images, rows)
+        if again is None:
+            self._writer.keep(part, rows)
+            self._read.update(compress(images.labels, rows.valid))
+            log.info("%s were there", count(len(images), "image"))
+            return True
+        try:
+            mended = _mended(part, rows, again)
+        except StorageError:  # the vectors are damaged
+            return False
+        self._write(images, *mended, listing)
         return True
 
-    def _write(self, images: ImageFolder, features: Features, listing: str) -> None:
-        assert features.digests is not None
-        keys = iter(features.digests.tolist())
-        valid = [outcome.ok for outcome in features.outcomes]
-        self._read.update(compress(images.labels, valid))
-        self._writer.add(
-            flat(features.X),
-            images.paths,
-            images.labels,
-            features.outcomes,
-            [next(keys).decode() if ok else None for ok in valid],
-            listing,
-            {
-                "shape": self._shape,
-                "seconds": features.seconds,
-                "images_per_second": features.images_per_second,
-            },
-        )
+    def _tried_again(self, images: ImageFolder, rows: Rows) -> Features | None:
+        """Embed the pictures of a part that failed; None where they all fail again, or none did."""
+        failed = np.flatnonzero(~rows.valid).tolist()
+        if not failed:
+            return None
+        try:
+            return self._run(images.select(failed), hints=False)
+        except NoImagesError:
+            return None
+
+    def _run(self, images: ImageFolder, hints: bool) -> Features:
+        (features,) = run(images, [self._request], self._settled, hints=hints)
+        self._shape = features.X.shape[1:]
+        self.seconds += features.seconds
+        self._images_per_second = features.images_per_second
+        return features
+
+    def _write(
+        self,
+        images: ImageFolder,
+        vectors: np.ndarray,
+        outcomes: Sequence[Outcome | None],
+        keys: Sequence[str | None],
+        listing: str,
+    ) -> None:
+        self._read.update(compress(images.labels, (each is None or each.ok for each in outcomes)))
+        about = {"shape": self._shape, "images_per_second": self._images_per_second}
+        self._writer.add(vectors, images.paths, images.labels, outcomes, keys, listing, about)
 
     def _write_waiting(self, shape: tuple[int, ...]) -> None:
         """Write pieces of which no picture could be read, now that the columns are known."""
         waiting, self._waiting = self._waiting, []
         vectors = np.empty((0, math.prod(shape)), np.float32)
-        about = {"shape": shape, "seconds": 0.0, "images_per_second": math.nan}
         for images, outcomes, listing in waiting:
-            unknown = [None] * len(images)
-            self._writer.add(
-                vectors, images.paths, images.labels, outcomes, unknown, listing, about
-            )
+            self._write(images, vectors, outcomes, [None] * len(images), listing)
+
+
+def _keys(features: Features) -> list[str | None]:
+    """Return the digest of each picture; None where it failed."""
+    assert features.digests is not None
+    keys = iter(features.digests.tolist())
+    return [next(keys).decode() if outcome.ok else None for outcome in features.outcomes]
+
+
+def _mended(
+    part: Part, rows: Rows, again: Features
+) -> tuple[np.ndarray, list[Outcome | None], list[str | None]]:
+    """Put pictures that had failed into a part; return its vectors, outcomes and digests.
+
+    `again` has the outcomes of those that had failed, and the vectors of some.
+    """
+    was_there = rows.valid
+    outcomes, keys = list(rows.as_kept().outcomes), list(rows.digests)
+    for row, outcome, key in zip(
+        np.flatnonzero(~was_there), again.outcomes, _keys(again), strict=True
+    ):
+        outcomes[row], keys[row] = outcome, key
+    is_there = replace(rows, outcomes=outcomes).valid
+    places = np.cumsum(is_there) - 1
+    vectors = room_for((int(is_there.sum()), part.width), part.place.folder)
+    part.read(np.arange(len(part)), vectors, places[was_there])
+    vectors[places[is_there & ~was_there]] = flat(again.X)
+    return vectors, outcomes, keys
 
 
 def _listing(images: ImageFolder) -> str:

@@ -95,8 +95,32 @@ def test_parts_that_are_there_are_kept(photos, tmp_path, monkeypatch, fake_engin
     assert_same(found, featx.embed(photos, progress=False))
     done, again = fakes.FakeEngine.embedded, embed(photos, out, cache=False)
     assert fakes.FakeEngine.embedded == done
-    assert again.to_dict()["n_embedded"] == 16
     assert_same(again, found)
+
+
+@pytest.mark.filterwarnings("ignore::featx.ImageSourceWarning")
+@pytest.mark.parametrize("lazily", [False, True])
+def test_a_second_run_tells_what_was_there_and_what_is_new(photos, tmp_path, monkeypatch, lazily):
+    monkeypatch.setattr(matrix, "MEMORY_MAP_BYTES", 0 if lazily else 1 << 30)
+    out = tmp_path / "photos.features"
+    first = embed(photos, out, cache=False)
+    again = embed(photos, out, cache=False)
+    fakes.draw(photos / "red/005.png", (1, 2, 3))  # of the last part, of three
+    changed = embed(photos, out, cache=False)
+    for found, embedded in ((first, 16), (again, 0), (changed, 3)):
+        told = found.to_dict()
+        assert (told["n_embedded"], told["n_cached"], told["n_failed"]) == (
+            embedded,
+            16 - embedded,
+            2,
+        )
+        statuses = [each.status for each in found.outcomes]
+        assert statuses.count("embedded") == embedded
+        assert [each.status for batch in found.batches(7) for each in batch.outcomes] == [
+            each for each in statuses if each != "failed"
+        ]
+    assert again.summary.startswith("18 images: 16 from the cache, 2 failed, in ")
+    assert again.seconds == 0 < again.elapsed
 
 
 @pytest.mark.filterwarnings("ignore::featx.ImageSourceWarning")
@@ -152,22 +176,49 @@ def test_an_image_that_cannot_be_read_ends_the_run_where_asked(photos, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::featx.ImageSourceWarning")
-def test_an_image_that_can_be_read_by_now_is_there_once_where_failures_end_the_run(
-    photos, tmp_path, monkeypatch
+@pytest.mark.parametrize("on_error", ["skip", "raise"])
+def test_pictures_that_can_be_read_by_now_are_put_into_their_parts(
+    photos, tmp_path, monkeypatch, on_error
 ):
     out, read = tmp_path / "x.features", reader.read_file
-    paths = listed(photos / "green")
+    damaged = ("blue/003.png", "red/000.png")
+    paths = [path for path in listed(photos) if not path.endswith(damaged)]
+    expected = embed(paths, tmp_path / "whole.features", cache=False)
 
     def refused(path, **bound):
-        if path == paths[0]:
+        if path in denied:
             raise PermissionError(13, "not now")
         return read(path, **bound)
 
+    denied = {paths[0], paths[7], *paths[10:15]}  # all of the third part
     with monkeypatch.context() as patch:
         patch.setattr(reader, "read_file", refused)
-        assert len(embed(paths, out)) == len(paths) - 1
-    assert len(embed(paths, out)) == len(paths) - 1
-    assert embed(paths, out, on_error="raise").paths.tolist() == paths
+        assert len(embed(paths, out, cache=False)) == 9
+        before = parts(out)
+        assert len(embed(paths, out, cache=False)) == 9
+        assert parts(out) == before  # not written again
+        denied.remove(paths[7])
+        assert len(embed(paths, out, cache=False)) == 10
+    done = fakes.FakeEngine.embedded
+    found = embed(paths, out, cache=False, on_error=on_error)
+    assert fakes.FakeEngine.embedded - done == 6
+    assert_same(found, expected)
+    assert found.to_dict()["n_embedded"] == 6
+    assert_same(Features.load(out), expected)
+
+
+@pytest.mark.filterwarnings("ignore::featx.ImageSourceWarning")
+def test_a_part_whose_vectors_are_damaged_is_made_anew_where_it_would_be_mended(
+    photos, tmp_path, monkeypatch
+):
+    out, read = tmp_path / "x.features", reader.read_file
+    paths = listed(photos / "green")[:5]
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "read_file", lambda path: read(path if path != paths[0] else out))
+        found = embed(paths, out, cache=False)
+    part = out / "part-00000.parquet"
+    part.write_bytes(part.read_bytes().replace(found.X[1].tobytes(), bytes(4 * 9)))
+    assert_same(embed(paths, out, cache=False), featx.embed(paths, progress=False))
 
 
 def test_joined_networks_and_maps_go_into_a_folder(photos, tmp_path):

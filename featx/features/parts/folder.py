@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -50,9 +50,16 @@ class FeatureFolder:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
+        self,
+        path: str | os.PathLike[str],
+        root: str | os.PathLike[str] | None = None,
+        kept: Mapping[str, int] | None = None,
     ) -> None:
-        """Open the folder; `root` is where the pictures are, if that is told."""
+        """Open the folder; `root` is where the pictures are, if that is told.
+
+        `kept` names the parts that a run kept of an earlier one, with the pictures of each that
+        were embedded then: these count as cached.
+        """
         self.place = place_of(path)
         self.manifest = manifest = Manifest.read(self.place)
         if not manifest.finished:
@@ -69,6 +76,9 @@ class FeatureFolder:
             self.fields = fields_of(manifest.about)
         except (ArithmeticError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{self.place} cannot be used: {one_line(error)}") from error
+        self._kept = kept or {}
+        for status, n in (("embedded", -1), ("cached", 1)):
+            self.counts[status] += n * sum(self._kept.values())
         self._root = root
         self._last: tuple[int, Rows] | None = None
 
@@ -155,5 +165,7 @@ class FeatureFolder:
     def _rows_of(self, number: int) -> Rows:
         """Read all but the vectors of a part; the last one read is remembered."""
         if self._last is None or self._last[0] != number:
-            self._last = number, self._parts[number].rows()
+            part = self._parts[number]
+            rows = part.rows()
+            self._last = number, rows.as_kept() if part.name in self._kept else rows
         return self._last[1]

@@ -15,7 +15,7 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -68,6 +68,13 @@ class Rows:
     def valid(self) -> np.ndarray:
         """Which of the pictures have a vector."""
         return np.array([each is None or each.ok for each in self.outcomes], dtype=bool)
+
+    def as_kept(self) -> Rows:
+        """Return the rows as a later run finds them: what was embedded was there before."""
+        outcomes = [
+            replace(each, status="cached") if each and each.ok else each for each in self.outcomes
+        ]
+        return replace(self, outcomes=outcomes)
 
 
 def write_part(file: Path, rows: Rows, about: dict[str, Any]) -> None:

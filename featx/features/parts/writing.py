@@ -16,7 +16,7 @@ from featx.features.columns import texts_of
 from featx.features.description import description_of
 from featx.features.formats import flat
 from featx.features.parts.manifest import PART, Entry, Manifest
-from featx.features.parts.part import Rows, found_part, write_part
+from featx.features.parts.part import Part, Rows, found_part, write_part
 from featx.features.parts.place import place_of
 from featx.features.parts.rows import LazyRows
 from featx.features.whereabouts import Whereabouts, common_folder
@@ -32,13 +32,15 @@ _UNFINISHED = re.compile(r"\.(part-[0-9]+|_manifest)-[0-9a-f]{12}\.(parquet|json
 class FolderWriter:
     """Writes parts in order, and the manifest when all are there.
 
-    Parts that an earlier writer left behind are kept as long as `kept` finds them the same.
+    Parts that an earlier writer left behind can be kept; `kept` names those that were, with the
+    number of pictures that were embedded then.
     """
 
     def __init__(self, path: str | os.PathLike[str], made_by: str | None = None) -> None:
         """Take the folder, and the fingerprint of the recipe."""
         self.place = place_of(path)
         self.made_by = made_by
+        self.kept: dict[str, int] = {}
         self._begun = Manifest({"run": secrets.token_hex(16)}, finished=False)
         self._entries: list[Entry] = []
         self._outcomes: Counter[str] = Counter()
@@ -59,23 +61,25 @@ class FolderWriter:
         self.place.create()
         self._begun.write(self.place)
 
-    def kept(self, listing: str, *, whole: bool) -> tuple[Rows, dict[str, Any]] | None:
-        """Keep the next part if it is there and was made of the same pictures by the same recipe.
+    def found(self, listing: str) -> tuple[Part, Rows] | None:
+        """Return the next part, if it was made of the same pictures by the same recipe; or None.
 
-        `listing` tells of the pictures; with `whole` none of them may have failed. Returns the
-        part, without its vectors, and what `add` was told about it; or None.
+        `listing` tells of the pictures. The rows are without their vectors.
         """
         part = found_part(self.place, self._next) if self._next in self._files else None
         if part is None or part.about.get("made_of") != [self.made_by, listing]:
             return None
         try:
-            rows = part.rows()
+            return part, part.rows()
         except StorageError:  # damaged: it is made again
             return None
-        if whole and not rows.valid.all():
-            return None
+
+    def keep(self, part: Part, rows: Rows) -> None:
+        """Keep the next part as it was found."""
+        self.kept[part.name] = sum(
+            each is not None and each.status == "embedded" for each in rows.outcomes
+        )
         self._note(rows, part.about.get("labels_are"), self._files[part.name])
-        return rows, part.about
 
     def add(
         self,
