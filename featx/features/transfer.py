@@ -19,6 +19,8 @@ from featx.storage import objects
 from featx.storage.address import is_address, local_path, text_of
 from featx.storage.entry import Entry
 
+_NAME_LENGTH = 50  # characters, of four bytes each: a file has 255 of them at most
+
 
 @contextmanager
 def sent(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -32,7 +34,7 @@ def sent(path: str | os.PathLike[str]) -> Iterator[Path]:
         return
     check_suffix(Path(address))
     with _folder() as folder:
-        file = folder / address.rpartition("/")[2]
+        file = folder / _file_name(address)
         yield file
         for there, here in zip(files_of(address), files_of(file), strict=True):
             objects.write(there, Path(here))
@@ -50,7 +52,7 @@ def received(path: str | os.PathLike[str]) -> Iterator[Path]:
         return
     check_suffix(Path(address))
     with _folder() as folder:
-        file = folder / address.rpartition("/")[2]
+        file = folder / _file_name(address)
         _fetch(address, file)
         try:
             yield file
@@ -96,6 +98,11 @@ def _fetch(address: str, file: Path) -> None:
         except OSError:  # no room for the copy
             with storage_errors(here):
                 raise
+
+
+def _file_name(address: str) -> str:
+    """Return the end of an object's name, which may be longer than that of a file."""
+    return address.rpartition("/")[2][-_NAME_LENGTH:]
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def check_writable(address: str) -> None:
 
     Of S3 it is told; of other stores, that there is such a bucket and that it may be read.
     """
-    _refuse_web(address)
+    _refuse_unwritable(address)
     if scheme_of(address) == "s3":
         with explained(address, "write"):
             s3.check_writable(filesystem(address), address)
@@ -83,7 +83,7 @@ def check_writable(address: str) -> None:
 
 def write(address: str, data: bytes | Path) -> None:
     """Write bytes, or a file, as an object: whole or not at all."""
-    _refuse_web(address)
+    _refuse_unwritable(address)
     with explained(address, "write"):
         system = filesystem(address)
         path = system._strip_protocol(address)
@@ -175,11 +175,13 @@ def _look(addresses: Sequence[str]) -> list[Entry]:
     return found
 
 
-def _refuse_web(address: str) -> None:
+def _refuse_unwritable(address: str) -> None:
     if is_on_web(address):
         raise StorageError(
             f"cannot write {address}: a web server only gives; expected s3://, gs:// or az://"
         )
+    if "?versionId=" in address:  # s3fs would write the object of which this is a version
+        raise StorageError(f"cannot write {address}: expected a name without ?versionId=")
 
 
 def _listed(system: Any, start: str, root: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -39,6 +39,12 @@ def test_features_at_an_address_are_what_was_saved(suffix, features, bucket, tmp
     assert_same(featx.Features.load(address), features)
 
 
+def test_the_name_of_features_at_an_address_may_be_longer_than_that_of_a_file(features, bucket):
+    address = f"{bucket}/{'é' * 400}.csv"
+    features.save(address)
+    assert_same(featx.Features.load(address), features)
+
+
 def test_pieces_of_a_large_file_are_put_together(features, bucket, monkeypatch):
     features.save(f"{bucket}/photos.npz")
     monkeypatch.setattr(objects, "PIECE_BYTES", 100)

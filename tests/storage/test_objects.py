@@ -158,6 +158,12 @@ def test_a_web_server_neither_lists_nor_takes():
     assert "a web server only gives" in failure(write, "https://example.org/1.jpg", b"one")
 
 
+def test_a_version_of_an_object_is_not_written(bucket):
+    bucket.put("a", b"one")
+    assert "without ?versionId=" in failure(write, f"{bucket}/a?versionId=3", b"two")
+    assert bucket.get("a") == b"one"
+
+
 @pytest.mark.parametrize(("scheme", "extra"), [("s3", "s3"), ("gcs", "gs"), ("abfs", "az")])
 def test_a_package_that_is_missing_is_named(scheme, extra, monkeypatch):
     pytest.importorskip("fsspec")
