@@ -28,7 +28,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FLOORS = [
     ("text",),
     ("errors",),
-    ("forks", "paths"),
+    ("forks", "paths", "processes"),
     ("progress",),
     ("storage",),
     ("files",),

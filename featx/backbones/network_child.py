@@ -29,6 +29,7 @@ from featx.backbones.openvino_network import cut_openvino_network, layer_shapes
 from featx.backbones.openvino_trial import tried
 from featx.backbones.preprocessing import Preprocessing
 from featx.errors import ConversionError, FeatxError, WeightsError
+from featx.processes import python_command, python_environment
 
 if TYPE_CHECKING:
     import openvino
@@ -81,12 +82,10 @@ def _run(
         + _PER_PIXEL * input_size**2
         + _PER_THREAD * (os.cpu_count() or 1),
     }
-    package = str(Path(errors.__file__).parents[1])
-    paths = os.pathsep.join([package, *filter(None, sys.path)])
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", __name__, json.dumps(asked)],
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONFAULTHANDLER": ""},
+            python_command(__name__, json.dumps(asked)),
+            env=python_environment(PYTHONFAULTHANDLER=""),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

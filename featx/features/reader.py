@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import resource_tracker
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -33,6 +31,7 @@ from featx.images.quiet import quiet_pillow
 from featx.images.regular import MAX_FILE_BYTES, Stamp
 from featx.images.square import Square
 from featx.paths import file_of, member_of
+from featx.processes import Processes
 from featx.storage.address import is_absolute, is_address
 from featx.storage.entry import LargeObjectError
 from featx.storage.objects import AT_ONCE
@@ -132,7 +131,7 @@ class Reader:
         )
 
     def _files_by_processes(
-        self, todo: Sequence[int], pool: Executor, n: int
+        self, todo: Sequence[int], pool: Processes, n: int
     ) -> Iterator[ReadFile]:
         """Yield files by their places, in order, that `n` processes read a chunk at a time."""
         most = min(2 * n, self._most_ahead // _CHUNK)
@@ -141,7 +140,7 @@ class Reader:
             chunk = todo[start : start + _CHUNK]
             paths = [self._paths[index] for index in chunk]
             work = partial(read_chunk, paths, self._squares, measuring=self._measures_more())
-            waiting.append((chunk, _submitted(pool, work)))
+            waiting.append((chunk, pool.submit(work)))
             if len(waiting) > most:
                 yield from self._taken_over(*waiting.popleft())
         while waiting:
@@ -234,51 +233,22 @@ Read = tuple[ReadFile, Stamp | None, bytes | None]
 class _Starting:
     """Processes that are being started."""
 
-    pool: Executor
-    first: Future[list[Read]]  # work that is nothing: done once one of them is there
+    pool: Processes
+    each: Sequence[Future[object]]  # done once it is there
 
     def done(self) -> bool:
         """Whether they can be used."""
-        return self.first.done() and self.first.exception() is None
+        return any(one.done() and one.exception() is None for one in self.each)
 
 
 @contextmanager
 def _processes(n: int) -> Iterator[_Starting]:
     """Start processes that read and decode, and end them with the block."""
-    from joblib.externals.loky import ProcessPoolExecutor  # which never runs a user's own script
-
-    settings = (n, ImageFile.LOAD_TRUNCATED_IMAGES)
-    resource_tracker.ensure_running()  # else it is started within, and lets Ctrl-C through again
-    with _uninterrupted():
-        pool = ProcessPoolExecutor(n, initializer=_begin_process, initargs=settings)
+    pool = Processes(n, partial(_begin_process, n, ImageFile.LOAD_TRUNCATED_IMAGES))
     try:
-        yield _Starting(pool, _submitted(pool, list))
+        yield _Starting(pool, pool.start())
     finally:
-        pool.shutdown(wait=True, kill_workers=True)
-
-
-def _submitted(pool: Executor, work: Callable[[], list[Read]]) -> Future[list[Read]]:
-    """Hand work to the processes; where they are gone, the future says so."""
-    try:
-        with _uninterrupted():
-            return pool.submit(work)
-    except Exception as error:
-        lost: Future[list[Read]] = Future()
-        lost.set_exception(error)
-        return lost
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let processes that are started here never hear of Ctrl-C: this one ends them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        pool.close()
 
 
 def _begin_process(n: int, load_truncated: bool) -> None:
