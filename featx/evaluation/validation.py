@@ -230,7 +230,7 @@ def cross_validate(
         Processes; by default one per core where the work is long.
     progress : bool, default=True
         Show a progress bar on stderr for work of more than a second.
-    memory : int or str, optional
+    memory : number or str, optional
         As for `train`, such as "2GB": where the features need more, copies that are exact alone
         are kept together, and names that tell of groups are told and not measured with.
 

@@ -16,11 +16,11 @@ from featx.learning.out_of_core import Table, can_by_blocks, needed_by_blocks, s
 from featx.text import count, size
 
 #: Bytes, or a text such as "2GB" or "500 MB".
-Memory: TypeAlias = int | str
+Memory: TypeAlias = float | str
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
-_TEXT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS |= {"KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}
+_TEXT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?(?:e[0-9]{1,2})?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
 
 # Bytes, from peaks that tests/benchmarks/out_of_core.py measured.
 BASE_BYTES = 100_000_000  # beside everything else, such as buffers of libraries
@@ -68,11 +68,13 @@ def bytes_of(memory: Memory) -> int:
     OptionError
         Neither a number of bytes nor a text such as "2GB".
     """
-    number = memory if isinstance(memory, int | np.integer) else None
+    number: float | None = None
     if isinstance(memory, str) and (found := _TEXT.fullmatch(memory)):
         unit = _UNITS.get(found[2].upper())
-        number = None if unit is None else int(float(found[1]) * unit)
-    if number is None or isinstance(memory, bool) or number < 1:
+        number = None if unit is None else float(found[1]) * unit // 1
+    elif isinstance(memory, float | int | np.integer) and not isinstance(memory, bool):
+        number = float(memory)
+    if number is None or not number.is_integer() or number < 1:
         raise OptionError(
             f"memory is {memory!r}: expected a number of bytes, or a text such as '2GB' or '500MB'"
         )
@@ -88,7 +90,7 @@ def plan_of(features: Features, learner: Learner, memory: Memory) -> Plan:
         In memory, a memory map, or features of a folder that are read when they are asked for.
     learner : Learner
         What is to learn.
-    memory : int or str
+    memory : number or str
         Bytes above what Python and its libraries take, or a text such as "2GB".
 
     Raises

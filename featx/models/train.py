@@ -113,7 +113,7 @@ def train(
     keep_pictures : int, default=0
         How many pictures of each class the model keeps, 96 pixels wide or high, to show beside new
         ones that are like them. Whoever has the model file can see them.
-    memory : int or str, optional
+    memory : number or str, optional
         Bytes that training may take above what Python and its libraries do, or a text such as
         "2GB". Where the features need more, "logistic", "centroid" and "pca-mlp" learn from all of
         them, block by block, other classifiers from a sample; `training.fit` says which it was.

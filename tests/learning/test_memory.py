@@ -1,5 +1,7 @@
 """Memory is read as people write it, and decides how features are learned from."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -24,14 +26,21 @@ def features(n=6000, columns=600, classes=3):
         ("500MB", 500_000_000),
         ("1GiB", 1 << 30),
         ("4096", 4096),
+        ("1e9", 10**9),
+        ("2G", 2 * 10**9),
+        ("400m", 400_000_000),
+        ("2Gi", 2 << 30),
         (10**9, 10**9),
+        (1e9, 10**9),
     ],
 )
 def test_memory_is_a_number_with_or_without_a_unit(text, number):
     assert bytes_of(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "much", "GB", "-1GB", "1 2GB", "3 bananas", 0, 1.5, True])
+@pytest.mark.parametrize(
+    "text", ["", "much", "GB", "-1GB", "1 2GB", "3 bananas", "2i", 0, 1.5, True, math.nan, math.inf]
+)
 def test_what_is_no_memory_is_told_with_what_is(text):
     with pytest.raises(OptionError) as caught:
         bytes_of(text)
