@@ -8,15 +8,16 @@ BIN = $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/featx demo
 
-# Two processes, side by side: one of them imports no deep-learning framework.
+# Two processes, side by side: one of them imports no deep-learning framework. Each line that they
+# print begins with the name of its half. `make test TESTS=tests/cli` runs some.
 test: $(VENV)/.installed-test
-	$(MAKE) --jobs=2 --output-sync=target test-quick test-keras
+	$(MAKE) --jobs=2 test-quick test-keras
 
 test-quick: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not keras and not slow"
+	exec $(BIN)/python -m tests.half quick -m "not keras and not slow" $(TESTS)
 
 test-keras: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "keras and not slow"
+	exec $(BIN)/python -m tests.half keras -m "keras and not slow" $(TESTS)
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

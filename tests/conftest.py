@@ -19,6 +19,7 @@ from fakes import as_features
 from featx.backbones import shipped
 
 ROOT = Path(__file__).resolve().parents[1]
+pytest_plugins = ["hangs"]
 
 # Tests may import OpenVINO and NNCF by themselves, which would report that to their makers, from
 # threads that fork; two of these at a time can wait for each other for ever.
