@@ -16,7 +16,7 @@ from featx.backbones.table import DEFAULT_BACKBONE
 from featx.cli.help import GROUPS, option
 from featx.cli.output import complain, is_quiet
 from featx.features.options import OPTIONS, Option, options_of, type_of
-from featx.features.parts.folder import names_folder
+from featx.features.parts.folder import check_outside, names_folder
 from featx.files import PAGES, cache_folder, check_writable
 from featx.images.table import check_no_source
 from featx.learning.classifiers import CLASS_WEIGHTS
@@ -150,6 +150,7 @@ def file_option(
         if path is not None:
             if what:
                 check_no_source(path, what)
+            check_outside(path)
             if not (folder and names_folder(path)):
                 check_writable(path, suffixes, anywhere=folder)
         return path

@@ -28,7 +28,7 @@ from featx.features.columns import (
     texts_of,
 )
 from featx.features.description import description_of, fields_of
-from featx.features.parts.folder import FeatureFolder, names_folder
+from featx.features.parts.folder import FeatureFolder, check_outside, names_folder
 from featx.features.parts.rows import chosen_rows
 from featx.features.parts.writing import save_folder
 from featx.features.recipe import Recipe
@@ -315,10 +315,11 @@ class Features(Summarised):
         Raises
         ------
         OptionError
-            Another suffix; views in a folder.
+            Another suffix; views in a folder; a place within a folder of features.
         StorageError
             It cannot be written; an older file at `path` is left as it was.
         """
+        check_outside(path)
         if names_folder(path):
             save_folder(self, path)
             return

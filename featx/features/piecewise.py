@@ -23,7 +23,7 @@ from featx.features.calibration import calibrated
 from featx.features.formats import FOLDER_SUFFIX, SUFFIXES, flat
 from featx.features.matrix import Features, open_folder
 from featx.features.options import EmbedOptions
-from featx.features.parts.folder import names_folder
+from featx.features.parts.folder import check_outside, names_folder
 from featx.features.parts.part import Part, Rows
 from featx.features.parts.writing import FolderWriter
 from featx.features.request import Request, calibrations_in
@@ -52,6 +52,7 @@ def check_out(out: str | os.PathLike[str], settled: EmbedOptions, networks: int)
             f"out is {os.fspath(out)!r}, and there are {networks} networks: expected one, or "
             "several that + joins; save the others by themselves"
         )
+    check_outside(out)
     if not names_folder(out):
         check_writable(out, (*SUFFIXES, FOLDER_SUFFIX), anywhere=True)
     elif settled["views"]:

@@ -125,7 +125,7 @@ def test_a_second_run_tells_what_was_there_and_what_is_new(photos, tmp_path, mon
 
 @pytest.mark.filterwarnings("ignore::featx.ImageSourceWarning")
 @pytest.mark.parametrize("change", ["picture", "label", "recipe", "part", "damage"])
-def test_what_changed_is_made_anew(photos, tmp_path, change):
+def test_what_changed_is_made_anew(photos, tmp_path, change, caplog):
     out, labels, options = tmp_path / "photos.features", ["a"] * 18, {}
     embed(listed(photos), out, labels=labels)
     before = parts(out)
@@ -140,7 +140,16 @@ def test_what_changed_is_made_anew(photos, tmp_path, change):
         damaged.unlink()
     else:
         damaged.write_bytes(damaged.read_bytes()[:-9])
-    found = embed(listed(photos), out, labels=labels, **options)
+    with caplog.at_level("WARNING"):
+        found = embed(listed(photos), out, labels=labels, **options)
+    told = {
+        "picture": "photos.features was made of other pictures or labels, or they have changed: "
+        "from part-00003.parquet on, what differs is made anew",
+        "recipe": "photos.features has features of another recipe: they are replaced",
+    }
+    told["label"] = told["picture"]
+    assert caplog.text.count("photos.features ") == (change in told)
+    assert told.get(change, "") in caplog.text
     assert_same(found, featx.embed(listed(photos), labels=labels, progress=False, **options))
     same = {name for name, each in parts(out).items() if each == before[name]}
     assert same == (set() if change == "recipe" else set(before) - {last})
@@ -254,13 +263,36 @@ def test_out_of_a_file_at_an_address_saves_it(photos, bucket):
         ("no/x.features", {}, "there is no such folder; create it first"),
         ("photos", {}, r"expected a name that ends in .*, \.features"),
         ("photos/", {}, "holds other files, such as "),
+        (
+            "there.features/part-00000.parquet",
+            {},
+            r"there\.features is a folder of features, whose",
+        ),
+        ("there.features/x.npz", {}, "name a place outside of it"),
+        ("there.features/x.features", {}, "name a place outside of it"),
     ],
 )
 def test_what_cannot_be_written_is_said_before_any_work(photos, tmp_path, out, options, text):
+    made = Features(np.ones((1, 2), np.float32), None, ["a.jpg"])
+    made.save(tmp_path / "there.features")
     with pytest.raises((OptionError, StorageError), match=text):
         embed(photos, f"{tmp_path}/{out}", **options)
+    if "there" in out:
+        with pytest.raises(OptionError, match=text):
+            made.save(f"{tmp_path}/{out}")
     assert fakes.FakeEngine.embedded == 0
     assert not (tmp_path / "x.features").exists()
+    assert Features.load(tmp_path / "there.features").X.tolist() == [[1, 1]]
+
+
+def test_a_folder_of_pictures_in_a_bucket_takes_no_features(photos, bucket):
+    bucket.put_folder(photos, "photos.features")
+    with pytest.raises(StorageError, match="holds other files, such as blue"):
+        embed(f"{bucket}/photos.features/", f"{bucket}/photos.features/")
+    embed(photos / "green", f"{bucket}/x.features/")
+    embed(photos / "green", f"{bucket}/x.features/")
+    with pytest.raises(OptionError, match="name a place outside of it"):
+        embed(photos / "green", f"{bucket}/x.features/y.features")
 
 
 @pytest.mark.filterwarnings("ignore::featx.ImageSourceWarning")

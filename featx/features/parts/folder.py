@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.errors import StorageError, one_line
+from featx.errors import OptionError, StorageError, one_line
 from featx.features.columns import as_paths, labels_from_texts
 from featx.features.description import fields_of
 from featx.features.formats import FOLDER_SUFFIX
@@ -22,7 +22,7 @@ from featx.features.parts.place import place_of
 from featx.features.parts.rows import LazyRows
 from featx.features.whereabouts import Whereabouts
 from featx.images.decode import Outcome
-from featx.storage.address import is_address
+from featx.storage.address import is_address, local_path, text_of
 
 
 def names_folder(path: str | os.PathLike[str]) -> bool:
@@ -41,6 +41,22 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     if place.folder is not None:
         return os.path.isfile(place.folder / NAME)
     return str(place).lower().endswith(FOLDER_SUFFIX) and NAME in place.files()
+
+
+def check_outside(path: str | os.PathLike[str]) -> None:
+    """Check that what is to be written is in no folder of features; else an `OptionError`."""
+    text = local_path(text_of(path)).rstrip("/")
+    if is_address(text):
+        above = [text[:end] for end, each in enumerate(text) if each == "/"]
+        above = [each for each in above if each.lower().endswith(FOLDER_SUFFIX)]
+    else:
+        above = [str(each) for each in Path(os.path.abspath(os.path.expanduser(text))).parents]
+    for folder in above:
+        if is_folder(folder):
+            raise OptionError(
+                f"cannot write {text}: {folder} is a folder of features, whose files are its own; "
+                "name a place outside of it"
+            )
 
 
 class FeatureFolder:

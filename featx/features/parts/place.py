@@ -43,7 +43,10 @@ class Place(Protocol):
     def threads(self) -> int: ...
 
     def files(self) -> dict[str, int]:
-        """List the files with their bytes, hidden ones too; none where there is no folder."""
+        """List the files, and the folders, with their bytes, hidden ones too.
+
+        There are none where there is no folder.
+        """
 
     def opened(self, name: str) -> BinaryIO:
         """Open a file to read pieces of it; what is none is an `OSError`."""
@@ -109,9 +112,11 @@ class AddressPlace:
 
     def files(self) -> dict[str, int]:
         start = f"{self.address}/"
-        found = {each.address.removeprefix(start): each.size for each in entries(start)}
         self._sizes.clear()
-        self._sizes.update({name: size for name, size in found.items() if "/" not in name})
+        for each in entries(start):
+            name, inside, _ = each.address.removeprefix(start).partition("/")
+            if name:
+                self._sizes[name] = 0 if inside else each.size
         return dict(self._sizes)
 
     def opened(self, name: str) -> BinaryIO:

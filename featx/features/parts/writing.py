@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.errors import OptionError, StorageError
+from featx.errors import OptionError, StorageError, get_logger
 from featx.features.columns import texts_of
 from featx.features.description import description_of
 from featx.features.formats import flat
@@ -25,6 +25,8 @@ from featx.images.labels import Label
 from featx.text import printable
 
 PART_ROWS = 8192
+
+log = get_logger(__name__)
 
 _UNFINISHED = re.compile(r"\.(part-[0-9]+|_manifest)-[0-9a-f]{12}\.(parquet|json)")
 
@@ -48,6 +50,7 @@ class FolderWriter:
         self._unlabelled = 0
         self._files: dict[str, int] = {}  # that were there before
         self._folders: list[str | None] = []  # of the pictures of each part
+        self._others_are_told = False
 
     def start(self) -> None:
         """Make the folder, and check that it can be written; else a `StorageError`."""
@@ -67,12 +70,16 @@ class FolderWriter:
         `listing` tells of the pictures. The rows are without their vectors.
         """
         part = found_part(self.place, self._next) if self._next in self._files else None
-        if part is None or part.about.get("made_of") != [self.made_by, listing]:
+        if part is None:
             return None
         try:
-            return part, part.rows()
+            made_of, rows = part.about.get("made_of"), part.rows()
         except StorageError:  # damaged: it is made again
             return None
+        if made_of == [self.made_by, listing]:
+            return part, rows
+        self._tell_of_others(isinstance(made_of, list) and made_of[:1] == [self.made_by])
+        return None
 
     def keep(self, part: Part, rows: Rows) -> None:
         """Keep the next part as it was found."""
@@ -120,6 +127,20 @@ class FolderWriter:
         Manifest(about, tuple(shape), tuple(self._entries), labels, self._unlabelled).write(
             self.place
         )
+
+    def _tell_of_others(self, same_recipe: bool) -> None:
+        """Say, once, that the folder was made of something else."""
+        if self._others_are_told:
+            return
+        self._others_are_told = True
+        if same_recipe:
+            log.warning(
+                "%s was made of other pictures or labels, or they have changed: from %s on, what "
+                "differs is made anew",
+                *(self.place, self._next),
+            )
+        else:
+            log.warning("%s has features of another recipe: they are replaced", self.place)
 
     def _check_alone(self) -> None:
         """Check that no run has begun to write here since: parts of two would be mixed."""
