@@ -102,8 +102,9 @@ class Table:
         """
         column = self.column(name)
         if column is None:
+            known = f"the columns {listed(self.columns)}" if self.columns else "no other columns"
             raise ImageSourceError(
-                f"{self.name} has the columns {listed(self.columns)}: expected `{name}`; name the "
+                f"{self.name} has {known}: expected `{name}`; name the "
                 f"one of the {what} by --{option.replace('_', '-')} (in Python {option}=)"
             )
         return column

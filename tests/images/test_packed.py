@@ -219,6 +219,19 @@ def test_names_that_lead_out_of_an_archive_are_left_alone(here):
         assert "4 members have names that lead out of the archive" in images.notes[0]
 
 
+def test_a_sparse_member_is_said_to_be_left_alone(here):
+    info = tarfile.TarInfo("1.png")
+    info.type = tarfile.GNUTYPE_SPARSE
+    with tarfile.open("x.tar", "w") as archive:
+        archive.addfile(info)
+        archive.addfile(tarfile.TarInfo("2.png"))
+    images = ImageFolder.of("x.tar")
+    assert images.paths == ("tar://2.png::x.tar",)
+    assert images.notes == (
+        "x.tar: sparse members are left alone: expected those of a tar without --sparse",
+    )
+
+
 def test_links_in_an_archive_are_no_pictures(here):
     info = tarfile.TarInfo("link.png")
     info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
@@ -401,6 +414,30 @@ def test_a_row_without_a_picture_says_so(here):
             read_file(path)
     with pytest.raises(OSError, match=r"no such picture in x\.parquet"):
         read_file("parquet://image/3::x.parquet")
+
+
+def test_damage_of_a_table_is_said_in_a_line(photos, here):
+    data = table_of(photos, here / "x.parquet", plain=True).read_bytes()
+    rows = ImageFolder.of("x.parquet").paths
+    said = []
+    for place in range(0, len(data) // 2, len(data) // 60):
+        Path("x.parquet").write_bytes(data[:place] + b"\xff" * 8 + data[place + 8 :])
+        for row in rows:
+            try:
+                read_file(row)
+            except OSError as error:
+                said.append(str(error))
+    assert any("thrift" in each for each in said), said
+    assert [each for each in said if "\n" in each] == []
+
+
+def test_a_table_of_two_columns_of_one_name_is_refused(here):
+    pq.write_table(pa.table([[b"1"], [b"2"]], names=["image", "image"]), "x.parquet")
+    with pytest.raises(ImageSourceError, match="2 columns are called `image`: expected one"):
+        ImageFolder.of("x.parquet")
+    pq.write_table(pa.table({"image": [b"1"]}), "x.parquet")
+    with pytest.raises(ImageSourceError, match=r"x\.parquet has no other columns: expected `kind`"):
+        ImageFolder.of("x.parquet", label_column="kind")
 
 
 def test_a_picture_that_stands_in_a_thousand_rows_is_in_memory_once(here):

@@ -95,6 +95,8 @@ class ParquetTable:
             found = picture_column(schema, column)
             if found is None:
                 raise OSError(f"no column `{column}` of pictures")
+            if (same := schema.names.count(found)) > 1:
+                raise OSError(f"{same} columns are called `{found}`: expected one")
             is_struct = not _is_binary(schema.field(found).type)
             self.column, self._leaf = found, f"{found}.bytes" if is_struct else found
             groups = [table.metadata.row_group(n) for n in range(table.num_row_groups)]
@@ -208,9 +210,9 @@ def _errors() -> Iterator[None]:
     """Turn whatever Arrow says of a damaged table into an `OSError`."""
     try:
         yield
-    except (OSError, KeyError):
-        raise
     except Exception as error:
+        if isinstance(error, OSError | KeyError) and "\n" not in str(error):
+            raise
         raise OSError(f"a damaged table: {one_line(error)}") from error
 
 

@@ -20,7 +20,8 @@ from featx.images.regular import check_size
 from featx.text import count
 
 _BLOCK = 512  # bytes
-_FILES, _LONG_NAME, _EXTENDED = b"0\x007", b"L", b"x"  # types of members
+_FILES, _LONG_NAME, _EXTENDED, _SPARSE = b"0\x007", b"L", b"x", b"S"  # types of members
+_SPARSE_NOTE = "sparse members are left alone: expected those of a tar without --sparse"
 _MOST_OF_NAME = 1 << 16  # bytes of a member that tells the name of the next
 _MOST_OF_LABEL = 1 << 10  # bytes of a .cls
 _MOST_OF_JSON = 1 << 20
@@ -180,6 +181,8 @@ def _entries(file: ContainerFile, notes: list[str]) -> Iterator[_Entry]:
         elif kind in _FILES:
             own = own if size < 0 else size
             yield _Entry(name or _name(header), start, own)
+        elif kind == _SPARSE and _SPARSE_NOTE not in notes:
+            notes.append(_SPARSE_NOTE)
         if kind not in (_LONG_NAME, _EXTENDED):
             name, size = "", -1
         place += -(-own // _BLOCK) * _BLOCK
