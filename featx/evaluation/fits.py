@@ -80,6 +80,7 @@ def fit_all_by_blocks(
     results have none.
     """
     table, classes = Table.of(plan.features), plan.features.classes
+    keep = plan.room_for_probabilities
     fitted = []
     with (
         progress_bar(progress or "", len(parts), "fits", shown=progress is not None) as bar,
@@ -89,10 +90,11 @@ def fit_all_by_blocks(
             start = time.perf_counter()
             pipeline, _ = fit_by_blocks(learner, table, train, plan.room)
             after = time.perf_counter()
-            predicted, probabilities = predict_by_blocks(pipeline, table.matrices, test, classes)
+            predicted, probabilities = predict_by_blocks(
+                pipeline, table.matrices, test, classes, keep_probabilities=keep
+            )
             done = time.perf_counter()
-            kept = probabilities if plan.room_for_probabilities else None
-            fitted.append(Fitted(predicted, kept, after - start, done - after))
+            fitted.append(Fitted(predicted, probabilities, after - start, done - after))
             bar.update()
     return fitted
 

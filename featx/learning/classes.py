@@ -30,6 +30,13 @@ def labels_to_learn(features: Features) -> np.ndarray:
     return features.y
 
 
+def rows_by_class(y: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each class, in the order of the classes."""
+    _, of_class = np.unique(y, return_inverse=True)
+    order = np.argsort(of_class, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(of_class[order])) + 1)
+
+
 def labelled_images(source: ImageSource, labels: Labels = None, **options: Any) -> ImageFolder:
     """Take images to learn from: `images_and_test` where nothing is measured on a test."""
     return _learnable(divided_images(source, labels, **options).to_learn(measuring=False))

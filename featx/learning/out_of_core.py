@@ -18,10 +18,13 @@ import numpy as np
 from featx.features.blocks import BLOCK_BYTES, row_blocks
 from featx.features.matrix import Features
 from featx.images.labels import Label
+from featx.learning.classes import rows_by_class
 from featx.learning.learner import Learner, predict
 from featx.learning.moments import Moments
 from featx.text import count
 
+_FEWEST_OF_CLASS = 10  # rows in a sample, as far as there is room
+_FEWEST_OF_LAST = 2  # and at least, of what comes last
 _BLOCKS = 8  # copies of a block, of float32, that are in memory at once
 
 
@@ -77,18 +80,26 @@ class BlockFit:
     Attributes
     ----------
     fit : callable
-        Fits a pipeline to rows of a table within some bytes; it returns the number of rows that
-        what comes last has learned from.
+        Fits to rows of a table what of a pipeline learns from all of them.
     squares : int
         Matrices of columns x columns, of float64, that it needs at once.
     first, last : str
         What learns from all rows, and what comes last; the latter is empty where nothing does.
+    per_class, per_column : int
+        Bytes that what comes last takes of a row for each class, and for each of its columns.
     """
 
-    fit: Callable[[Any, Table, np.ndarray, int], int]
+    fit: Callable[[Any, Table, np.ndarray], None]
     squares: int
     first: str
     last: str = ""
+    per_class: int = 0
+    per_column: int = 0
+
+    def bytes_of_image(self, table: Table, classes: int, width: int) -> int:
+        """Return how many bytes what comes last takes of an image, in so many columns."""
+        of_row = self.per_class * classes + self.per_column * width + table.y.itemsize
+        return len(table.matrices) * of_row
 
 
 def can_by_blocks(learner: Learner) -> bool:
@@ -98,9 +109,11 @@ def can_by_blocks(learner: Learner) -> bool:
 
 def needed_by_blocks(learner: Learner, table: Table) -> int:
     """Return how many bytes such a fit takes at least."""
-    classes = len(np.unique(table.y))
-    squares = 8 * _FITS[learner.given].squares * table.columns**2
-    return squares + _BLOCKS * (BLOCK_BYTES + 8 * classes * table.columns)
+    how, classes = _FITS[learner.given], len(np.unique(table.y))
+    first = 8 * how.squares * table.columns**2
+    first += _BLOCKS * (BLOCK_BYTES + 8 * classes * table.columns)
+    last = _FEWEST_OF_LAST * classes * how.bytes_of_image(table, classes, table.columns)
+    return max(first, last)
 
 
 def fit_by_blocks(learner: Learner, table: Table, rows: np.ndarray, room: int) -> tuple[Any, str]:
@@ -110,7 +123,8 @@ def fit_by_blocks(learner: Learner, table: Table, rows: np.ndarray, room: int) -
     """
     how = _FITS[learner.given]
     pipeline = learner.build_for(table.y[rows], table.columns, len(table.matrices) - 1)
-    last = how.fit(pipeline, table, rows, room)
+    how.fit(pipeline, table, rows)
+    last = _fit_last(how, pipeline, table, rows, room) if how.last else len(rows)
     told = f"{how.first} from {count(len(rows), 'image')}"
     if how.last:
         told += f", {how.last} from {'all of them' if last == len(rows) else f'{last:,} of them'}"
@@ -118,15 +132,22 @@ def fit_by_blocks(learner: Learner, table: Table, rows: np.ndarray, room: int) -
 
 
 def predict_by_blocks(
-    fitted: Any, matrices: Sequence[Any], rows: np.ndarray, classes: Sequence[Label]
+    fitted: Any,
+    matrices: Sequence[Any],
+    rows: np.ndarray,
+    classes: Sequence[Label],
+    *,
+    keep_probabilities: bool = True,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Predict rows as `predict` does; probabilities are float32.
+    """Predict rows as `predict` does; probabilities, if they are to be kept, are float32.
 
     `matrices` are features of images, and of each of their views, as `Table` has them.
     """
     names = np.array(classes)
     labels = np.empty(len(rows), names.dtype)
-    probabilities: np.ndarray | None = np.empty((len(rows), len(names)), np.float32)
+    probabilities: np.ndarray | None = None
+    if keep_probabilities:
+        probabilities = np.empty((len(rows), len(names)), np.float32)
     start = 0
     for together in zip(*(row_blocks(X, rows) for X in matrices), strict=True):
         X, *views = (values for _, values in together)
@@ -142,49 +163,44 @@ def predict_by_blocks(
 
 
 def sample_of(y: np.ndarray, rows: np.ndarray, most: int) -> np.ndarray:
-    """Choose about so many of some rows, in rising order, as many of each class as it has share.
+    """Choose no more than so many of some rows, in rising order; one of each class at least.
 
-    Of small classes ten are kept, or all.
+    Of small classes ten are kept, or all, as far as there is room; the others are drawn from each
+    class by its share.
     """
     if len(rows) <= most:
         return rows
+    of_classes = [rows[own] for own in rows_by_class(y[rows])]
+    sizes = np.array([len(own) for own in of_classes])
+    least = np.minimum(sizes, np.clip(most // len(sizes), 1, _FEWEST_OF_CLASS))
+    further = (sizes - least) * max(0, most - least.sum()) // max(1, (sizes - least).sum())
     random = np.random.default_rng(0)
-    kept = []
-    for name in np.unique(y[rows]):
-        own = rows[y[rows] == name]
-        number = min(len(own), max(_FEWEST_OF_CLASS, len(own) * most // len(rows)))
-        kept.append(random.choice(own, number, replace=False))
+    kept = [
+        random.choice(own, number, replace=False)
+        for own, number in zip(of_classes, least + further, strict=True)
+    ]
     return np.sort(np.concatenate(kept))
 
 
-_FEWEST_OF_CLASS = 10  # rows in a sample
-
-
-def _fit_logistic(pipeline: Any, table: Table, rows: np.ndarray, room: int) -> int:
-    (_, root), (_, discriminants), (_, regression) = pipeline.steps
+def _fit_logistic(pipeline: Any, table: Table, rows: np.ndarray) -> None:
+    (_, root), (_, discriminants), _ = pipeline.steps
     names, of_class = np.unique(table.y, return_inverse=True)
     moments = Moments(len(names), table.columns)
     for chosen, values in table.blocks(rows):
         moments.add(root.fit(values).transform(values), of_class[chosen])
     discriminants.fit_moments(moments, np.float32)
-    del moments
-    return _fit_last(
-        regression, table, rows, [root, discriminants], room, per_class=24, per_column=4
-    )
 
 
-def _fit_pca_mlp(pipeline: Any, table: Table, rows: np.ndarray, room: int) -> int:
-    (_, variance), (_, pca), (_, perceptron) = pipeline.steps
+def _fit_pca_mlp(pipeline: Any, table: Table, rows: np.ndarray) -> None:
+    (_, variance), (_, pca), _ = pipeline.steps
     _fit_variance(variance, table, rows)
     moments = Moments(1, int(variance.get_support().sum()))
     for _, values in table.blocks(rows):
         moments.add(variance.transform(values), np.zeros(len(values), int))
     pca.fit(_rows_like(moments))
-    del moments
-    return _fit_last(perceptron, table, rows, [variance, pca], room, per_class=10, per_column=8)
 
 
-def _fit_centroid(pipeline: Any, table: Table, rows: np.ndarray, room: int) -> int:
+def _fit_centroid(pipeline: Any, table: Table, rows: np.ndarray) -> None:
     """Fit the nearest centroid to two rows a class that have its mean and the common spread."""
     (_, variance), (_, normalizer), (_, centroid) = pipeline.steps
     _fit_variance(variance, table, rows)
@@ -205,7 +221,6 @@ def _fit_centroid(pipeline: Any, table: Table, rows: np.ndarray, room: int) -> i
     squares = np.maximum(squares - (sums * means).sum(axis=0), 0)
     spread = np.sqrt(squares / (counts.sum() - len(names)) / 2)
     centroid.fit(np.concatenate([means - spread, means + spread]), np.tile(names, 2))
-    return len(rows)
 
 
 def _fit_variance(variance: Any, table: Table, rows: np.ndarray) -> None:
@@ -232,26 +247,13 @@ def _rows_like(moments: Moments) -> np.ndarray:
     return np.concatenate([mean - half, mean + half])
 
 
-def _fit_last(
-    estimator: Any,
-    table: Table,
-    rows: np.ndarray,
-    steps: Sequence[Any],
-    room: int,
-    *,
-    per_class: int,
-    per_column: int,
-) -> int:
-    """Fit what comes after fitted steps, to as many rows as there is room for.
-
-    It takes so many bytes of each row for each class, and for each column. Returns the number of
-    rows.
-    """
+def _fit_last(how: BlockFit, pipeline: Any, table: Table, rows: np.ndarray, room: int) -> int:
+    """Fit what comes last to as many rows as there is room for, and return their number."""
+    *steps, last = (step for _, step in pipeline.steps)
     width = _after(steps, next(table.blocks(rows[:1]))[1]).shape[1]
-    classes = len(np.unique(table.y))
-    each = len(table.matrices) * (per_class * classes + per_column * width + table.y.itemsize)
+    each = how.bytes_of_image(table, len(np.unique(table.y)), width)
     kept = sample_of(table.y, rows, max(1, room // each))
-    estimator.fit(table.transformed(steps, kept, width), table.labels(kept))
+    last.fit(table.transformed(steps, kept, width), table.labels(kept))
     return len(kept)
 
 
@@ -262,7 +264,7 @@ def _after(steps: Sequence[Any], values: np.ndarray) -> np.ndarray:
 
 
 _FITS = {
-    "logistic": BlockFit(_fit_logistic, 5, "discriminants", "regression"),
-    "pca-mlp": BlockFit(_fit_pca_mlp, 10, "principal components", "perceptron"),
+    "logistic": BlockFit(_fit_logistic, 5, "discriminants", "regression", 12, 4),
+    "pca-mlp": BlockFit(_fit_pca_mlp, 10, "principal components", "perceptron", 10, 8),
     "centroid": BlockFit(_fit_centroid, 0, "means"),
 }

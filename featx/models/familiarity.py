@@ -23,6 +23,7 @@ from featx.evaluation.evaluation import UNFAMILIAR_SHARE
 from featx.features.blocks import row_blocks
 from featx.features.duplicates import find_duplicates
 from featx.features.matrix import Features
+from featx.learning.classes import rows_by_class
 
 # Measured by tests/benchmarks/unfamiliar.py, on classes that were left out of grocery20 and
 # caltech15 (the hard case) and five networks: the mean area under the curve was 0.949 for these
@@ -38,6 +39,7 @@ _ENOUGH_TO_COUNT = 100
 _LEAST = 1e-5  # threshold; pictures that differ by less are the same
 MOST_COLUMNS = 4096  # of a prototype; wider features are added up
 _CHUNK = 1024  # pictures that are judged at once
+_PER_VALUE = 16  # bytes, of the vectors that are looked at and of their prototypes
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,20 +103,30 @@ class Familiarity:
 
 
 def learn_familiarity(
-    features: Features, kept: np.ndarray | None = None, copies: np.ndarray | None = None
+    features: Features,
+    kept: np.ndarray | None = None,
+    copies: np.ndarray | None = None,
+    room: int | None = None,
 ) -> tuple[Familiarity, np.ndarray]:
     """Learn what training pictures look like.
 
-    `copies` numbers which are copies of one another; by default these are looked for. Returns also
-    which of the pictures are familiar, of shape (n,), bool, each judged without itself and, where
-    `kept` numbers what goes together, such as pictures of one patient, without these.
+    `copies` numbers which are copies of one another; by default these are looked for. `room` is how
+    many bytes that may take. Returns also which of the pictures are familiar, of shape (n,), bool,
+    each judged without itself and, where `kept` numbers what goes together, such as pictures of one
+    patient, without these.
     """
     X, y = features.X, features.y
     assert y is not None
-    rows = _sample(y, find_duplicates(features).groups if copies is None else copies)
+    width = min(features.width, MOST_COLUMNS)
+    most = None if room is None else room // (_PER_VALUE * width)
+    rows = _sample(y, find_duplicates(features).groups if copies is None else copies, most)
     if not _have_others(y[rows]).any():  # each class is one picture, copied or nearly so
-        rows = _sample(y, np.arange(len(y)))
-    vectors = np.concatenate([roots(values) for _, values in row_blocks(X, rows)])
+        rows = _sample(y, np.arange(len(y)), most)
+    vectors = np.empty((len(rows), width), np.float32)
+    start = 0
+    for _, values in row_blocks(X, rows, _CHUNK):
+        vectors[start : start + len(values)] = roots(values)
+        start += len(values)
     classes = y[rows]
     groups = _groups(vectors, classes)
     sums = np.zeros((groups.max() + 1, vectors.shape[1]), np.float32)
@@ -137,15 +149,19 @@ def _have_others(y: np.ndarray) -> np.ndarray:
     return np.asarray(sizes[classes] > 1)
 
 
-def _sample(y: np.ndarray, copies: np.ndarray) -> np.ndarray:
-    """Choose the rows to learn from: one of each group of copies, and not all of large classes."""
+def _sample(y: np.ndarray, copies: np.ndarray, limit: int | None) -> np.ndarray:
+    """Choose the rows to learn from: one of each group of copies, and not all of large classes.
+
+    There are no more than the limit, if there is one, but for two a class.
+    """
     _, first = np.unique(copies, return_index=True)
-    classes, names = y[first], np.unique(y)
-    most = max(_FEWEST_PICTURES, _MOST_PICTURES // len(names))
-    kept = []
-    for name in names:
-        own = first[classes == name]
-        kept.append(own[np.linspace(0, len(own) - 1, min(most, len(own))).astype(int)])
+    classes = rows_by_class(y[first])
+    most = max(_FEWEST_PICTURES, _MOST_PICTURES // len(np.unique(y)))
+    if limit is not None:
+        most = max(2, min(most, limit // len(classes)))
+    kept = [
+        first[own[np.linspace(0, len(own) - 1, min(most, len(own))).astype(int)]] for own in classes
+    ]
     return np.sort(np.concatenate(kept))
 
 
@@ -153,16 +169,18 @@ def _groups(vectors: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Divide the pictures of each class into groups of like ones; return the group of each."""
     from sklearn.cluster import KMeans
 
-    names = np.unique(y)
-    most = max(1, min(_MOST_OF_CLASS, _MOST // len(names)))
+    classes = rows_by_class(y)
+    most = max(1, min(_MOST_OF_CLASS, _MOST // len(classes)))
     groups = np.zeros(len(y), int)
-    for name in names:
-        own = np.flatnonzero(y == name)
+    before = 0
+    for own in classes:
         found = np.zeros(len(own), int)
         if (number := min(most, len(own) // _GROUP)) > 1:
             found = KMeans(number, n_init=1, max_iter=20, random_state=0).fit(vectors[own]).labels_
-        groups[own] = groups.max() + 1 + np.unique(found, return_inverse=True)[1]
-    return np.unique(groups, return_inverse=True)[1]
+        numbers, of_own = np.unique(found, return_inverse=True)
+        groups[own] = before + of_own
+        before += len(numbers)
+    return groups
 
 
 def _distances_without(
@@ -173,15 +191,24 @@ def _distances_without(
     `prototypes`, of shape (n,), has the prototype of each picture, and `kept` the number of what
     goes with it: prototypes are made without these.
     """
-    cosines = vectors @ _unit(sums).T
+    units, sizes = _unit(sums), np.bincount(prototypes)
     order = np.argsort(kept, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(kept[order])) + 1):
-        for prototype in np.unique(prototypes[rows]):
-            own = rows[prototypes[rows] == prototype]
-            rest = sums[prototype] - vectors[own].sum(axis=0)
-            is_left = np.count_nonzero(prototypes == prototype) > len(own)
-            cosines[rows, prototype] = vectors[rows] @ _unit(rest[None])[0] if is_left else -1
-    return np.asarray(1 - cosines.max(axis=1), dtype=float)
+    numbers = kept[order]
+    nearest = np.empty(len(vectors))
+    for start in range(0, len(order), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        cosines = vectors[order[chunk]] @ units.T
+        for number in np.unique(numbers[chunk]):
+            rows = order[slice(*np.searchsorted(numbers, [number, number + 1]))]
+            here = numbers[chunk] == number
+            for prototype in np.unique(prototypes[rows]):
+                own = rows[prototypes[rows] == prototype]
+                rest = sums[prototype] - vectors[own].sum(axis=0)
+                is_left = sizes[prototype] > len(own)
+                judged = vectors[order[chunk][here]]
+                cosines[here, prototype] = judged @ _unit(rest[None])[0] if is_left else -1
+        nearest[order[chunk]] = cosines.max(axis=1)
+    return 1 - nearest
 
 
 def _threshold(distances: np.ndarray) -> float:

@@ -194,7 +194,7 @@ def train(
     copies = exact_copies(features) if by_blocks else None
     kept = together(features, grouping, copies)
     pipeline, fit = _fitted(features, learner, kept, plan)
-    familiarity, familiar = _familiarity(features, learner, kept, copies)
+    familiarity, familiar = _familiarity(features, learner, kept, copies, plan)
     rejection = _rejection(
         features, learner, pipeline, measured, reject, grouping, familiar, measuring
     )
@@ -304,12 +304,16 @@ def _evaluated_by_blocks(
 
 
 def _familiarity(
-    features: Features, learner: Learner, kept: np.ndarray | None, copies: np.ndarray | None
+    features: Features,
+    learner: Learner,
+    kept: np.ndarray | None,
+    copies: np.ndarray | None,
+    plan: Plan | None,
 ) -> tuple[Familiarity | None, np.ndarray]:
     """Learn what the training images look like; pixels alone do not tell that."""
     if learner.pixels or (features.recipe and features.recipe.backbone == PIXELS):
         return None, np.ones(len(features), bool)
-    return learn_familiarity(features, kept, copies)
+    return learn_familiarity(features, kept, copies, None if plan is None else plan.room)
 
 
 def _rejection(

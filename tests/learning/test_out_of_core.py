@@ -10,6 +10,7 @@ from featx.learning.out_of_core import (
     Table,
     can_by_blocks,
     fit_by_blocks,
+    needed_by_blocks,
     predict_by_blocks,
     sample_of,
 )
@@ -110,5 +111,30 @@ def test_a_sample_has_every_class_as_often_as_all_rows_do():
     y = np.repeat(["a", "b", "c"], [1000, 500, 12])
     chosen = sample_of(y, np.arange(len(y)), 300)
     assert np.all(np.diff(chosen) > 0)
-    assert {name: int((y[chosen] == name).sum()) for name in "abc"} == {"a": 198, "b": 99, "c": 10}
+    assert {name: int((y[chosen] == name).sum()) for name in "abc"} == {"a": 190, "b": 99, "c": 10}
     assert sample_of(y, np.arange(20), 300).tolist() == list(range(20))
+
+
+@pytest.mark.parametrize(("most", "of_small"), [(6000, 10), (900, 4), (100, 1)])
+def test_a_sample_of_many_small_classes_is_no_larger_than_asked_for(most, of_small):
+    y = np.repeat([f"class {number}" for number in range(200)], [5000, *[25] * 199])
+    chosen = sample_of(y, np.arange(len(y)), most)
+    counts = np.unique(y[chosen], return_counts=True)[1]
+    assert len(counts) == 200
+    assert len(chosen) <= max(most, 200)
+    assert counts.min() >= of_small
+
+
+def test_what_comes_last_takes_no_more_rows_of_many_classes_than_there_is_room_for():
+    learned = table(each=12, classes=60)
+    found, told = fit_by_blocks(Learner.of("logistic"), learned, np.arange(720), room=200_000)
+    assert told == "discriminants from 720 images, regression from 240 of them"
+    assert len(found.classes_) == 60
+
+
+def test_as_much_is_needed_as_two_rows_of_each_class_take_at_the_end():
+    few, many = table(each=2, classes=10), table(each=2, classes=9000)
+    for name in ("logistic", "pca-mlp"):
+        needed = [needed_by_blocks(Learner.of(name), each) for each in (few, many)]
+        assert needed[0] < 2 * 10**8, name  # mostly blocks
+        assert needed[1] > 9000 * 2 * 9000 * 8, name

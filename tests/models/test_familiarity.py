@@ -11,6 +11,7 @@ import pytest
 
 import featx
 from featx.errors import ModelFileError
+from featx.models import familiarity
 from featx.models.familiarity import Familiarity, learn_familiarity
 from featx.models.model_file import PROTOTYPES
 
@@ -80,6 +81,28 @@ def test_pictures_of_one_group_do_not_make_each_other_familiar():
     grouped, _ = learn_familiarity(features, np.repeat(np.arange(18), 5))
     assert np.mean(grouped.unfamiliarity(new) > 1) < 0.15
     assert np.mean(alone.unfamiliarity(new) > 1) > 0.3
+
+
+def test_pictures_are_judged_in_chunks_as_all_at_once(monkeypatch):
+    features, groups = vectors(40, 0), np.arange(120) % 17
+    whole, familiar = learn_familiarity(features, groups)
+    monkeypatch.setattr(familiarity, "_CHUNK", 7)
+    found, the_same = learn_familiarity(features, groups)
+    assert np.array_equal(found.prototypes, whole.prototypes)
+    assert found.threshold == pytest.approx(whole.threshold, rel=1e-5)
+    assert the_same.tolist() == familiar.tolist()
+
+
+def test_with_little_room_fewer_pictures_of_each_class_are_looked_at():
+    features = vectors(60, 0)
+    whole, _ = learn_familiarity(features)
+    ample, _ = learn_familiarity(features, room=10**6)
+    little, _ = learn_familiarity(features, room=3 * 12 * 64 * 16)
+    assert np.array_equal(ample.prototypes, whole.prototypes)
+    assert (len(whole.prototypes), len(little.prototypes)) == (24, 12)
+    new = vectors(50, 100).X
+    assert np.mean(little.unfamiliarity(new) > 1) < 0.2
+    assert np.mean(little.unfamiliarity(strangers()) > 1) > 0.9
 
 
 def test_of_copies_of_one_picture_anything_else_is_unfamiliar():
