@@ -38,7 +38,7 @@ _FEWEST_PICTURES = 20
 _ENOUGH_TO_COUNT = 100
 _LEAST = 1e-5  # threshold; pictures that differ by less are the same
 MOST_COLUMNS = 4096  # of a prototype; wider features are added up
-_CHUNK = 1024  # pictures that are judged at once
+CHUNK = 1024  # pictures that are judged at once
 _PER_VALUE = 16  # bytes, of the vectors that are looked at and of their prototypes
 
 
@@ -67,7 +67,7 @@ class Familiarity:
         """
         prototypes = _unit(self.prototypes.astype(np.float32))
         nearest = [
-            (roots(values) @ prototypes.T).max(axis=1) for _, values in row_blocks(X, most=_CHUNK)
+            (roots(values) @ prototypes.T).max(axis=1) for _, values in row_blocks(X, most=CHUNK)
         ]
         return np.asarray((1 - np.concatenate(nearest)) / self.threshold, dtype=float)
 
@@ -124,7 +124,7 @@ def learn_familiarity(
         rows = _sample(y, np.arange(len(y)), most)
     vectors = np.empty((len(rows), width), np.float32)
     start = 0
-    for _, values in row_blocks(X, rows, _CHUNK):
+    for _, values in row_blocks(X, rows, CHUNK):
         vectors[start : start + len(values)] = roots(values)
         start += len(values)
     classes = y[rows]
@@ -195,8 +195,8 @@ def _distances_without(
     order = np.argsort(kept, kind="stable")
     numbers = kept[order]
     nearest = np.empty(len(vectors))
-    for start in range(0, len(order), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
+    for start in range(0, len(order), CHUNK):
+        chunk = slice(start, start + CHUNK)
         cosines = vectors[order[chunk]] @ units.T
         for number in np.unique(numbers[chunk]):
             rows = order[slice(*np.searchsorted(numbers, [number, number + 1]))]

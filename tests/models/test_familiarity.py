@@ -86,7 +86,7 @@ def test_pictures_of_one_group_do_not_make_each_other_familiar():
 def test_pictures_are_judged_in_chunks_as_all_at_once(monkeypatch):
     features, groups = vectors(40, 0), np.arange(120) % 17
     whole, familiar = learn_familiarity(features, groups)
-    monkeypatch.setattr(familiarity, "_CHUNK", 7)
+    monkeypatch.setattr(familiarity, "CHUNK", 7)
     found, the_same = learn_familiarity(features, groups)
     assert np.array_equal(found.prototypes, whole.prototypes)
     assert found.threshold == pytest.approx(whole.threshold, rel=1e-5)
