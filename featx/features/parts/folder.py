@@ -83,7 +83,7 @@ class FeatureFolder:
                 f"{self.place} is not finished: run the command that makes it again, which goes on"
             )
         self._parts = [
-            Part(self.place, each.name, each.pictures, each.failed, manifest.width)
+            Part(self.place, each.name, each.pictures, each.failed, manifest.width, each.footer)
             for each in manifest.parts
         ]
         self.rows = LazyRows(self._parts, manifest.shape, self.place.folder)

@@ -30,12 +30,17 @@ _MOST_PACKED = 64  # times smaller than they are, vectors that another program c
 
 @dataclass(frozen=True)
 class Entry:
-    """A part as the manifest lists it: its pictures, those of them that failed, and its bytes."""
+    """A part as the manifest lists it: its pictures, those of them that failed, and its bytes.
+
+    `footer` is the checksum of its footer, by which it is told from parts of other folders; None in
+    manifests that do not have it yet.
+    """
 
     name: str
     pictures: int
     failed: int
     bytes: int
+    footer: int | None = None
 
 
 @dataclass(frozen=True)
@@ -176,8 +181,10 @@ def _manifest(place: Place, document: Any) -> Manifest:
 
 
 def _entry(told: dict[str, Any]) -> Entry:
+    footer = told.get("footer")
+    pictures, failed, size = (_number(told[name]) for name in ("pictures", "failed", "bytes"))
     entry = Entry(
-        str(told["name"]), *(_number(told[name]) for name in ("pictures", "failed", "bytes"))
+        str(told["name"]), pictures, failed, size, None if footer is None else _number(footer)
     )
     if not PART.fullmatch(entry.name) or entry.failed > entry.pictures:
         raise ValueError(f"{entry.name!r} is no part")

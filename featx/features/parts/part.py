@@ -77,8 +77,8 @@ class Rows:
         return replace(self, outcomes=outcomes)
 
 
-def write_part(file: Path, rows: Rows, about: dict[str, Any]) -> None:
-    """Write a part; `about` is plain values that its footer keeps."""
+def write_part(file: Path, rows: Rows, about: dict[str, Any]) -> int:
+    """Write a part, and return the checksum of its footer, which keeps the plain values `about`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -117,7 +117,9 @@ def write_part(file: Path, rows: Rows, about: dict[str, Any]) -> None:
             "exact": exact,
             "checksums": base64.b64encode(checksums.tobytes()).decode(),
         }
-        writer.add_key_value_metadata({_FOOTER: json.dumps(known)})
+        footer = json.dumps(known)
+        writer.add_key_value_metadata({_FOOTER: footer})
+    return zlib.crc32(footer.encode())
 
 
 def _texts(rows: Rows) -> tuple[list[list[Any]], list[tuple[str, int, str]]]:
@@ -168,9 +170,11 @@ def found_part(place: Place, name: str) -> Part | None:
     try:
         with place.opened(name) as file:
             metadata = pq.read_metadata(file)
-        about = json.loads(metadata.metadata[_FOOTER.encode()])
+        footer = metadata.metadata[_FOOTER.encode()]
+        about = json.loads(footer)
         pictures, vectors = metadata.num_rows, sum(about["valid"])
-        return Part(place, name, pictures, pictures - vectors, int(about["width"]))
+        width, checksum = int(about["width"]), zlib.crc32(footer)
+        return Part(place, name, pictures, pictures - vectors, width, checksum)
     except Exception:  # whatever damaged bytes are read as
         return None
 
@@ -209,6 +213,7 @@ class Part:
     pictures: int
     failed: int
     width: int
+    footer: int | None = None  # its checksum, if that is known
 
     def __len__(self) -> int:
         return self.pictures - self.failed
@@ -329,6 +334,7 @@ class Part:
             pq.ParquetFile(file, page_checksum_verification=True) as source,
         ):
             known = [name for name in names if name in source.schema_arrow.names]
+            self._footer_of(source.metadata)
             table = source.read(columns=known)
         if table.num_rows != self.pictures:
             raise ValueError(f"{count(table.num_rows, 'row')}, expected {self.pictures:,}")
@@ -342,7 +348,7 @@ class Part:
             metadata = pq.read_metadata(file)
             if metadata.num_rows != self.pictures:
                 raise ValueError(f"{count(metadata.num_rows, 'row')}, expected {self.pictures:,}")
-            about = json.loads((metadata.metadata or {}).get(_FOOTER.encode(), b"{}"))
+            about = json.loads(self._footer_of(metadata))
             offsets = _offsets(metadata, about.get("valid"), self.width)
             if offsets is None:
                 log.info("%s/%s was written again by another program", self.place, self.name)
@@ -352,6 +358,18 @@ class Part:
             if starts[-1] != len(self) or len(checksums) != len(self):
                 raise ValueError(f"{count(int(starts[-1]), 'vector')}, expected {len(self):,}")
             return _Layout(starts, offsets, checksums, about)
+
+    def _footer_of(self, metadata: pq.FileMetaData) -> bytes:
+        """Return what featx keeps in the footer, unless it is that of another part."""
+        footer: bytes | None = (metadata.metadata or {}).get(_FOOTER.encode())
+        if footer is None:
+            return b"{}"
+        if self.footer not in (None, zlib.crc32(footer)):
+            raise StorageError(
+                f"{self.name} of {self.place} is not the one that its manifest tells of: load it "
+                "again if it was written since, else copy the whole folder, or embed into it again"
+            )
+        return footer
 
     def _group_starts(self, metadata: pq.FileMetaData) -> np.ndarray:
         """Count the vectors of each row group by its outcomes."""

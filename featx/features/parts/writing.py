@@ -86,7 +86,7 @@ class FolderWriter:
         self.kept[part.name] = sum(
             each is not None and each.status == "embedded" for each in rows.outcomes
         )
-        self._note(rows, part.about.get("labels_are"), self._files[part.name])
+        self._note(rows, part.about.get("labels_are"), self._files[part.name], part.footer)
 
     def add(
         self,
@@ -104,11 +104,11 @@ class FolderWriter:
         kind = kind or (None if texts is None else "str")
         known = {**(about or {}), "made_of": [self.made_by, listing], "labels_are": kind}
         name = self._next
-        self._check_alone()
         with self.place.written(name) as file:
-            write_part(file, rows, known)
+            footer = write_part(file, rows, known)
             size = file.stat().st_size
-        self._note(rows, kind, size)
+            self._check_alone()
+        self._note(rows, kind, size, footer)
 
     def finish(self, fields: Mapping[str, Any], shape: Sequence[int]) -> None:
         """Write the manifest, and remove what else earlier writings left behind.
@@ -150,9 +150,9 @@ class FolderWriter:
                 "another folder"
             )
 
-    def _note(self, rows: Rows, kind: str | None, size: int) -> None:
+    def _note(self, rows: Rows, kind: str | None, size: int, footer: int | None) -> None:
         valid = rows.valid
-        entry = Entry(self._next, len(valid), int((~valid).sum()), size)
+        entry = Entry(self._next, len(valid), int((~valid).sum()), size, footer)
         self._entries.append(entry)
         self._outcomes.update(each.status for each in rows.outcomes if each is not None)
         if kind is not None:

@@ -356,6 +356,24 @@ def test_a_part_of_other_rows_than_its_manifest_says_is_an_error(folder, parts):
         np.asarray(Features.load(folder).X)
 
 
+def test_a_part_of_another_folder_is_an_error(folder, tmp_path):
+    replace(sample(), X=sample().X + 1).save(tmp_path / "other.features")
+    (tmp_path / "other.features/part-00001.parquet").replace(folder / "part-00001.parquet")
+    found = Features.load(folder)
+    assert found.X[0].tolist() == sample().X[0].tolist()
+    for read in (lambda: found.X[20], lambda: found.paths, lambda: found.digests):
+        with pytest.raises(StorageError, match=r"part-00001\S* of .* is not the one that its"):
+            read()
+
+
+def test_a_manifest_without_checksums_of_parts_is_read(folder):
+    parts = entries(folder)
+    for each in parts:
+        del each["footer"]
+    changed(folder, parts=parts)
+    assert_same(Features.load(folder), sample())
+
+
 def test_a_damaged_vector_is_never_given(folder):
     path = folder / "part-00000.parquet"
     data = bytearray(path.read_bytes())
