@@ -36,6 +36,7 @@ from featx.features.worker import (
 )
 from featx.files import cache_folder
 from featx.storage.address import is_address
+from featx.text import count
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +48,7 @@ _LARGEST_WORKER = 8  # cores
 _ANSWERS_WITHIN = 10.0  # seconds
 # What is asked of Ray for a worker. Both are fractions, so that cores which wait for pictures
 # decode some, and workers of a node that died find a place on others.
-_DECODER_CPUS = 0.75
+DECODER_CPUS = 0.75
 _EMBEDDER_CPUS = 0.05  # for each thread
 
 
@@ -99,17 +100,18 @@ def _pipeline(
     from ray.data import ActorPoolStrategy
 
     num_workers, threads = _workers(settings)
+    num_workers = min(num_workers, len(divided))
     items = [{"block": pickle.dumps(each)} for each in enumerate(divided)]
     whole: Any = {"batch_size": None, "batch_format": "pyarrow", "zero_copy_batch": True}
     decode: Any = partial(_decode, work=work, claims=claims)
     decoded = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        decode, num_cpus=_DECODER_CPUS, **whole
+        decode, num_cpus=DECODER_CPUS, **whole
     )
     return decoded.map_batches(
         _Embedder,
         fn_constructor_kwargs={"work": work, "threads": threads, "engines": _engines(work)},
-        compute=ActorPoolStrategy(size=min(num_workers, len(divided))),
-        num_cpus=_EMBEDDER_CPUS * (threads or 1),
+        compute=ActorPoolStrategy(size=num_workers),
+        num_cpus=embedder_cpus(num_workers, threads or 1),
         num_gpus=settings.num_gpus or None,
         **whole,
     )
@@ -234,22 +236,32 @@ def _workers(settings: RunSettings) -> tuple[int, int | None]:
     import ray
 
     known: Any = ray  # it says nothing of the types of these
+    nodes = [node["Resources"] for node in known.nodes() if node["Alive"]]
     if settings.num_gpus:
-        gpus = int(known.cluster_resources().get("GPU", 0))
-        if settings.num_gpus * (settings.num_workers or 1) > gpus:
+        gpus = [int(each["GPU"]) for each in nodes if each.get("GPU")]
+        fitting = sum(each // settings.num_gpus for each in gpus)
+        if fitting < (settings.num_workers or 1):
             raise OptionError(
-                f"num gpus {settings.num_gpus} for {settings.num_workers or 1} workers: the Ray "
-                f"cluster has {gpus}"
+                f"num gpus {settings.num_gpus} for {count(settings.num_workers or 1, 'worker')}: "
+                f"the Ray cluster has {' + '.join(map(str, gpus)) or 0}"
             )
-        return settings.num_workers or gpus // settings.num_gpus, None
-    cores = [int(node["Resources"].get("CPU", 0)) for node in known.nodes() if node["Alive"]]
-    cores = [each for each in cores if each]
+        return settings.num_workers or fitting, None
+    cores = [int(each["CPU"]) for each in nodes if each.get("CPU", 0) >= 1]
     if not cores:
         raise OptionError("the Ray cluster has no CPUs: start Ray with at least one on a machine")
     if settings.num_workers:
         return settings.num_workers, max(1, min(max(cores), sum(cores) // settings.num_workers))
     threads = min(_LARGEST_WORKER, *cores)
     return sum(each // threads for each in cores), threads
+
+
+def embedder_cpus(num_workers: int, threads: int) -> float:
+    """Return what is asked of Ray for each worker: all of them leave cores for decoding."""
+    import ray
+
+    known: Any = ray  # it says nothing of the types of these
+    cores = known.cluster_resources().get("CPU", num_workers)
+    return float(_EMBEDDER_CPUS * min(threads, cores / num_workers))
 
 
 def _divided(files: Sequence[tuple[int, str]], work: Work) -> list[Sequence[tuple[int, str]]]:

@@ -162,6 +162,21 @@ def test_more_gpus_than_there_are_is_one_line(photos, computed):
         featx.embed(photos, num_gpus=3, **ON_RAY | {"num_workers": 2})
 
 
+def test_a_worker_takes_gpus_of_one_machine(photos, computed, monkeypatch):
+    import ray
+
+    nodes = [{"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}}] * 2
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    with pytest.raises(OptionError, match=r"num gpus 3 for 1 worker: the Ray cluster has 2 \+ 2"):
+        featx.embed(photos, num_gpus=3, **ON_RAY)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 60])
+def test_workers_leave_cores_for_decoding_however_many_they_are(record, num_workers):
+    asked = num_workers * ray_runner.embedder_cpus(num_workers, threads=1)
+    assert 0 < asked <= 2 - ray_runner.DECODER_CPUS
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:10001", "nonsense"])
 def test_an_address_where_no_cluster_is_answers_at_once(address, monkeypatch):
     import ray
