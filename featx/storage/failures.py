@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,8 +30,13 @@ _NO_CREDENTIALS = {
 }
 _DENIED = {
     *("PermissionError", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
-    *("ExpiredToken", "InvalidToken", "AuthorizationFailure", "AuthenticationFailed"),
+    *("ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
+    *("AuthorizationFailure", "AuthenticationFailed"),
     *("401", "403", "Forbidden"),
+}
+_OTHER_REGION = {
+    *("PermanentRedirect", "301"),
+    *("AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
 }
 _NO_NETWORK = {
     *("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyConnectionError"),
@@ -45,7 +51,8 @@ _NO_NETWORK = {
 def explained(address: str, doing: str = "read") -> Iterator[None]:
     """Turn whatever a store's library raises in the block into a `StorageError` of one line.
 
-    An object that is not there stays a `FileNotFoundError`, unless there is no bucket.
+    An object that is not there stays a `FileNotFoundError`, unless there is no bucket; to list or
+    to write needs no object, and so it is the bucket that is not there.
     """
     try:
         yield
@@ -53,8 +60,10 @@ def explained(address: str, doing: str = "read") -> Iterator[None]:
         raise
     except Exception as error:  # of five libraries
         marks = _marks(error)
-        if isinstance(error, FileNotFoundError) and not marks & _NO_BUCKET:
-            raise FileNotFoundError(2, "no such object", address) from error
+        if isinstance(error, FileNotFoundError):
+            if doing not in ("list", "write") and not marks & _NO_BUCKET:
+                raise FileNotFoundError(2, "no such object", address) from error
+            raise no_bucket(address, doing) from error
         refused = StorageError(f"cannot {doing} {address}: {_reason(error, marks, address)}")
         refused.errno = errno.EACCES if marks & _DENIED else None
         raise refused from error
@@ -68,22 +77,27 @@ def no_bucket(address: str, doing: str = "read") -> StorageError:
 def _reason(error: Exception, marks: set[str], address: str) -> str:
     scheme = scheme_of(address)
     scheme = _SAME.get(scheme, scheme)
+    endpoint = _ENDPOINTS.get(scheme)
+    said = re.sub(r"^\[Errno \d+\] ", "", one_line(error))
     if marks & _NO_BUCKET:
         return _no_bucket(address)
     if scheme == "az" and "account_name" in str(error):
         return f"no account is named; {_CREDENTIALS[scheme]}"
     if marks & _NO_CREDENTIALS:
         advice = _CREDENTIALS.get(scheme, "check who may read it")
-        return f"no credentials that work ({one_line(error)}); {advice}"
+        return f"no credentials that work ({said}); {advice}"
+    if scheme == "s3" and marks & _OTHER_REGION:
+        return f"the bucket is in another region ({said}); check AWS_DEFAULT_REGION and {endpoint}"
     if marks & _DENIED or str(error).startswith("Forbidden"):
         if is_on_web(address):
             return "access denied; expected an address that anybody may read"
-        return f"access denied ({one_line(error)}); check the credentials and what they allow"
+        return f"access denied ({said}); check the credentials and what they allow"
     if marks & _NO_NETWORK or any(mark.endswith("ConnectorError") for mark in marks):
-        endpoint = _ENDPOINTS.get(scheme)
         where = f"the network and {endpoint}" if endpoint else "the network and the address"
-        return f"no connection ({one_line(error)}); check {where}"
-    return one_line(error)
+        return f"no connection ({said}); check {where}"
+    if endpoint and said.startswith("Invalid endpoint"):
+        return f"{said}; expected a whole address in {endpoint}, https://host"
+    return said
 
 
 def _no_bucket(address: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from featx.storage.address import bucket_of, key_of, scheme_of
 from featx.storage.entry import Entry
-from featx.storage.failures import explained, no_bucket
+from featx.storage.failures import explained
 
 _FIELDS = "nextPageToken,items(name,size,etag)"
 
@@ -19,10 +19,7 @@ def entries(system: Any, address: str) -> Iterator[Entry]:
     wanted = {"prefix": f"{key}/" if key else "", "maxResults": 1000, "fields": _FIELDS}
     while True:
         with explained(address, "list"):
-            try:
-                page = system.call("GET", "b/{}/o", bucket, json_out=True, **wanted)
-            except FileNotFoundError as error:
-                raise no_bucket(address, "list") from error
+            page = system.call("GET", "b/{}/o", bucket, json_out=True, **wanted)
         for each in page.get("items", ()):
             if not each["name"].endswith("/"):  # a folder that was made by hand
                 yield Entry(start + each["name"], int(each["size"]), each.get("etag", ""))

@@ -64,6 +64,9 @@ def entry(system: Any, address: str) -> Entry:
         except FileNotFoundError:
             raise no_bucket(address) from error
         raise
+    except OSError:  # the answer says no reason, as that to a reading does
+        _get(system, address, None, Range="bytes=0-0")
+        raise
     return _entry(address, found)
 
 

@@ -2,8 +2,10 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from bucket import SETTINGS
 
 from featx.errors import MissingPackageError, OptionError, StorageError
 from featx.storage.objects import entries, entry, read, read_with_stamp, remove, write
@@ -151,6 +153,73 @@ def test_a_store_that_cannot_be_reached_is_told(bucket, monkeypatch):
     message = failure(list, entries(str(bucket)))
     assert message.startswith(f"cannot list {bucket}: no connection (Could not connect")
     assert message.endswith("check the network and AWS_ENDPOINT_URL")
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Answers every request with the same error, which that to `HEAD` does not tell."""
+
+    protocol_version = "HTTP/1.1"
+    status, code, said = 404, "", ""
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        told = f"<Error><Code>{self.code}</Code><Message>{self.said}</Message></Error>"
+        body = told.encode() if self.code else b""
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("x-amz-bucket-region", "eu-west-1")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_PUT(self):
+        self.do_GET()
+
+    def log_message(self, *told):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said", "expected"),
+    [
+        (400, "ExpiredToken", "It has expired.", "access denied (It has expired.); check the cred"),
+        (403, "AccessDenied", "Not you.", "access denied (Not you.); check the credentials and"),
+        (301, "PermanentRedirect", "Go.", "the bucket is in another region (Go.); check AWS_DEFAU"),
+        (400, "AuthorizationHeaderMalformed", "Oh.", "the bucket is in another region (Oh.); chec"),
+    ],
+)
+def test_what_s3_refuses_is_told_in_its_words(monkeypatch, status, code, said, expected):
+    pytest.importorskip("s3fs")
+    for name, value in {**SETTINGS, "AWS_MAX_ATTEMPTS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    kind = type("Told", (Refusing,), {"status": status, "code": code, "said": said})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        assert failure(entry, "s3://b/1.jpg").startswith(f"cannot read s3://b/1.jpg: {expected}")
+        assert failure(list, entries("s3://b/x")).startswith(f"cannot list s3://b/x: {expected}")
+        server.shutdown()
+
+
+def test_a_server_that_knows_no_such_path_has_no_bucket(monkeypatch):
+    pytest.importorskip("s3fs")
+    for name, value in {**SETTINGS, "AWS_MAX_ATTEMPTS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}/wrong")
+        assert failure(list, entries("s3://b/x")).endswith("there is no bucket 'b'; check its name")
+        assert failure(write, "s3://b/x", b"1").endswith("there is no bucket 'b'; check its name")
+        server.shutdown()
+
+
+def test_an_endpoint_without_a_scheme_is_told(bucket, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    message = failure(read, f"{bucket}/1.jpg")
+    assert message.endswith("expected a whole address in AWS_ENDPOINT_URL, https://host")
 
 
 def test_a_web_server_neither_lists_nor_takes():
