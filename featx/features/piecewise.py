@@ -42,6 +42,9 @@ from featx.text import count
 
 _PIECES_AHEAD = 32  # a quarter of a million pictures
 
+# Vectors, and the outcome and the digest of each picture, also of those that failed.
+_Made = tuple[np.ndarray, Sequence[Outcome | None], Sequence[str | None]]
+
 log = get_logger(__name__)
 
 
@@ -140,7 +143,7 @@ class _Filling:
                 self._write_waiting(self._shape)
             return
         self._write_waiting(features.X.shape[1:])
-        self._write(images, flat(features.X), features.outcomes, _keys(features), listing)
+        self._write(images, *_made(features), listing)
 
     def finish(self) -> None:
         """Write the manifest; pictures of which none could be read are a `NoImagesError`."""
@@ -166,28 +169,31 @@ class _Filling:
         part, rows = found
         self._shape = tuple(part.about["shape"])
         self._images_per_second = part.about["images_per_second"]
-        again = self._tried_again(images, rows)
+        again = self._tried_again(images, part, rows)
         if again is None:
             self._writer.keep(part, rows)
             self._read.update(compress(images.labels, rows.valid))
             log.info("%s were there", count(len(images), "image"))
             return True
         try:
-            mended = _mended(part, rows, again)
+            mended = _mended(part, rows, *again)
         except StorageError:  # the vectors are damaged
             return False
         self._write(images, *mended, listing)
         return True
 
-    def _tried_again(self, images: ImageFolder, rows: Rows) -> Features | None:
-        """Embed the pictures of a part that failed; None where they all fail again, or none did."""
+    def _tried_again(self, images: ImageFolder, part: Part, rows: Rows) -> _Made | None:
+        """Embed the pictures of a part that failed; None where each fails as it did."""
         failed = np.flatnonzero(~rows.valid).tolist()
         if not failed:
             return None
         try:
-            return self._run(images.select(failed), hints=False)
-        except NoImagesError:
-            return None
+            made = _made(self._run(images.select(failed), hints=False))
+        except NoImagesError as error:
+            nothing = np.empty((0, part.width), np.float32)
+            made = nothing, error.outcomes, [None] * len(failed)
+        known = [each.reason for each in rows.outcomes if each and not each.ok]
+        return None if [each and each.reason for each in made[1]] == known else made
 
     def _run(self, images: ImageFolder, hints: bool) -> Features:
         (features,) = run(images, [self._request], self._settled, hints=hints)
@@ -216,32 +222,33 @@ class _Filling:
             self._write(images, vectors, outcomes, [None] * len(images), listing)
 
 
-def _keys(features: Features) -> list[str | None]:
-    """Return the digest of each picture; None where it failed."""
+def _made(features: Features) -> _Made:
+    """Return the vectors, outcomes and digests of features."""
     assert features.digests is not None
     keys = iter(features.digests.tolist())
-    return [next(keys).decode() if outcome.ok else None for outcome in features.outcomes]
+    digests = [next(keys).decode() if outcome.ok else None for outcome in features.outcomes]
+    return flat(features.X), features.outcomes, digests
 
 
 def _mended(
-    part: Part, rows: Rows, again: Features
-) -> tuple[np.ndarray, list[Outcome | None], list[str | None]]:
-    """Put pictures that had failed into a part; return its vectors, outcomes and digests.
-
-    `again` has the outcomes of those that had failed, and the vectors of some.
-    """
+    part: Part,
+    rows: Rows,
+    vectors: np.ndarray,
+    outcomes: Sequence[Outcome | None],
+    keys: Sequence[str | None],
+) -> _Made:
+    """Return what a part holds with those of its pictures that failed as they are made now."""
     was_there = rows.valid
-    outcomes, keys = list(rows.as_kept().outcomes), list(rows.digests)
-    for row, outcome, key in zip(
-        np.flatnonzero(~was_there), again.outcomes, _keys(again), strict=True
-    ):
-        outcomes[row], keys[row] = outcome, key
-    is_there = replace(rows, outcomes=outcomes).valid
+    rows = rows.as_kept()
+    all_outcomes, all_keys = list(rows.outcomes), list(rows.digests)
+    for row, outcome, key in zip(np.flatnonzero(~was_there), outcomes, keys, strict=True):
+        all_outcomes[row], all_keys[row] = outcome, key
+    is_there = replace(rows, outcomes=all_outcomes).valid
     places = np.cumsum(is_there) - 1
-    vectors = room_for((int(is_there.sum()), part.width), part.place.folder)
-    part.read(np.arange(len(part)), vectors, places[was_there])
-    vectors[places[is_there & ~was_there]] = flat(again.X)
-    return vectors, outcomes, keys
+    X = room_for((int(is_there.sum()), part.width), part.place.folder)
+    part.read(np.arange(len(part)), X, places[was_there])
+    X[places[is_there & ~was_there]] = vectors
+    return X, all_outcomes, all_keys
 
 
 def _listing(images: ImageFolder) -> str:
