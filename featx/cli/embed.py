@@ -42,7 +42,8 @@ def embed(
     """Turn pictures into a feature matrix.
 
     PATH is a folder, an archive (.zip, .tar), a picture, a quoted pattern such as
-    'photos/**/*.jpg', or a table of paths or of pictures.
+    'photos/**/*.jpg', or a table of paths or of pictures. It may be at an address, such as
+    s3://bucket/photos.
     """
     import featx
 

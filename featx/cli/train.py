@@ -86,7 +86,8 @@ def train(
     """Train a classifier on labelled pictures.
 
     PATH is a folder with a sub-folder of pictures for each class, an archive of it (.zip, .tar), a
-    table of paths or pictures and labels (.csv, .tsv, .parquet, .xlsx), or saved features.
+    table of paths or pictures and labels (.csv, .tsv, .parquet, .xlsx), or saved features. It may
+    be at an address, such as s3://bucket/photos.
     """
     import featx
 

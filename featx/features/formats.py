@@ -290,6 +290,8 @@ def _read_parquet(path: Path) -> Stored:
         table = source.read()
         if table.num_rows != source.metadata.num_rows:
             raise ValueError(f"{table.num_rows:,} rows, expected {source.metadata.num_rows:,}")
+    if {"key", "vector"} <= set(table.column_names):
+        raise StorageError(f"{path} is a part of features: expected the folder that it is in")
     _check_header(table.column_names)
     about = _parquet_about(table.schema.metadata or {})
     columns = dict(zip(table.column_names, table.columns, strict=True))

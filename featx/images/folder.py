@@ -46,8 +46,8 @@ CLASSES_FROM = ("first", "last")  # folder below the root that is the class
 
 _SHOWN = 3  # sources without an image, in an error
 _EXPECTED_PATH = (
-    f"a folder of images, a table of them ({', '.join(TABLE_SUFFIXES)}), or an image whose name "
-    "ends in .jpg, .png, .webp or another suffix of one"
+    f"a folder of images, an archive (.zip, .tar) or a table ({', '.join(TABLE_SUFFIXES)}) of "
+    "them, or an image whose name ends in .jpg, .png, .webp or another suffix of one"
 )
 _EXPECTED = (
     "a folder of images, an image (a path, bytes, an open file, a Pillow image), a list of images, "

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
 from featx.backbones.backbone import Backbone
+from featx.errors import ModelFileError
 from featx.models import model_file
 from featx.models.model import ImageClassifier
 from featx.models.networks import moved_sources
+from featx.storage.address import is_address
 
 
 def load(
@@ -45,6 +48,8 @@ def load(
     ModelFileError
         The file is missing, is no model, or holds types that are not on the list.
     """
+    if is_address(os.fspath(path)):
+        raise ModelFileError(f"{path} is an address: expected a model file of this machine")
     stored = model_file.read(Path(path), trusted)
     place = stored.weights
     if weights is not None:

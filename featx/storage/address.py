@@ -40,8 +40,8 @@ def text_of(path: str | os.PathLike[str]) -> str:
     if cut := _CUT.match(text):
         whole = f"{cut[1]}://{text[cut.end() :]}"
         raise OptionError(
-            f"{text} is an address that lacks a slash, as pathlib.Path takes one away: expected a "
-            f"text, {whole!r}"
+            f"{text} is an address that lacks a slash: expected {whole!r} (in Python as a text: "
+            "pathlib.Path takes a slash away)"
         )
     return text
 

@@ -183,6 +183,10 @@ MISTAKES = {
         "predict text.featx photos",
         "text.featx is no featx model, or a damaged one (no archive); train it again",
     ),
+    "a model at an address": (
+        "predict s3://bucket/m.featx photos",
+        "s3://bucket/m.featx is an address: expected a model file of this machine",
+    ),
     "a folder as a model": ("predict photos photos", "no model file photos"),
     "nothing to predict": ("predict fruit.featx", "Missing argument 'PATH...'"),
     "a missing picture": (

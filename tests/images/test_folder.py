@@ -145,7 +145,8 @@ def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ImageSourceError, match=r"nowhere' does not exist: expected a folder"):
         ImageFolder.scan(tmp_path / "nowhere")
     with pytest.raises(
-        ImageSourceError, match=r"nowhere' does not exist: expected a folder"
+        ImageSourceError,
+        match=r"nowhere' does not exist: expected a folder of images, an archive \(\.zip, \.tar\)",
     ) as told:
         ImageFolder.of(str(tmp_path / "nowhere"))
     assert "DataFrame" not in str(told.value), "who gives a path may be at the shell"

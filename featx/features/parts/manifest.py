@@ -119,9 +119,8 @@ class Manifest:
         files = place.files()
         size = files.get(NAME)
         if size is None:
-            raise StorageError(
-                f"{place} has no {NAME}: expected a folder of features that featx wrote"
-            )
+            lacks = f"has no {NAME}" if files else "is not there, or is empty"
+            raise StorageError(f"{place} {lacks}: expected a folder of features that featx wrote")
         try:
             if size > _MOST_BYTES:
                 raise ValueError(f"{size:,} bytes, at most {_MOST_BYTES:,}")

@@ -406,6 +406,16 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path):
         sample().save(tmp_path / "x.features")
     with pytest.raises(StorageError, match=f"has no {NAME}: expected a folder of features"):
         Features.load(tmp_path / "x.features")
+    with pytest.raises(StorageError, match=r"y\.features is not there, or is empty: expected"):
+        Features.load(tmp_path / "y.features")
+
+
+def test_a_part_is_told_from_a_table(tmp_path):
+    sample().save(tmp_path / "x.features")
+    with pytest.raises(
+        StorageError, match=r"0\.parquet is a part of features: expected the folder"
+    ):
+        Features.load(tmp_path / "x.features/part-00000.parquet")
 
 
 def test_what_a_folder_cannot_hold_is_refused_before_it_is_made(tmp_path, folder):
@@ -514,7 +524,7 @@ def test_few_rows_of_a_folder_in_a_bucket_are_read_by_their_bytes(tmp_path, buck
 
 
 def test_a_folder_that_is_not_in_a_bucket_is_an_error_of_one_line(bucket):
-    with pytest.raises(StorageError, match=rf"has no {NAME}: expected a folder of features"):
+    with pytest.raises(StorageError, match=r"x\.features is not there, or is empty: expected"):
         Features.load(f"{bucket}/x.features")
     with pytest.raises(StorageError, match="no-such-bucket"):
         Features.load("s3://no-such-bucket-of-ours/x.features")
