@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,17 @@ pytest_plugins = ["hangs"]
 # Tests may import OpenVINO and NNCF by themselves, which would report that to their makers, from
 # threads that fork; two of these at a time can wait for each other for ever.
 sys.modules["openvino_telemetry"] = None  # "there is no such module"
+
+
+def pytest_configure() -> None:
+    """Take signals as a process does that is started at a terminal; children inherit it.
+
+    `nohup`, `&` in a script and services let what they start ignore or block some of them.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -200,8 +200,6 @@ def signalled(tmp_path):
             },
             capture_output=True,
             text=True,
-            # Not ignored, as it is where the tests run in the background.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     return run
