@@ -66,7 +66,7 @@ def identity_of(X: Any) -> Identity:
         return _of_parts(X, X.parts)
     file = getattr(X, "filename", None)
     if isinstance(X, np.memmap) and file is not None and os.path.isfile(file):
-        return _of_file(os.path.abspath(file), X.shape)
+        return _of_file(os.path.abspath(file), X)
     ends = tuple(range(_PIECE, len(X), _PIECE))
 
     @cache
@@ -103,14 +103,17 @@ def _of_parts(X: LazyRows, parts: Sequence[Part]) -> Identity:
     )
 
 
-def _of_file(path: str, shape: tuple[int, ...]) -> Identity:
+def _of_file(path: str, X: np.memmap) -> Identity:
+    """Identify rows by their file, and which of its rows they are."""
     state = os.stat(path)
-    stamp = f"{path} {state.st_size} {state.st_mtime_ns} {shape}"
+    whole = X.base if isinstance(X.base, np.memmap) else X
+    begin = X.offset + X.ctypes.data - whole.ctypes.data
+    stamp = f"{path} {state.st_size} {state.st_mtime_ns} {begin} {X.shape} {X.strides} {X.dtype}"
 
     def mark(start: int, end: int) -> str:
         return sha256(f"{stamp} {start} {end}".encode(errors="surrogateescape")).hexdigest()
 
-    return Identity(sha256(os.fsencode(path)).hexdigest(), (shape[0],), mark)
+    return Identity(sha256(os.fsencode(path)).hexdigest(), (len(X),), mark)
 
 
 def _digest(X: Any, start: int, end: int) -> str:

@@ -24,11 +24,13 @@ from featx.similarity.index_file import CONNECTIVITY, Contents
 from featx.similarity.search import Nearest, best
 from featx.similarity.sketch import Sketch
 from featx.similarity.space import ELEMENTS, Space
+from featx.text import count
 
 SAVED_EVERY = 60.0  # seconds of building after which what there is is kept
 _PROPOSED = 40  # rows for each that is asked for
 _FEWEST = 400  # rows that are proposed
-_EXPANSION = 128  # nodes that are looked at to place a row
+_EXPANSION = 64  # nodes that are looked at to place a row
+_AT_ONCE = 1024  # rows that are added before somebody may interrupt
 
 log = get_logger(__name__)
 
@@ -39,6 +41,7 @@ class Index:
 
     graph: Any  # `usearch.index.Index`
     sketch: Sketch
+    data: np.ndarray | None = None  # the file that the graph looks at, as long as it does
 
     def nearest(
         self, X: Any, space: Space, queries: np.ndarray, own: np.ndarray, n: int
@@ -84,10 +87,14 @@ def open_index(X: Any, folder: Path | None, *, progress: bool) -> Index:
     if contents is not None and not _is_of(contents, identity, X):
         log.info("the index %s is of other features: it is made again", path)
         contents = None
-    if contents is not None and contents.ends[-1] == len(X):
-        return Index(_opened(path, contents.sketch, view=True), contents.sketch)
     sketch = Sketch.of(X) if contents is None else contents.sketch
-    graph = _opened(None if contents is None else path, sketch)
+    graph = _new_graph(sketch)
+    if contents is not None:
+        if contents.ends[-1] == len(X):
+            graph.view(contents.graph.data)
+            return Index(graph, sketch, contents.graph)
+        graph.load(contents.graph.data)
+        del contents  # and lets go of the file, which is replaced
     _add(graph, X, sketch, identity, path, progress)
     return Index(graph, sketch)
 
@@ -97,48 +104,53 @@ def _is_of(contents: Contents, identity: Identity, X: Any) -> bool:
     return same and identity.begins_with(contents.ends, contents.marks)
 
 
-def _opened(path: Path | None, sketch: Sketch, *, view: bool = False) -> Any:
-    """Open an index of usearch, a new one if no path is given; to look at it, or to add to it."""
+def _new_graph(sketch: Sketch) -> Any:
+    """Make an index of usearch that is empty."""
     from usearch.index import Index as Graph
 
-    graph = Graph(
+    return Graph(
         ndim=sketch.width,
         metric="l2sq",
         dtype="f16",
         connectivity=CONNECTIVITY,
         expansion_add=_EXPANSION,
     )
-    if path is not None:
-        graph.view(str(path)) if view else graph.load(str(path))
-    return graph
 
 
 def _add(
     graph: Any, X: Any, sketch: Sketch, identity: Identity, path: Path | None, progress: bool
 ) -> None:
-    """Add the rows that an index lacks, and keep it now and then, and at the end."""
+    """Add the rows that an index lacks, and keep it now and then, and at the end.
+
+    One thread adds them: where several do, usearch leaves some to which no other row leads, so that
+    they are never found.
+    """
     began = len(graph)
-    saved = time.monotonic()
-    with progress_bar("index", len(X) - began, "rows", shown=progress) as bar:
-        for start, end in _pieces(began, identity.ends, max(1, ELEMENTS // X.shape[1])):
+    name = f"index ({count(began, 'row')} were there)" if began else "index"
+    saved, keeps = time.monotonic(), path is not None
+    step = min(_AT_ONCE, max(1, ELEMENTS // X.shape[1]))
+    with progress_bar(name, len(X) - began, "rows", shown=progress) as bar:
+        for start, end in _pieces(began, identity.ends, step):
             sketches = sketch.of_rows(np.asarray(X[start:end], np.float32))
-            graph.add(np.arange(start, end, dtype=np.uint64), sketches)
+            graph.add(np.arange(start, end, dtype=np.uint64), sketches, threads=1)
             for _ in range(end - start):
                 bar.update()
-            late = time.monotonic() - saved >= SAVED_EVERY
+            late = keeps and time.monotonic() - saved >= SAVED_EVERY
             if path is not None and (end == len(X) or late):
-                _keep(path, graph, sketch, identity, end)
+                keeps = _keep(path, graph, sketch, identity, end)
                 saved = time.monotonic()
 
 
-def _keep(path: Path, graph: Any, sketch: Sketch, identity: Identity, rows: int) -> None:
-    """Keep an index; where that cannot be, it is used all the same."""
+def _keep(path: Path, graph: Any, sketch: Sketch, identity: Identity, rows: int) -> bool:
+    """Keep an index, and tell whether that could be; it is used all the same."""
     ends = [*(end for end in identity.ends if end < rows), rows]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        index_file.write(path, graph, Contents(sketch, ends, identity.marks(ends)))
+        index_file.write(path, graph, sketch, ends, identity.marks(ends))
     except (FeatxError, OSError) as error:
         log.warning("the index is not kept: %s", error)
+        return False
+    return True
 
 
 def _pieces(begin: int, ends: tuple[int, ...], step: int) -> Iterator[tuple[int, int]]:

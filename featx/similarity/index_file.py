@@ -2,7 +2,7 @@
 
 An index is followed by pointers from node to node. usearch takes them as they are, so that a file
 that is damaged, or was made to do harm, would have it read beyond its memory; each is checked
-before the file is opened. The layout is that of usearch 2 (index_dense.hpp, index.hpp).
+before usearch sees the bytes. The layout is that of usearch 2 (index_dense.hpp, index.hpp).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,12 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What an index was made of.
+    """An index, and what it was made of.
 
     Parameters
     ----------
+    graph : ndarray of uint8
+        The index of usearch, mapped from the file.
     sketch : Sketch
         The axes of its vectors.
     ends : list of int
@@ -48,13 +50,14 @@ class Contents:
         What stands for each piece.
     """
 
+    graph: np.ndarray
     sketch: Sketch
     ends: list[int]
     marks: list[str]
 
 
 def read(path: Path) -> Contents | None:
-    """Check an index, and say what it was made of; None if it is not there, or damaged."""
+    """Map an index, check it, and say what it was made of; None if it is not there, or damaged."""
     try:
         data = np.memmap(path, np.uint8, "r")
     except FileNotFoundError:
@@ -63,34 +66,38 @@ def read(path: Path) -> Contents | None:
         log.warning("the index %s cannot be read (%s): it is made again", path, one_line(error))
         return None
     try:
-        contents, end = _contents(data)
-        _check(data[:end], contents)
+        contents = _contents(data)
+        _check(contents)
     except (ArithmeticError, KeyError, TypeError, ValueError, IndexError, struct.error) as error:
         log.warning("the index %s is damaged (%s): it is made again", path, one_line(error))
         return None
     return contents
 
 
-def write(path: Path, index: Any, contents: Contents) -> None:
+def write(
+    path: Path, index: Any, sketch: Sketch, ends: Sequence[int], marks: Sequence[str]
+) -> None:
     """Write an index of usearch and what it was made of, whole or not at all."""
-    sketch = contents.sketch
     about = {
         "columns": len(sketch.centre),
         "width": sketch.width,
-        "ends": contents.ends,
-        "marks": contents.marks,
+        "ends": ends,
+        "marks": marks,
     }
     arrays = [sketch.centre, sketch.mean, sketch.axes]
     numbers = b"".join(np.ascontiguousarray(each, np.float32).tobytes() for each in arrays)
     behind = numbers + json.dumps(about).encode()
     with written(path) as file:
-        index.save(str(file))
+        try:
+            index.save(str(file))
+        except RuntimeError as error:  # usearch's own, for whatever the disk says
+            raise OSError(one_line(error)) from error
         with file.open("ab") as stream:
             stream.write(behind + _END.pack(len(behind), zlib.crc32(behind)) + _MAGIC)
 
 
-def _contents(data: np.ndarray) -> tuple[Contents, int]:
-    """Read what stands behind an index, and where that ends."""
+def _contents(data: np.ndarray) -> Contents:
+    """Read what stands behind an index."""
     tail = len(data) - _END.size - len(_MAGIC)
     if tail < 0 or data[-len(_MAGIC) :].tobytes() != _MAGIC:
         raise ValueError("its end is missing")
@@ -100,10 +107,10 @@ def _contents(data: np.ndarray) -> tuple[Contents, int]:
     behind = data[tail - length : tail].tobytes()
     if zlib.crc32(behind) != checksum:
         raise ValueError("its checksum is another")
-    return _parsed(behind), tail - length
+    return _parsed(data[: tail - length], behind)
 
 
-def _parsed(behind: bytes) -> Contents:
+def _parsed(graph: np.ndarray, behind: bytes) -> Contents:
     begin = behind.rindex(b'{"columns"')
     about = json.loads(behind[begin:])
     columns, width = int(about["columns"]), int(about["width"])
@@ -116,11 +123,12 @@ def _parsed(behind: bytes) -> Contents:
     ends, marks = [int(each) for each in about["ends"]], [str(each) for each in about["marks"]]
     if len(ends) != len(marks) or not ends or any(np.diff([0, *ends]) < 1):
         raise ValueError("its rows are none")
-    return Contents(Sketch(centre, mean, axes.reshape(columns, width)), ends, marks)
+    return Contents(graph, Sketch(centre, mean, axes.reshape(columns, width)), ends, marks)
 
 
-def _check(data: np.ndarray, contents: Contents) -> None:
+def _check(contents: Contents) -> None:
     """Raise a `ValueError` if a part of an index of usearch leads out of it."""
+    data = contents.graph
     n, width = contents.ends[-1], contents.sketch.width
     rows, size = struct.unpack("<II", data[:8].tobytes())
     at = 8 + rows * size

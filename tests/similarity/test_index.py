@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 import sys
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import featx
+from featx import progress
 from featx.errors import MissingPackageError
 from featx.features import matrix
 from featx.features.columns import as_paths
@@ -152,16 +154,46 @@ class Interrupted:
         return self.X[rows]
 
 
-def test_an_interrupted_index_is_gone_on_with(cache, added, monkeypatch):
+def test_an_interrupted_index_is_gone_on_with_and_it_is_said(cache, added, monkeypatch, capsys):
     monkeypatch.setattr(index, "SAVED_EVERY", 0.0)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     monkeypatch.setattr(index, "ELEMENTS", 200 * COLUMNS)  # that are added at once
     X = rows()
     with pytest.raises(KeyboardInterrupt):
         open_index(Interrupted(X, 500), cache, progress=False)
     assert added == [200, 200]
     added.clear()
-    assert len(open_index(X, cache, progress=False).graph) == N
+    capsys.readouterr()
+    assert len(open_index(X, cache, progress=True).graph) == N
     assert added == [200]
+    assert "index (400 rows were there): 200 of 200 rows" in capsys.readouterr().err
+
+
+def test_an_index_is_the_same_whenever_it_is_made(tmp_path):
+    X = rows(3000)
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        open_index(X, folder, progress=False)
+    first, second = (path.read_bytes() for path in sorted(tmp_path.glob("*/*")))
+    assert first == second
+
+
+def test_what_is_opened_is_what_was_checked(cache, added, monkeypatch):
+    X, check = rows(), index_file.read
+    open_index(X, cache, progress=False)
+    added.clear()
+
+    def replaced(path):
+        found = check(path)
+        other = path.with_name("other")
+        other.write_bytes(b"of another process")
+        other.replace(path)
+        return found
+
+    monkeypatch.setattr(index_file, "read", replaced)
+    opened = open_index(X, cache, progress=False)
+    assert added == []
+    found = opened.nearest(X, Space.of(X), X[:1], np.array([-1]), 1)
+    assert found.rows.tolist() == [[0]]
 
 
 @pytest.fixture
@@ -233,6 +265,17 @@ def test_a_mapped_file_is_known_by_its_name_size_and_time(cache, added, tmp_path
     open_index(np.load(tmp_path / "x.npy", mmap_mode="r"), cache, progress=False)
     assert sum(added) == 2 * N
     assert len(list(cache.iterdir())) == 1
+
+
+def test_rows_of_a_mapped_file_are_known_by_where_they_are(cache, added, tmp_path):
+    np.save(tmp_path / "x.npy", rows(2 * N))
+    X = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for some in (X[:N], X[N:], X[::2]):
+        added.clear()
+        found = open_index(some, cache, progress=False)
+        assert sum(added) == N
+        own = found.nearest(some, Space.of(some), some[:3], np.full(3, -1), 1)
+        assert own.rows.tolist() == [[0], [1], [2]]
 
 
 def damages(data: bytes) -> dict[str, bytes]:
@@ -311,6 +354,26 @@ def test_a_cache_that_cannot_be_written_is_told_and_the_search_goes_on(tmp_path,
         )
     assert found.found.shape == (2, 3)
     assert "the index is not kept" in caplog.text
+
+
+def test_a_full_disk_is_told_once_and_the_search_goes_on(cache, monkeypatch, caplog):
+    from usearch.index import Index
+
+    def failed(self, path):
+        Path(path).write_bytes(b"part of it")
+        raise RuntimeError("Failed to serialize into stream")
+
+    monkeypatch.setattr(Index, "save", failed)
+    full = namedtuple("usage", "total used free")(1 << 40, 1 << 40, 0)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: full)
+    monkeypatch.setattr(index, "SAVED_EVERY", 0.0)
+    monkeypatch.setattr(index, "ELEMENTS", 100 * COLUMNS)
+    with caplog.at_level(logging.WARNING, "featx"):
+        found = featx.similar(made(rows(2, seed=1), seed=1), made(rows()), 3)
+    assert found.found.shape == (2, 3)
+    assert caplog.text.count("the index is not kept: cannot write") == 2  # then, and at the end
+    assert "the disk is full; make room" in caplog.text
+    assert list(cache.iterdir()) == []
 
 
 def test_without_usearch_many_rows_are_compared_on_request_alone(monkeypatch):
