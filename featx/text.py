@@ -21,7 +21,7 @@ _SKINS = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # colours of the 
 # What a spreadsheet would run, unless it is a number; the wide forms count in Japanese ones.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_PLURALS = {"class": "classes", "copy": "copies"}
+_PLURALS = {"class": "classes", "copy": "copies", "index": "indices"}
 
 
 def count(number: int, noun: str) -> str:

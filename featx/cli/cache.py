@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,7 @@ from featx.text import count, printable, size
 
 if TYPE_CHECKING:
     from featx.features.store.cache import CachedCalibration, CachedEngine, CachedRecipe
+    from featx.features.store.derived import Derived
     from featx.features.store.imported import ImportedNetwork
 
 
@@ -42,9 +43,11 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
     """List what is stored for each recipe, the networks converted for OpenVINO, and calibrations.
 
     A calibration is what int8 needs of a network. An imported network is one that PyTorch built,
-    which is needed no more as long as it is there.
+    which is needed no more as long as it is there. An index is what `featx similar` searches in,
+    and a copy is what this machine has of a cache at an address.
     """
-    from featx.features.store.cache import calibrations, days_since, engines
+    from featx.features.store.cache import calibrations, engines
+    from featx.features.store.derived import indices, mirror_of, mirrors
     from featx.features.store.imported import imported_networks
 
     place = cache_place(cache)
@@ -53,21 +56,26 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
     networks = engines(folder) if folder else []
     measured = calibrations(folder) if folder else []
     imported = imported_networks(folder) if folder else []
+    indexed = indices(folder) if folder else []
+    copied = mirrors(folder) if folder else mirror_of(str(place))
     document = {
         "cache": str(place),
         "recipes": [recipe.to_dict() for recipe in recipes],
         "engines": [network.to_dict() for network in networks],
         "calibrations": [each.to_dict() for each in measured],
-        "imported": [
-            {**each.to_dict(), "days_old": round(days_since(each.newest), 2)} for each in imported
-        ],
+        "imported": list(map(_as_plain, imported)),
+        "indices": list(map(_as_plain, indexed)),
+        "copies": list(map(_as_plain, copied)),
     }
     counts = [count(len(recipes), "recipe")]
     counts += [count(len(networks), "converted network")] if networks else []
     counts += [count(len(measured), "calibration")] if measured else []
     counts += [count(len(imported), "imported network")] if imported else []
+    counts += [count(len(indexed), "index")] if indexed else []
+    counts += [count(len(copied), "copy")] if copied and folder else []
     total = sum(each.bytes for each in recipes) + sum(each.bytes for each in networks)
     total += sum(each.bytes for each in measured) + sum(each.bytes for each in imported)
+    total += sum(each.bytes for each in [*indexed, *copied] if folder)
     lines = [f"{printable(place)}: {', '.join(counts)}, {size(total)}"]
     if recipes:
         rows = [[each.fingerprint[:12], f"{each.rows:,}", *_about(each)] for each in recipes]
@@ -88,6 +96,20 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
         rows = [[each.path.name[:12], *_about(each)] for each in imported]
         header = ["imported", "size", "age", "settings"]
         lines.append(table(header, rows, right=header[1:3]))
+    if indexed:
+        header = ["index", "size", "age"]
+        rows = [[each.key[:12], *_about(each)[:2]] for each in indexed]
+        lines.append(table(header, rows, right=header[1:]))
+    if copied and folder:
+        header = ["copy", "size", "age", "of"]
+        rows = [[each.key[:12], *_about(each)] for each in copied]
+        lines.append(table(header, rows, right=header[1:3]))
+    elif copied:
+        lines += [
+            f"on this machine: {size(each.bytes)} of it, in {printable(each.path)}; removed by "
+            f"`featx cache clear {each.key} --cache {printable(each.path.parents[1])}`"
+            for each in copied
+        ]
     emit(document, "\n".join(lines), as_json=as_json)
 
 
@@ -104,11 +126,11 @@ def clear(
     cache: str | None,
     as_json: bool,
 ) -> None:
-    """Remove features, converted networks and calibrations: by name, by age, or all.
+    """Remove features, converted networks and what else `info` lists: by name, by age, or all.
 
-    NAME is the fingerprint of a recipe, a network or a calibration, or its first characters, or a
-    backbone. A calibration stays as long as features are there that it made. Imported networks go
-    by name, or with all.
+    NAME is the fingerprint of a recipe, a network or a calibration, or the name of an index or of
+    a copy, or its first characters, or a backbone. A calibration stays as long as features are
+    there that it made. Imported networks go by name, or with all.
     """
     from featx.features.store import cache as local
     from featx.features.store import remote
@@ -161,7 +183,15 @@ def _contents(place: str | Path, *, thorough: bool = False) -> list[CachedRecipe
     return cache.contents(place)
 
 
-def _about(stored: CachedRecipe | CachedEngine | CachedCalibration | ImportedNetwork) -> list[str]:
+def _as_plain(stored: ImportedNetwork | Derived) -> dict[str, Any]:
+    from featx.features.store.cache import days_since
+
+    return {**stored.to_dict(), "days_old": round(days_since(stored.newest), 2)}
+
+
+def _about(
+    stored: CachedRecipe | CachedEngine | CachedCalibration | ImportedNetwork | Derived,
+) -> list[str]:
     """Write the size, the age and the settings of something stored."""
     return [size(stored.bytes), _age(stored.newest), stored.text]
 

@@ -12,7 +12,7 @@ import numpy as np
 from featx.errors import OptionError, warn_of_images
 from featx.features.matrix import Features
 from featx.features.options import RunOptions, takes
-from featx.features.store.cache import indices_folder
+from featx.features.store.derived import indices_folder
 from featx.files import cache_folder
 from featx.images.source import ImageSource
 from featx.similarity.index import Index, open_index, require_usearch

@@ -244,10 +244,35 @@ def test_a_cache_at_an_address_is_embedded_into_looked_at_and_cleared(
     assert [each["rows"] for each in document["recipes"]] == [18]
     lines = featx_run("cache", *cache).out.splitlines()
     assert lines[0].startswith(f"{bucket}/featx: 1 recipe, ")
+    (copy,) = document["copies"]
+    cleared = f"removed by `featx cache clear {copy['key']} --cache {os.environ['FEATX_CACHE']}`"
+    assert lines[-1].endswith(f"of it, in {copy['path']}; {cleared}")
     assert featx_run("cache", "verify", *cache).out == f"{bucket}/featx: 18 vectors intact\n"
     ended = featx_run("cache", "clear", "efficientnet_lite0", *cache)
     assert ended.out.startswith(f"{bucket}/featx: removed ")
     assert bucket.keys() == []
+
+
+def test_indices_and_copies_are_listed_and_cleared(featx_run, cache, photos, bucket, tmp_path):
+    place = f"{bucket}/featx"
+    featx_run("embed", photos, "--out", tmp_path / "photos.npz", "--cache", place)
+    (cache / "similar").mkdir()
+    (cache / "similar" / f"{'0a' * 20}.usearch").write_bytes(bytes(range(256)) * 8000)
+    lines = featx_run("cache", "info").out.splitlines()
+    assert ": 2 recipes, 1 index, 1 copy, 2.1 MB" in lines[0]
+    assert [line.split()[0] for line in lines[-4:-1]] == ["index", "0a" * 6, "copy"]
+    assert lines[-1].endswith(f"0 days  {place}")
+    document = featx_run("cache", "info", "--json").json
+    ((index,), (copy,)) = document["indices"], document["copies"]
+    assert (index["bytes"], copy["address"]) == (2_048_000, place)
+    assert Path(copy["path"]).parent == cache / "mirror"
+    there = bucket.keys()
+    for each in (index, copy):
+        removed = featx_run("cache", "clear", each["key"][:12], "--json").json["bytes_removed"]
+        assert removed == each["bytes"]
+        assert not Path(each["path"]).exists()
+    assert bucket.keys() == there
+    assert featx_run("cache").out.startswith(f"{cache}: 2 recipes, ")
 
 
 @pytest.mark.parametrize(

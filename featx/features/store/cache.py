@@ -22,9 +22,9 @@ from featx.backbones.shipped import SUFFIX
 from featx.errors import FeatxError, OptionError
 from featx.features.recipe import Recipe
 from featx.features.store.calibrations import calibrations_folder, read_calibration
+from featx.features.store.derived import indices, indices_folder, mirrors
 from featx.features.store.folder import THREADS, shard_paths, shards_folder
 from featx.features.store.imported import clear_imported, imported_networks
-from featx.features.store.mirror import mirrors_folder
 from featx.features.store.shard import DamagedShardError, verify_shard
 from featx.features.store.store import Damage
 from featx.files import storage_errors
@@ -208,25 +208,22 @@ def calibrations(cache: Path) -> list[CachedCalibration]:
     return sorted(found, key=lambda each: (each.text, each.calibration.digest))
 
 
-def indices_folder(cache: Path) -> Path:
-    """Return the folder of indices of features, in which `featx.similar` searches."""
-    return cache / "similar"
-
-
 def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = None) -> int:
-    """Remove vectors, networks, calibrations and indices, and return how many bytes that were.
+    """Remove what a cache holds, and return how many bytes that were.
 
-    The names are fingerprints of recipes, keys of networks, digests of calibrations (or their first
-    characters) or names of backbones; none for everything. Given `older_than`, what is younger, in
-    days, is kept. A calibration stays as long as a recipe of the cache names it: without it, new
-    pictures would not go with those vectors any more. Imported networks are no matter of age: what
-    built them may not be there to build them again.
+    The names are fingerprints of recipes, keys of networks, indices and copies, digests of
+    calibrations (or their first characters) or names of backbones; none for everything. Given
+    `older_than`, what is younger, in days, is kept. A calibration stays as long as a recipe of the
+    cache names it: without it, new pictures would not go with those vectors any more. Imported
+    networks are no matter of age: what built them may not be there to build them again.
     """
     recipes, networks = _folders(shards_folder(cache)), _folders(engines_folder(cache))
     measured, imported = calibrations(cache), imported_networks(cache)
+    derived = [*indices(cache), *mirrors(cache)]
     going = [] if names or older_than is not None else imported
     chosen = [] if names else [*recipes, *networks]
     no_longer = [] if names else measured
+    copies = [] if names else derived
     for name in names:
         found = [folder for folder in recipes if _is_of(folder, "recipe.json", name)]
         found += [folder for folder in networks if _is_of(folder, DESCRIPTION, name)]
@@ -234,12 +231,14 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
         no_longer += of_name
         whole = [each for each in imported if each.is_called(name)]
         going += [each for each in whole if each not in going]
-        if not found and not of_name and not whole:
+        copied = [each for each in derived if each.is_called(name)]
+        copies += copied
+        if not (found or of_name or whole or copied):
             raise OptionError(
                 f"nothing of {name!r} in the cache {cache}: expected a fingerprint or a backbone "
                 "that `featx cache info` lists"
             )
-        if not found and not whole:
+        if not (found or whole or copied):
             _require_unused(of_name)
         chosen.extend(found)
     now = time.time()
@@ -252,28 +251,18 @@ def clear(cache: Path, names: tuple[str, ...] = (), older_than: float | None = N
             else:
                 removed += _clear_recipe(folder, limit, now)
     if not names:
-        removed += _clear_mirrors(cache, limit)
-        for place in (engines_folder(cache), networks_folder(cache), calibrations_folder(cache)):
+        for place in (
+            *(engines_folder(cache), networks_folder(cache)),
+            *(calibrations_folder(cache), indices_folder(cache)),
+        ):
             removed += _clear_half_written(place, now - _WRITING_SECONDS)
+    removed += sum(each.clear(limit) for each in copies)
     removed += sum(_clear_calibration(each, limit) for each in no_longer)
     if not names:
         sound = {each.path for each in measured}
-        kept = [*calibrations_folder(cache).glob("*"), *indices_folder(cache).glob("*")]
-        others = [path for path in kept if path not in sound and path.is_file()]  # damaged, indices
+        kept = calibrations_folder(cache).glob("*")
+        others = [path for path in kept if path not in sound and path.is_file()]  # damaged
         removed += sum(_remove(path, limit) for path in others)
-    return removed
-
-
-def _clear_mirrors(cache: Path, limit: float) -> int:
-    """Remove copies of what is at addresses that were made before `limit`."""
-    removed = 0
-    for path in sorted(mirrors_folder(cache).rglob("*"), reverse=True):
-        if path.is_dir():
-            with suppress(OSError):  # there is something in it
-                path.rmdir()
-        elif (state := path.stat()).st_mtime < limit:
-            removed += 512 * getattr(state, "st_blocks", 0) or state.st_size  # copies have holes
-            path.unlink(missing_ok=True)
     return removed
 
 

@@ -42,6 +42,7 @@ from featx.storage.entry import Entry
 from featx.storage.filesystem import check_scheme
 
 MIRROR_BYTES = 16 << 30  # of vectors that are kept of all addresses together
+ADDRESS = "address"  # a file that says of what a mirror is
 _WHOLE = ".whole"  # says that the copy of a shard has all its vectors
 _HEAD_BYTES = 256 << 10  # of a large shard: its keys,
 _TAIL_BYTES = 64 << 10  # and its checksums
@@ -78,6 +79,7 @@ class Mirror(ShardFolder):
         if not self._is_trimmed:
             _trim(self.path.parents[1])
             self._is_trimmed = True
+            self._note_address()
         for _ in range(_LISTINGS):
             here = shard_paths(
                 self.path
@@ -95,9 +97,15 @@ class Mirror(ShardFolder):
             if not missing:
                 return
             self.path.mkdir(parents=True, exist_ok=True)
+            self._note_address()
             with ThreadPoolExecutor(THREADS) as pool:
                 if all(pool.map(self._copied, missing)):
                     return
+
+    def _note_address(self) -> None:
+        note = self.path.with_name(ADDRESS)
+        if self.path.is_dir() and not note.exists():
+            _note(note, self.cache)
 
     def _copied(self, entry: Entry) -> bool:
         """Copy the beginning and the end of a shard, or all of a small one; False if it is gone."""
@@ -143,6 +151,7 @@ class Mirror(ShardFolder):
     def written(self, name: str) -> Iterator[Path]:
         """Give a file to write, which is put at the address when the block ends."""
         with written(self.path / name) as file:
+            self._note_address()
             yield file
             objects.write(self._of(name), file)
             if is_shard(name):
@@ -238,8 +247,12 @@ def _marker(path: Path) -> Path:
 
 def _mark_whole(path: Path, inode: int) -> None:
     """Note that a copy has all its vectors; the number says which file it is that has them."""
+    _note(_marker(path), str(inode))
+
+
+def _note(path: Path, text: str) -> None:
     with suppress(OSError):
-        _marker(path).write_text(str(inode))
+        path.write_text(text)
 
 
 def _is_whole(path: Path, inode: int) -> bool:
@@ -278,9 +291,13 @@ def folder_of(cache: str | os.PathLike[str] | None, fingerprint: str) -> ShardFo
     if not bucket_of(place):
         raise OptionError(f"the cache {place!r} names no bucket: expected s3://BUCKET/FOLDER")
     address = place.rstrip("/")
-    mirror = hashlib.sha256(address.encode()).hexdigest()[:16]
-    path = mirrors_folder(cache_folder(address)) / mirror / fingerprint
-    return Mirror(f"{address}/features/{fingerprint}", path)
+    return Mirror(f"{address}/features/{fingerprint}", mirror_folder(address) / fingerprint)
+
+
+def mirror_folder(address: str) -> Path:
+    """Return the folder on this machine with the copy of a cache at an address."""
+    key = hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
+    return mirrors_folder(cache_folder(address)) / key
 
 
 def mirrors_folder(cache: Path) -> Path:
