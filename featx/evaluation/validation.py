@@ -259,6 +259,8 @@ def cross_validate(
         fitted = fit_all_by_blocks(plan, learner, splits.parts, progress=bar)
         validation = validation_of(features, splits, fitted)
         return _told_of_series(validation, features) if groups is None else validation
+    if plan is not None:
+        n_jobs = min(n_jobs or plan.jobs, plan.jobs)
     if plan is not None and plan.features is not features:
         features = plan.features
         y, grouping = labels_to_learn(features), grouping and grouping.those_of(features.paths)

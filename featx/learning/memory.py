@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -25,10 +26,16 @@ _TEXT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?(?:e[0-9]{1,2})?)\s*([kmgt]?i?)b?\s*
 # Bytes, from peaks that tests/benchmarks/out_of_core.py measured.
 BASE_BYTES = 100_000_000  # beside everything else, such as buffers of libraries
 FILE_BYTES = 1500  # path, label and outcome
-_PER_VALUE = {"knn": 20, "svd-svm": 32, "svm": 56}  # of the matrix, that included; of others:
+_PER_VALUE = {
+    "knn": 20,
+    "svd-svm": 24,
+    "mlp": 24,
+    "svm": 34,
+}  # of the matrix, that included; of others:
 _USUAL_PER_VALUE = 40
 _OWN_PER_VALUE = 64  # of an estimator of a user's own
 _PER_PROBABILITY = 64  # of each image and class, where a classifier is validated
+_COPIES_PER_VALUE = 30  # where near copies are looked for
 _FEWEST_OF_CLASS = 10  # images of a sample
 
 
@@ -47,17 +54,25 @@ class Plan:
         goes as ever.
     note : str
         What was done to stay within the memory, in a few words.
+    jobs : int
+        Processes that may fit at once, where the features are not read block by block.
     """
 
     features: Features
     room: int
     by_blocks: bool
     note: str
+    jobs: int = 1
 
     @property
     def room_for_probabilities(self) -> bool:
         """Whether the probabilities of all images can be kept and worked on."""
         return self.room >= _PER_PROBABILITY * len(self.features) * len(self.features.classes)
+
+    def has_room_to_compare(self, test: Features) -> bool:
+        """Whether near copies can be looked for among the images to learn from and a test."""
+        rows = len(self.features) + len(test)
+        return not self.by_blocks and self.room >= _COPIES_PER_VALUE * rows * test.width
 
 
 def bytes_of(memory: Memory) -> int:
@@ -107,7 +122,9 @@ def plan_of(features: Features, learner: Learner, memory: Memory) -> Plan:
     of_image += _PER_PROBABILITY * classes
     within = f"within {size(asked)}"
     if room >= of_image * len(features):
-        return Plan(features, room, False, f"{within}: as ever, since all features fit")
+        jobs = min(os.cpu_count() or 1, room // (of_image * len(features) + BASE_BYTES))
+        note = f"{within}: as ever, since all features fit"
+        return Plan(features, room, False, note, max(1, jobs))
     if learner.pixels:
         needed = asked - room + of_image * len(features)
         raise OptionError(

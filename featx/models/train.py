@@ -181,7 +181,9 @@ def train(
         if plan.features is not features:  # a sample
             features, grouping = plan.features, grouping and grouping.those_of(plan.features.paths)
     by_blocks = plan is not None and plan.by_blocks
-    measuring: dict[str, Any] = {"repeats": 1, "memory": memory} if by_blocks else {}
+    measuring: dict[str, Any] = {}
+    if plan is not None:
+        measuring = {"repeats": 1, "memory": memory} if by_blocks else {"n_jobs": plan.jobs}
     if validation is True:
         given = groups if grouping is None else grouping
         progress = options.get("progress", True)
@@ -212,8 +214,8 @@ def train(
     )
     how = options_in(RunOptions, options)
     evaluation = None
-    if test is not None and by_blocks:
-        evaluation = _evaluated_by_blocks(model, test, features, how)
+    if test is not None and plan is not None:
+        evaluation = _evaluated_within(plan, model, test, how)
     elif test is not None:
         evaluation = model.evaluate(test, training=features, **how)
     if evaluation is not None:
@@ -291,11 +293,13 @@ def _fitted(
     return learner.fit(unfitted, X, y, views, kept), None if plan is None else plan.note
 
 
-def _evaluated_by_blocks(
-    model: ImageClassifier, test: ImageSource, training: Features, how: Mapping[str, Any]
+def _evaluated_within(
+    plan: Plan, model: ImageClassifier, test: ImageSource, how: Mapping[str, Any]
 ) -> Evaluation:
-    """Measure a model on a test, of which only exact copies of training pictures are known."""
-    features = model.labelled_features(test, **how)
+    """Measure a model on a test; without much room only exact copies of training pictures count."""
+    training, features = plan.features, model.labelled_features(test, **how)
+    if plan.has_room_to_compare(features):
+        return model.evaluate(features, training=training)
     evaluation = model.evaluate(features)
     leaks = exact_leaks(training, features)
     several = leaked_contradictions(leaks, features, training)

@@ -70,6 +70,13 @@ def test_features_that_do_not_fit_are_read_in_blocks_or_sampled():
     )
 
 
+def test_as_many_processes_fit_at_once_as_there_is_room_for(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    given = features(6000, 100)  # 24 MB, and a fit takes 100 more than that of buffers
+    jobs = [plan_of(given, Learner.of("mlp"), asked).jobs for asked in ("150MB", "400MB", "4GB")]
+    assert jobs == [1, 2, 8]
+
+
 def test_features_wider_than_they_are_many_are_sampled():
     plan = plan_of(features(3000, 2000), Learner.of("logistic"), "200MB")
     assert not plan.by_blocks

@@ -8,6 +8,7 @@ import pytest
 
 import featx
 from featx.errors import ImageSourceWarning, OptionError
+from featx.evaluation import fits, validation
 from featx.features import blocks, matrix
 from featx.learning import memory, out_of_core
 from featx.models import inference
@@ -112,6 +113,20 @@ def test_a_classifier_that_needs_all_rows_learns_from_a_sample(mapped):
     assert set(training.features.paths) < set(mapped.paths)
 
 
+def test_folds_of_a_sample_are_not_fitted_side_by_side(mapped, monkeypatch):
+    asked = []
+
+    def fit_all(tasks, *, n_jobs=None, progress=None):
+        asked.append(n_jobs)
+        return fits.fit_all(tasks, n_jobs=1, progress=progress)
+
+    monkeypatch.setattr(validation, "fit_all", fit_all)
+    featx.cross_validate(mapped, "knn", memory="150kB", n_jobs=4)
+    featx.train(mapped, "knn", memory="150kB", validation=True)
+    featx.train(mapped, "knn", memory="150kB", reject=0.8)
+    assert asked == [1, 1, 1]
+
+
 def test_exact_copies_are_kept_together_and_told(mapped):
     given = features()
     given.X[7] = given.X[1]
@@ -126,6 +141,18 @@ def test_exact_copies_are_kept_together_and_told(mapped):
         (given.paths[3], given.paths[150]),
     )
     assert model.training.test.leaks == {test.paths[5]: given.paths[20]}
+
+
+def test_a_test_that_does_not_fit_beside_a_sample_is_looked_at_for_exact_copies(mapped):
+    test, sample = features(1, "new"), featx.train(mapped, "knn", memory="150kB").training.features
+    exactly, nearly = 0, 1  # of class 0, as the first rows of the sample are
+    test.X[exactly], test.X[nearly] = sample.X[3], sample.X[4] * (1 + 1e-5)
+    found = {
+        memory: set(featx.train(mapped, "knn", memory=memory, test=test).training.test.leaks)
+        for memory in ("150kB", "2MB")
+    }
+    assert found["150kB"] == {test.paths[exactly]}
+    assert found["2MB"] == {test.paths[exactly], test.paths[nearly]}
 
 
 def test_declared_groups_are_kept_together_by_blocks(mapped):
