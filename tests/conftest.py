@@ -130,6 +130,13 @@ def _homes(tmp_path_factory) -> Iterator[Path]:
     return (root / str(number) for number in itertools.count())
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _writable_home(tmp_path_factory):
+    """Let libraries write into the home folder (Ray, matplotlib), where the user's cannot be."""
+    if not os.access(Path.home(), os.W_OK):
+        os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
 @pytest.fixture(autouse=True)
 def _no_home(_homes, monkeypatch):
     """Keep every test away from the user's cache, weights and settings."""

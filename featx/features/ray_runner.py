@@ -199,6 +199,11 @@ def _own_signals() -> Iterator[None]:
 
 
 def _no_cluster(address: str, error: Exception, advice: str = "") -> OptionError:
+    if address == "local":
+        return OptionError(
+            f"Ray cannot be started on this machine ({one_line(error)}): mend that, or name the "
+            "address of a cluster that runs, such as head:6379"
+        )
     return OptionError(
         f"no Ray cluster at address {address!r} ({one_line(error)}): expected that of one which "
         f"runs, such as head:6379, or none, and Ray is started on this machine{advice}"

@@ -186,6 +186,19 @@ def test_an_address_where_no_cluster_is_answers_at_once(address, monkeypatch):
         ray_runner.connect(address)
 
 
+def test_what_keeps_ray_from_starting_here_is_said(monkeypatch):
+    import ray
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "/home/.ray")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(OptionError, match=r"on this machine \(.*'/home/\.ray'\): mend that, or"):
+        ray_runner.connect(None)
+
+
 def test_relative_paths_lead_to_the_same_files_on_workers_in_other_folders(
     photos, tmp_path, computed, monkeypatch
 ):
