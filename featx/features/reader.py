@@ -33,6 +33,7 @@ from featx.images.square import Square
 from featx.paths import file_of, member_of
 from featx.processes import Processes
 from featx.storage.address import is_absolute, is_address
+from featx.storage.deadline import request_threads
 from featx.storage.entry import LargeObjectError
 from featx.storage.objects import AT_ONCE
 
@@ -96,8 +97,7 @@ class Reader:
         by_processes: Iterable[ReadFile] = ()
         starting: _Starting | None = None
         with ExitStack() as stack:
-            pool = ThreadPoolExecutor(threads, thread_name_prefix="featx-decode")
-            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            pool = stack.enter_context(request_threads(threads, "featx-decode"))
             for number, index in enumerate(todo):
                 if not starting and self._is_behind(late) and self._gain(cores, todo, number):
                     starting = stack.enter_context(_processes(cores))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from io import BytesIO
@@ -13,6 +12,7 @@ from featx.images.packed.container import read_member
 from featx.images.quiet import quiet_pillow
 from featx.paths import member_of, plain_path
 from featx.storage.address import is_address
+from featx.storage.deadline import request_threads
 from featx.storage.objects import AT_ONCE, read
 
 _HEAD = 1 << 16  # bytes of a file, in which EXIF and its length are
@@ -48,7 +48,7 @@ def _all_taken_at(paths: Sequence[str]) -> list[datetime | None]:
     """Ask photographs one by one; many at once where they are in a store that is slow to answer."""
     if not any(map(is_address, paths)):
         return [_taken_at(path) for path in paths]
-    with ThreadPoolExecutor(AT_ONCE, "featx-times") as pool:
+    with request_threads(AT_ONCE, "featx-times") as pool:
         return list(pool.map(_taken_at, paths))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from featx.errors import FeatxError, StorageError, one_line
 from featx.storage.address import bucket_of, is_on_web, scheme_of
+from featx.storage.deadline import check_silent, note_answer, note_failure
 
 _CREDENTIALS = {
     "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a public bucket needs "
@@ -52,18 +54,24 @@ def explained(address: str, doing: str = "read") -> Iterator[None]:
     """Turn whatever a store's library raises in the block into a `StorageError` of one line.
 
     An object that is not there stays a `FileNotFoundError`, unless there is no bucket; to list or
-    to write needs no object, and so it is the bucket that is not there.
+    to write needs no object, and so it is the bucket that is not there. A store that has not
+    answered anybody for long is not asked again for a while.
     """
+    began = time.monotonic()
     try:
+        check_silent(address)
         yield
+        note_answer(address)
     except FeatxError:
         raise
     except Exception as error:  # of five libraries
         marks = _marks(error)
         if isinstance(error, FileNotFoundError):
+            note_answer(address)
             if doing not in ("list", "write") and not marks & _NO_BUCKET:
                 raise FileNotFoundError(2, "no such object", address) from error
             raise no_bucket(address, doing) from error
+        note_failure(address, began, error)
         refused = StorageError(f"cannot {doing} {address}: {_reason(error, marks, address)}")
         refused.errno = errno.EACCES if marks & _DENIED else None
         raise refused from error

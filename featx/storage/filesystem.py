@@ -10,7 +10,8 @@ from typing import Any
 
 from featx.errors import MissingPackageError, OptionError
 from featx.forks import free_in_child, in_child
-from featx.storage.address import EXTRAS, bucket_of, is_on_web, scheme_of
+from featx.storage.address import EXTRAS, WEB, bucket_of, is_on_web, scheme_of
+from featx.storage.deadline import CONNECT_SECONDS, SILENT_SECONDS
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "http": "aiohttp"}  # by extra
 _KNOWN = "s3://, gs://, az:// or https://"
@@ -82,7 +83,22 @@ def _open(address: str, scheme: str) -> Any:
         ) from error
     for name in _LIBRARIES:  # what they log is on the screen only where a user wants it
         logging.getLogger(name).addHandler(logging.NullHandler())
-    settings = kind._get_kwargs_from_urls(address)
-    if is_on_web(address):
-        settings["client_kwargs"] = {"trust_env": True}  # proxies
+    settings = kind._get_kwargs_from_urls(address) | _timeouts(scheme)
     return kind(**settings, use_listings_cache=False, skip_instance_cache=True)
+
+
+def _timeouts(scheme: str) -> dict[str, Any]:
+    """Return what lets requests of a file system end in time, where its library would wait longer.
+
+    That of S3 waits for 15 s.
+    """
+    if scheme in ("az", "abfs", "abfss"):
+        return {"connection_timeout": CONNECT_SECONDS, "read_timeout": SILENT_SECONDS}
+    if scheme == "memory" or scheme == "s3":
+        return {}
+    from aiohttp import ClientTimeout
+
+    waits = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
+    if scheme in WEB:
+        return {"client_kwargs": {"trust_env": True, "timeout": waits}}  # `trust_env`: proxies
+    return {"requests_timeout": waits}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from featx.errors import StorageError
 from featx.storage import gs, s3, web
 from featx.storage.address import bucket_of, is_on_web, scheme_of
+from featx.storage.deadline import ask, request_threads
 from featx.storage.entry import Entry, check_size
 from featx.storage.failures import explained, no_bucket
 from featx.storage.filesystem import filesystem
@@ -21,6 +21,7 @@ from featx.storage.filesystem import filesystem
 AT_ONCE = 32  # requests: a store is slow to answer, and answers many
 _LOOKED_AT = 1_000  # objects by one request, where they lie together
 PIECE_BYTES = 32 << 20
+_LARGE = 1 << 30  # of which the size is not known
 # By these stores tell a change; `created` is of fsspec's memory.
 _STAMPS = ("ETag", "etag", "generation", "md5Hash", "created")
 
@@ -31,14 +32,13 @@ def read(address: str, start: int | None = None, stop: int | None = None) -> byt
     A negative `start` counts from the end. Raises a `FileNotFoundError` if there is none, and a
     `StorageError` for whatever else is wrong; so do the other functions.
     """
+    if start is None and stop is None:
+        return read_with_stamp(address)[0]
     with explained(address):
-        system = filesystem(address)
         if scheme_of(address) == "s3":
-            return s3.read(system, address, start, stop)
-        if is_on_web(address) and start is None and stop is None:
-            return web.read_with_stamp(system, address)[0]
-        data: bytes = system.cat_file(system._strip_protocol(address), start=start, end=stop)
-        return data
+            return s3.read(filesystem(address), address, start, stop)
+        n_bytes = _LARGE if stop is None else stop - (start or 0)
+        return _part(address, n_bytes, start=start, end=stop)
 
 
 def read_with_stamp(address: str, most: int | None = None) -> tuple[bytes, Entry]:
@@ -54,7 +54,16 @@ def read_with_stamp(address: str, most: int | None = None) -> tuple[bytes, Entry
             return web.read_with_stamp(filesystem(address), address, most)
     found = entry(address)
     check_size(found.size, most)
-    return read(address), found
+    with explained(address):
+        return _part(address, found.size), found
+
+
+def _part(address: str, n_bytes: int, **bounds: int | None) -> bytes:
+    """Read an object, or a part of it, of so many bytes."""
+    system = filesystem(address)
+    path = system._strip_protocol(address)
+    data: bytes = ask(system, "cat_file", path, n_bytes=n_bytes, **bounds)
+    return data
 
 
 def fetch(address: str, file: Path) -> None:
@@ -88,9 +97,9 @@ def write(address: str, data: bytes | Path) -> None:
         system = filesystem(address)
         path = system._strip_protocol(address)
         if isinstance(data, bytes):
-            system.pipe_file(path, data)
+            ask(system, "pipe_file", path, data, n_bytes=len(data))
         else:
-            system.put_file(os.fspath(data), path)
+            ask(system, "put_file", os.fspath(data), path, n_bytes=data.stat().st_size)
 
 
 def entry(address: str) -> Entry:
@@ -102,7 +111,7 @@ def entry(address: str) -> Entry:
         if is_on_web(address):
             return web.entry(system, address)
         try:
-            found = system.info(system._strip_protocol(address))
+            found = ask(system, "info", system._strip_protocol(address))
         except FileNotFoundError:
             _check_bucket(system, address)
             raise
@@ -118,7 +127,7 @@ def entries_of(addresses: Sequence[str]) -> dict[str, Entry]:
         for several in _by_scheme(sorted(set(addresses))).values()
         for start in range(0, len(several), _LOOKED_AT)
     ]
-    with ThreadPoolExecutor(min(AT_ONCE, len(chunks) or 1), "featx-look") as pool:
+    with request_threads(min(AT_ONCE, len(chunks) or 1), "featx-look") as pool:
         return {each.address: each for found in pool.map(_look, chunks) for each in found}
 
 
@@ -151,7 +160,7 @@ def remove(address: str) -> None:
     """Remove an object; none is a `FileNotFoundError` where the store says so."""
     with explained(address, "remove"):
         system = filesystem(address)
-        system.rm_file(system._strip_protocol(address))
+        ask(system, "rm_file", system._strip_protocol(address))
 
 
 def _by_scheme(addresses: Sequence[str]) -> dict[str, list[str]]:
@@ -201,7 +210,7 @@ def _inside(system: Any, start: str, root: str, below: str) -> Iterator[tuple[st
     """Return what is directly in a folder, by code points of the paths that come of it."""
     with explained(start, "list"):
         try:
-            found = system.ls(root + below, detail=True)
+            found = ask(system, "ls", root + below, detail=True)
         except FileNotFoundError:  # nothing is below, or not any more
             _check_bucket(system, start)
             found = []
@@ -226,5 +235,5 @@ def _check_bucket(system: Any, address: str) -> None:
     """Raise a `StorageError` if the bucket of an address is not there."""
     if is_on_web(address) or scheme_of(address) == "memory":
         return
-    if not system.exists(bucket_of(address).partition("@")[0]):
+    if not ask(system, "exists", bucket_of(address).partition("@")[0]):
         raise no_bucket(address)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
+from featx.storage import deadline
 from featx.storage.address import bucket_of, key_of
+from featx.storage.deadline import ask, begun, body_of, wait_for
 from featx.storage.entry import Entry, check_size
 from featx.storage.failures import explained, no_bucket
 
@@ -16,12 +19,12 @@ _ATTEMPTS = 4  # at the body of an object: s3fs tries requests again, and not wh
 def entries(system: Any, address: str, after: str = "") -> Iterator[Entry]:
     """List the objects below an address, behind another one if given, a thousand at a time."""
     bucket, key = bucket_of(address), key_of(address).rstrip("/")
-    wanted: dict[str, str] = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
+    wanted: dict[str, Any] = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
     if after:
         wanted["StartAfter"] = key_of(after)
     while True:
         with explained(address, "list"):
-            page = system.call_s3("list_objects_v2", **wanted)
+            page = ask(system, "call_s3", "list_objects_v2", **wanted)
         for each in page.get("Contents", ()):
             if not each["Key"].endswith("/"):  # a folder that was made by hand
                 yield Entry(f"s3://{bucket}/{each['Key']}", each["Size"], each.get("ETag", ""))
@@ -41,7 +44,7 @@ def entries_of(system: Any, addresses: Sequence[str]) -> Iterator[Entry]:
     while place < len(wanted):
         start = wanted[place]
         with explained(addresses[place], "list"):
-            page = system.call_s3("list_objects_v2", Bucket=bucket, StartAfter=start[:-1])
+            page = ask(system, "call_s3", "list_objects_v2", Bucket=bucket, StartAfter=start[:-1])
         there = {each["Key"]: each for each in page.get("Contents", ())}
         last = max(there, default="") if page.get("IsTruncated") else None
         if last is not None and last < start:  # a thousand others lie before it
@@ -57,10 +60,12 @@ def entries_of(system: Any, addresses: Sequence[str]) -> Iterator[Entry]:
 def entry(system: Any, address: str) -> Entry:
     """Look at an object."""
     try:
-        found = system.call_s3("head_object", Bucket=bucket_of(address), Key=key_of(address))
+        found = ask(
+            system, "call_s3", "head_object", Bucket=bucket_of(address), Key=key_of(address)
+        )
     except FileNotFoundError as error:  # the answer does not tell what is not there
         try:
-            system.call_s3("head_bucket", Bucket=bucket_of(address))
+            ask(system, "call_s3", "head_bucket", Bucket=bucket_of(address))
         except FileNotFoundError:
             raise no_bucket(address) from error
         raise
@@ -71,9 +76,7 @@ def entry(system: Any, address: str) -> Entry:
 
 
 def read(system: Any, address: str, start: int | None = None, stop: int | None = None) -> bytes:
-    """Read an object, or a part of it; see `featx.storage.objects.read`."""
-    if start is None and stop is None:
-        return read_with_stamp(system, address)[0]
+    """Read a part of an object; see `featx.storage.objects.read`."""
     if stop is not None and stop <= (start or 0):
         return b""
     last = "" if stop is None else str(stop - 1)
@@ -89,21 +92,21 @@ def read_with_stamp(system: Any, address: str, most: int | None = None) -> tuple
 
 def check_writable(system: Any, address: str) -> None:
     """Begin to write an object in parts, which fails as writing does, and leave it at that."""
-    place = {"Bucket": bucket_of(address), "Key": key_of(address)}
-    begun = system.call_s3("create_multipart_upload", **place)
-    system.call_s3("abort_multipart_upload", **place, UploadId=begun["UploadId"])
+    place: dict[str, Any] = {"Bucket": bucket_of(address), "Key": key_of(address)}
+    begun = ask(system, "call_s3", "create_multipart_upload", **place)
+    ask(system, "call_s3", "abort_multipart_upload", **place, UploadId=begun["UploadId"])
 
 
 def _get(system: Any, address: str, most: int | None, **part: str) -> tuple[bytes, dict[str, Any]]:
-    import fsspec.asyn
     from aiohttp import ClientError
 
+    began = monotonic()
     for attempt in range(_ATTEMPTS):
         try:
-            data, found = fsspec.asyn.sync(system.loop, _answer, system, address, most, part)
+            data, found = wait_for(system, _answer, system, address, most, part)
             return data, found
         except (ClientError, ConnectionError, TimeoutError):
-            if attempt == _ATTEMPTS - 1:
+            if attempt == _ATTEMPTS - 1 or monotonic() - began > deadline.SECONDS:
                 raise
         except OSError as error:
             if part and _code(error) == "InvalidRange":  # behind the end
@@ -115,12 +118,11 @@ def _get(system: Any, address: str, most: int | None, **part: str) -> tuple[byte
 async def _answer(
     system: Any, address: str, most: int | None, part: dict[str, str]
 ) -> tuple[bytes, dict[str, Any]]:
-    found = await system._call_s3(
-        "get_object", Bucket=bucket_of(address), Key=key_of(address), **part
-    )
+    asked = system._call_s3("get_object", Bucket=bucket_of(address), Key=key_of(address), **part)
+    found = await begun(asked)
     async with found["Body"] as body:
         check_size(found["ContentLength"], most)
-        return await body.read(), found
+        return await body_of(body.iter_chunks(), most), found
 
 
 def _entry(address: str, found: dict[str, Any]) -> Entry:

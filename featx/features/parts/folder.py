@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from featx.features.parts.rows import LazyRows
 from featx.features.whereabouts import Whereabouts
 from featx.images.decode import Outcome
 from featx.storage.address import is_address, local_path, text_of
+from featx.storage.deadline import request_threads
 
 
 def names_folder(path: str | os.PathLike[str]) -> bool:
@@ -111,7 +111,7 @@ class FeatureFolder:
     @property
     def digests(self) -> np.ndarray | None:
         """The key of each row, None where no key is known."""
-        with ThreadPoolExecutor(self.place.threads) as pool:
+        with request_threads(self.place.threads, "featx-parts") as pool:
             keys = np.concatenate([np.empty(0, "S64"), *pool.map(Part.keys, self._parts)])
         return keys if keys.any() else None
 

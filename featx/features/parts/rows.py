@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from featx.features.blocks import take
 from featx.features.parts.part import Part
 from featx.features.parts.place import Place
 from featx.files import MEMORY_MAP_BYTES, room_for
+from featx.storage.deadline import request_threads
 
 _FEW = 64  # rows that one thread reads as soon
 
@@ -143,7 +143,9 @@ class LazyRows(NDArrayOperatorsMixin):
             for task in tasks:
                 read(task)
         else:
-            with ThreadPoolExecutor(min(self._parts[0].place.threads, len(tasks))) as pool:
+            with request_threads(
+                min(self._parts[0].place.threads, len(tasks)), "featx-rows"
+            ) as pool:
                 list(pool.map(read, tasks))
         return out if columns is not None else out.reshape(len(rows), *self.shape[1:])
 

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from featx.features.store.imported import clear_imported, imported_networks
 from featx.features.store.shard import DamagedShardError, verify_shard
 from featx.features.store.store import Damage
 from featx.files import storage_errors
+from featx.storage.deadline import request_threads
 from featx.text import count, listed
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")  # other folders are not ours
@@ -145,7 +145,7 @@ def contents(cache: Path) -> list[CachedRecipe]:
     """Check every shard of a cache and say what each recipe has, sorted by fingerprint."""
     recipes = []
     for folder in _folders(shards_folder(cache)):
-        with ThreadPoolExecutor(THREADS) as pool:
+        with request_threads(THREADS, "featx-cache") as pool:
             shards = [each for each in pool.map(_verified, shard_paths(folder)) if each]
         rows, size = sum(each.rows for each in shards), sum(each.bytes for each in shards)
         newest = max((each.newest for each in shards), default=0.0)

@@ -6,7 +6,6 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from featx.errors import OptionError, get_logger
 from featx.features.store.folder import THREADS, ShardFolder, shard_paths
 from featx.features.store.keys import KeyTables
 from featx.features.store.shard import DamagedShardError, Shard
+from featx.storage.deadline import request_threads
 
 _LISTINGS = 5  # until no file vanishes between being listed and being opened
 _FEW_ROWS = 256
@@ -79,7 +79,7 @@ class ShardIndex:
 
         if sum(path not in self._entries for path in paths) < THREADS:
             return [entry(path) for path in paths]
-        with ThreadPoolExecutor(THREADS) as pool:
+        with request_threads(THREADS, "featx-index") as pool:
             return list(pool.map(entry, paths))
 
     def _entry(self, path: Path) -> Entry | None:

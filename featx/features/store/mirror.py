@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +37,7 @@ from featx.features.store.shard import (
 from featx.files import cache_folder, storage_errors, written
 from featx.storage import objects
 from featx.storage.address import WEB, bucket_of, is_address, local_path, text_of
+from featx.storage.deadline import request_threads
 from featx.storage.entry import Entry
 from featx.storage.filesystem import check_scheme
 
@@ -98,7 +98,7 @@ class Mirror(ShardFolder):
                 return
             self.path.mkdir(parents=True, exist_ok=True)
             self._note_address()
-            with ThreadPoolExecutor(THREADS) as pool:
+            with request_threads(THREADS, "featx-copy") as pool:
                 if all(pool.map(self._copied, missing)):
                     return
 
@@ -113,7 +113,7 @@ class Mirror(ShardFolder):
         try:
             with written(path) as file:
                 if entry.size < READ_BYTES:
-                    file.write_bytes(objects.read(entry.address))
+                    file.write_bytes(objects.read(entry.address, 0, entry.size))
                     return True
                 head = objects.read(entry.address, 0, _HEAD_BYTES)
                 tail = objects.read(entry.address, entry.size - _TAIL_BYTES, entry.size)

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +19,7 @@ from featx.features.store.index import Entry, ShardIndex
 from featx.features.store.mirror import folder_of
 from featx.features.store.store import Damage
 from featx.storage import objects
+from featx.storage.deadline import request_threads
 from featx.storage.entry import Entry as Object
 
 _KEY = re.compile(r".*/features/(?P<fingerprint>[0-9a-f]{32})/(?P<name>[^/]+)")
@@ -73,7 +73,7 @@ def _recipe(
     shards = {name: each for name, each in found.items() if is_shard(name)}
     rows, damages = 0, []
     entries = ShardIndex(folder_of(address, fingerprint)).entries()
-    with ThreadPoolExecutor(THREADS) as pool:
+    with request_threads(THREADS, "featx-cache") as pool:
         judged = pool.map(lambda each: _damage(each, thorough), entries.values())
         for (path, entry), reason in zip(entries.items(), judged, strict=True):
             if reason:
@@ -127,7 +127,7 @@ def _clear(address: str, fingerprint: str, found: Mapping[str, Object], limit: f
     going = [name for name in found if is_shard(name) and is_old(name)]
     if len(going) == sum(map(is_shard, found)):
         going += [name for name in found if name == DESCRIPTION]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with request_threads(THREADS, "featx-cache") as pool:
         list(pool.map(lambda name: _remove(found[name]), going))
     files = folder_of(address, fingerprint)
     if len(going) == len(found):

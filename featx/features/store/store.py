@@ -21,7 +21,6 @@ import math
 import os
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -39,6 +38,7 @@ from featx.features.store.merge import merge_small
 from featx.features.store.mirror import folder_of
 from featx.features.store.shard import BETWEEN_NOTES, Shard, held_shard, write_shard
 from featx.files import check_writable, mapped_array, storage_errors, written
+from featx.storage.deadline import request_threads
 
 T = TypeVar("T")
 _TELLING = 16  # images that tell a speed
@@ -394,7 +394,7 @@ def _in_threads(function: Callable[[Shard, np.ndarray], T], places: Places) -> l
     shards = list(places.by_shard())
     if len(shards) < 2:
         return [function(*each) for each in shards]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with request_threads(THREADS, "featx-store") as pool:
         return list(pool.map(lambda each: function(*each), shards))
 
 

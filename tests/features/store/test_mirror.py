@@ -190,12 +190,12 @@ def test_what_another_machine_merges_meanwhile_is_found(bucket, machine):
 
 
 def test_a_bucket_that_may_only_be_read_is_used(bucket, place, monkeypatch, caplog):
-    def denied(*args, **kwargs):
+    async def denied(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Access Denied")
 
     before = bucket.keys()
     with monkeypatch.context() as patch:
-        patch.setattr(filesystem(place), "put_file", denied)
+        patch.setattr(filesystem(place), "_put_file", denied)
         store = FeatureStore(place, RECIPE)
         for number in (ROWS, ROWS + 1):
             store.append(keys(1, number), TRUTH[:1])
