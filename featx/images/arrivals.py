@@ -50,13 +50,13 @@ class Arrivals:
         """
         if not os.path.isdir(self.folder):
             raise ImageSourceError(f"{self.folder!r} is not there: expected a folder")
-        files = list_folder(self.folder).files
+        names = list_folder(self.folder).images
         before, self._seen = self._seen, {}
         turn, arrived = self._turn(), dict[str, Stamp]()
         start = os.path.join(self.folder, "")
-        for name, is_image in files:
+        for name in names:
             path = start + name.replace("/", os.sep)
-            if not is_image or (path in self._done and path not in turn and path not in before):
+            if path in self._done and path not in turn and path not in before:
                 continue
             stamp = stamp_of(path)
             if stamp is None or self._done.get(path) == stamp:

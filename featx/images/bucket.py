@@ -63,15 +63,18 @@ def is_folder_at(address: str) -> bool:
 def list_address(address: str) -> Listing:
     """List the objects below an address, as `list_folder` does files."""
     listing, left = Listing(), set[str]()
-    listing.files = list(files_below(address, left))
-    first = {name.partition("/")[0] for name, _ in listing.files if "/" in name}
-    listing.folders = sorted(first)
+    folders = set[str]()
+    for name, is_image in files_below(address, left):
+        (listing.images if is_image else listing.others).append(name)
+        if "/" in name:
+            folders.add(name.partition("/")[0])
+    listing.folders = sorted(folders)
     listing.n_left_behind = len(left)
     return listing
 
 
 def files_below(address: str, left: set[str]) -> Iterator[tuple[str, bool]]:
-    """Yield what `Listing.files` has, as the store lists it, sorted by code points.
+    """Yield files, and whether each is an image by name, as the store lists them, sorted.
 
     The folders that other programs left behind are put into `left`.
     """

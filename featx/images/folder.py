@@ -147,16 +147,15 @@ class ImageFolder:
             found = "is no folder" if os.path.exists(root) else f"does not exist{looked_in(root)}"
             raise ImageSourceError(f"{root!r} {found}: expected a folder of images")
         listing = list_address(root) if is_address(root) else list_folder(root)
-        images = [relative for relative, is_image in listing.files if is_image]
-        n_other = len(listing.files) - len(images) + listing.n_left_behind
-        if not images:
+        n_other = len(listing.others) + listing.n_left_behind
+        if not listing.images:
             holds = f"has {count(n_other, 'other file')}" if n_other else "holds no file"
             raise NoImagesError(
                 f"no images in {root!r}, which {holds}: expected names "
                 "that end in .jpg, .png, .webp or another suffix of an image"
             )
         return cls._of_relative(
-            root, images, n_other, classes_from, notes_on_folders(listing, images)
+            root, listing.images, n_other, classes_from, notes_on_folders(listing)
         )
 
     @classmethod

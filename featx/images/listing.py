@@ -42,9 +42,9 @@ class Listing:
 
     Attributes
     ----------
-    files : list of (str, bool)
-        Path relative to the folder, with "/" between names, and whether it is an image by name;
-        sorted by code points.
+    images, others : list of str
+        Files by whether they are images by name: paths relative to the folder, with "/" between
+        names, sorted by code points.
     folders : list of str
         The folders directly below, but for those that are hidden or left behind, sorted.
     again : list of str
@@ -53,7 +53,8 @@ class Listing:
         Folders that were not entered, since other programs have left them behind.
     """
 
-    files: list[tuple[str, bool]] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
     n_left_behind: int = 0
@@ -77,7 +78,7 @@ def list_folder(root: str) -> Listing:
             for entry in _entries(folder, seen, listing, relative):
                 name = f"{relative}/{entry.name}" if relative else entry.name
                 if not _is_dir(entry):
-                    listing.files.append((name, _is_image(entry)))
+                    (listing.images if _is_image(entry) else listing.others).append(name)
                 elif entry.name.casefold() in LEFT_BEHIND:
                     listing.n_left_behind += 1
                 elif not entry.name.startswith(HIDDEN):
@@ -87,9 +88,8 @@ def list_folder(root: str) -> Listing:
                         heapq.heappush(links, (name.count("/"), name))
                     else:
                         pending.append(name)
-    listing.files.sort()
-    listing.folders.sort()
-    listing.again.sort()
+    for names in (listing.images, listing.others, listing.folders, listing.again):
+        names.sort()
     return listing
 
 
@@ -98,11 +98,11 @@ def named_as_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def notes_on_folders(listing: Listing, images: Sequence[str]) -> list[str]:
+def notes_on_folders(listing: Listing) -> list[str]:
     """Say which folders are no class or add nothing, and which were met again."""
-    full = {name.partition("/")[0] for name in images if "/" in name}
+    full = {name.partition("/")[0] for name in listing.images if "/" in name}
     suffixes: dict[str, Counter[str]] = {each: Counter() for each in listing.folders}
-    for name, _ in listing.files:
+    for name in listing.others:
         folder, _, rest = name.partition("/")
         if folder not in full and rest:
             suffixes[folder][suffix_of(rest)] += 1

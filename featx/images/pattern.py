@@ -76,7 +76,7 @@ def _below(root: str, wild: Sequence[str]) -> set[str]:
     else:
         return set()
     found = set()
-    for path, _ in listing.files:
+    for path in (*listing.images, *listing.others):
         names = path.split("/")
         if any(_matches(names[:n], wild) for n in range(1, len(names) + 1)):
             found.add(path)
@@ -84,7 +84,8 @@ def _below(root: str, wild: Sequence[str]) -> set[str]:
 
 
 def _inside(folder: str) -> list[str]:
-    return [os.path.join(folder, path) for path, _ in list_folder(folder).files]
+    listing = list_folder(folder)
+    return [os.path.join(folder, path) for path in (*listing.images, *listing.others)]
 
 
 def _is_hidden(path: str) -> bool:
