@@ -20,6 +20,7 @@ from featx.cli.output import emit, table, working
 from featx.cli.report import explained, own_command, short_name, write_report
 from featx.cli.sources import source_arguments
 from featx.features.options import EngineOptions, RunOptions, options_in
+from featx.features.summary import failures_of
 from featx.files import PAGES
 
 
@@ -70,6 +71,7 @@ def evaluate(
         [name, f"{row.precision:.2f}", f"{row.recall:.2f}", f"{row.f1:.2f}", int(row.support)]
         for name, row in result.by_class.iterrows()
     ]
-    losses = [outcome.failure for outcome in result.failed]
-    text = "\n".join([result.summary, table(header, cells, right=header[1:]), *losses])
+    text = "\n".join(
+        [result.summary, table(header, cells, right=header[1:]), *failures_of(result.failed)]
+    )
     emit(result.to_dict(), text, as_json=as_json, report=report, explain=explain)

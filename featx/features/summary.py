@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
 
     from featx.features.recipe import Recipe
     from featx.images.decode import Outcome
+
+_FAILURES = 100  # lines of them
+
+
+def failures_of(failed: Sequence[Outcome]) -> list[str]:
+    """Say which files failed, a line each; of very many the first, and how many more there are."""
+    lines = [outcome.failure for outcome in failed[:_FAILURES]]
+    if len(failed) > _FAILURES:
+        more = len(failed) - _FAILURES
+        lines.append(f"failed: {more:,} more; --json (in Python `failed`) lists them all")
+    return lines
 
 
 class Summarised:
@@ -111,7 +123,7 @@ class Summarised:
 
     @property
     def summary(self) -> str:
-        """What became of the images, with every file that failed, a line each."""
+        """What became of the images, with the files that failed, a line each."""
         run = self.to_dict()
         words = {"n_embedded": "embedded", "n_cached": "from the cache", "n_failed": "failed"}
         parts = [f"{run[key]:,} {word}" for key, word in words.items() if run[key]]
@@ -125,7 +137,7 @@ class Summarised:
         ]
         if self.n_other:
             lines.append(f"left alone, no images by name: {count(self.n_other, 'file')}")
-        return "\n".join([*lines, *self.notes, *(outcome.failure for outcome in self.failed)])
+        return "\n".join([*lines, *self.notes, *failures_of(self.failed)])
 
     def _time(self) -> str:
         """Say how long it took, start-up apart, which more pictures would not make longer."""

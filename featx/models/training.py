@@ -15,6 +15,7 @@ from featx.evaluation.next_steps import next_steps
 from featx.evaluation.validation import CrossValidation
 from featx.features.duplicates import Contradiction, notes_on
 from featx.features.matrix import Features
+from featx.features.summary import failures_of
 from featx.learning.learner import Learner
 from featx.models.examples import Examples
 from featx.models.familiarity import Familiarity
@@ -121,7 +122,7 @@ class Training:
         if self.examples:
             lines.append(f"keeps {self.examples.summary}: whoever has the model can see them")
         if self.test:
-            lines += [f"test {self.test.summary}", *(each.failure for each in self.test.failed)]
+            lines += [f"test {self.test.summary}", *failures_of(self.test.failed)]
         if self.dataset_shift:
             lines.append(self.dataset_shift)
         lines += [f"next: {step}" for step in self.next_steps]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.features.matrix import Features
+from featx.features.summary import failures_of
 from featx.images.decode import Outcome
 from featx.similarity.search import NONE, Nearest
 from featx.text import count, printable
@@ -131,7 +132,7 @@ class Similar:
             f"the {'' if n == 1 else f'{n:,} '}most similar of {count(self.n_searched, 'picture')}"
         )
         way = "exact" if self.exact else "approximate, by an index; --exact compares with all"
-        return "\n".join([f"{found}{each} ({way})", *(outcome.failure for outcome in self.failed)])
+        return "\n".join([f"{found}{each} ({way})", *failures_of(self.failed)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: what was searched, and what was found for each picture asked for."""

@@ -540,6 +540,16 @@ def test_what_became_of_the_images_is_told_in_plain_values_and_in_words():
     ]
 
 
+def test_of_very_many_files_that_failed_the_first_are_shown():
+    outcomes = (
+        Outcome("cached", path="photos/0.jpg"),
+        *(Outcome("failed", "empty file", path=f"photos/{n}.jpg") for n in range(1, 3002)),
+    )
+    lines = make(np.zeros((1, 4)), outcomes=outcomes).summary.splitlines()[2:]
+    assert lines[0] == "failed: photos/1.jpg: empty file"
+    assert lines[100:] == ["failed: 2,901 more; --json (in Python `failed`) lists them all"]
+
+
 def test_without_a_recipe_and_all_from_the_cache_there_is_less_to_tell():
     outcomes = (Outcome("cached", path="photos/0.jpg"),)
     features = make(np.zeros((1, 2, 2, 3)), recipe=None, outcomes=outcomes, elapsed=0.5)
