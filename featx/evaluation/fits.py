@@ -87,6 +87,9 @@ def fit_all_by_blocks(
         _quiet_fits(),
     ):
         for train, test in parts:
+            if len(left := np.unique(table.y[train])) == 1:
+                fitted.append(_only(left[0], test, np.array(classes), keep))
+                continue
             start = time.perf_counter()
             pipeline, _ = fit_by_blocks(learner, table, train, plan.room)
             after = time.perf_counter()
@@ -145,7 +148,7 @@ def _fit(task: Task) -> Fitted:
 
     X, y = task.X[task.train], task.y[task.train]
     if len(np.unique(y)) == 1:
-        return _only(y[0], task)
+        return _only(y[0], task.test, np.unique(task.y))
     views = [each[task.train] for each in task.views]
     groups = None if task.groups is None else task.groups[task.train]
     estimator = task.learner.build_for(y, X.shape[1], len(views), groups)
@@ -163,8 +166,10 @@ def _fit(task: Task) -> Fitted:
     return Fitted(predicted, probabilities, seconds, predict_seconds)
 
 
-def _only(label: Any, task: Task) -> Fitted:
+def _only(
+    label: Any, test: np.ndarray, classes: np.ndarray, keep_probabilities: bool = True
+) -> Fitted:
     """Predict the one class that is left to learn from, which no classifier is needed for."""
-    predicted = np.full(len(task.test), label, dtype=task.y.dtype)
-    probabilities = (predicted[:, None] == np.unique(task.y)).astype(float)
+    predicted = np.full(len(test), label, dtype=classes.dtype)
+    probabilities = (predicted[:, None] == classes).astype(float) if keep_probabilities else None
     return Fitted(predicted, probabilities, 0.0, 0.0)

@@ -24,7 +24,7 @@ from featx.features.duplicates import (
 )
 from featx.features.matrix import Features
 from featx.images.labels import Label
-from featx.learning.classes import labels_to_learn
+from featx.learning.classes import labels_to_learn, told_of_numbers
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
 from featx.learning.memory import Memory, plan_of
@@ -256,7 +256,8 @@ def cross_validate(
     if plan is not None and plan.by_blocks:
         copies = exact_copies(features)
         splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
-        fitted = fit_all_by_blocks(plan, learner, splits.parts, progress=bar)
+        with told_of_numbers(features):
+            fitted = fit_all_by_blocks(plan, learner, splits.parts, progress=bar)
         validation = validation_of(features, splits, fitted)
         return _told_of_series(validation, features) if groups is None else validation
     if plan is not None:
@@ -267,7 +268,9 @@ def cross_validate(
     copies = find_duplicates(features).groups
     splits = split(y, copies, grouping, folds=folds, repeats=repeats, seed=seed)
     tasks = tasks_of(features, splits, learner)
-    validation = validation_of(features, splits, fit_all(tasks, n_jobs=n_jobs, progress=bar))
+    with told_of_numbers(features):
+        fitted = fit_all(tasks, n_jobs=n_jobs, progress=bar)
+    validation = validation_of(features, splits, fitted)
     if groups is None:
         validation = with_series(validation, features, learner, seed=seed, n_jobs=n_jobs)
     return validation

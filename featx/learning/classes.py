@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from featx.errors import ImageSourceError
+from featx.errors import FeatxError, ImageSourceError
+from featx.features.blocks import row_blocks
 from featx.features.matrix import Features
 from featx.images.division import Division
 from featx.images.folder import ImageFolder
@@ -35,6 +37,29 @@ def rows_by_class(y: np.ndarray) -> list[np.ndarray]:
     _, of_class = np.unique(y, return_inverse=True)
     order = np.argsort(of_class, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(of_class[order])) + 1)
+
+
+@contextmanager
+def told_of_numbers(features: Features) -> Iterator[None]:
+    """Say of which image values are no finite numbers, where a fit in the block fails by them.
+
+    Raises an `ImageSourceError` then.
+    """
+    try:
+        yield
+    except FeatxError:
+        raise
+    except ValueError as error:
+        for X in (features.X, *features.views):
+            for rows, values in row_blocks(X):
+                wrong = rows[~np.isfinite(values).all(axis=1)]
+                if len(wrong):
+                    raise ImageSourceError(
+                        f"row {wrong[0]} of the features ({features.paths[wrong[0]]}) has values "
+                        "that are no finite numbers (NaN or infinite), which nothing can be "
+                        "learned from: embed the image again, or leave it out"
+                    ) from error
+        raise
 
 
 def labelled_images(source: ImageSource, labels: Labels = None, **options: Any) -> ImageFolder:

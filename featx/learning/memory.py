@@ -133,11 +133,13 @@ def plan_of(features: Features, learner: Learner, memory: Memory) -> Plan:
             "fewer images"
         )
     tall = can_by_blocks(learner) and len(features) >= 2 * table.columns
-    if tall and room >= needed_by_blocks(learner, table):
+    by_blocks = needed_by_blocks(learner, table) if tall else None
+    if by_blocks is not None and room >= by_blocks:
         return Plan(features, room, True, within)
     most, least = room // of_image, _FEWEST_OF_CLASS * classes
     if most < least:
-        needed = asked - room + min(least, len(features)) * of_image
+        needed = min(least, len(features)) * of_image
+        needed = asked - room + (needed if by_blocks is None else min(needed, by_blocks))
         raise OptionError(
             f"memory of {size(asked)} is too little to learn {count(classes, 'class')} from "
             f"{count(len(features), 'image')} of {count(table.columns, 'column')}: expected at "

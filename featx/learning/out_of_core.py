@@ -232,6 +232,8 @@ def _fit_variance(variance: Any, table: Table, rows: np.ndarray) -> None:
         low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
         sums += values.sum(axis=0, dtype=np.float64)
         squares += (values.astype(np.float64) ** 2).sum(axis=0)
+    if not np.isfinite(squares).all():  # the threshold would drop such columns
+        raise ValueError("features are not finite")
     mean = sums / n
     spread = np.sqrt(np.maximum(squares / n - mean**2, 0))
     spread[low == high] = 0

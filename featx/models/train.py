@@ -44,6 +44,7 @@ from featx.learning.classes import (
     require_classes,
     require_every_class,
     require_known,
+    told_of_numbers,
 )
 from featx.learning.classifiers import DEFAULT_CLASSIFIER
 from featx.learning.learner import Classifier, Learner
@@ -195,7 +196,8 @@ def train(
     warn_of_images(notes_on(contradictions))
     copies = exact_copies(features) if by_blocks else None
     kept = together(features, grouping, copies)
-    pipeline, fit = _fitted(features, learner, kept, plan)
+    with told_of_numbers(features):
+        pipeline, fit = _fitted(features, learner, kept, plan)
     familiarity, familiar = _familiarity(features, learner, kept, copies, plan)
     rejection = _rejection(
         features, learner, pipeline, measured, reject, grouping, familiar, measuring
@@ -334,7 +336,12 @@ def _rejection(
     if reject is None:
         return None
     if validation is not None and validation.paths.tolist() != features.paths.tolist():
-        raise OptionError("the validation is of other images: expected one of these features")
+        learned = count(len(features), "image")
+        raise OptionError(
+            f"the validation is of other images, {len(validation.paths):,}: expected one of the "
+            f"{learned} that are learned from (a sample, if the memory is limited: give "
+            "cross_validate the same)"
+        )
     final = learner.without_search(pipeline)
     if validation is None or final is not learner:
         groups = False if grouping is None else grouping

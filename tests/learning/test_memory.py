@@ -95,6 +95,15 @@ def test_too_little_memory_is_told_with_what_is_enough():
     assert plan_of(given, Learner.of("knn"), said.rpartition("least ")[2])
 
 
+def test_what_is_enough_for_many_classes_is_what_blocks_take():
+    given, learner = features(40_000, 100, classes=4000), Learner.of("centroid")
+    with pytest.raises(OptionError) as caught:
+        plan_of(given, learner, "50MB")
+    enough = str(caught.value).rpartition("least ")[2]
+    assert bytes_of(enough) < 10**9
+    assert plan_of(given, learner, enough).by_blocks
+
+
 def test_pixels_are_all_in_memory():
     with pytest.raises(OptionError, match=r"cnn learns from pixels, .* and memory is 50\.0 MB"):
         plan_of(features(6000), Learner.of("cnn"), "50MB")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import featx
-from featx.errors import ImageSourceWarning, OptionError
+from featx.errors import ImageSourceError, ImageSourceWarning, OptionError
 from featx.evaluation import fits, validation
 from featx.features import blocks, matrix
 from featx.learning import memory, out_of_core
@@ -153,6 +153,34 @@ def test_a_test_that_does_not_fit_beside_a_sample_is_looked_at_for_exact_copies(
     }
     assert found["150kB"] == {test.paths[exactly]}
     assert found["2MB"] == {test.paths[exactly], test.paths[nearly]}
+
+
+@pytest.mark.parametrize("name", ["logistic", "centroid", "pca-mlp"])
+def test_folds_that_leave_one_class_to_learn_from_predict_it(name):
+    some = features().select(np.arange(2 * OF_CLASS))
+    groups = [*map(str, range(OF_CLASS)), *["one"] * OF_CLASS]
+    whole = featx.cross_validate(some, name, groups=groups, repeats=1)
+    found = featx.cross_validate(some, name, groups=groups, repeats=1, memory=MEMORY)
+    assert found.y_pred.tolist() == whole.y_pred.tolist()
+    assert not (found.y_pred == "class 1").any()
+
+
+@pytest.mark.parametrize("memory", [None, MEMORY, "2MB"])
+@pytest.mark.parametrize("name", ["logistic", "centroid"])
+def test_values_that_are_no_numbers_are_told_with_their_image(memory, name):
+    given = features()
+    given.X[7, 3] = np.nan
+    said = rf"^row 7 of the features \({given.paths[7]}\) has values that are no finite numbers"
+    with pytest.raises(ImageSourceError, match=said):
+        featx.train(given, name, memory=memory)
+    with pytest.raises(ImageSourceError, match=said):
+        featx.cross_validate(given, name, memory=memory, n_jobs=1)
+
+
+def test_a_validation_of_all_images_is_refused_for_a_sample(mapped):
+    validation = featx.cross_validate(mapped, "knn", repeats=1)
+    with pytest.raises(OptionError, match=r"of other images, 400: expected one of the .* sample"):
+        featx.train(mapped, "knn", memory="150kB", validation=validation, reject=0.9)
 
 
 def test_declared_groups_are_kept_together_by_blocks(mapped):
