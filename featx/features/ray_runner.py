@@ -118,13 +118,17 @@ def _pipeline(
 
 
 def _claims(work: Work) -> Any:
-    """Start the actor that says what blocks are to bring, on the machine of this process."""
+    """Start the actor that says what blocks are to bring, on the machine of this process.
+
+    Where it dies, another one takes its place: what it does not know is computed twice at most.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     known: Any = ray  # it says nothing of the types of these
     here = NodeAffinitySchedulingStrategy(known.get_runtime_context().get_node_id(), soft=False)
-    return known.remote(num_cpus=0, scheduling_strategy=here)(Claims).remote(work)
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+    return known.remote(**options, scheduling_strategy=here)(Claims).remote(work)
 
 
 @contextmanager

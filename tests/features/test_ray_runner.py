@@ -84,6 +84,17 @@ def test_rows_outcomes_and_order_are_those_of_one_machine(many, tmp_path, comput
     assert {each.status for each in again.outcomes} == {"cached", "failed"}
 
 
+@pytest.mark.filterwarnings("ignore::featx.errors.ImageSourceWarning")
+def test_a_process_that_dies_which_says_what_blocks_bring_is_replaced(
+    many, tmp_path, record, computed
+):
+    local = featx.embed(many, cache=tmp_path / "local")
+    (record / ray_fakes.DIE).touch()
+    assert_same(featx.embed(many, cache=tmp_path / "cache", **ON_RAY), local)
+    assert not (record / ray_fakes.DIE).exists()
+    assert computed() == 87
+
+
 def test_what_is_stored_under_another_name_is_not_computed_again(photos, tmp_path, computed):
     featx.embed(photos)
     moved = tmp_path / "moved"
