@@ -42,6 +42,8 @@ def rows_of(
     own = [_key(path) for path in paths]
     pictures, notes = set(own), list[str]()
     found = table.begin(texts, folders, lambda path: _key(path) in pictures)
+    if found is None and any(is_address(text) and _key(text) in pictures for text in texts):
+        found = folders[0], texts
     if found is None:
         keys, own, how = _by_name(texts, paths, table)
         notes.append(f"pictures are found in {table.name} by {how}")

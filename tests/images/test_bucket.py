@@ -66,6 +66,17 @@ def test_a_whole_bucket_is_a_folder(filled):
     assert relative(ImageFolder.of(str(bucket)), bucket) == relative(ImageFolder.of(folder), folder)
 
 
+def test_a_table_of_labels_names_pictures_by_their_addresses(filled):
+    bucket, _ = filled
+    paths = ImageFolder.of(f"{bucket}/photos").paths
+    named = [f"class of {path}" for path in paths]
+    images = ImageFolder.of(
+        f"{bucket}/photos", labels=pd.DataFrame({"path": paths[::-1], "label": named[::-1]})
+    )
+    assert images.labels == tuple(named)
+    assert images.notes == ()
+
+
 def test_wild_cards_match_in_a_bucket(filled):
     bucket, _ = filled
     assert relative(ImageFolder.of(f"{bucket}/photos/*/*.jpg"), bucket) == ["photos/ant/1.jpg"]
