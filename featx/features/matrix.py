@@ -37,6 +37,7 @@ from featx.features.transfer import received, sent
 from featx.features.whereabouts import Whereabouts, common_folder
 from featx.files import MEMORY_MAP_BYTES
 from featx.images.decode import Outcome
+from featx.text import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +126,7 @@ class Features(Summarised):
             raise OptionError(f"features need as many rows everywhere: {text}")
 
     def __repr__(self) -> str:
-        classes = "no labels" if self.y is None else f"{len(self.classes)} classes"
+        classes = "no labels" if self.y is None else count(len(self.classes), "class")
         failed = f", {len(self.failed)} failed" if self.failed else ""
         return f"Features({' x '.join(map(str, self.X.shape))}, {classes}{failed}; {self.recipe})"
 

@@ -509,6 +509,7 @@ def test_labels_are_text_where_all_are_known():
 def test_features_read_as_a_line():
     assert repr(sample()) == f"Features(3 x 4, 2 classes, 1 failed; {RECIPE})"
     assert repr(make(np.zeros((2, 3)), recipe=None)) == "Features(2 x 3, no labels; None)"
+    assert "2 x 3, 1 class; " in repr(make(np.zeros((2, 3)), ["a", "a"]))
 
 
 def test_what_became_of_the_images_is_told_in_plain_values_and_in_words():
