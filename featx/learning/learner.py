@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -177,7 +178,7 @@ class Learner:
         if self.pixels:  # judges itself on pictures that it holds out, copies together
             groups = duplicates_in(X).groups if groups is None else groups
             return estimator.fit(rows, labels, groups=np.tile(groups, 1 + len(views)))
-        return estimator.fit(rows, labels)
+        return fit_estimator(estimator, rows, labels)
 
     @cached_property
     def _network(self) -> ScratchNetwork:
@@ -329,6 +330,22 @@ def learners_of(classifiers: Classifier, class_weight: str | None = None) -> dic
     if not learners:
         raise OptionError("classifiers is empty: expected names, such as 'logistic'")
     return learners
+
+
+def fit_estimator(estimator: Any, X: np.ndarray, y: np.ndarray) -> Any:
+    """Fit a scikit-learn estimator, which an interrupt ends.
+
+    A perceptron of scikit-learn warns of the interrupt, and is what it has learned until then.
+    """
+    said = "Training interrupted by user"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", said, UserWarning)
+        try:
+            return estimator.fit(X, y)
+        except UserWarning as warning:
+            if said in str(warning):
+                raise KeyboardInterrupt from warning
+            raise
 
 
 def probabilities_of(fitted: Any, X: np.ndarray, classes: Sequence[Label]) -> np.ndarray | None:

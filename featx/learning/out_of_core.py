@@ -19,7 +19,7 @@ from featx.features.blocks import BLOCK_BYTES, row_blocks
 from featx.features.matrix import Features
 from featx.images.labels import Label
 from featx.learning.classes import rows_by_class
-from featx.learning.learner import Learner, predict
+from featx.learning.learner import Learner, fit_estimator, predict
 from featx.learning.moments import Moments
 from featx.text import count
 
@@ -255,7 +255,7 @@ def _fit_last(how: BlockFit, pipeline: Any, table: Table, rows: np.ndarray, room
     width = _after(steps, next(table.blocks(rows[:1]))[1]).shape[1]
     each = how.bytes_of_image(table, len(np.unique(table.y)), width)
     kept = sample_of(table.y, rows, max(1, room // each))
-    last.fit(table.transformed(steps, kept, width), table.labels(kept))
+    fit_estimator(last, table.transformed(steps, kept, width), table.labels(kept))
     return len(kept)
 
 

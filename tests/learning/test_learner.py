@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import threading
 import warnings
 from dataclasses import replace
 
@@ -27,6 +29,7 @@ from featx.errors import OptionError, UnknownClassifierError
 from featx.learning.classifiers import CLASSIFIERS
 from featx.learning.learner import (
     Learner,
+    fit_estimator,
     learners_of,
     make_classifier,
     predict,
@@ -425,3 +428,14 @@ def test_where_there_are_no_probabilities_there_are_none_to_spread(cloud):
         centroid.fit(features.X, features.y)
         assert probabilities_of(centroid, features.X, ["ant", "bee"]) is None
     assert hasattr(centroid, "predict_proba")
+
+
+def test_an_interrupt_ends_a_perceptron_as_it_ends_other_fits():
+    """scikit-learn's own would be what it has learned until then."""
+    endless = MLPClassifier(max_iter=10**7, tol=0, n_iter_no_change=10**7)
+    X, y = np.eye(8, dtype=np.float32), np.repeat(["a", "b"], 4)
+    interrupt = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        fit_estimator(endless, X, y)
+    interrupt.join()
