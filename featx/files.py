@@ -9,9 +9,11 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".jpg", ".pdf", ".svg")  # how the names of files with a figure end
 PAGES = (".html", ".htm")
 MEMORY_MAP_BYTES = 192 << 20  # a larger matrix is a memory map
+_WRITING_SECONDS = 3600  # in which a file changes that somebody is writing
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room or choose another folder",
@@ -60,6 +63,16 @@ def written(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while they wrote a file left beside it."""
+    target = Path(os.path.realpath(path))
+    pattern = f".{escape(target.stem[:40])}-{'[0-9a-f]' * 12}{escape(target.suffix)}"
+    for left in target.parent.glob(pattern):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _WRITING_SECONDS:
+                left.unlink()
 
 
 @contextmanager

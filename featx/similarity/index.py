@@ -30,6 +30,7 @@ SAVED_EVERY = 60.0  # seconds of building after which what there is is kept
 _PROPOSED = 40  # rows for each that is asked for
 _FEWEST = 400  # rows that are proposed
 _EXPANSION = 64  # nodes that are looked at to place a row
+_FEWEST_SEEN = 3200  # nodes that are looked at for a query
 _AT_ONCE = 1024  # rows that are added before somebody may interrupt
 
 log = get_logger(__name__)
@@ -55,7 +56,7 @@ class Index:
 
     def _nearest_of_one(self, X: Any, space: Space, query: np.ndarray, own: int, n: int) -> Nearest:
         proposed = max(_FEWEST, _PROPOSED * n)
-        self.graph.expansion_search = 2 * proposed
+        self.graph.expansion_search = max(_FEWEST_SEEN, 2 * proposed)
         matches = self.graph.search(self.sketch.of_rows(query[None])[0], min(proposed, len(X)))
         rows = np.sort(np.asarray(matches.keys).astype(np.int64))
         rows = rows[(rows != own) & (rows < len(X))]

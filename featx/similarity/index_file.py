@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from featx.errors import get_logger, one_line
-from featx.files import written
+from featx.files import remove_unfinished, written
 from featx.similarity.sketch import Sketch
 
 CONNECTIVITY = 16  # neighbours of a node on the upper levels, twice as many on the lowest
@@ -94,6 +94,7 @@ def write(
             raise OSError(one_line(error)) from error
         with file.open("ab") as stream:
             stream.write(behind + _END.pack(len(behind), zlib.crc32(behind)) + _MAGIC)
+    remove_unfinished(path)
 
 
 def _contents(data: np.ndarray) -> Contents:

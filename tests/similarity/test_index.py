@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import struct
 import sys
 from collections import namedtuple
@@ -209,6 +210,21 @@ def opened(monkeypatch):
         return features
 
     return save
+
+
+def test_what_a_killed_process_left_of_an_index_is_removed(added, opened, tmp_path):
+    folder = tmp_path / "x.features"
+    features = opened(rows(), folder)
+    old, new, other = (
+        folder / f".{name}.usearch"
+        for name in ("_index-0123456789ab", "_index-ba9876543210", "_index-x")
+    )
+    for path in (old, new, other):
+        path.write_bytes(b"a part")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    featx.similar(made(rows(2, seed=1), seed=1), features, 1)
+    assert [path.exists() for path in (old, new, other)] == [False, True, True]
 
 
 def test_the_index_of_a_folder_is_kept_in_it_and_grows_with_it(cache, added, opened, tmp_path):
