@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,17 +12,21 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featx.backbones.framework import import_keras
+from featx.errors import FeatxError, get_logger, one_line
 from featx.learning.learner import Learner, predict
 from featx.learning.memory import Plan
 from featx.learning.out_of_core import Table, fit_by_blocks, predict_by_blocks
 from featx.progress import progress_bar
 
 WORTH_PROCESSES = 6.0  # seconds of work left; starting processes takes some two
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +120,49 @@ def _fit_in_turn(tasks: Sequence[Task], processes: int) -> Iterator[Fitted]:
     for done, task in enumerate(tasks):
         left = (time.perf_counter() - start) / max(done, 1) * (len(tasks) - done)
         if processes > 1 and left > WORTH_PROCESSES:
-            from joblib import Parallel, delayed
-
-            parallel = Parallel(n_jobs=processes, return_as="generator")
-            yield from parallel(delayed(_fit)(each) for each in tasks[done:])
+            yield from _fit_in_processes(tasks[done:], processes)
             return
         yield _fit(task)
+
+
+def _fit_in_processes(tasks: Sequence[Task], n: int) -> Iterator[Fitted]:
+    """Fit in several processes; where the system kills one of them, one by one in this one."""
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    done = 0
+    with tempfile.TemporaryDirectory(prefix="featx-") as folder:
+        files = [Path(folder) / str(number) for number in range(len(tasks))]
+        parallel = Parallel(n_jobs=n, return_as="generator")
+        pairs = zip(tasks, files, strict=True)
+        try:
+            for _ in parallel(delayed(_fit_into)(task, file) for task, file in pairs):
+                with files[done].open("rb") as source:
+                    fitted = pickle.load(source)
+                files[done].unlink()
+                done += 1
+                yield fitted
+        except TerminatedWorkerError as error:
+            if "SIGKILL" not in str(error):  # it would happen here, too
+                raise FeatxError(
+                    f"a process that fits has broken down: {one_line(error)}"
+                ) from error
+            log.warning(
+                "a process that fits was killed, perhaps as memory is short: the others follow one "
+                "by one"
+            )
+    for task in tasks[done:]:
+        yield _fit(task)
+
+
+def _fit_into(task: Task, file: Path) -> None:
+    """Fit in another process, and leave what becomes of it in a file.
+
+    A process that is killed in the middle of an answer larger than a pipe holds would be waited
+    for without end.
+    """
+    with file.open("wb") as sink:
+        pickle.dump(_fit(task), sink)
 
 
 @lru_cache(maxsize=1)

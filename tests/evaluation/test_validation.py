@@ -2,7 +2,13 @@
 
 import dataclasses
 import json
+import os
+import signal
+import threading
 from collections import Counter
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +76,58 @@ def test_processes_give_the_numbers_that_one_gives(cloud, monkeypatch):
     together = cross_validate(features, "mlp", n_jobs=2)
     assert together.predictions.tolist() == alone.predictions.tolist()
     assert together.probabilities.tolist() == alone.probabilities.tolist()
+
+
+class Dying(ClassifierMixin, BaseEstimator):
+    """Says the first class, and is killed in the first other process that fits it."""
+
+    def __init__(self, folder="", moment="before the answer", home=0):
+        self.folder, self.moment, self.home = folder, moment, home
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        if os.getpid() != self.home:
+            with suppress(FileExistsError):
+                Path(self.folder, "dying").touch(exist_ok=False)
+                self._die()
+        return self
+
+    def _die(self):
+        if self.moment == "before the answer":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def half(file, data, write=os.write):
+            if len(data) <= 1 << 16:
+                return write(file, data)
+            write(file, bytes(data[: 1 << 10]))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        Connection._send.__defaults__ = (half,)
+
+    def predict_proba(self, X):
+        return np.eye(len(self.classes_))[np.zeros(len(X), int)]
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing is killed here")
+@pytest.mark.parametrize("moment", ["before the answer", "in the middle of the answer"])
+def test_a_process_that_is_killed_ends_no_validation(cloud, monkeypatch, tmp_path, moment):
+    features = cloud(each=10, classes=[f"class {number}" for number in range(100)])
+    dying = Dying(str(tmp_path), moment, os.getpid())
+    alone = cross_validate(features, dying, n_jobs=1)
+    monkeypatch.setattr(fits, "WORTH_PROCESSES", 0.0)
+    done = []
+    thread = threading.Thread(
+        target=lambda: done.append(cross_validate(features, dying, n_jobs=2)), daemon=True
+    )
+    thread.start()
+    thread.join(60)
+    assert done, "it waits for the process"
+    assert (tmp_path / "dying").exists()
+    assert done[0].predictions.tolist() == alone.predictions.tolist()
+    assert done[0].probabilities.tolist() == alone.probabilities.tolist()
 
 
 def test_another_seed_makes_other_folds(cloud):
