@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from featx.features.store.cache import CachedCalibration, CachedEngine, CachedRecipe
     from featx.features.store.derived import Derived
     from featx.features.store.imported import ImportedNetwork
+
+    _Stored = CachedRecipe | CachedEngine | CachedCalibration | ImportedNetwork | Derived
+
+_ABOUT = ("size", "age", "settings")
 
 
 @click.group(cls=Group, invoke_without_command=True, epilog="Example: featx cache info")
@@ -67,49 +72,16 @@ def info(cache: str | None = None, as_json: bool = False) -> None:
         "indices": list(map(_as_plain, indexed)),
         "copies": list(map(_as_plain, copied)),
     }
-    counts = [count(len(recipes), "recipe")]
-    counts += [count(len(networks), "converted network")] if networks else []
-    counts += [count(len(measured), "calibration")] if measured else []
-    counts += [count(len(imported), "imported network")] if imported else []
-    counts += [count(len(indexed), "index")] if indexed else []
-    counts += [count(len(copied), "copy")] if copied and folder else []
-    total = sum(each.bytes for each in recipes) + sum(each.bytes for each in networks)
-    total += sum(each.bytes for each in measured) + sum(each.bytes for each in imported)
-    total += sum(each.bytes for each in [*indexed, *copied] if folder)
+    here = copied if folder else []
+    stored: list[_Stored] = [*recipes, *networks, *measured, *imported, *indexed, *here]
+    tables = _tables(recipes, networks, measured, imported, indexed, here)
+    counts = [
+        count(len(rows), noun) for noun, (_, rows) in tables.items() if rows or noun == "recipe"
+    ]
+    total = sum(each.bytes for each in stored)
     lines = [f"{printable(place)}: {', '.join(counts)}, {size(total)}"]
-    if recipes:
-        rows = [[each.fingerprint[:12], f"{each.rows:,}", *_about(each)] for each in recipes]
-        header = ["recipe", "rows", "size", "age", "settings"]
-        lines.append(table(header, rows, right=header[1:4]))
-    if networks:
-        rows = [[each.key[:12], *_about(each)] for each in networks]
-        header = ["network", "size", "age", "settings"]
-        lines.append(table(header, rows, right=header[1:3]))
-    if measured:
-        rows = [
-            [each.calibration.digest[:12], str(len(each.recipes)), *_about(each)]
-            for each in measured
-        ]
-        header = ["calibration", "recipes", "size", "age", "settings"]
-        lines.append(table(header, rows, right=header[1:4]))
-    if imported:
-        rows = [[each.path.name[:12], *_about(each)] for each in imported]
-        header = ["imported", "size", "age", "settings"]
-        lines.append(table(header, rows, right=header[1:3]))
-    if indexed:
-        header = ["index", "size", "age"]
-        rows = [[each.key[:12], *_about(each)[:2]] for each in indexed]
-        lines.append(table(header, rows, right=header[1:]))
-    if copied and folder:
-        header = ["copy", "size", "age", "of"]
-        rows = [[each.key[:12], *_about(each)] for each in copied]
-        lines.append(table(header, rows, right=header[1:3]))
-    elif copied:
-        lines += [
-            f"on this machine: {size(each.bytes)} of it, in {printable(each.path)}; removed by "
-            f"`featx cache clear {each.key} --cache {printable(each.path.parents[1])}`"
-            for each in copied
-        ]
+    lines += [table(header, rows, right=header[1:-1]) for header, rows in tables.values() if rows]
+    lines += [] if folder else map(_about_copy, copied)
     emit(document, "\n".join(lines), as_json=as_json)
 
 
@@ -183,15 +155,53 @@ def _contents(place: str | Path, *, thorough: bool = False) -> list[CachedRecipe
     return cache.contents(place)
 
 
+def _tables(
+    recipes: Sequence[CachedRecipe],
+    networks: Sequence[CachedEngine],
+    measured: Sequence[CachedCalibration],
+    imported: Sequence[ImportedNetwork],
+    indexed: Sequence[Derived],
+    copied: Sequence[Derived],
+) -> dict[str, tuple[list[str], list[list[str]]]]:
+    """Lay out what is stored, by its noun: the header of a table, and the rows."""
+    return {
+        "recipe": (
+            ["recipe", "rows", *_ABOUT],
+            [[each.fingerprint[:12], f"{each.rows:,}", *_about(each)] for each in recipes],
+        ),
+        "converted network": (["network", *_ABOUT], _rows(networks)),
+        "calibration": (
+            ["calibration", "recipes", *_ABOUT],
+            [
+                [each.calibration.digest[:12], str(len(each.recipes)), *_about(each)]
+                for each in measured
+            ],
+        ),
+        "imported network": (["imported", *_ABOUT], _rows(imported)),
+        "index": (["index", "size", "age", "of"], _rows(indexed)),
+        "copy": (["copy", "size", "age", "of"], _rows(copied)),
+    }
+
+
+def _rows(stored: Sequence[CachedEngine | ImportedNetwork | Derived]) -> list[list[str]]:
+    return [[each.key[:12], *_about(each)] for each in stored]
+
+
+def _about_copy(copied: Derived) -> str:
+    """Say where the copy of a cache at an address is, and how it is removed."""
+    return printable(
+        f"on this machine: {size(copied.bytes)} of it, in {copied.path}; removed by "
+        f"`featx cache clear {copied.key} --cache {copied.path.parents[1]}`"
+    )
+
+
 def _as_plain(stored: ImportedNetwork | Derived) -> dict[str, Any]:
     from featx.features.store.cache import days_since
 
     return {**stored.to_dict(), "days_old": round(days_since(stored.newest), 2)}
 
 
-def _about(
-    stored: CachedRecipe | CachedEngine | CachedCalibration | ImportedNetwork | Derived,
-) -> list[str]:
+def _about(stored: _Stored) -> list[str]:
     """Write the size, the age and the settings of something stored."""
     return [size(stored.bytes), _age(stored.newest), stored.text]
 

@@ -23,7 +23,7 @@ _ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
 _SAME = {"gcs": "gs", "abfs": "az", "abfss": "az"}
 
 # Codes of stores and names of errors, by what they say.
-_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "InvalidResourceName"}
 _NO_CREDENTIALS = {
     *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
     *("ProfileNotFound", "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError"),
@@ -86,12 +86,12 @@ def _reason(error: Exception, marks: set[str], address: str) -> str:
     scheme = scheme_of(address)
     scheme = _SAME.get(scheme, scheme)
     endpoint = _ENDPOINTS.get(scheme)
-    said = re.sub(r"^\[Errno \d+\] ", "", one_line(error))
+    said = re.sub(r"^\[Errno \d+\] | (RequestId|ErrorCode):.*", "", one_line(error))
     if marks & _NO_BUCKET:
         return _no_bucket(address)
     if scheme == "az" and "account_name" in str(error):
         return f"no account is named; {_CREDENTIALS[scheme]}"
-    if marks & _NO_CREDENTIALS:
+    if marks & _NO_CREDENTIALS or "Connection string is" in said:
         advice = _CREDENTIALS.get(scheme, "check who may read it")
         return f"no credentials that work ({said}); {advice}"
     if scheme == "s3" and marks & _OTHER_REGION:
@@ -125,6 +125,7 @@ def _marks(error: BaseException) -> set[str]:
             marks.add(str(response.get("Error", {}).get("Code")))
         code = "status" if hasattr(current, "status") else "code"  # aiohttp warns of its `code`
         for name in ("error_code", code):
-            marks.add(str(getattr(current, name, "")))
+            value = getattr(current, name, "")
+            marks.add(str(getattr(value, "value", value)))  # Azure's are of an enumeration
         current, seen = current.__cause__ or current.__context__, seen + 1
     return marks

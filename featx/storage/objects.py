@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import StorageError
-from featx.storage import gs, s3, web
+from featx.storage import az, gs, s3, web
 from featx.storage.address import bucket_of, is_on_web, scheme_of
 from featx.storage.deadline import ask, request_threads
 from featx.storage.entry import Entry, check_size
@@ -37,6 +37,10 @@ def read(address: str, start: int | None = None, stop: int | None = None) -> byt
     with explained(address):
         if scheme_of(address) == "s3":
             return s3.read(filesystem(address), address, start, stop)
+        if stop is not None and stop <= (start or 0):
+            return b""
+        if start is not None and start < 0:
+            start = max(0, entry(address).size + start)  # of Azure no end can be asked for
         n_bytes = _LARGE if stop is None else stop - (start or 0)
         return _part(address, n_bytes, start=start, end=stop)
 
@@ -134,8 +138,8 @@ def entries_of(addresses: Sequence[str]) -> dict[str, Entry]:
 def entries(address: str) -> Iterator[Entry]:
     """List the objects below an address, in all folders, sorted by code points.
 
-    Those of S3 and Google come page by page, others folder by folder: a million take no more
-    memory than the largest of these.
+    They come page by page, those of a store that has no pages folder by folder: a million take no
+    more memory than the largest of these.
     """
     with explained(address, "list"):
         system = filesystem(address)
@@ -149,6 +153,9 @@ def entries(address: str) -> Iterator[Entry]:
         return
     if scheme_of(address) in ("gs", "gcs"):
         yield from gs.entries(system, address)
+        return
+    if scheme_of(address) in ("az", "abfs", "abfss"):
+        yield from az.entries(system, address)
         return
     start = address.rstrip("/")
     root = system._strip_protocol(start)

@@ -260,6 +260,7 @@ def test_indices_and_copies_are_listed_and_cleared(featx_run, cache, photos, buc
     (cache / "similar" / f"{'0a' * 20}.usearch").write_bytes(bytes(range(256)) * 8000)
     lines = featx_run("cache", "info").out.splitlines()
     assert ": 2 recipes, 1 index, 1 copy, 2.1 MB" in lines[0]
+    assert lines[-3].endswith("2.0 MB  0 days  features that `featx similar` searched")
     assert [line.split()[0] for line in lines[-4:-1]] == ["index", "0a" * 6, "copy"]
     assert lines[-1].endswith(f"0 days  {place}")
     document = featx_run("cache", "info", "--json").json

@@ -33,7 +33,9 @@ class Derived:
 
     @property
     def text(self) -> str:
-        """What it is a copy of, as people read it."""
+        """What it is made of, as people read it."""
+        if self.path.is_file():
+            return "features that `featx similar` searched"
         return printable(self.address or "-")
 
     def to_dict(self) -> dict[str, Any]:

@@ -28,6 +28,11 @@ class ImportedNetwork:
     newest: float  # when it was made, in seconds since 1970
 
     @property
+    def key(self) -> str:
+        """The name of its folder."""
+        return self.path.name
+
+    @property
     def text(self) -> str:
         """The settings as people read them."""
         if self.settings is None:
@@ -38,12 +43,12 @@ class ImportedNetwork:
 
     def is_called(self, name: str) -> bool:
         """Whether a name is its own, or the first characters of its key."""
-        by_key = len(name) >= _LEAST_CHARACTERS and self.path.name.startswith(name)
+        by_key = len(name) >= _LEAST_CHARACTERS and self.key.startswith(name)
         return by_key or (self.settings or {}).get("name") == name
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is stored as plain values, but for its age."""
-        return {"key": self.path.name, "bytes": self.bytes, "settings": self.settings}
+        return {"key": self.key, "bytes": self.bytes, "settings": self.settings}
 
 
 def imported_networks(cache: Path) -> list[ImportedNetwork]:
