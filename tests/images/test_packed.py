@@ -21,6 +21,7 @@ from featx.errors import ImageSourceError
 from featx.images.digests import DigestMemo, digest_bytes, read_file
 from featx.images.division import Division
 from featx.images.folder import ImageFolder
+from featx.images.packed import parquet_table
 from featx.images.packed.container_file import ContainerFile
 
 
@@ -438,6 +439,16 @@ def test_a_table_of_two_columns_of_one_name_is_refused(here):
     pq.write_table(pa.table({"image": [b"1"]}), "x.parquet")
     with pytest.raises(ImageSourceError, match=r"x\.parquet has no other columns: expected `kind`"):
         ImageFolder.of("x.parquet", label_column="kind")
+
+
+def test_a_table_that_unpacks_to_much_more_than_it_has_is_refused(here, monkeypatch):
+    monkeypatch.setattr(parquet_table, "MAX_FILE_BYTES", 1_000_000)
+    table = pa.table({"image": [bytes(20_000_000)]})
+    pq.write_table(table, "x.parquet", compression="zstd", use_dictionary=False)
+    with pytest.raises(ImageSourceError, match=r"B of it would unpack to 20\.0 MB: expected pict"):
+        ImageFolder.of("x.parquet")
+    pq.write_table(table, "x.parquet", compression="none", use_dictionary=False)
+    assert len(ImageFolder.of("x.parquet")) == 1
 
 
 def test_a_picture_that_stands_in_a_thousand_rows_is_in_memory_once(here):

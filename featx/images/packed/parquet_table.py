@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from featx import text
 from featx.errors import one_line
 from featx.forks import free_in_child, in_child
 from featx.images.packed.container_file import ContainerFile, container_file
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _USUAL = ("image", "img", "picture", "photo", "jpg", "png")
 _KEPT_BYTES = 64 << 20  # of the rows read last of a table
 _MOST_ROWS = 10_000_000
+_MOST_TIMES = 100  # as many bytes as are packed
 _MOST_OPEN = 4  # tables
 _BUFFER = 4 << 20  # bytes that are read at once
 
@@ -224,10 +226,19 @@ def _opened(file: Any) -> Any:
 
 
 def _average(group: Any, leaf: str) -> int:
-    """Return how many bytes a picture has on average, as a group of rows says."""
+    """Return how many bytes a picture has on average, as a group of rows says.
+
+    One that would unpack to a lot more than it has is an `OSError`: Arrow unpacks some of it whole.
+    """
     columns = [group.column(number) for number in range(group.num_columns)]
-    size = next(each.total_uncompressed_size for each in columns if each.path_in_schema == leaf)
-    return int(size) // max(1, int(group.num_rows))
+    held = next(each for each in columns if each.path_in_schema == leaf)
+    unpacked, packed = int(held.total_uncompressed_size), int(held.total_compressed_size)
+    if unpacked > max(MAX_FILE_BYTES, _MOST_TIMES * packed):
+        raise OSError(
+            f"{text.size(packed)} of it would unpack to {text.size(unpacked)}: expected pictures, "
+            "which hardly get smaller by packing"
+        )
+    return unpacked // max(1, int(group.num_rows))
 
 
 def _is_binary(kind: Any) -> bool:
