@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 from featx.errors import FeatxError, OptionError, StorageError, get_logger
 from featx.files import check_writable, storage_errors, written
@@ -22,6 +24,9 @@ from featx.text import beginning, count, printable, size
 TABLE = "corrections.csv"
 FOLDER = "pictures"  # beside the table
 COLUMNS = ("path", "label", "predicted", "time")
+
+LOCKED_SECONDS = 10.0  # that another process may hold the table
+_LOOK_SECONDS = 0.05
 
 MOST_PICTURES = 10_000
 MOST_BYTES = 10_000_000_000
@@ -183,13 +188,37 @@ class Collection:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one at a time read and write the table."""
-        with self._lock, open(self._folder / ".lock", "ab") as file:
-            with suppress(ImportError):  # Windows
-                import fcntl
+        """Let one at a time read and write the table, of all threads and processes."""
+        until = time.monotonic() + LOCKED_SECONDS
+        if not self._lock.acquire(timeout=LOCKED_SECONDS):
+            raise self._held()
+        try:
+            with open(self._folder / ".lock", "ab") as file:
+                while not _is_locked(file):
+                    if time.monotonic() > until:
+                        raise self._held()
+                    time.sleep(_LOOK_SECONDS)
+                yield  # it is locked until it is closed
+        finally:
+            self._lock.release()
 
-                fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
-            yield
+    def _held(self) -> StorageError:
+        return StorageError(
+            f"another process has held {self._folder / '.lock'} for {LOCKED_SECONDS:.0f} s"
+        )
+
+
+def _is_locked(file: BinaryIO) -> bool:
+    """Lock a file, unless another process has it; where nothing can be locked, it is taken."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def checked_label(label: object) -> str:

@@ -125,6 +125,22 @@ def test_many_at_once_are_all_kept(collection, tmp_path):
     assert sorted(row["label"] for row in rows(collection)) == sorted(labels)
 
 
+def test_a_table_that_another_process_holds_for_long_is_told(collection, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(collect, "LOCKED_SECONDS", 0.2)
+    told = []
+    with open(collection.table.parent / ".lock", "ab") as held:  # by one that is stopped
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = threading.Thread(
+            target=lambda: told.append(refusal(collection, picture(), "pear")), daemon=True
+        )
+        waiting.start()
+        waiting.join(20)
+        assert told, "it waits for the lock"
+    assert told[0].code == "storage"
+    assert not collection.add(picture(), "pear").replaced
+
+
 def test_a_collection_goes_on_where_another_one_ended(collection):
     collection.add(picture(), "pear")
     again = Collection(collection.table.parent)
