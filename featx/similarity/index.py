@@ -21,7 +21,7 @@ from featx.progress import progress_bar
 from featx.similarity import index_file
 from featx.similarity.identity import Identity, identity_of
 from featx.similarity.index_file import CONNECTIVITY, Contents
-from featx.similarity.search import Nearest, best
+from featx.similarity.search import NONE, Nearest, best, blocks
 from featx.similarity.sketch import Sketch
 from featx.similarity.space import ELEMENTS, Space
 from featx.text import count
@@ -48,20 +48,27 @@ class Index:
         self, X: Any, space: Space, queries: np.ndarray, own: np.ndarray, n: int
     ) -> Nearest:
         """Find rows that are nearest to each query, as `featx.similarity.search.nearest` does."""
+        proposed = min(max(_FEWEST, _PROPOSED * n), len(X))
+        self.graph.expansion_search = max(_FEWEST_SEEN, 2 * proposed)
         found = [
-            self._nearest_of_one(X, space, query, row, n)
-            for query, row in zip(queries, own.tolist(), strict=True)
+            self._nearest_few(X, space, queries[some], own[some], proposed, n)
+            for some in blocks(len(queries), max(1, ELEMENTS // (proposed * X.shape[1])))
         ]
         return Nearest(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
-    def _nearest_of_one(self, X: Any, space: Space, query: np.ndarray, own: int, n: int) -> Nearest:
-        proposed = max(_FEWEST, _PROPOSED * n)
-        self.graph.expansion_search = max(_FEWEST_SEEN, 2 * proposed)
-        matches = self.graph.search(self.sketch.of_rows(query[None])[0], min(proposed, len(X)))
-        rows = np.sort(np.asarray(matches.keys).astype(np.int64))
-        rows = rows[(rows != own) & (rows < len(X))]
-        similarity = space.unit(X[rows]) @ space.unit(query[None])[0]
-        return best(rows[None], similarity[None], n)
+    def _nearest_few(
+        self, X: Any, space: Space, queries: np.ndarray, own: np.ndarray, proposed: int, n: int
+    ) -> Nearest:
+        rows = np.full((len(queries), proposed), NONE)
+        for row, sketch in zip(rows, self.sketch.of_rows(queries), strict=True):
+            keys = self.graph.search(sketch, proposed).keys
+            row[: len(keys)] = keys
+        found = rows != NONE
+        known, places = np.unique(np.where(found, rows, 0), return_inverse=True)
+        products = space.unit(queries) @ space.unit(X[known]).T
+        similarity = np.take_along_axis(products, places.reshape(rows.shape), axis=1)
+        similarity[~found | (rows == own[:, None])] = np.nan
+        return best(rows, similarity, n)
 
 
 def require_usearch(rows: int) -> None:

@@ -34,7 +34,7 @@ def nearest(X: Any, space: Space, queries: np.ndarray, own: np.ndarray, n: int) 
     """
     found = [
         _nearest_few(X, space, queries[some], own[some], n)
-        for some in _blocks(len(queries), _QUERIES)
+        for some in blocks(len(queries), _QUERIES)
     ]
     return Nearest(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
@@ -63,7 +63,7 @@ def _nearest_few(X: Any, space: Space, queries: np.ndarray, own: np.ndarray, n: 
     units = space.unit(queries)
     rows = np.empty((len(units), 0), np.int64)
     similarity = np.empty((len(units), 0), np.float32)
-    for block in _blocks(len(X), max(1, ELEMENTS // max(X.shape[1], len(units)))):
+    for block in blocks(len(X), max(1, ELEMENTS // max(X.shape[1], len(units)))):
         products = units @ space.unit(X[block]).T
         at = own - block.start
         inside = (at >= 0) & (at < products.shape[1])
@@ -82,5 +82,6 @@ def _largest(products: np.ndarray, n: int) -> np.ndarray:
     return np.argpartition(-products, n - 1, axis=1)[:, :n]  # which puts NaN last
 
 
-def _blocks(n: int, step: int) -> list[slice]:
+def blocks(n: int, step: int) -> list[slice]:
+    """Divide n rows into blocks of so many."""
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
