@@ -102,7 +102,7 @@ class Dying(ClassifierMixin, BaseEstimator):
             write(file, bytes(data[: 1 << 10]))
             os.kill(os.getpid(), signal.SIGKILL)
 
-        Connection._send.__defaults__ = (half,)
+        vars(Connection)["_send"].__defaults__ = (half,)
 
     def predict_proba(self, X):
         return np.eye(len(self.classes_))[np.zeros(len(X), int)]
