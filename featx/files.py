@@ -55,6 +55,7 @@ def written(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
     try:
         with storage_errors(path):  # while the file is there: a full disk is known by it
+            _check_replaceable(target)
             temporary.touch(exist_ok=False)
             yield temporary
             with temporary.open("rb+") as file:
@@ -117,10 +118,17 @@ def check_writable(
         return
     target = Path(local_path(address))
     with storage_errors(target):
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _check_replaceable(target)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
+
+
+def _check_replaceable(target: Path) -> None:
+    """Raise an `OSError` for a folder, a pipe or a device: root could replace /dev/null."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if target.exists() and not target.is_file():
+        raise OSError("it is a pipe or a device; name a file")
 
 
 def check_suffix(path: str | os.PathLike[str], suffixes: Sequence[str]) -> None:

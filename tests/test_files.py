@@ -120,6 +120,19 @@ def test_an_obstacle_is_known_before_the_work_and_after_it(tmp_path, kind):
     assert sorted(each.name for each in tmp_path.rglob("*")) == ["file", "folder"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_is_not_replaced(tmp_path):
+    path = tmp_path / "x"
+    os.mkfifo(path)
+    message = f"cannot write {path}: it is a pipe or a device; name a file"
+    with pytest.raises(StorageError, match=message):
+        check_writable(path)
+    with pytest.raises(StorageError, match=message), written(path) as file:
+        file.write_text("")
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_folder_that_takes_no_files_is_known_before_the_work(tmp_path, monkeypatch):
     def forbidden(**_):  # to root nothing is forbidden
         raise PermissionError(13, "Permission denied")
