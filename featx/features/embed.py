@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any, Unpack, overload
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.table import DEFAULT_BACKBONE
-from featx.errors import OptionError, warn_of_images
+from featx.errors import ImageSourceError, OptionError, warn_of_images
 from featx.features.matrix import Features
 from featx.features.options import EmbedOptions, SourceOptions, options_in, settle, takes
 from featx.features.parts.folder import names_folder
@@ -17,11 +17,13 @@ from featx.features.parts.writing import PART_ROWS
 from featx.features.piecewise import check_out, embed_into
 from featx.features.request import Request, check_preprocess
 from featx.features.run import run
+from featx.features.saved import is_saved
 from featx.images.division import Division
 from featx.images.folder import ImageFolder
 from featx.images.labels import Labels
 from featx.images.source import ImageSource
 from featx.images.stream import stream_images
+from featx.images.table import is_table
 from featx.storage.address import is_address
 from featx.text import listed
 
@@ -112,6 +114,7 @@ def embed(
     StorageError
         The cache or `out` cannot be written.
     """
+    _refuse_features(source)
     settled = settle(options)
     single = isinstance(backbone, str | Backbone)
     backbones: Any = [backbone] if single else backbone
@@ -147,3 +150,17 @@ def _listed(source: ImageSource, reading: Mapping[str, Any]) -> ImageFolder:
         return images
     note = f"{division.where} has parts of a data set, embedded together: "
     return replace(images, notes=(f"{note}{listed(division.parts)}", *images.notes))
+
+
+def _refuse_features(source: object) -> None:
+    """Raise an `ImageSourceError` for features; a table of them has the paths of its pictures."""
+    if isinstance(source, Features):
+        name = "the source"
+    elif isinstance(source, str | PathLike) and is_saved(source) and not is_table(source):
+        name = repr(fspath(source))
+    else:
+        return
+    raise ImageSourceError(
+        f"{name} holds features already: expected pictures; train, compare, evaluate, predict and "
+        "similar take features, and `Features.save` writes them elsewhere"
+    )

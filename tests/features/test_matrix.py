@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import featx
 from featx.errors import ImageSourceError, ImageSourceWarning, OptionError, StorageError
 from featx.features import formats
 from featx.features.matrix import Features, as_labels, as_paths
@@ -641,3 +643,13 @@ def test_the_description_is_plain_json(tmp_path):
         about = json.loads(text)
         assert about["recipe"] == RECIPE.to_dict()
         assert about["outcomes"][2]["reason"] == "empty file"
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".features"])
+def test_features_are_not_embedded(tmp_path, suffix):
+    sample().save(tmp_path / f"x{suffix}")
+    told = f"x{suffix}' holds features already: expected pictures; train, compare"
+    with pytest.raises(ImageSourceError, match=re.escape(told)):
+        featx.embed(tmp_path / f"x{suffix}")
+    with pytest.raises(ImageSourceError, match="the source holds features already: expected pic"):
+        featx.embed(sample())
