@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import waits
 from PIL import Image
 
 from featx.backbones import kinds
@@ -177,9 +178,10 @@ def as_another_user(function, *folders) -> None:
             wanted = mode | (0o055 if path.is_dir() else 0o044)
             if wanted != mode:  # else the file would count as changed
                 path.chmod(wanted)
-    child = multiprocessing.get_context("fork").Process(target=_as_nobody, args=[function])
+    fork = multiprocessing.get_context("fork")
+    child = fork.Process(target=_as_nobody, args=[function], daemon=True)
     child.start()
-    child.join()
+    child.join(waits.SECONDS)
     assert child.exitcode == 0, "see the traceback of the child"
 
 

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # as pytest does
 
 import fakes
 import fuzz
+import waits
 
 import featx
 from featx.serving.limits import ServeLimits
@@ -180,12 +181,12 @@ def service(work: Path) -> Iterator[tuple[str, int]]:
         thread = threading.Thread(target=server.run, args=[[listener]])
         address = listener.getsockname()
         thread.start()
-        ready.wait()
+        assert ready.wait(waits.SECONDS)
         try:
             yield address
         finally:
             server.stop()
-            thread.join()
+            waits.for_threads(thread)
 
 
 def attack(

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+import waits
 
 from featx import progress
 
@@ -108,7 +109,7 @@ def test_what_is_waited_for_is_said_once_it_takes_long(terminal, monkeypatch):
     said = threading.Event()
     monkeypatch.setattr(sys.stderr, "flush", said.set)
     with progress.waiting("converting vgg16\x1b", shown=True):
-        assert said.wait(30)
+        assert said.wait(waits.SECONDS)
     assert sys.stderr.getvalue() == "converting vgg16\\x1b\n"
 
 

@@ -97,8 +97,9 @@ class Service:
                 yield
             finally:
                 await opening
-                if self.queue is not None:
+                if self.queue is not None and self.session is not None:
                     await asyncio.to_thread(self.queue.close)
+                    await asyncio.to_thread(self.session.close)
 
     async def _open(self) -> None:
         """Make the service ready, and say so, or why it cannot be."""

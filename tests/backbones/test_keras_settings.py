@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+import waits
 
 from featx.backbones.backbone import Backbone
 from featx.backbones.engines.engine import EngineRequest
@@ -102,16 +103,16 @@ def test_a_users_settings_come_back_when_the_last_thread_is_done(set_in_keras):
     def first():
         with usual_settings():
             first_in.set()
-            second_out.wait(60)
+            assert second_out.wait(waits.SECONDS)
             inside.append(told())
 
     thread = threading.Thread(target=first)
     thread.start()
-    first_in.wait(60)
+    assert first_in.wait(waits.SECONDS)
     with pytest.raises(ZeroDivisionError), usual_settings():
         raise ZeroDivisionError
     second_out.set()
-    thread.join()
+    waits.for_threads(thread)
     usual = {
         "floatx": "float32",
         "image_data_format": "channels_last",
@@ -134,5 +135,5 @@ def test_a_policy_that_was_never_set_still_follows_floatx(set_in_keras):
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join()
+    waits.for_threads(thread)
     assert found == ["float16"]

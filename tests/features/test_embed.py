@@ -17,6 +17,7 @@ import fakes
 import numpy as np
 import pandas as pd
 import pytest
+import waits
 from fakes import assert_rows
 from PIL import Image
 
@@ -367,7 +368,7 @@ def late_first(photos, monkeypatch):
 
     def wait_for_the_copy(path):
         if path.endswith("a.png"):
-            assert seen.wait(10), "the copy was not read beside it"
+            assert seen.wait(waits.SECONDS), "the copy was not read beside it"
             time.sleep(0.05)
         elif path.endswith("z.png"):
             seen.set()

@@ -17,6 +17,7 @@ from pathlib import Path
 import fakes
 import numpy as np
 import pytest
+import waits
 from fakes import alone, assert_rows
 from PIL import Image
 
@@ -35,14 +36,6 @@ TESTS = Path(__file__).parents[1]
 
 def own(name: str) -> Backbone:
     return Backbone(name, "ab" * 32, 16, 8, "none/1", preprocess=None)
-
-
-def assert_soon(holds, seconds=30) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not after {seconds} seconds"
-        time.sleep(0.01)
 
 
 def assert_threads_end() -> None:
@@ -73,7 +66,7 @@ def slow_first(monkeypatch, fake_engine):
             number = len(begun)
             begun.append(number)
         if number == 0:
-            assert second.wait(30), "no second batch was begun beside the first"
+            assert second.wait(waits.SECONDS), "no second batch was begun beside the first"
         vectors = embed_batch(engine, images)
         ended.append(number)
         if number == 1:
@@ -159,7 +152,7 @@ def test_decoding_runs_ahead_by_batches_of_the_network_that_takes_most_at_once(
             self.batch_size = 12 if request.backbone.name == larger else 4
 
         def embed_batch(self, images):
-            assert goes_on.wait(30)
+            assert goes_on.wait(waits.SECONDS)
             return super().embed_batch(images)
 
     monkeypatch.setattr(reader, "DECODED_AHEAD", 1)
@@ -170,7 +163,7 @@ def test_decoding_runs_ahead_by_batches_of_the_network_that_takes_most_at_once(
     with fakes.install(Waiting), ThreadPoolExecutor(1) as pool:
         features = pool.submit(featx.embed, photos, pair, progress=False)
         try:
-            assert_soon(lambda: decoded(touched) >= 12 + 12)
+            waits.until(lambda: decoded(touched) >= 12 + 12, "24 pictures are decoded")
             time.sleep(0.1)
             assert decoded(touched) == 12 + 12
         finally:
@@ -258,11 +251,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(run, tmp_path):
     killed = start(photos, tmp_path / "cache", 0.3)
     killed.stdin.write("go\n")
     killed.stdin.flush()
-    deadline = time.monotonic() + 30
-    while rows_in(tmp_path / "cache") < 16:
-        assert time.monotonic() < deadline, "no shard after 30 seconds"
-        assert killed.poll() is None, "it ended before it was killed"
-        time.sleep(0.01)
+    waits.until(lambda: rows_in(tmp_path / "cache") >= 16 or killed.poll() is not None, "a shard")
+    assert killed.poll() is None, "it ended before it was killed"
     killed.kill()
     killed.communicate()
     there = rows_in(tmp_path / "cache")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx_networks
 import pytest
+import waits
 
 import featx
 from featx.backbones.backbone import Backbone
@@ -108,9 +109,9 @@ def test_a_forked_child_opens_engines_of_its_own(photos, fake_engine):
         again = session.features(decoded(session, paths)).X
         os._exit(0 if again.tobytes() == expected.tobytes() and len(fake_engine.opened) == 2 else 1)
 
-    child = multiprocessing.get_context("fork").Process(target=embed_again)
+    child = multiprocessing.get_context("fork").Process(target=embed_again, daemon=True)
     child.start()
-    child.join(60)
+    child.join(waits.SECONDS)
     assert child.exitcode == 0
     session.close()
 

@@ -25,17 +25,17 @@ SQUARE = Square(32)
 def test_room_is_kept_until_the_block_ends():
     room = Room(100)
     order = []
-    waits = threading.Event()
+    asks = threading.Event()
 
     def second():
-        waits.set()
+        asks.set()
         with room.taken(50):
             order.append("second")
 
     thread = threading.Thread(target=second)
     with room.taken(60):
         thread.start()
-        assert waits.wait(10)
+        assert asks.wait(10)
         thread.join(0.05)
         order.append("first")
     thread.join(10)

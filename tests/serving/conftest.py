@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import fakes
 import pytest
+import waits
 from starlette.testclient import TestClient
 
 import featx
@@ -43,7 +44,7 @@ def served(model, **options):
 
     app = application(model, ended=ended, **options)
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
-        assert ready.wait(30)
+        assert ready.wait(waits.SECONDS)
         assert errors == [None]
         yield client
 
@@ -83,11 +84,11 @@ def listening(model, **options):
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
-            assert ready.wait(30)
+            assert ready.wait(waits.SECONDS)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
         finally:
             server.stop()
-            thread.join()
+            waits.for_threads(thread)
 
 
 @pytest.fixture

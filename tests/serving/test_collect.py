@@ -9,6 +9,7 @@ import threading
 
 import fakes
 import pytest
+import waits
 
 import featx
 from featx.errors import OptionError, StorageError
@@ -119,8 +120,7 @@ def test_many_at_once_are_all_kept(collection, tmp_path):
     ]
     for each in threads:
         each.start()
-    for each in threads:
-        each.join()
+    waits.for_threads(*threads)
     labels = {f"class {seed}" for seed in range(24)}
     assert sorted(row["label"] for row in rows(collection)) == sorted(labels)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 import fakes
 import httpx
 import pytest
+import waits
 from conftest import ROOT
 
 import featx
@@ -43,21 +44,32 @@ def live(model, **known):
     address = listener.getsockname()
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(waits.SECONDS)
         yield address
     finally:
         server.stop()
-        thread.join(30)
-        assert not thread.is_alive()
+        waits.for_threads(thread)
 
 
 def url(address):
     return f"http://{address[0]}:{address[1]}"
 
 
+def predict(address, picture):
+    """Ask what a picture is."""
+    return httpx.post(
+        url(address) + "/predict", content=picture, headers=PNG, timeout=waits.SECONDS
+    )
+
+
+def metrics(address) -> str:
+    """Return what the service says of itself."""
+    return httpx.get(url(address) + "/metrics", timeout=waits.SECONDS).text
+
+
 def received(connection) -> bytes:
     """Return what comes over a connection until it ends."""
-    connection.settimeout(30)
+    connection.settimeout(waits.SECONDS)
     parts = []
     with suppress(ConnectionResetError):
         while part := connection.recv(65536):
@@ -98,7 +110,7 @@ def test_a_body_that_does_not_come_is_answered_408(model, red):
                 answer = received(connection)
                 assert answer.startswith(b"HTTP/1.1 408 ")
                 assert b"connection: close" in answer.lower()
-        assert httpx.post(url(address) + "/predict", content=red, headers=PNG).status_code == 200
+        assert predict(address, red).status_code == 200
 
 
 def test_a_client_that_does_not_read_its_answers_loses_its_connection(model):
@@ -107,7 +119,7 @@ def test_a_client_that_does_not_read_its_answers_loses_its_connection(model):
         deaf.settimeout(0.2)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             send_on(deaf, asked * 100)
-        assert "featx_in_flight_requests 1" in httpx.get(url(address) + "/metrics").text
+        assert "featx_in_flight_requests 1" in metrics(address)
 
 
 def send_on(connection, data):
@@ -150,11 +162,14 @@ def test_too_many_connections_are_told_to_come_again(model):
 
 def test_pictures_that_find_no_room_are_told_to_come_again(model, fake_engine, red):
     fake_engine.seconds_per_batch = 0.2
-    with live(model, queue=4) as address, httpx.Client(base_url=url(address)) as client:
+    with (
+        live(model, queue=4) as address,
+        httpx.Client(base_url=url(address), timeout=waits.SECONDS) as client,
+    ):
         statuses, threads = [], []
 
         def post():
-            response = httpx.post(url(address) + "/predict", content=red, headers=PNG)
+            response = predict(address, red)
             statuses.append(response.status_code)
             if response.status_code == 503:
                 assert 1 <= int(response.headers["retry-after"]) <= 60
@@ -163,8 +178,7 @@ def test_pictures_that_find_no_room_are_told_to_come_again(model, fake_engine, r
         for _ in range(24):
             threads.append(threading.Thread(target=post))
             threads[-1].start()
-        for each in threads:
-            each.join()
+        waits.for_threads(*threads)
         assert set(statuses) == {200, 503}
         assert "featx_queued_pictures 0" in client.get("/metrics").text
         files = [("picture", ("a.png", red))] * 5
@@ -174,14 +188,12 @@ def test_pictures_that_find_no_room_are_told_to_come_again(model, fake_engine, r
 def test_who_asks_again_at_once_in_spite_of_retry_after_waits(model, fake_engine, red):
     fake_engine.seconds_per_batch = 1.0
     with live(model, queue=1) as address:
-        threading.Thread(
-            target=httpx.post,
-            args=[url(address) + "/predict"],
-            kwargs={"content": red, "headers": PNG, "timeout": 30},
-        ).start()
-        with httpx.Client(base_url=url(address)) as client:
-            while "featx_queued_pictures 1" not in client.get("/metrics").text:
-                time.sleep(0.01)
+        threading.Thread(target=predict, args=[address, red]).start()
+        with httpx.Client(base_url=url(address), timeout=waits.SECONDS) as client:
+            waits.until(
+                lambda: "featx_queued_pictures 1" in client.get("/metrics").text,
+                "a picture is queued",
+            )
             statuses, start = [], time.monotonic()
             for _ in range(2):
                 statuses.append(client.post("/predict", content=red, headers=PNG).status_code)
@@ -192,17 +204,11 @@ def test_who_asks_again_at_once_in_spite_of_retry_after_waits(model, fake_engine
 def test_pictures_of_several_clients_go_through_the_network_together(model, fake_engine, red):
     fake_engine.seconds_per_batch = 0.2
     with live(model) as address:
-        ask = [
-            threading.Thread(
-                target=lambda: httpx.post(url(address) + "/predict", content=red, headers=PNG)
-            )
-            for _ in range(12)
-        ]
+        ask = [threading.Thread(target=lambda: predict(address, red)) for _ in range(12)]
         for each in ask:
             each.start()
-        for each in ask:
-            each.join()
-        lines = httpx.get(url(address) + "/metrics").text.splitlines()
+        waits.for_threads(*ask)
+        lines = metrics(address).splitlines()
     counts = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     assert float(counts["featx_batch_pictures_sum"]) == 12
     assert int(counts["featx_batch_pictures_count"]) < 12
@@ -213,20 +219,17 @@ def test_an_answer_that_takes_too_long_is_refused_and_its_picture_forgotten(
 ):
     fake_engine.seconds_per_batch = 1.0
     with live(model, answer_seconds=0.2) as address:
-        response = httpx.post(url(address) + "/predict", content=red, headers=PNG)
+        response = predict(address, red)
         assert response.status_code == 503
         assert response.json() == {"error": "no answer within 0.2 s"}
         assert response.headers["retry-after"] == "1"
-        deadline = time.monotonic() + 20
-        while "featx_queued_pictures 0" not in httpx.get(url(address) + "/metrics").text:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        waits.until(lambda: "featx_queued_pictures 0" in metrics(address), "no picture is queued")
 
 
 def test_a_mistake_of_the_service_is_no_traceback_to_clients(model, monkeypatch, fake_engine, red):
     with live(model) as address:
         fakes.fail_from_batch(monkeypatch, 0, RuntimeError("secret"))
-        response = httpx.post(url(address) + "/predict", content=red, headers=PNG)
+        response = predict(address, red)
         assert response.status_code == 500
         assert response.json() == {"error": "the service has made a mistake"}
 
@@ -263,16 +266,20 @@ def test_signals_end_it_once_what_is_under_way_is_answered(model_file, red, numb
         answers = []
 
         def post():
-            answers.append(httpx.post(f"{address}/predict", content=red, headers=PNG, timeout=30))
+            answers.append(
+                httpx.post(f"{address}/predict", content=red, headers=PNG, timeout=waits.SECONDS)
+            )
 
         asking = threading.Thread(target=post)
         asking.start()
-        while "featx_queued_pictures 1" not in httpx.get(f"{address}/metrics").text:
-            time.sleep(0.01)
+        waits.until(
+            lambda: "featx_queued_pictures 1" in httpx.get(f"{address}/metrics").text,
+            "a picture is queued",
+        )
         command.send_signal(number)
-        asking.join(30)
+        waits.for_threads(asking)
         assert answers[0].json()["predictions"][0]["label"] == "red"
-        _, errors = command.communicate(timeout=30)
+        _, errors = command.communicate(timeout=waits.SECONDS)
         assert (command.returncode, errors) == (status, line)
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{address}/healthz")

@@ -1,5 +1,7 @@
 """The service answers what the model says of pictures, and says what it is."""
 
+import threading
+
 import fakes
 import pytest
 from json_schema import check
@@ -215,3 +217,14 @@ def test_the_check_finds_what_is_not_described():
     for wrong in ({"n": "1"}, {"m": 1}, []):
         with pytest.raises(AssertionError):
             check(wrong, schema, {})
+
+
+def test_no_thread_is_left_when_it_ends(serve, red):
+    def threads():
+        return {each for each in threading.enumerate() if each.name.startswith("featx-")}
+
+    before = threads()
+    with serve() as client:
+        client.post("/predict", content=red, headers=PNG)
+        assert threads() - before
+    assert threads() - before == set()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import waits
 
 import featx
 from featx.backbones.backbone import Backbone
@@ -477,7 +478,7 @@ def test_two_processes_that_convert_at_once_both_work(kept, tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        out, err = process.communicate()
+        out, err = process.communicate(timeout=waits.SECONDS)
         assert out.splitlines()[:1] == [features], err
         assert "Traceback" not in err
     names = sorted(path.name.partition("-")[0] for path in folder_of(tmp_path).iterdir())
