@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import chain, compress, islice
 
 import numpy as np
@@ -25,7 +26,7 @@ from featx.features.matrix import Features, open_folder
 from featx.features.options import EmbedOptions
 from featx.features.parts.folder import check_outside, names_folder
 from featx.features.parts.part import Part, Rows
-from featx.features.parts.writing import FolderWriter
+from featx.features.parts.writing import FolderWriter, Listing
 from featx.features.request import Request, calibrations_in
 from featx.features.run import fill, lost_classes, none_read, run
 from featx.files import check_writable, room_for
@@ -124,14 +125,14 @@ class _Filling:
         self._is_first = True
         self._images_per_second = math.nan
         self._shape: tuple[int, ...] | None = None  # of a vector, once it is known
-        self._waiting: list[tuple[ImageFolder, Sequence[Outcome], str]] = []  # until it is
+        self._waiting: list[tuple[ImageFolder, Sequence[Outcome], Listing]] = []  # until it is
 
     def add(self, images: ImageFolder) -> None:
         """Embed a piece, unless it is there."""
         self._listed.update(images.labels)
         self._notes.update(dict.fromkeys(images.notes))
         self._n_other += images.n_other
-        listing = _listing(images)
+        listing = partial(_listing, images, _states(images))
         self._is_first, was_first = False, self._is_first
         if not self._waiting and self._keep(images, listing):
             return
@@ -161,7 +162,7 @@ class _Filling:
         }
         self._writer.finish(fields, self._shape)
 
-    def _keep(self, images: ImageFolder, listing: str) -> bool:
+    def _keep(self, images: ImageFolder, listing: Listing) -> bool:
         """Keep the part of a piece if it is there, mended where more can be read by now."""
         found = self._writer.found(listing)
         if found is None:
@@ -208,11 +209,14 @@ class _Filling:
         vectors: np.ndarray,
         outcomes: Sequence[Outcome | None],
         keys: Sequence[str | None],
-        listing: str,
+        listing: Listing,
     ) -> None:
-        self._read.update(compress(images.labels, (each is None or each.ok for each in outcomes)))
+        valid = [each is None or each.ok for each in outcomes]
+        self._read.update(compress(images.labels, valid))
         about = {"shape": self._shape, "images_per_second": self._images_per_second}
-        self._writer.add(vectors, images.paths, images.labels, outcomes, keys, listing, about)
+        self._writer.add(
+            vectors, images.paths, images.labels, outcomes, keys, listing(valid), about
+        )
 
     def _write_waiting(self, shape: tuple[int, ...]) -> None:
         """Write pieces of which no picture could be read, now that the columns are known."""
@@ -251,18 +255,27 @@ def _mended(
     return X, all_outcomes, all_keys
 
 
-def _listing(images: ImageFolder) -> str:
-    """Return a digest of what the files of images, and their labels, are."""
+def _listing(images: ImageFolder, states: Sequence[object], valid: Sequence[bool]) -> str:
+    """Return a digest of what the files of images, and their labels, are.
+
+    The files that are not valid could not be read, and are tried again whatever they are.
+    """
+    if len(valid) != len(images):  # a part of other pictures
+        return ""
     digest = hashlib.sha256()
-    stamps = _stamps({file_of(path) for path in images.paths if not isinstance(path, MemoryImage)})
-    for path, label in zip(images.paths, images.labels, strict=True):
-        known: object
-        if isinstance(path, MemoryImage):
-            known = digest_bytes(path.read())
-        else:
-            known = stamps.get(file_of(path))
-        digest.update(repr((str(path), label, known)).encode("utf-8", "surrogatepass"))
+    for path, label, state, ok in zip(images.paths, images.labels, states, valid, strict=True):
+        told = repr((str(path), label, state if ok else None))
+        digest.update(told.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def _states(images: ImageFolder) -> list[object]:
+    """Return, for each image, what tells that its file is unchanged; None where it is not there."""
+    stamps = _stamps({file_of(path) for path in images.paths if not isinstance(path, MemoryImage)})
+    return [
+        digest_bytes(path.read()) if isinstance(path, MemoryImage) else stamps.get(file_of(path))
+        for path in images.paths
+    ]
 
 
 def _stamps(files: Collection[str]) -> dict[str, tuple[int | str, ...]]:

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ from featx.images.labels import Label
 from featx.text import printable
 
 PART_ROWS = 8192
+
+# Tells pictures from others, and from what they were before, given which of them could be read.
+Listing = Callable[[Sequence[bool]], str]
 
 log = get_logger(__name__)
 
@@ -64,10 +67,10 @@ class FolderWriter:
         self.place.create()
         self._begun.write(self.place)
 
-    def found(self, listing: str) -> tuple[Part, Rows] | None:
+    def found(self, listing: Listing) -> tuple[Part, Rows] | None:
         """Return the next part, if it was made of the same pictures by the same recipe; or None.
 
-        `listing` tells of the pictures. The rows are without their vectors.
+        The rows are without their vectors.
         """
         part = found_part(self.place, self._next) if self._next in self._files else None
         if part is None:
@@ -76,7 +79,7 @@ class FolderWriter:
             made_of, rows = part.about.get("made_of"), part.rows()
         except StorageError:  # damaged: it is made again
             return None
-        if made_of == [self.made_by, listing]:
+        if made_of == [self.made_by, listing(rows.valid.tolist())]:
             return part, rows
         self._tell_of_others(isinstance(made_of, list) and made_of[:1] == [self.made_by])
         return None
