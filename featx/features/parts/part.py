@@ -14,7 +14,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -89,18 +89,22 @@ def write_part(file: Path, rows: Rows, about: dict[str, Any]) -> int:
         [*fields, pa.field("notes", pa.list_(pa.string())), pa.field("vector", vector)]
     )
     texts, exact = _texts(rows)
-    valid, counts = rows.valid, []
+    valid, counts, ends = rows.valid, [], []
     starts = np.concatenate([[0], np.cumsum(valid)])
     step = max(1, min(GROUP_ROWS, GROUP_BYTES // (4 * width or 1)))
-    with pq.ParquetWriter(
-        file,
-        schema,
-        use_dictionary=["label", "outcome", "reason"],
-        compression={name: "zstd" for name in (*_TEXTS, "notes.list.element")} | {_VALUES: "none"},
-        write_statistics=["key", "path", "label", "outcome"],
-        data_page_size=1 << 30,
-        write_page_checksum=True,
-    ) as writer:
+    with (
+        file.open("wb") as sink,
+        pq.ParquetWriter(
+            sink,
+            schema,
+            use_dictionary=["label", "outcome", "reason"],
+            compression={name: "zstd" for name in (*_TEXTS, "notes.list.element")}
+            | {_VALUES: "none"},
+            write_statistics=["key", "path", "label", "outcome"],
+            data_page_size=1 << 30,
+            write_page_checksum=True,
+        ) as writer,
+    ):
         for start in range(0, len(valid), step):
             stop = min(start + step, len(valid))
             own = rows.vectors[starts[start] : starts[stop]]
@@ -109,11 +113,13 @@ def write_part(file: Path, rows: Rows, about: dict[str, Any]) -> int:
             arrays.append(_vectors(own, valid[start:stop], vector))
             writer.write_table(pa.table(arrays, schema=schema), row_group_size=step)
             counts.append(len(own))
+            ends.append(sink.tell())
         checksums = np.array([zlib.crc32(row) for row in _contiguous(rows.vectors)], "<u4")
         known = {
             **about,
             "width": width,
             "valid": counts,
+            "ends": ends,
             "exact": exact,
             "checksums": base64.b64encode(checksums.tobytes()).decode(),
         }
@@ -299,11 +305,13 @@ class Part:
         group = int(np.searchsorted(layout.starts, first, "right")) - 1
         if layout.offsets is not None:
             offset = layout.offsets[group] + (first - int(layout.starts[group])) * self.width * 4
-            block = _exactly(file, offset, (int(rows[-1]) - first + 1) * self.width * 4)
-            vectors: np.ndarray = np.frombuffer(block, "<f4").reshape(-1, self.width)[rows - first]
-            if self._is_sound(vectors, rows):
-                return vectors
-        vectors = self._decoded(file, group)[rows - int(layout.starts[group])]
+            with suppress(EOFError):  # it was written again, and is shorter
+                block = _exactly(file, offset, (int(rows[-1]) - first + 1) * self.width * 4)
+                plain: np.ndarray = np.frombuffer(block, "<f4").reshape(-1, self.width)
+                plain = plain[rows - first]
+                if self._is_sound(plain, rows):
+                    return plain
+        vectors: np.ndarray = self._decoded(file, group)[rows - int(layout.starts[group])]
         if not self._is_sound(vectors, rows):
             raise ValueError("vectors do not match their checksums")
         return vectors
@@ -349,15 +357,14 @@ class Part:
             if metadata.num_rows != self.pictures:
                 raise ValueError(f"{count(metadata.num_rows, 'row')}, expected {self.pictures:,}")
             about = json.loads(self._footer_of(metadata))
-            offsets = _offsets(metadata, about.get("valid"), self.width)
-            if offsets is None:
+            if not _is_as_written(metadata, about.get("valid")):
                 log.info("%s/%s was written again by another program", self.place, self.name)
                 return _Layout(self._group_starts(metadata), None, None, {})
             starts = np.concatenate([[0], np.cumsum(about["valid"], dtype=np.int64)])
             checksums = np.frombuffer(base64.b64decode(about["checksums"]), "<u4")
             if starts[-1] != len(self) or len(checksums) != len(self):
                 raise ValueError(f"{count(int(starts[-1]), 'vector')}, expected {len(self):,}")
-            return _Layout(starts, offsets, checksums, about)
+            return _Layout(starts, _offsets(about, self.width), checksums, about)
 
     def _footer_of(self, metadata: pq.FileMetaData) -> bytes:
         """Return what featx keeps in the footer, unless it is that of another part."""
@@ -399,27 +406,25 @@ class Part:
             ) from error
 
 
-def _offsets(metadata: pq.FileMetaData, valid: Any, width: int) -> list[int] | None:
-    """Return the first byte of the vectors of each row group, None where they are encoded."""
-    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
-    if not isinstance(valid, list) or len(valid) != len(groups):
+def _is_as_written(metadata: pq.FileMetaData, valid: Any) -> bool:
+    """Whether a part has the row groups that its footer tells of, by their vectors."""
+    if not isinstance(valid, list) or len(valid) != metadata.num_row_groups:
+        return False
+    return all(
+        isinstance(known, int) and 0 <= known <= metadata.row_group(group).num_rows
+        for group, known in enumerate(valid)
+    )
+
+
+def _offsets(about: dict[str, Any], width: int) -> list[int] | None:
+    """Return the first byte of the vectors of each row group; None where older parts do not tell.
+
+    Parquet tells it as well, but Arrow ends the process where that is damaged.
+    """
+    valid, ends = about["valid"], about.get("ends")
+    if ends is None:
         return None
-    offsets = []
-    for group, known in zip(groups, valid, strict=True):
-        chunks = [group.column(number) for number in range(group.num_columns)]
-        chunk = next((each for each in chunks if each.path_in_schema == _VALUES), None)
-        if chunk is None or not isinstance(known, int) or not 0 <= known <= group.num_rows:
-            return None
-        size = known * width * 4
-        if (
-            chunk.compression != "UNCOMPRESSED"
-            or chunk.dictionary_page_offset is not None
-            or not set(chunk.encodings) <= {"PLAIN", "RLE"}
-            or chunk.total_compressed_size < size
-        ):
-            return None
-        offsets.append(chunk.data_page_offset + chunk.total_compressed_size - size)
-    return offsets
+    return [int(end) - known * width * 4 for known, end in zip(valid, ends, strict=True)]
 
 
 def _runs(rows: np.ndarray, starts: np.ndarray, skipped: int) -> Iterator[tuple[int, int]]:
@@ -437,7 +442,7 @@ def _exactly(file: BinaryIO, offset: int, size: int) -> bytearray:
     while done < size:
         read = file.readinto(view[done:])  # type: ignore[attr-defined]
         if not read:
-            raise ValueError("the file ends early")
+            raise EOFError("the file ends early")
         done += read
     return block
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import pickle
+import subprocess
+import sys
 import zlib
 from contextlib import suppress
 from dataclasses import replace
@@ -397,6 +399,33 @@ def test_a_part_of_damaged_bytes_is_an_error_or_the_truth(folder, n):
         assert np.asarray(found.X).tobytes() == sample().X.tobytes()
     with suppress(StorageError):
         assert found.paths.tolist() == sample().paths.tolist()
+
+
+READ_DAMAGED = """
+import sys
+from pathlib import Path
+from featx.errors import StorageError
+from featx.features.matrix import Features
+
+folder = Path(sys.argv[1])
+part = folder / "part-00000.parquet"
+sound = part.read_bytes()
+for at in range(8 * 60):
+    damaged = bytearray(sound)
+    damaged[at // 8 - 1120] ^= 1 << at % 8  # of what is told of columns
+    part.write_bytes(damaged)
+    try:
+        Features.load(folder)
+    except StorageError:
+        pass
+"""
+
+
+def test_a_bit_that_is_flipped_in_what_parquet_tells_of_a_part_ends_no_process(tmp_path):
+    sample().save(tmp_path / "x.features")
+    words = [sys.executable, "-c", READ_DAMAGED, str(tmp_path / "x.features")]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr[-300:]
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path):
