@@ -170,7 +170,7 @@ class Similar:
 
         found = [
             [
-                (path, "" if label is None else str(label), float(similarity))
+                (path, "" if label is None else str(label), round(float(similarity), 6))
                 for path, label, similarity in zip(*each, strict=True)
                 if path is not None
             ]

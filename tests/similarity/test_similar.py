@@ -205,6 +205,6 @@ def test_results_are_plain_values_a_table_and_a_drawing(fake_engine, photos):
     shown = [ax.get_title() for ax in figure.axes]
     assert len(shown) == 6 * 3
     assert shown[0] == os.path.basename(found.paths[0])
-    assert shown[1] == f"red\n{found.similarity[0, 0]:.3f}"
+    assert shown[1] == f"red\n{found.cells[0][-1]}"
     assert repr(found) == "Similar(2 to each of 6 pictures)"
     assert found.paths[0] in found._repr_html_()
