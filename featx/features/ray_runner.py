@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from featx.backbones.framework import quiet_stderr
-from featx.errors import FeatxError, MissingPackageError, OptionError, one_line
+from featx.errors import FeatxError, MissingPackageError, OptionError, get_logger, one_line
 from featx.features.settings import RunSettings
 from featx.features.worker import (
     Block,
@@ -46,10 +46,13 @@ BLOCK_FILES = 64  # a node that dies costs at most so many of each of its worker
 _BLOCK_BYTES = 32 << 20  # of pixels
 _LARGEST_WORKER = 8  # cores
 _ANSWERS_WITHIN = 10.0  # seconds
+WAITED_SECONDS = 60.0  # for the first pictures, until it is told what may be waited for
 # What is asked of Ray for a worker. Both are fractions, so that cores which wait for pictures
 # decode some, and workers of a node that died find a place on others.
 DECODER_CPUS = 0.75
 _EMBEDDER_CPUS = 0.05  # for each thread
+
+log = get_logger(__name__)
 
 
 def require_ray() -> None:
@@ -82,14 +85,36 @@ def blocks_on_ray(
     with _quiet(), DataContext.current(context), _marked(work) as marked:
         claims = _claims(marked)  # it lives as long as this name
         embedded = _pipeline(_divided(files, work), marked, claims, settings)
+        waiting = threading.Timer(WAITED_SECONDS, _tell_that_it_waits)
+        waiting.daemon = True
+        waiting.start()
         try:
             for table in embedded.iter_batches(batch_size=None, batch_format="pyarrow"):
+                waiting.cancel()
                 for block in _unpacked(table):
                     if block.error is not None:
                         raise block.error
                     yield block
         except ray.exceptions.RayError as error:
             raise FeatxError(f"the Ray cluster gave up: {one_line(error)}") from error
+        finally:
+            waiting.cancel()
+
+
+def _tell_that_it_waits() -> None:
+    """Say what a run may wait for that has no pictures yet: others may use the whole cluster."""
+    import ray
+
+    known: Any = ray  # it says nothing of the types of these
+    free, there = (
+        each.get("CPU", 0) for each in (known.available_resources(), known.cluster_resources())
+    )
+    log.warning(
+        "no pictures are embedded yet: %g of the %g CPUs of the Ray cluster are free; workers wait "
+        "for those that others use",
+        free,
+        there,
+    )
 
 
 def _pipeline(

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 
 import fakes
 import numpy as np
@@ -252,3 +253,30 @@ def test_what_to_install_is_said_where_ray_is_not(photos, fake_engine, monkeypat
     with pytest.raises(MissingPackageError, match=r"pip install \"featx\[ray\]\"") as raised:
         featx.embed(photos, runner="ray")
     assert "\n" not in str(raised.value)
+
+
+def test_a_run_that_waits_for_a_busy_cluster_says_so(photos, tmp_path, computed, monkeypatch):
+    import ray
+
+    class Other:
+        def is_there(self):
+            return True
+
+    said, words = threading.Event(), []
+
+    def warning(message, *values):
+        words.append(message % values)
+        said.set()
+
+    monkeypatch.setattr(ray_runner, "WAITED_SECONDS", 0.2)
+    monkeypatch.setattr(ray_runner.log, "warning", warning)
+    n = int(ray.cluster_resources()["CPU"])
+    other = ray.remote(num_cpus=n)(Other).remote()
+    ray.get(other.is_there.remote())
+    ending = threading.Thread(target=lambda: (said.wait(60), ray.kill(other)), daemon=True)
+    ending.start()
+    features = featx.embed(photos, cache=tmp_path / "cache", **ON_RAY)
+    assert len(features) == 18
+    assert words[0].startswith(
+        f"no pictures are embedded yet: 0 of the {n} CPUs of the Ray cluster"
+    )
