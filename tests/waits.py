@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+import faulthandler
 import threading
 import time
-import traceback
 from collections.abc import Callable
 
 SECONDS = 120
@@ -20,9 +19,9 @@ def until(holds: Callable[[], object], what: str) -> None:
 
 
 def for_threads(*threads: threading.Thread) -> None:
-    """Wait until threads have ended."""
+    """Wait until threads have ended, and show where they are if they have not."""
     for each in threads:
         each.join(SECONDS)
         if each.is_alive():
-            stack = "".join(traceback.format_stack(sys._current_frames()[each.ident]))
-            raise AssertionError(f"not ended within {SECONDS} seconds: {each.name}, in\n{stack}")
+            faulthandler.dump_traceback(file=2)  # which pytest shows with the failure
+            raise AssertionError(f"not ended within {SECONDS} seconds: {each.name}")
