@@ -8,6 +8,7 @@ their checksums.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Collection, Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.errors import OptionError
+from featx.errors import OptionError, StorageError
 from featx.features.store.folder import (
     DESCRIPTION,
     SUFFIX,
@@ -87,17 +88,17 @@ class Mirror(ShardFolder):
             there = {
                 each.address.rpartition("/")[2]: each for each in objects.entries(self.address)
             }
-            if DESCRIPTION not in there:
-                (self.path / DESCRIPTION).unlink(missing_ok=True)
-            for path in here:
-                if path.name not in there:
-                    self._forget(path.name)
             known = {path.name for path in here}
             missing = [there[name] for name in there if is_shard(name) and name not in known]
-            if not missing:
-                return
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._note_address()
+            with storage_errors(self.path):
+                if DESCRIPTION not in there:
+                    (self.path / DESCRIPTION).unlink(missing_ok=True)
+                for name in known - there.keys():
+                    self._forget(name)
+                if not missing:
+                    return
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._note_address()
             with request_threads(THREADS, "featx-copy") as pool:
                 if all(pool.map(self._copied, missing)):
                     return
@@ -110,19 +111,22 @@ class Mirror(ShardFolder):
     def _copied(self, entry: Entry) -> bool:
         """Copy the beginning and the end of a shard, or all of a small one; False if it is gone."""
         path = self.path / entry.address.rpartition("/")[2]
-        try:
-            with written(path) as file:
-                if entry.size < READ_BYTES:
-                    file.write_bytes(objects.read(entry.address, 0, entry.size))
-                    return True
+        is_small, tail = entry.size < READ_BYTES, b""
+        try:  # before there is a file, whose own errors tell of this disk
+            if is_small:
+                head = objects.read(entry.address)
+            else:
                 head = objects.read(entry.address, 0, _HEAD_BYTES)
                 tail = objects.read(entry.address, entry.size - _TAIL_BYTES, entry.size)
-                with file.open("wb") as copy:
-                    copy.write(head)
-                    copy.seek(entry.size - len(tail))
-                    copy.write(tail)
         except FileNotFoundError:  # merged or cleared meanwhile
             return False
+        with written(path) as file, file.open("wb") as copy:
+            copy.write(head)
+            if tail:
+                copy.seek(entry.size - len(tail))
+                copy.write(tail)
+        if is_small:
+            return True
         with suppress(OSError):
             try:
                 open_shard(path)
@@ -131,8 +135,9 @@ class Mirror(ShardFolder):
         return True
 
     def _copy_whole(self, name: str) -> None:
+        data = objects.read(self._of(name))
         with written(self.path / name) as file:
-            file.write_bytes(objects.read(self._of(name)))
+            file.write_bytes(data)
             _mark_whole(self.path / name, file.stat().st_ino)
 
     def _forget(self, name: str) -> None:
@@ -225,11 +230,16 @@ class _Filler:
     def _read(self, first: int, last: int) -> None:
         start, stop = (self._start + row * self._width for row in (first, last))
         data = objects.read(self._address, start, stop)
-        with storage_errors(self._path), self._path.open("r+b") as copy:
-            if os.fstat(copy.fileno()).st_ino != self._inode:
-                raise FileNotFoundError(self._path)
-            copy.seek(start)
-            copy.write(data)
+        try:
+            with storage_errors(self._path), self._path.open("r+b") as copy:
+                if os.fstat(copy.fileno()).st_ino != self._inode:
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+                copy.seek(start)
+                copy.write(data)
+        except StorageError as error:
+            if error.errno == errno.ENOENT:
+                raise FileNotFoundError(self._path) from error
+            raise
 
 
 def _parts(rows: np.ndarray, near: int) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,30 @@ def test_copies_that_have_no_room_are_made_again(place, monkeypatch):
     assert read(store, keys(ROWS)).tobytes() == TRUTH.tobytes(), "who had it open has it still"
     assert len(later.sound(keys(ROWS))) == ROWS
     assert read(later, keys(ROWS)).tobytes() == TRUTH.tobytes()
+
+
+def test_copies_that_another_process_removed_are_made_again(place):
+    store = FeatureStore(place, RECIPE)
+    shutil.rmtree(store.folder)
+    assert store.sound(keys(1, 7)) == set(keys(1, 7))
+    assert (read(store, keys(1, 7)) == TRUTH[7:8]).all()
+
+
+def test_a_shard_that_is_gone_when_it_is_read_is_passed_over(place, machine, monkeypatch):
+    listed = list(objects.entries(str(FeatureStore(place, RECIPE).files)))
+    for each in listed:
+        objects.remove(each.address)
+    machine(2)
+    monkeypatch.setattr(objects, "entries", lambda address: iter(listed))
+    assert len(FeatureStore(place, RECIPE)) == 0
+
+
+def test_a_folder_of_copies_that_cannot_be_made_is_one_line(place):
+    folder = FeatureStore(place, RECIPE).folder
+    shutil.rmtree(folder.parent)
+    folder.parent.touch()
+    with pytest.raises(StorageError, match=r"cannot write .*: a part of the path is a file"):
+        FeatureStore(place, RECIPE)
 
 
 @pytest.mark.parametrize("change", ["cut off", "emptied", "filled with zeros"])
