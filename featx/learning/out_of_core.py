@@ -149,7 +149,9 @@ def predict_by_blocks(
     if keep_probabilities:
         probabilities = np.empty((len(rows), len(names)), np.float32)
     start = 0
-    for together in zip(*(row_blocks(X, rows) for X in matrices), strict=True):
+    wide = max(int(np.prod(matrices[0].shape[1:])), len(names))
+    most = max(1, BLOCK_BYTES // (4 * wide))
+    for together in zip(*(row_blocks(X, rows, most) for X in matrices), strict=True):
         X, *views = (values for _, values in together)
         predicted, shares = predict(fitted, X, views, classes)
         stop = start + len(X)

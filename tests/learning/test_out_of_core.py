@@ -5,6 +5,7 @@ import pytest
 
 import featx
 from featx.features import blocks
+from featx.learning import out_of_core
 from featx.learning.learner import Learner
 from featx.learning.out_of_core import (
     Table,
@@ -22,7 +23,8 @@ BY_BLOCKS = [name for name in featx.CLASSIFIERS if can_by_blocks(Learner.of(name
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Let a block have a few rows, so that there are many."""
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 4 * 12 * 17)
+    for module in (blocks, out_of_core):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 12 * 17)
 
 
 def table(each=60, classes=3, columns=12, views=0, seed=0):
@@ -94,6 +96,22 @@ def test_predictions_by_blocks_are_those_of_all_at_once(views):
     labels, probabilities = predict_by_blocks(fitted, learned.matrices, rows, classes)
     assert labels.tolist() == expected[0].tolist()
     assert probabilities == pytest.approx(expected[1], abs=1e-6)
+
+
+def test_blocks_that_are_predicted_have_fewer_rows_where_there_are_many_classes():
+    class Recorded:
+        classes_ = np.array([f"class {number:02d}" for number in range(51)])
+        rows = ()
+
+        def predict(self, X):
+            self.rows += (len(X),)
+            return self.classes_[:1].repeat(len(X))
+
+    recorded = Recorded()
+    X = np.zeros((10, 12), np.float32)
+    labels, _ = predict_by_blocks(recorded, [X], np.arange(10), recorded.classes_.tolist())
+    assert labels.tolist() == ["class 00"] * 10
+    assert recorded.rows == (4, 4, 2)
 
 
 def test_with_little_room_what_comes_last_learns_from_a_sample():
