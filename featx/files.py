@@ -8,6 +8,7 @@ import math
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -15,18 +16,22 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from featx.errors import FeatxError, OptionError, StorageError, get_logger
 from featx.storage import objects
 from featx.storage.address import is_address, local_path, text_of
 
 if TYPE_CHECKING:
+    import io
+
     import numpy as np
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")  # how the names of files with a figure end
 PAGES = (".html", ".htm")
 MEMORY_MAP_BYTES = 192 << 20  # a larger matrix is a memory map
+_LOCKED_AT = 0x7FFFFFFF  # on Windows, a byte that keeps no reader from the others
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 _WRITING_SECONDS = 3600  # in which a file changes that somebody is writing
 
 _ADVICE = {
@@ -64,6 +69,28 @@ def written(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def take_lock(file: io.FileIO | BinaryIO) -> bool:
+    """Lock a file for this process, until it is closed; False if another process has it.
+
+    Raises an `OSError` where the file system locks nothing.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(_LOCKED_AT)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise
+    return True
 
 
 def remove_unfinished(path: str | os.PathLike[str]) -> None:

@@ -41,8 +41,8 @@ def python_environment(**variables: str) -> dict[str, str]:
 class Processes:
     """Processes that do what can be pickled, a piece of work at a time each.
 
-    All are started with the first piece of work, one that has ended with its next. `begin` is what
-    each does first.
+    Each is started with its first piece of work, and anew with the next one after it has ended.
+    `begin` is what it does first.
     """
 
     def __init__(self, n: int, begin: Callable[[], object]) -> None:

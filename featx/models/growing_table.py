@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
 from featx.errors import OptionError, get_logger, one_line
-from featx.files import check_suffix, storage_errors
+from featx.files import check_suffix, storage_errors, take_lock
 from featx.models.prediction_table import FileState
 from featx.text import listed, size, spreadsheet_cell, text_of_cell
 
 SUFFIX = ".csv"  # a workbook of Excel cannot grow: it would be written whole for each picture
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-_LOCKED_AT = 0x7FFFFFFF  # on Windows, a byte that keeps no reader from the others
-_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 _LINES_OF_A_ROW = 10  # at most, since names may have ends of lines
 
 log = get_logger(__name__)
@@ -218,18 +214,9 @@ def _records(file: io.FileIO, path: str) -> Iterator[tuple[int, list[str]]]:
 def _lock(file: io.FileIO, path: str) -> None:
     """Take the lock of a file for this process, until the file is closed or the process ends."""
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(_LOCKED_AT)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _HELD:
+        if not take_lock(file):
             raise OptionError(
                 f"another process is adding to {path}: let that end, or name another file"
-            ) from error
+            )
+    except OSError as error:
         log.warning("%s cannot be locked (%s): let no other process add to it", path, error)

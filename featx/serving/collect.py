@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
 
 from featx.errors import FeatxError, OptionError, StorageError, get_logger
-from featx.files import check_writable, storage_errors, written
+from featx.files import check_writable, storage_errors, take_lock, written
 from featx.images.decode import MAX_PIXELS, measure, picture_size
 from featx.images.labels import class_name
 from featx.models.prediction_table import read_rows, write_rows
@@ -194,7 +193,7 @@ class Collection:
             raise self._held()
         try:
             with open(self._folder / ".lock", "ab") as file:
-                while not _is_locked(file):
+                while not take_lock(file):
                     if time.monotonic() > until:
                         raise self._held()
                     time.sleep(_LOOK_SECONDS)
@@ -206,19 +205,6 @@ class Collection:
         return StorageError(
             f"another process has held {self._folder / '.lock'} for {LOCKED_SECONDS:.0f} s"
         )
-
-
-def _is_locked(file: BinaryIO) -> bool:
-    """Lock a file, unless another process has it; where nothing can be locked, it is taken."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def checked_label(label: object) -> str:
